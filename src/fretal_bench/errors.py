@@ -1,0 +1,38 @@
+"""Errors a person can mend: one line that says what was found and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(Exception):
+    """A problem the user can mend; the command prints its one line and exits with ``exit_code``.
+
+    Exit code 2 means that the call or its input is wrong (nothing was run), 1 that work was begun and failed.
+    """
+
+    exit_code: int = 2
+
+
+class RunError(BenchError):
+    """Work was begun and could not be finished; what was finished is kept."""
+
+    exit_code = 1
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
+    """Build the error for a name that does not exist, with the nearest names that do.
+
+    Args:
+        kind: What the name is of, e.g. ``"strategy"``.
+        name: The unknown name.
+        known: Every valid name.
+
+    Returns:
+        A ``BenchError`` to raise; e.g. ``unknown strategy 'fretel'; did you mean 'fretal'? Known: ewc, fretal``.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ";"
+    return BenchError(f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}")
