@@ -1,0 +1,3 @@
+"""Streams, domains, the crop store, importers, face preparation and the embedded FF++-mini."""
+
+from __future__ import annotations

@@ -1,0 +1,21 @@
+"""Where built-in stores are kept between runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Name the folder for what can be made again: ``$FRETAL_BENCH_CACHE``, or the user's cache folder.
+
+    In this order: ``$FRETAL_BENCH_CACHE``, ``$XDG_CACHE_HOME/fretal-bench``, ``~/.cache/fretal-bench``. It is
+    not made here.
+    """
+    own = os.environ.get("FRETAL_BENCH_CACHE")
+    if own:
+        return Path(own).expanduser().absolute()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    # The XDG specification: a relative path there is invalid and to be ignored.
+    base = Path(shared) if shared and Path(shared).is_absolute() else Path.home() / ".cache"
+    return base / "fretal-bench"

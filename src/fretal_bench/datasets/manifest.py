@@ -1,0 +1,147 @@
+"""The manifest: one row a frame, its columns, and the check that every data set's rows pass."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from fretal_bench.errors import BenchError, unknown_name
+
+REAL: Final = 0
+FAKE: Final = 1
+SPLITS: Final = ("train", "val", "test")
+COMPRESSIONS: Final = ("raw", "c23", "c40", "jpeg25", "none")
+TEXT_COLUMNS: Final = ("path", "dataset", "method", "compression", "split", "video", "source", "target")
+COLUMNS: Final[dict[str, str]] = {
+    "path": "str",
+    "dataset": "str",
+    "method": "str",
+    "compression": "str",
+    "split": "str",
+    "label": "int8",
+    "video": "str",
+    "source": "str",
+    "target": "str",
+    "frame": "int32",
+}
+
+
+def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
+    """Check a manifest and return it with the columns in their order and of their types.
+
+    The row-wise rules: no column missing or unknown; `path` relative, with ``/``; `split`, `compression` and
+    `label` of their lists; `method` is ``real`` exactly where `label` is 0; `video` named; a real video shows
+    its own face (`source` = `target`); `frame` at least -1; no frame listed twice. An empty `source` or
+    `target` means that the data set doesn't say.
+
+    Args:
+        frame: One row a frame, with the columns of ``COLUMNS``; the pandas index is ignored.
+        people: Check besides that no person and no video stands in two splits (``check_splits``); off for a
+            part of a manifest.
+
+    Returns:
+        A new frame with exactly ``COLUMNS``, in that order and of those types, and rows numbered from 0.
+
+    Raises:
+        BenchError: At the first row that breaks a rule, with the row's number, what was found and what to do.
+    """
+    for column in frame.columns:
+        if column not in COLUMNS:
+            raise unknown_name("manifest column", str(column), COLUMNS)
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        raise BenchError(f"the manifest lacks the column {missing[0]!r}; add it, one value a row")
+    frame = frame.loc[:, list(COLUMNS)].reset_index(drop=True)
+    for column in TEXT_COLUMNS:
+        is_text = frame[column].map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
+        _refuse(frame, column, ~is_text, "must be text; write '' for what is not known")
+    for column, least, most in (("label", REAL, FAKE), ("frame", -1, np.iinfo(np.int32).max)):
+        number = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)
+        rule = (
+            "must be 0 (real) or 1 (fake)"
+            if column == "label"
+            else "must be a frame number, or -1 for all frames"
+        )
+        _refuse(frame, column, ~((number >= least) & (number <= most) & (number == np.floor(number))), rule)
+    frame = frame.astype(COLUMNS)
+    _check_rows(frame)
+    if people:
+        check_splits(frame)
+    return frame
+
+
+def check_splits(frame: pd.DataFrame) -> None:
+    """Refuse a manifest in which a person or a video stands in two splits.
+
+    A person is known by data set and name, as `source` or as `target`; an empty name is nobody.
+
+    Args:
+        frame: Rows with the manifest's columns; of several data sets, methods and compressions if need be.
+
+    Raises:
+        BenchError: With the first person or video found in two splits, and a row of each.
+    """
+    person = pd.concat([frame["source"], frame["target"]], ignore_index=True)
+    twice = pd.concat([frame[["dataset", "split"]]] * 2, ignore_index=True)
+    row = np.tile(np.arange(len(frame)), 2)
+    known = (person != "").to_numpy(dtype=bool)
+    _refuse_crossing("person", (twice["dataset"] + "/" + person)[known], twice["split"][known], row[known])
+    # A video is one recording whatever its coding: its c40 copy in test would leak its c23 copy in train.
+    recording = frame["dataset"] + "/" + frame["method"] + "/" + frame["video"]
+    _refuse_crossing("video", recording, frame["split"], np.arange(len(frame)))
+
+
+def video_key(frame: pd.DataFrame) -> pd.Series[str]:
+    """Name every row's video across data sets: ``dataset/method/compression/video``.
+
+    Args:
+        frame: Rows with those four columns.
+
+    Returns:
+        One key a row, with the frame's own pandas index.
+    """
+    key: pd.Series[str] = (
+        frame["dataset"] + "/" + frame["method"] + "/" + frame["compression"] + "/" + frame["video"]
+    )
+    return key.rename("video")
+
+
+def _check_rows(frame: pd.DataFrame) -> None:
+    fake = (frame["label"] == FAKE).to_numpy()
+    for column in ("dataset", "method", "video"):
+        _refuse(frame, column, (frame[column] == "").to_numpy(), "must not be empty; name it")
+    for column in ("dataset", "method"):
+        _refuse(frame, column, frame[column].str.contains("/").to_numpy(), "must not hold a '/'; rename it")
+    path = frame["path"]
+    outside = path.str.contains(r"^$|^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)", regex=True).to_numpy()
+    _refuse(frame, "path", outside, "must be relative to the data set's root, with '/' and without '..'")
+    _refuse(frame, "split", ~frame["split"].isin(SPLITS).to_numpy(), f"must be one of {', '.join(SPLITS)}")
+    known = frame["compression"].isin(COMPRESSIONS).to_numpy()
+    _refuse(frame, "compression", ~known, f"must be one of {', '.join(COMPRESSIONS)}")
+    called_real = (frame["method"] == "real").to_numpy()
+    _refuse(frame, "method", called_real == fake, "must be 'real' where the label is 0, and only there")
+    strange = ~fake & (frame["source"] != frame["target"]).to_numpy()
+    _refuse(frame, "source", strange, "must equal the target in a real video")
+    again = frame.duplicated(["dataset", "method", "compression", "video", "path", "frame"]).to_numpy()
+    _refuse(frame, "frame", again, "stands there twice for this video; list each frame once")
+
+
+def _refuse(frame: pd.DataFrame, column: str, wrong: np.ndarray, rule: str) -> None:
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise BenchError(f"manifest row {row}: {column} is {frame[column].iloc[row]!r}, but it {rule}")
+
+
+def _refuse_crossing(kind: str, name: pd.Series[str], split: pd.Series[str], row: np.ndarray) -> None:
+    seen = pd.DataFrame({"name": name.to_numpy(), "split": split.to_numpy(), "row": row})
+    first = seen.drop_duplicates(["name", "split"])
+    crossing = first[first["name"].duplicated(keep=False)]
+    if len(crossing):
+        pair = crossing[crossing["name"] == crossing["name"].iloc[0]]
+        where = " and ".join(f"{s} (row {r})" for s, r in zip(pair["split"], pair["row"], strict=True))
+        raise BenchError(
+            f"{kind} {pair['name'].iloc[0]!r} stands in more than one split: {where}; "
+            f"put all rows of one {kind} into one split, or leave them out"
+        )
