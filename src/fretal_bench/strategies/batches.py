@@ -1,0 +1,169 @@
+"""Whole batches from a batch source: their order, their random draws, their transform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class BatchSource(Protocol):
+    """Images and labels of one split of one domain, fetched by the batch."""
+
+    @property
+    def targets(self) -> Tensor:
+        """Labels, int64 [N]."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def images(self, index: Tensor) -> Tensor:
+        """Return images ``index`` (int64 [B]) as uint8 [B, H, W, 3]."""
+        ...
+
+
+class Transform(Protocol):
+    """From stored images (uint8 [B, H, W, 3]) to the model's input (float [B, 3, H', W'])."""
+
+    def train(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment and normalise; every random draw comes from ``generator`` (on the CPU)."""
+        ...
+
+    def eval(self, images: Tensor) -> Tensor:
+        """Normalise only."""
+        ...
+
+
+class PlainTransform:
+    """No augmentation; pixels to [-1, 1] (mean = std = 0.5)."""
+
+    def train(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """Normalise only."""
+        return self.eval(images)
+
+    def eval(self, images: Tensor) -> Tensor:
+        """Return ``(x / 255 - 0.5) / 0.5``, channels first."""
+        return images.permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1)
+
+
+class ConcatSource:
+    """Several batch sources, one after the other, as one."""
+
+    def __init__(self, sources: Sequence[BatchSource]) -> None:
+        self._sources = tuple(sources)
+        self._starts = torch.tensor(np.cumsum([0] + [len(s) for s in sources]))
+        self.targets = torch.cat([source.targets for source in sources])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def images(self, index: Tensor) -> Tensor:
+        """Return images ``index`` as uint8 [B, H, W, 3], in the order of ``index``."""
+        owner = torch.bucketize(index, self._starts[1:], right=True)
+        batch: Tensor | None = None
+        for number, source in enumerate(self._sources):
+            places = (owner == number).nonzero().squeeze(1)
+            if len(places):
+                part = source.images(index[places] - self._starts[number])
+                if batch is None:
+                    batch = part.new_empty((len(index), *part.shape[1:]))
+                batch[places.to(part.device)] = part
+        if batch is None:
+            raise IndexError("no index given")
+        return batch
+
+
+def generator_for(*key: int) -> torch.Generator:
+    """Return a CPU generator that depends on ``key`` (e.g. seed, step, epoch) alone."""
+    state = np.random.SeedSequence([k % 2**32 for k in key]).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(state[0]) << 31 ^ int(state[1]))
+
+
+def epoch_order(targets: Tensor, balance: bool, generator: torch.Generator) -> Tensor:
+    """Draw the order of one epoch.
+
+    Args:
+        targets: Labels, int64 [N].
+        balance: Give every class as many places as the largest one, repeating the samples of smaller classes as evenly
+            as can be (each is used once more only when all have been used).
+        generator: Source of the draws.
+
+    Returns:
+        Indices, int64 [N], or [classes x largest class] when balanced.
+    """
+    if not balance:
+        return torch.randperm(len(targets), generator=generator)
+    members = [(targets == label).nonzero().squeeze(1) for label in targets.unique()]
+    largest = max(len(m) for m in members)
+    places = []
+    for member in members:
+        rounds = -(-largest // len(member))
+        shuffled = [member[torch.randperm(len(member), generator=generator)] for _ in range(rounds)]
+        places.append(torch.cat(shuffled)[:largest])
+    order = torch.cat(places)
+    return order[torch.randperm(len(order), generator=generator)]
+
+
+class BatchLoader:
+    """The training batches of one domain; each iteration over it is the next epoch.
+
+    Order and augmentation of an epoch depend on (seed, step, epoch) alone: not on the strategy, on what ran before, or on
+    how many processes there are. The last, smaller batch is dropped unless it is the only one, since a batch of one or
+    two samples would upset BatchNorm.
+
+    Args:
+        source: Where the images come from.
+        batch_size: Images a batch.
+        transform: Augmentation and normalisation.
+        seed: The cell's seed.
+        step: Number of the domain in the stream.
+        balance: See ``epoch_order``.
+        device: Where the batches are wanted.
+    """
+
+    def __init__(
+        self,
+        source: BatchSource,
+        batch_size: int,
+        transform: Transform,
+        *,
+        seed: int = 0,
+        step: int = 0,
+        balance: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.source, self.batch_size, self.transform = source, batch_size, transform
+        self.seed, self.step, self.balance, self.device = seed, step, balance, torch.device(device)
+        self.epoch = 0
+        targets = source.targets.cpu()
+        self._targets = targets
+        counts = torch.bincount(targets)
+        places = int(counts.max()) * int((counts > 0).sum()) if balance else len(targets)
+        self._batches = max(1, places // batch_size)
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        generator = generator_for(self.seed, self.step, self.epoch)
+        self.epoch += 1
+        order = epoch_order(self._targets, self.balance, generator)
+        for number in range(self._batches):
+            index = order[number * self.batch_size : (number + 1) * self.batch_size]
+            targets = self._targets[index]
+            images = self.source.images(index).to(self.device, non_blocking=True)
+            inputs = self.transform.train(images, targets, generator)
+            yield [inputs, targets.to(self.device, non_blocking=True), torch.zeros_like(targets)]
+
+
+def clean_batches(
+    source: BatchSource, batch_size: int, transform: Transform, device: torch.device | str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield every sample once, in order and without augmentation: inputs [B, 3, H, W] and labels int64 [B]."""
+    targets = source.targets.cpu()
+    for start in range(0, len(source), batch_size):
+        index = torch.arange(start, min(start + batch_size, len(source)))
+        yield transform.eval(source.images(index).to(device)), targets[index].to(device)

@@ -1,0 +1,47 @@
+"""Learning without Forgetting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from fretal_bench.strategies.distillation import DistillationStrategy, softened_divergence
+
+
+@dataclass(frozen=True)
+class LwFHyperparameters:
+    """Constants of LwF.
+
+    Args:
+        lambda_: Weight of the old outputs (the paper's lambda_o = 1).
+        temperature: T of the softened outputs (the paper's 2).
+    """
+
+    lambda_: float = 1.0
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.lambda_ < 0 or self.temperature <= 0:
+            raise ValueError(
+                f"lambda_ must be >= 0 and temperature > 0, found {self.lambda_} and {self.temperature}"
+            )
+
+
+class LwF(DistillationStrategy):
+    """``L = CE(s, y) + lambda_ KL(softmax(t/T) || softmax(s/T))``, the teacher t being the model before this domain.
+
+    As published the old outputs' loss is a cross-entropy of softened outputs, without a factor T^2; the divergence
+    differs from it by a constant and has the same gradient. With one head for all domains there is no new head to
+    warm up. Teacher in eval mode, without gradients.
+
+    Source: Li and Hoiem, "Learning without Forgetting", ECCV 2016, equations 1 to 4.
+    """
+
+    Hyperparameters = LwFHyperparameters
+
+    def penalty(self) -> Tensor:
+        """Return the old outputs' loss."""
+        constants = self.hyperparameters
+        divergence = softened_divergence(self.mb_output, self.teacher_logits(), constants.temperature)
+        return divergence.mul(constants.lambda_)

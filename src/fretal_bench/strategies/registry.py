@@ -1,0 +1,192 @@
+"""The strategies there are: ``StrategyInfo`` records, look-up by name, hyperparameters checked by key."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from fretal_bench.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    from fretal_bench.strategies.template import ContinualStrategy
+
+Memory = Literal["none", "budget", "all"]
+
+
+@dataclass(frozen=True)
+class StrategyInfo:
+    """What the suite knows of a strategy without importing it.
+
+    Args:
+        name: The name in ``--strategies``; lower case, words joined by ``-``.
+        target: Where the class is, ``package.module:Class``; imported only when it is used, because that takes seconds.
+        summary: One line for ``bench list strategies``.
+        paper: Authors, venue and year of the source.
+        teacher: It distils from a frozen copy of an older model.
+        memory: Old training data it may see: ``none``, a ``budget`` of samples, or ``all`` of it.
+        shared_source: It starts from the source model that all strategies of one seed share. False only for
+            strategies that must watch the first domain being trained.
+        bound: It is a reference (lower or upper bound), not a competitor.
+    """
+
+    name: str
+    target: str
+    summary: str
+    paper: str
+    teacher: bool = False
+    memory: Memory = "none"
+    shared_source: bool = True
+    bound: bool = False
+
+    def load(self) -> type[ContinualStrategy]:
+        """Import the strategy's class.
+
+        Raises:
+            BenchError: The module or the class is not there, or the class is not a ``ContinualStrategy``.
+        """
+        from fretal_bench.strategies.template import ContinualStrategy
+
+        module_name, _, class_name = self.target.partition(":")
+        try:
+            found = getattr(importlib.import_module(module_name), class_name)
+        except (ImportError, AttributeError) as error:
+            raise BenchError(f"strategy {self.name!r}: cannot load {self.target!r}: {error}") from error
+        if not (isinstance(found, type) and issubclass(found, ContinualStrategy)):
+            raise BenchError(f"strategy {self.name!r}: {self.target!r} is not a ContinualStrategy class")
+        return found
+
+    def hyperparameters(self, changes: Mapping[str, Any] | None = None) -> Any:
+        """Return the strategy's hyperparameters, with ``changes`` applied to the defaults.
+
+        Args:
+            changes: Values by key. Text is turned into the type of the default (``"10"`` -> ``10.0``).
+
+        Raises:
+            BenchError: A key does not exist or a value is not valid.
+        """
+        return hyperparameters_of(self.name, self.load().Hyperparameters, changes or {})
+
+
+def hyperparameters_of(name: str, kind: type, changes: Mapping[str, Any]) -> Any:
+    """Build a hyperparameter record of class ``kind`` from its defaults and ``changes``.
+
+    Raises:
+        BenchError: A key does not exist (the nearest are named), a text cannot be read as the default's type, or the
+            record itself refuses a value (``ValueError`` from ``__post_init__``).
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in changes.items():
+        if key not in defaults:
+            raise unknown_name(f"hyperparameter of {name}", key, defaults)
+        values[key] = read_value(f"{name}.{key}", value, defaults[key])
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise BenchError(f"{name}: {error}") from error
+
+
+def read_value(key: str, value: Any, default: Any) -> Any:
+    """Turn ``value`` (often text from a command line) into the type of ``default``.
+
+    Raises:
+        BenchError: It cannot be read so; the message names ``key``, the expected type and what was found.
+    """
+    wanted = type(default)
+    if isinstance(value, str) and wanted is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if value.lower() in words:
+            return words[value.lower()]
+    elif isinstance(value, bool) and wanted is not bool:
+        pass
+    elif wanted in (int, float) and isinstance(value, (int, float, str)):
+        try:
+            number = float(value)
+            if wanted is float or number == int(number):
+                return wanted(number)
+        except (ValueError, OverflowError):
+            pass
+    elif isinstance(value, wanted):
+        return value
+    raise BenchError(f"{key}: expected {wanted.__name__}, found {value!r}")
+
+
+_HERE = "fretal_bench.strategies"
+
+BUILT_IN = (
+    StrategyInfo(
+        "finetuning",
+        f"{_HERE}.finetuning:FineTuning",
+        "cross-entropy on the new domain, nothing against forgetting",
+        "baseline",
+    ),
+    StrategyInfo(
+        "lwf",
+        f"{_HERE}.lwf:LwF",
+        "learning without forgetting: the old model's softened outputs as targets",
+        "Li and Hoiem, ECCV 2016",
+        teacher=True,
+    ),
+    StrategyInfo(
+        "ewc",
+        f"{_HERE}.ewc:EWC",
+        "elastic weight consolidation: weights held in place by per-sample Fisher information",
+        "Kirkpatrick et al., PNAS 2017",
+    ),
+    StrategyInfo(
+        "kd",
+        f"{_HERE}.kd:KD",
+        "knowledge distillation alone: FReTAL without the representation term",
+        "Kim, Tariq, Woo, CVPRW 2021",
+        teacher=True,
+    ),
+    StrategyInfo(
+        "fretal",
+        f"{_HERE}.fretal:FReTAL",
+        "distillation and feature representations matched in bins of confidence",
+        "Kim, Tariq, Woo, CVPRW 2021",
+        teacher=True,
+    ),
+    StrategyInfo(
+        "zero-shot",
+        f"{_HERE}.zero_shot:ZeroShot",
+        "the source model as it is, never adapted (bound)",
+        "baseline",
+        bound=True,
+    ),
+    StrategyInfo(
+        "joint",
+        f"{_HERE}.joint:Joint",
+        "training on all domains seen so far (bound)",
+        "baseline",
+        memory="all",
+        bound=True,
+    ),
+)
+"""The strategies that come with the suite, in the order in which they are listed. A new one is a file and a row."""
+
+
+def strategies() -> dict[str, StrategyInfo]:
+    """Return every registered strategy by name."""
+    return {info.name: info for info in BUILT_IN}
+
+
+def find_strategy(name: str) -> StrategyInfo:
+    """Return the strategy called ``name``.
+
+    Raises:
+        BenchError: There is none; the nearest names are in the message.
+    """
+    known = strategies()
+    if name not in known:
+        raise unknown_name("strategy", name, known)
+    return known[name]
+
+
+def list_strategies(pattern: str = "*") -> list[StrategyInfo]:
+    """Return the strategies whose name fits a shell ``pattern`` such as ``fre*``."""
+    return [info for info in strategies().values() if fnmatch.fnmatchcase(info.name, pattern)]

@@ -1,0 +1,287 @@
+"""What every strategy shares: Avalanche's supervised template with whole-batch loading, seeds by step and a penalty.
+
+A strategy is a subclass that overrides some of ``before_domain``, ``penalty``, ``after_domain``, ``training_source``
+and, where it keeps something from one domain to the next, ``extra_state`` and ``load_extra_state``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from avalanche.training.templates import SupervisedTemplate
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from fretal_bench.errors import BenchError
+from fretal_bench.strategies.batches import BatchLoader, BatchSource, PlainTransform, Transform, clean_batches
+from fretal_bench.strategies.registry import hyperparameters_of
+
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class NoHyperparameters:
+    """A strategy without hyperparameters."""
+
+
+class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
+    """Base of all strategies: cross-entropy plus a penalty, domain after domain, one head.
+
+    The loss of a mini-batch is ``criterion(model(x), y) + penalty()``; on the first domain there is no penalty.
+    An experience that carries a batch source as ``experience.source`` (the suite's streams do) is read in whole
+    batches, in an order that depends on (seed, step, epoch) alone; any other Avalanche experience is read by
+    Avalanche's own loader.
+
+    Args:
+        model: Classifier with two outputs (real, fake).
+        optimizer: Optimiser over the model's parameters.
+        criterion: Loss of logits and labels.
+        train_mb_size: Images a training batch.
+        train_epochs: Epochs a domain.
+        eval_mb_size: Images a batch where nothing is learned.
+        device: Where to compute.
+        plugins: Avalanche plugins.
+        evaluator: Avalanche's evaluation plugin; none by default, since scores are kept instead.
+        transform: Augmentation and normalisation of stored images; used with batch sources only.
+        seed: Seed of batches and augmentation.
+        balance: Draw both classes equally often (batch sources only).
+        precision: ``fp32``, or autocast to ``bf16`` or ``fp16``; ``fp16`` on CUDA scales the loss.
+        **hyperparameters: Fields of the strategy's ``Hyperparameters``.
+
+    Raises:
+        BenchError: A hyperparameter does not exist or has a value that is not valid.
+    """
+
+    Hyperparameters: ClassVar[type] = NoHyperparameters
+    hyperparameters: Any
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        criterion: Any = None,
+        train_mb_size: int = 32,
+        train_epochs: int = 1,
+        eval_mb_size: int = 128,
+        device: str | torch.device = "cpu",
+        plugins: Sequence[Any] | None = None,
+        evaluator: Any = None,
+        eval_every: int = -1,
+        transform: Transform | None = None,
+        seed: int = 0,
+        balance: bool = False,
+        precision: Precision = "fp32",
+        **hyperparameters: Any,
+    ) -> None:
+        super().__init__(
+            model=model,
+            optimizer=optimizer,
+            criterion=nn.CrossEntropyLoss() if criterion is None else criterion,
+            train_mb_size=train_mb_size,
+            train_epochs=train_epochs,
+            eval_mb_size=eval_mb_size,
+            device=device,
+            plugins=plugins,
+            evaluator=evaluator,
+            eval_every=eval_every,
+        )
+        self.hyperparameters = hyperparameters_of(type(self).__name__, self.Hyperparameters, hyperparameters)
+        self.transform: Transform = PlainTransform() if transform is None else transform
+        self.seed, self.balance, self.precision = seed, balance, precision
+        self.step = 0
+        """Domains learned so far; the number of the domain now being learned."""
+        self._scaler = torch.amp.GradScaler(
+            self.device.type, enabled=precision == "fp16" and self.device.type == "cuda"
+        )
+
+    # What a strategy overrides
+
+    def before_domain(self, experience: Any) -> None:
+        """Prepare for a domain other than the first, e.g. freeze the teacher. The model is as the last domain left it."""
+
+    def penalty(self) -> Tensor | None:
+        """Return what is added to the loss of this mini-batch (scalar), or None. Not called on the first domain.
+
+        ``self.mb_x``, ``self.mb_y`` and ``self.mb_output`` hold the inputs, the labels and the logits.
+        """
+        return None
+
+    def after_domain(self, experience: Any) -> None:
+        """Keep what later domains need, e.g. Fisher information. Called after every domain, the first included."""
+
+    def training_source(self, experience: Any) -> BatchSource:
+        """Return the batch source that this domain is trained on."""
+        source: BatchSource = experience.source
+        return source
+
+    def extra_state(self) -> dict[str, Any]:
+        """Return what must outlive a stop between two domains, beside the model: tensors and plain data only."""
+        return {}
+
+    def load_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what ``extra_state`` returned."""
+
+    # State between two domains
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state after a domain: tensors and plain data, loadable with ``weights_only=True``."""
+        return {"step": self.step, "model": self.model.state_dict(), "extra": self.extra_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``, which ``state_dict`` returned after an earlier domain."""
+        self.step = int(state["step"])
+        self.model.load_state_dict(state["model"])
+        self.model.to(self.device)
+        self.load_extra_state(state["extra"])
+
+    def adopt(self, weights: Mapping[str, Tensor], experience: Any) -> None:
+        """Take over a model that was trained on the first domain elsewhere, as if it had been trained here.
+
+        Args:
+            weights: The model's state dict.
+            experience: The first domain.
+        """
+        self.model.load_state_dict(weights)
+        self.model.to(self.device)
+        self._finish(experience)
+
+    # Scores
+
+    @torch.inference_mode()
+    def score(self, source: BatchSource) -> NDArray[np.float32]:
+        """Return P(fake) of every image of ``source``, float32 [N]; the model in eval mode, without augmentation."""
+        was_training = self.model.training
+        self.model.eval()
+        parts = [
+            self.probabilities(inputs)[:, 1].float().cpu()
+            for inputs, _ in clean_batches(source, self.eval_mb_size, self.transform, self.device)
+        ]
+        self.model.train(was_training)
+        return torch.cat(parts).numpy() if parts else np.empty(0, np.float32)
+
+    def probabilities(self, inputs: Tensor) -> Tensor:
+        """Return class probabilities [B, 2] for inputs [B, 3, H, W]: softmax of the logits unless overridden."""
+        with self.autocast():
+            logits = self.model(inputs)
+        return torch.softmax(logits.float(), dim=1)
+
+    # The machinery
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context in which models are run at the strategy's precision."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16 if self.precision == "bf16" else torch.float16)
+
+    def clean_batches(self, experience: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all training samples of a domain once, in order, without augmentation: inputs and labels int64 [B]."""
+        if hasattr(experience, "source"):
+            yield from clean_batches(experience.source, self.eval_mb_size, self.transform, self.device)
+            return
+        for batch in DataLoader(experience.dataset.eval(), batch_size=self.eval_mb_size):
+            yield batch[0].to(self.device), batch[1].to(self.device)
+
+    def forward(self) -> Tensor:
+        """Return the logits of the mini-batch, float32 [B, 2]."""
+        with self.autocast():
+            logits: Tensor = self.model(self.mb_x)
+        return logits.float()
+
+    def make_train_dataloader(self, **kwargs: Any) -> None:
+        """Load whole batches from ``experience.source`` if there is one, else as Avalanche does."""
+        if not hasattr(self.experience, "source"):
+            super().make_train_dataloader(**kwargs)
+            return
+        self.dataloader = BatchLoader(
+            self.training_source(self.experience),
+            self.train_mb_size,
+            self.transform,
+            seed=self.seed,
+            step=self.step,
+            balance=self.balance,
+            device=self.device,
+        )
+
+    def make_eval_dataloader(self, **kwargs: Any) -> None:
+        """Load whole batches from ``experience.source`` if there is one, else as Avalanche does."""
+        source = getattr(self.experience, "source", None)
+        if source is None:
+            super().make_eval_dataloader(**kwargs)
+            return
+        batches = clean_batches(source, self.eval_mb_size, self.transform, self.device)
+        self.dataloader = ([inputs, targets, torch.zeros_like(targets)] for inputs, targets in batches)
+
+    def _before_training_exp(self, **kwargs: Any) -> None:
+        if self.step > 0:
+            self.before_domain(self.experience)
+        super()._before_training_exp(**kwargs)
+
+    def _before_training_epoch(self, **kwargs: Any) -> None:
+        if isinstance(self.dataloader, BatchLoader):
+            # Dropout and the like draw from the global generator: from here on it depends on this epoch alone.
+            key = np.random.SeedSequence([self.seed % 2**32, self.step, self.dataloader.epoch])
+            torch.manual_seed(int(key.generate_state(1)[0]))
+        super()._before_training_epoch(**kwargs)
+
+    def _before_backward(self, **kwargs: Any) -> None:
+        super()._before_backward(**kwargs)
+        penalty = self.penalty() if self.step > 0 else None
+        if penalty is not None:
+            self.loss = self.loss + penalty
+
+    def backward(self) -> None:
+        """Run the backward pass, of the scaled loss where the precision needs that."""
+        self._scaler.scale(self.loss).backward(retain_graph=self.retain_graph)
+
+    def optimizer_step(self) -> None:
+        """Update the weights, with unscaled gradients."""
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+
+    def _after_training_exp(self, **kwargs: Any) -> None:
+        super()._after_training_exp(**kwargs)
+        self._finish(self.experience)
+
+    def _finish(self, experience: Any) -> None:
+        was_training = self.model.training
+        self.after_domain(experience)
+        self.model.train(was_training)
+        self.step += 1
+
+
+def frozen_copy(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model`` that nothing moves: eval mode (BatchNorm statistics rest), no gradients."""
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+def features_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Run ``model`` once and return its pooled features and its logits.
+
+    Args:
+        model: Any timm model: ``forward_features`` then ``forward_head``.
+        inputs: [B, 3, H, W].
+
+    Returns:
+        Features: the output of ``forward_features``, maximum over space ([B, C, H, W] -> [B, C]) or over tokens
+        ([B, tokens, C] -> [B, C]); and logits [B, 2]. Both float32.
+
+    Raises:
+        BenchError: The model has no ``forward_features`` and ``forward_head``.
+    """
+    if not (hasattr(model, "forward_features") and hasattr(model, "forward_head")):
+        raise BenchError(
+            f"{type(model).__name__} has no forward_features and forward_head, which matching features needs; "
+            "use a timm model or add the two methods"
+        )
+    maps: Tensor = model.forward_features(inputs)
+    logits: Tensor = model.forward_head(maps)
+    pooled = maps.amax(dim=(2, 3)) if maps.ndim == 4 else maps.amax(dim=1) if maps.ndim == 3 else maps
+    return pooled.float(), logits.float()
