@@ -1,0 +1,160 @@
+"""Values over seeds -> mean, 95% interval, and the paired difference of two strategies.
+
+Seeds are few (3 to 10), so the intervals are Student's t; they describe how the MEAN over seeds would vary if
+other seeds had been drawn, on the same test data. They say nothing of other test data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+NAN = float("nan")
+CONFIDENCE = 0.95
+
+# Below six pairs the exact two-sided Wilcoxon test cannot fall under 0.05 (its least value is 2 / 2**n).
+WILCOXON_PAIRS = 6
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds and its 95% interval.
+
+    Attributes:
+        mean: NaN if there is no value or one of them is NaN.
+        low: Lower end; NaN for fewer than two values.
+        high: Upper end; NaN for fewer than two values.
+        n: How many values.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def half(self) -> float:
+        """Half the width: the number after the "±"; NaN for fewer than two values."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The mean of ``first - second`` over the seeds that both have.
+
+    Attributes:
+        mean: Mean difference; NaN without a common seed.
+        low: Lower end of its 95% interval; NaN for fewer than two pairs.
+        high: Upper end.
+        seeds: The common seeds, ascending.
+        p_t: Two-sided p value of the paired t test (scipy's ``ttest_rel``); NaN for fewer than two pairs or
+            if the differences do not vary.
+        p_wilcoxon: Two-sided p value of Wilcoxon's signed-rank test; NaN for fewer than six differences other
+            than 0, where it could not fall under 0.05.
+    """
+
+    mean: float
+    low: float
+    high: float
+    seeds: tuple[int, ...]
+    p_t: float
+    p_wilcoxon: float
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the interval exists and leaves out 0; one seed never resolves anything."""
+        return self.low > 0 or self.high < 0
+
+
+def mean_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """Mean over seeds with its interval by Student's t: ``mean ± t_{n-1} * s / sqrt(n)``, s with n - 1.
+
+    Args:
+        values: ``[n]``, one a seed. A NaN makes the mean NaN: a seed without a value is not left out
+            silently.
+        confidence: Coverage of the interval.
+
+    Returns:
+        The interval; its ends are NaN for fewer than two values.
+    """
+    mean, half = mean_and_half(np.asarray(values, dtype=np.float64).reshape(-1), confidence)
+    return Interval(float(mean), float(mean - half), float(mean + half), int(np.size(values)))
+
+
+def mean_and_half(
+    values: npt.ArrayLike, confidence: float = CONFIDENCE
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean over the first axis and half the width of its interval, of arrays of any shape.
+
+    Args:
+        values: ``[n, ...]``, one slice a seed.
+        confidence: Coverage of the interval.
+
+    Returns:
+        Two arrays ``[...]``; the second is NaN for n < 2, both are NaN where a value is.
+    """
+    # scipy.special, not scipy.stats: that one takes half a second to import.
+    from scipy.special import stdtrit  # type: ignore[import-untyped,unused-ignore]
+
+    stack = np.asarray(values, dtype=np.float64)
+    n, nowhere = len(stack), np.full(stack.shape[1:], np.nan)
+    if n == 0:
+        return nowhere, nowhere
+    # Taken about the first value, so that equal values have exactly that mean and no spread.
+    mean = stack[0] + np.mean(stack - stack[0], axis=0)
+    if n == 1:
+        return mean, nowhere
+    quantile = float(stdtrit(n - 1, (1 + confidence) / 2))
+    spread = np.std(stack - stack[0], axis=0, ddof=1)
+    return mean, quantile * spread / math.sqrt(n)
+
+
+def paired_difference(
+    first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
+) -> PairedDifference:
+    """Compare two strategies seed by seed.
+
+    The seeds share initial weights, batches and augmentation, so the difference of each pair is far steadier
+    than the difference of two means. P values are for one comparison: nothing is corrected for how many are
+    made.
+
+    Args:
+        first: Seed -> value.
+        second: Seed -> value.
+        confidence: Coverage of the interval.
+
+    Returns:
+        The difference ``first - second`` over the common seeds.
+    """
+    seeds = tuple(sorted(set(first) & set(second)))
+    differences = np.array([first[seed] - second[seed] for seed in seeds], dtype=np.float64)
+    interval = mean_interval(differences, confidence)
+    return PairedDifference(
+        interval.mean, interval.low, interval.high, seeds, _p_t(differences), _p_wilcoxon(differences)
+    )
+
+
+def _p_t(differences: npt.NDArray[np.float64]) -> float:
+    """Two-sided p value of the t test that the mean of the differences is 0."""
+    from scipy.special import stdtr  # type: ignore[import-untyped,unused-ignore]
+
+    n = len(differences)
+    if n < 2:
+        return NAN
+    error = float(np.std(differences, ddof=1)) / math.sqrt(n)
+    if not error > 0:
+        return NAN
+    return float(2 * stdtr(n - 1, -abs(float(np.mean(differences))) / error))
+
+
+def _p_wilcoxon(differences: npt.NDArray[np.float64]) -> float:
+    """Two-sided p value of Wilcoxon's signed-rank test, differences of 0 left out as in its original form."""
+    if np.any(np.isnan(differences)) or np.count_nonzero(differences) < WILCOXON_PAIRS:
+        return NAN
+    from scipy.stats import wilcoxon  # type: ignore[import-untyped,unused-ignore]
+
+    return float(wilcoxon(differences).pvalue)

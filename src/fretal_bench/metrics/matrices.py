@@ -1,0 +1,249 @@
+"""A cell's scores -> the accuracy matrix R, its baseline b, and micro averages.
+
+``align`` checks the scores once and lays them out; any number of metrics is then computed from that layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.metrics.detection import detection_metric, video_level, why_undefined
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+LEVELS = ("frame", "video")
+COLUMNS = ("step", "domain", "row", "label", "video", "score")
+
+
+@dataclass(frozen=True, eq=False)
+class StreamScores:
+    """The scores of one cell, checked and laid out by domain.
+
+    Attributes:
+        domains: Names in the order in which they are learned, T of them.
+        level: ``frame`` or ``video``.
+        labels: For each domain an array ``[n]``.
+        scores: For each domain an array ``[T + 1, n]``; row 0 = before any training, row i + 1 = after step
+            i.
+    """
+
+    domains: tuple[str, ...]
+    level: str
+    labels: tuple[npt.NDArray[np.int8], ...]
+    scores: tuple[Floats, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """The values of one metric over a stream; the arrays are read-only.
+
+    Attributes:
+        values: R, ``[T, T]``: ``R[i, j]`` on domain j after step i.
+        baseline: b, ``[T]``: before any training.
+        domains: Names, T of them, in the order in which they are learned.
+        metric: Key in ``DETECTION_METRICS``.
+        level: ``frame`` or ``video``.
+    """
+
+    values: Floats
+    baseline: Floats
+    domains: tuple[str, ...]
+    metric: str
+    level: str
+
+    def __post_init__(self) -> None:
+        self.values.setflags(write=False)
+        self.baseline.setflags(write=False)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher value of the metric is better."""
+        return detection_metric(self.metric).higher_is_better
+
+
+def accuracy_matrix(
+    scores: pd.DataFrame, metric: str = "accuracy", level: str = "frame", domains: Sequence[str] | None = None
+) -> Matrix:
+    """Compute R and b of one cell.
+
+    Args:
+        scores: The frame of ``scores.parquet``: step (-1 to T - 1), domain, row, label, video, score.
+        metric: Key in ``DETECTION_METRICS``; any, the name of the function is the field's.
+        level: ``frame``, or ``video`` for the mean frame score of each video.
+        domains: The order in which domains are learned; by default the order of first appearance in the
+            frame.
+
+    Returns:
+        The matrix; NaN where the metric does not exist (see :func:`undefined_cells`).
+
+    Raises:
+        BenchError: If a (step, domain) is missing, steps differ in their rows, a video key holds two labels,
+            or a name is unknown.
+    """
+    detection_metric(metric)
+    return matrix(align(scores, level, domains), metric)
+
+
+def align(scores: pd.DataFrame, level: str = "frame", domains: Sequence[str] | None = None) -> StreamScores:
+    """Check the scores of one cell and lay them out by domain; arguments and errors as :func:`accuracy_matrix`."""
+    if level not in LEVELS:
+        raise unknown_name("level", level, LEVELS)
+    missing = [name for name in COLUMNS if name not in scores.columns]
+    if missing:
+        raise BenchError(
+            f"scores have no column {missing[0]!r} but {', '.join(map(str, scores.columns)) or 'none'}; "
+            f"expected {', '.join(COLUMNS)}"
+        )
+    names = _domain_order(scores, domains)
+    checked = _layout(scores, names, unit="row")
+    if level == "frame":
+        return StreamScores(names, level, *checked)
+    videos = scores["video"].to_numpy()[np.lexsort(_sort_keys(scores, names, "row"))]
+    per_step = videos.reshape(len(names) + 1, -1)
+    if np.any(per_step != per_step[0]):
+        raise BenchError(
+            "a row belongs to one video at one step and to another at a later one; run the cell again"
+        )
+    return StreamScores(names, level, *_layout(video_level(scores), names, unit="video"))
+
+
+def matrix(scores: StreamScores, metric: str = "accuracy") -> Matrix:
+    """Compute R and b of checked scores; NaN where the metric does not exist."""
+    function = detection_metric(metric).function
+    table = np.array(
+        [
+            [function(labels, rows[step]) for labels, rows in zip(scores.labels, scores.scores, strict=True)]
+            for step in range(len(scores.domains) + 1)
+        ]
+    )
+    return Matrix(table[1:].copy(), table[0].copy(), scores.domains, metric, scores.level)
+
+
+def micro_average(scores: StreamScores, metric: str = "accuracy", step: int | None = None) -> float:
+    """Compute a metric over the samples of all domains thrown together.
+
+    For accuracy this is the mean weighted by the domains' sizes (Avalanche's ``StreamAccuracy``); for AUC, AP
+    and EER it also asks that one threshold fits all domains. A real video that stands in several domains
+    counts once in each.
+
+    Args:
+        scores: Checked scores.
+        metric: Key in ``DETECTION_METRICS``.
+        step: After which step, -1 = before training; by default the last.
+
+    Returns:
+        On the metric's scale; NaN where it does not exist.
+    """
+    last = len(scores.domains) - 1
+    step = last if step is None else step
+    if not -1 <= step <= last:
+        raise BenchError(f"step {step} asked of a stream whose steps are -1 to {last}")
+    pooled = np.concatenate([rows[step + 1] for rows in scores.scores])
+    return detection_metric(metric).function(np.concatenate(scores.labels), pooled)
+
+
+def undefined_cells(scores: StreamScores, metric: str) -> tuple[tuple[int, str, str], ...]:
+    """Say where and why R or b is NaN: ``(step, domain, reason)`` of each such cell."""
+    both = detection_metric(metric).needs_both_classes
+    found = []
+    for name, labels, rows in zip(scores.domains, scores.labels, scores.scores, strict=True):
+        for step, values in enumerate(rows, start=-1):
+            reason = why_undefined(labels, values, both_classes=both)
+            if reason:
+                found.append((step, name, reason))
+    return tuple(sorted(found, key=lambda cell: (cell[0], scores.domains.index(cell[1]))))
+
+
+def _domain_order(scores: pd.DataFrame, domains: Sequence[str] | None) -> tuple[str, ...]:
+    """Give the domains in the order in which they are learned, and check that they are those of the scores."""
+    found = [str(name) for name in scores["domain"].unique()]
+    if not found:
+        raise BenchError("scores are empty; expected every test sample of every domain at every step")
+    if domains is None:
+        return tuple(found)
+    names = tuple(domains)
+    strange, lost = sorted(set(found) - set(names)), sorted(set(names) - set(found))
+    if strange or lost or len(set(names)) != len(names):
+        raise BenchError(
+            f"scores hold domains {', '.join(found)} but the stream has {', '.join(names)}; "
+            "the results and the plan do not belong together"
+        )
+    return names
+
+
+def _sort_keys(scores: pd.DataFrame, names: tuple[str, ...], unit: str) -> tuple[Any, Any, Any]:
+    """Give the keys for ``np.lexsort``, the most important last: unit, domain, step."""
+    place = {name: index for index, name in enumerate(names)}
+    domain = scores["domain"].map(place).to_numpy(dtype=np.int64)
+    units = scores[unit].to_numpy()
+    if unit == "video":
+        units = np.unique(units.astype(str), return_inverse=True)[1]
+    return units, domain, scores["step"].to_numpy(dtype=np.int64)
+
+
+def _layout(
+    scores: pd.DataFrame, names: tuple[str, ...], unit: str
+) -> tuple[tuple[npt.NDArray[np.int8], ...], tuple[Floats, ...]]:
+    """Sort by step, domain and unit, check that steps differ in nothing but the score, and cut by domain."""
+    units, domain, step = _sort_keys(scores, names, unit)
+    counts = _counts(names, domain, step)
+    order = np.lexsort((units, domain, step))
+    steps = len(names) + 1
+    units = units[order].reshape(steps, -1)
+    labels = scores["label"].to_numpy()[order].reshape(steps, -1)
+    values = scores["score"].to_numpy(dtype=np.float64)[order].reshape(steps, -1)
+    ends = np.cumsum(counts)
+    for kind, table in ((f"{unit}s", units), ("labels", labels)):
+        at = np.argwhere(table != table[0])
+        if len(at):
+            where, place = at[0]
+            name = names[int(np.searchsorted(ends, place, side="right"))]
+            raise BenchError(
+                f"{kind} of domain {name!r} at step {where - 1} are not those of step -1 "
+                f"({table[where, place]} for {table[0, place]}); every step must score the same test samples"
+            )
+    twice = np.flatnonzero((units[0, 1:] == units[0, :-1]) & (np.diff(domain[order][: units.shape[1]]) == 0))
+    if len(twice):
+        raise BenchError(
+            f"{unit} {units[0, twice[0]]} stands twice at step -1 in one domain; "
+            "each test sample must be scored once a step"
+        )
+    cuts = ends[:-1]
+    return (
+        tuple(part.astype(np.int8) for part in np.split(labels[0], cuts)),
+        tuple(np.ascontiguousarray(part) for part in np.split(values, cuts, axis=1)),
+    )
+
+
+def _counts(
+    names: tuple[str, ...], domain: npt.NDArray[np.int64], step: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Count the samples of each domain, ``[T]``, and check that each step has as many."""
+    last = len(names) - 1
+    if step.min() < -1 or step.max() > last:
+        raise BenchError(
+            f"scores hold steps {step.min()} to {step.max()}; a stream of {len(names)} domains has steps -1 to {last}"
+        )
+    table = np.bincount((step + 1) * len(names) + domain, minlength=(last + 2) * len(names))
+    table = table.reshape(-1, len(names))
+    for at, row in enumerate(table, start=-1):
+        for name, count, first in zip(names, row, table[0], strict=True):
+            if not count:
+                raise BenchError(
+                    f"no scores of domain {name!r} at step {at}; the cell is not complete: run it again"
+                )
+            if count != first:
+                raise BenchError(
+                    f"domain {name!r} has {first} scores at step -1 and {count} at step {at}; "
+                    "every step must score the same test samples"
+                )
+    return np.asarray(table[0], dtype=np.int64)
