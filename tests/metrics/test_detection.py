@@ -200,7 +200,7 @@ class TestEveryMetric:
 
 @pytest.mark.parametrize("function", [accuracy, balanced_accuracy, ece])
 def test_metrics_with_a_threshold_refuse_logits(function):
-    with pytest.raises(BenchError, match="score 3.5 found"):
+    with pytest.raises(BenchError, match=r"score 3\.5 found"):
         function([0, 1], [0.5, 3.5])
 
 
