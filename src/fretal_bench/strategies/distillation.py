@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fretal_bench.strategies.template import ContinualStrategy, frozen_copy
+from fretal_bench.strategies.template import ContinualStrategy, at_least_float32, frozen_copy
 
 Teacher = Literal["previous", "source"]
 
@@ -53,7 +53,7 @@ class DistillationStrategy(ContinualStrategy):
         """Return the teacher's logits for the mini-batch, float32 [B, 2]."""
         with self.autocast():
             logits: Tensor = self.teacher(self.mb_x)
-        return logits.float()
+        return at_least_float32(logits)
 
     def extra_state(self) -> dict[str, Any]:
         """Keep the source model where it goes on teaching; the previous model is the checkpoint itself."""

@@ -66,7 +66,7 @@ def fisher_diagonal(
     fixed |= dict(model.named_buffers())
 
     def margin(weights: Weights, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        logits = functional_call(model, (weights, fixed), (inputs[None],))[0].float()
+        logits = functional_call(model, (weights, fixed), (inputs[None],))[0]
         difference = logits[1] - logits[0]
         fake = torch.sigmoid(difference)
         # d log p_y / d w = (y - p_1) d(z_1 - z_0) / d w; squared and averaged over y ~ p that is p_0 p_1 (...)^2.

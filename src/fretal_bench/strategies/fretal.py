@@ -50,11 +50,11 @@ def bin_membership(logits: Tensor, targets: Tensor) -> Tensor:
         Float [2 * BINS, B], row ``class * BINS + bin``; 1 where the sample belongs to the bin. A misclassified sample
         (probability <= .5) belongs to none.
     """
-    confidence = torch.softmax(logits.detach().float(), dim=1).gather(1, targets[:, None]).squeeze(1)
-    edges = torch.tensor([0.5, 0.6, 0.7, 0.8, 0.9], device=logits.device)
+    confidence = torch.softmax(logits.detach(), dim=1).gather(1, targets[:, None]).squeeze(1)
+    edges = torch.tensor([0.5, 0.6, 0.7, 0.8, 0.9], dtype=logits.dtype, device=logits.device)
     place = torch.bucketize(confidence, edges) - 1
     rows = torch.arange(2 * BINS, device=logits.device)
-    return ((targets * BINS + place)[None] == rows[:, None]).logical_and(place >= 0).float()
+    return ((targets * BINS + place)[None] == rows[:, None]).logical_and(place >= 0).to(logits.dtype)
 
 
 def bin_sums(features: Tensor, membership: Tensor, feature: Feature) -> tuple[Tensor, Tensor]:

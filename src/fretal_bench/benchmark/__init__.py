@@ -1,0 +1,1 @@
+"""What to run and running it: recipe, plan, one cell, executors, the result folder."""

@@ -1,0 +1,218 @@
+"""Training: the source model, and one step of one cell. Every step begins from what the last one left on disk."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from fretal_bench.benchmark.augmentation import Augmentation
+from fretal_bench.benchmark.environment import environment, measured
+from fretal_bench.benchmark.models import build_model, build_optimizer
+from fretal_bench.benchmark.plan import Cell, SourceModel
+from fretal_bench.benchmark.plugins import FrozenBatchNorm, KeepBest, Listener, Progress, Reporter, Schedule
+from fretal_bench.benchmark.recipe import Recipe
+from fretal_bench.benchmark.results import ResultFolder, atomic_folder
+from fretal_bench.datasets.manifest import video_key
+from fretal_bench.datasets.stream import Stream, open_stream
+from fretal_bench.strategies.registry import StrategyInfo, find_strategy
+from fretal_bench.strategies.template import ContinualStrategy
+
+Phases = list[dict[str, Any]]
+
+SOURCE = StrategyInfo("source", "fretal_bench.strategies.finetuning:FineTuning", "the source model", "baseline")
+
+
+def advance(work: SourceModel | Cell, folder: ResultFolder, listener: Listener) -> int:
+    """Do the next step of ``work`` that is not done, and return how many are left after it.
+
+    Whoever does a step holds the lock of its work; if another process is at it, this one waits and then goes on from
+    what that one left. There is one way to begin a step, from the files of the step before, so a run that was killed
+    and one that was not do the same.
+    """
+    torch.set_num_threads(work.recipe.threads)
+    with folder.lock(work.id):
+        if isinstance(work, SourceModel):
+            if not folder.source(work.id).is_dir():
+                train_source(work, folder, listener)
+            return 0
+        stream = the_stream(work.stream)
+        if not folder.cell(work.id).is_dir():
+            step = folder.steps_done(work.id)
+            if step < len(stream):
+                train_step(work, step, folder, listener)
+            if step + 1 < len(stream):
+                return len(stream) - step - 1
+            finish_cell(work, len(stream), folder)
+        folder.forget_steps(work.id)
+        folder.forget_failure(work.id)
+        return 0
+
+
+def train_source(work: SourceModel, folder: ResultFolder, listener: Listener) -> None:
+    """Train the first domain from random weights; scores of step -1 are of the untrained model."""
+    stream, phases = the_stream(work.stream), Phases()
+    strategy = build_strategy(SOURCE, {}, work, stream, 0, listener)
+    test, validation = untrained_scores(strategy, stream, phases)
+    train_domain(strategy, stream, 0, phases)
+    test.append(scores(strategy, stream, "test", 0, phases))
+    validation.append(scores(strategy, stream, "val", 0, phases))
+    save_step(folder.source(work.id), strategy, test, validation, phases)
+
+
+def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) -> None:
+    """Train domain ``step`` with the cell's strategy, from the files of the step before."""
+    stream, phases = the_stream(work.stream), Phases()
+    info = find_strategy(work.strategy)
+    strategy = build_strategy(info, work.hyperparameters, work, stream, step, listener)
+    if step == 0 and work.source is not None:
+        source = folder.source(work.source.id)
+        weights = torch.load(source / "checkpoint.pt", map_location=strategy.device, weights_only=True)["model"]
+        with measured(phases, "after", 0, strategy.device.type):
+            strategy.adopt(weights, experiences(work.stream, strategy.device.type)[0])
+        save_step(folder.step(work.id, 0), strategy, [], [], phases)
+        return
+    test: list[pd.DataFrame] = []
+    validation: list[pd.DataFrame] = []
+    if step == 0:
+        test, validation = untrained_scores(strategy, stream, phases)
+    else:
+        checkpoint = folder.step(work.id, step - 1) / "checkpoint.pt"
+        strategy.load_state_dict(torch.load(checkpoint, map_location=strategy.device, weights_only=True))
+    train_domain(strategy, stream, step, phases)
+    test.append(scores(strategy, stream, "test", step, phases))
+    validation.append(scores(strategy, stream, "val", step, phases))
+    save_step(folder.step(work.id, step), strategy, test, validation, phases)
+
+
+def build_strategy(
+    info: StrategyInfo, hyperparameters: Any, work: SourceModel | Cell, stream: Stream, step: int, listener: Listener
+) -> ContinualStrategy:
+    """Build a strategy as the recipe says, with initial weights that depend on the seed alone."""
+    recipe = work.recipe
+    model = build_model(recipe, work.seed)
+    domain = stream[step]
+    plugins: list[Any] = []
+    if recipe.schedule != "constant":
+        plugins.append(Schedule(recipe))
+    if recipe.batchnorm == "frozen":
+        plugins.append(FrozenBatchNorm())
+    if recipe.select == "validation":
+        plugins.append(KeepBest(domain.batches("val")))
+    about = Progress(work.id, work.label, "train", domain.name, step, len(stream))
+    plugins.append(Reporter(listener, about))
+    strategy = info.load()(
+        model=model,
+        optimizer=build_optimizer(recipe, model),
+        train_mb_size=recipe.batch_size,
+        train_epochs=epochs(recipe, step),
+        eval_mb_size=max(64, recipe.batch_size),
+        device=recipe.device,
+        plugins=plugins,
+        transform=Augmentation(recipe),
+        seed=work.seed,
+        balance=recipe.balance,
+        precision=recipe.precision,
+        **hyperparameters,
+    )
+    strategy.model.to(strategy.device)
+    if info.memory != "none" and hasattr(strategy, "past"):
+        strategy.past = list(experiences(work.stream, strategy.device.type)[:step])
+    return strategy
+
+
+def epochs(recipe: Recipe, step: int) -> int:
+    """Return the epochs of domain ``step``."""
+    return recipe.source_epochs if step == 0 else recipe.epochs
+
+
+def train_domain(strategy: ContinualStrategy, stream: Stream, step: int, phases: Phases) -> None:
+    """Train one domain, the optimiser new."""
+    experience = experiences(stream.name_or_path, strategy.device.type)[step]
+    with measured(phases, "train", step, strategy.device.type):
+        strategy.train(experience, eval_streams=[], num_workers=0, reset_optimizer_state=True)
+
+
+def untrained_scores(
+    strategy: ContinualStrategy, stream: Stream, phases: Phases
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Return test and validation scores of the model as it was initialised, as step -1."""
+    test = scores(strategy, stream, "test", -1, phases)
+    return [test], [scores(strategy, stream, "val", -1, phases)]
+
+
+def scores(strategy: ContinualStrategy, stream: Stream, split: str, step: int, phases: Phases) -> pd.DataFrame:
+    """Score every sample of ``split`` of every domain: step, domain, row, label, video, score."""
+    parts = []
+    with measured(phases, f"evaluate {split}", step, strategy.device.type):
+        for domain in stream:
+            source = domain.batches(split)
+            rows = domain.store.index.iloc[source.rows]
+            part = pd.DataFrame(
+                {
+                    "step": pd.Series([step] * len(rows), dtype="int16"),
+                    "domain": pd.Series([domain.name] * len(rows), dtype="str"),
+                    "row": pd.Series(source.rows, dtype="int64"),
+                    "label": rows["label"].astype("int8").to_numpy(),
+                    "video": video_key(rows).to_numpy(),
+                    "score": strategy.score(source),
+                }
+            )
+            parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def save_step(
+    final: Path, strategy: ContinualStrategy, test: list[pd.DataFrame], validation: list[pd.DataFrame], phases: Phases
+) -> None:
+    """Write a step's state, scores and measurements, all or nothing."""
+    with atomic_folder(final) as part:
+        torch.save(strategy.state_dict(), part / "checkpoint.pt")
+        for name, frames in (("scores", test), ("validation", validation)):
+            if frames:
+                pd.concat(frames, ignore_index=True).to_parquet(part / f"{name}.parquet", index=False)
+        (part / "phases.json").write_text(json.dumps(phases), "utf-8")
+
+
+def finish_cell(work: Cell, steps: int, folder: ResultFolder) -> None:
+    """Put the steps of a cell together as the done cell."""
+    parts = [folder.step(work.id, step) for step in range(steps)]
+    if work.source is not None:
+        parts.insert(0, folder.source(work.source.id))
+    phases = [phase for part in parts for phase in json.loads((part / "phases.json").read_text("utf-8"))]
+    about = {
+        "id": work.id,
+        "stream": work.stream,
+        "strategy": work.strategy,
+        "hyperparameters": dict(work.hyperparameters),
+        "recipe": {"name": work.recipe.name, **work.recipe.content()},
+        "seed": work.seed,
+        "source": work.source.id if work.source else None,
+    }
+    with atomic_folder(folder.cell(work.id)) as part:
+        for name in ("scores.parquet", "validation.parquet"):
+            frames = [pd.read_parquet(path / name) for path in parts if (path / name).exists()]
+            pd.concat(frames, ignore_index=True).to_parquet(part / name, index=False)
+        (part / "checkpoint.pt").write_bytes((parts[-1] / "checkpoint.pt").read_bytes())
+        made_with = {**environment(work.recipe.device), "seed": work.seed, "phases": phases}
+        (part / "environment.json").write_text(json.dumps(made_with, indent=1) + "\n", "utf-8")
+        (part / "cell.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+
+
+@functools.lru_cache(maxsize=1)
+def the_stream(name: str) -> Stream:
+    """Open a stream once a process."""
+    return open_stream(name)
+
+
+@functools.lru_cache(maxsize=1)
+def experiences(name: str, device: str) -> tuple[Any, ...]:
+    """Return a stream's training experiences, their images on ``device`` where they fit."""
+    train = tuple(the_stream(name).as_avalanche().train_stream)
+    for experience in train:
+        experience.source = experience.source.to(device)
+    return train
