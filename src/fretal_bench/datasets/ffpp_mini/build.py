@@ -1,0 +1,180 @@
+"""Build FF++-mini: which fakes there are, their frames, and the crop store made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from fretal_bench.datasets.cache import cache_folder
+from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS, code
+from fretal_bench.datasets.ffpp_mini.geometry import Array, Image
+from fretal_bench.datasets.ffpp_mini.manipulations import MANIPULATIONS
+from fretal_bench.datasets.ffpp_mini.photographs import FRAMES, SPLIT_PEOPLE, Person, people
+from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.datasets.store import CropStore, CropStoreWriter, open_or_build
+from fretal_bench.errors import unknown_name
+
+DATASET: Final = "ffpp-mini"
+VERSION: Final = 1
+CROP_SIZE: Final = 96
+MARGIN: Final = 1.3
+# Sources of a target, as steps round the circle of its split. Each step stands there with its opposite, so that
+# every pair gives both its fakes, as in FaceForensics++.
+SOURCE_STEPS: Final[dict[str, tuple[int, ...]]] = {"train": (9, 19), "val": (2,), "test": (4,)}
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One video before coding.
+
+    Attributes:
+        method: ``real``, one of the four manipulations, or ``identity``.
+        target: Whose video it is.
+        source: Whose face or expression it shows; the target itself in a real one.
+        frames: uint8 [10, H, W], grey.
+    """
+
+    method: str
+    target: Person
+    source: Person
+    frames: Image
+
+    @property
+    def video(self) -> str:
+        """``target`` for a real video, ``target_source`` for a fake, as in FaceForensics++."""
+        return self.target.name if self.method == "real" else f"{self.target.name}_{self.source.name}"
+
+    @property
+    def folder(self) -> str:
+        """Folder of the method in a FaceForensics++ tree."""
+        return (
+            "original_sequences/youtube" if self.method == "real" else f"manipulated_sequences/{self.method}"
+        )
+
+
+def sources(number: int) -> tuple[int, ...]:
+    """Name the sources of a target: people of its own split, never itself.
+
+    Args:
+        number: The target's number, 0 to 39.
+    """
+    for split, numbers in SPLIT_PEOPLE.items():
+        if number in numbers:
+            place, count = number - numbers.start, len(numbers)
+            return tuple(numbers[(place + step) % count] for step in SOURCE_STEPS[split])
+    raise ValueError(f"FF++-mini has no person {number}")
+
+
+def clips(
+    methods: Iterable[str] = ("real", *MANIPULATIONS), numbers: Iterable[int] | None = None
+) -> Iterator[Clip]:
+    """Make the frames of every video, before coding, person by person.
+
+    Args:
+        methods: ``real`` and names of manipulations, in the order wanted for each person.
+        numbers: Target people, 0 to 39; all by default.
+
+    Raises:
+        BenchError: If a method is unknown, or the photographs are not installed.
+    """
+    methods = tuple(methods)
+    for method in methods:
+        if method not in ("real", *MANIPULATIONS):
+            raise unknown_name("manipulation", method, ("real", *MANIPULATIONS))
+    everybody = people()
+    for number in range(len(everybody)) if numbers is None else numbers:
+        target = everybody[number]
+        for method in methods:
+            if method == "real":
+                yield Clip(method, target, target, target.frames)
+                continue
+            for source in sources(number):
+                frames = MANIPULATIONS[method](target, everybody[source])
+                yield Clip(method, target, everybody[source], frames)
+
+
+def crop_faces(frames: Image, landmarks: Array, size: int = CROP_SIZE) -> Image:
+    """Cut a square around each face, 1.3 times its box, moved or shrunk to fit the picture, and resize it.
+
+    Args:
+        frames: uint8 [n, H, W], grey.
+        landmarks: [n, points, 2] of the target's real frames, for a fake too.
+        size: Side of the crops, pixels.
+
+    Returns:
+        uint8 [n, size, size, 3].
+    """
+    crops = np.empty((len(frames), size, size, 3), np.uint8)
+    for i, (frame, points) in enumerate(zip(frames, landmarks, strict=True)):
+        low, high = points.min(0), points.max(0)
+        side = min(round(MARGIN * float((high - low).max())), *frame.shape)
+        room = np.array(frame.shape[::-1]) - side
+        x, y = np.clip(np.round((low + high + 1 - side) / 2).astype(int), 0, room)
+        cut = frame[y : y + side, x : x + side]
+        way = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+        crops[i] = cv2.resize(cut, (size, size), interpolation=way)[:, :, None]
+    return crops
+
+
+def ffpp_mini_store(
+    compression: str = "c23", *, progress: Callable[[int, int], None] | None = None
+) -> CropStore:
+    """Open the crop store of FF++-mini, building it in the cache folder on first use.
+
+    Photographs: the Database of Faces, by courtesy of AT&T Laboratories Cambridge.
+
+    Args:
+        compression: ``raw``, ``c23`` or ``c40``.
+        progress: Called with (people done, people in all) while building.
+
+    Returns:
+        A store with the reals, the four manipulations and the ``identity`` control.
+
+    Raises:
+        BenchError: If the compression is unknown, the photographs are not installed, or the cache cannot be written.
+    """
+    if compression not in RATE_FACTORS:
+        raise unknown_name("compression of FF++-mini", compression, RATE_FACTORS)
+    name = f"{DATASET}-{compression}-v{VERSION}"
+
+    def write(writer: CropStoreWriter) -> None:
+        count = len(people())
+        for number in range(count):
+            for clip in clips(numbers=[number]):
+                frames = code(clip.frames, compression)
+                writer.add(crop_faces(frames, clip.target.landmarks), _rows(clip, compression))
+            if progress:
+                progress(number + 1, count)
+        writer.finish(
+            {
+                "photographs": "Database of Faces, by courtesy of AT&T Laboratories Cambridge",
+                "sources_per_target": {split: len(steps) for split, steps in SOURCE_STEPS.items()},
+            }
+        )
+
+    path = cache_folder() / "stores" / name
+    return open_or_build(
+        path, write, size=CROP_SIZE, name=name, detector="landmarks shipped with FF++-mini", margin=MARGIN
+    )
+
+
+def _rows(clip: Clip, compression: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "path": f"{clip.folder}/{compression}/videos/{clip.video}.mp4",
+            "dataset": DATASET,
+            "method": clip.method,
+            "compression": compression,
+            "split": clip.target.split,
+            "label": REAL if clip.method == "real" else FAKE,
+            "video": clip.video,
+            "source": clip.source.name,
+            "target": clip.target.name,
+            "frame": np.arange(FRAMES),
+        }
+    )

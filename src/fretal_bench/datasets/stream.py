@@ -1,0 +1,237 @@
+"""Streams: ordered domains and a protocol, built in or a TOML file of the user."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fretal_bench.datasets.domain import SPLITS, Domain
+from fretal_bench.datasets.stream_file import (
+    BUILTIN_STORE,
+    DomainFile,
+    Protocol,
+    StreamFile,
+    builtin_stream_files,
+    list_streams,
+    read_stream_file,
+)
+from fretal_bench.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fretal_bench.datasets.store import CropStore
+
+__all__ = ["Protocol", "Stream", "list_streams", "open_stream"]
+
+Progress = Callable[[int, int], None]
+
+
+class Stream:
+    """Domains in the order in which they are learnt; behaves like a sequence of them.
+
+    ``stream[1]`` is a domain, ``stream[:2]`` a stream of the first two.
+
+    Attributes:
+        name: The stream's name.
+        domains: The domains, in order.
+        protocol: What a learner is given at each.
+    """
+
+    def __init__(
+        self, name: str, domains: tuple[Domain, ...] | list[Domain], protocol: Protocol | None = None
+    ) -> None:
+        """Put domains in order and check that nobody stands in two splits.
+
+        Args:
+            name: The stream's name.
+            domains: At least one, all of one crop size.
+            protocol: How the rows of the domains were chosen; recorded, not applied again.
+
+        Raises:
+            BenchError: If there is no domain, two have one name or differ in crop size, or a person (as source or
+                target) or a video stands in two splits, be it in different domains.
+        """
+        self.name = name
+        self.domains = tuple(domains)
+        self.protocol = protocol or Protocol()
+        if not self.domains:
+            raise BenchError(f"stream {name!r} has no domain; give it one at least")
+        sizes = {domain.store.size for domain in self.domains}
+        if len(sizes) > 1:
+            raise BenchError(
+                f"stream {name!r} mixes crops of {' and '.join(map(str, sorted(sizes)))} px; "
+                "prepare its stores with one size"
+            )
+        names = [domain.name for domain in self.domains]
+        if len(set(names)) < len(names):
+            raise BenchError(f"stream {name!r} has two domains of one name ({', '.join(names)}); rename one")
+        _check_people(self.domains)
+
+    def __len__(self) -> int:
+        return len(self.domains)
+
+    def __iter__(self) -> Iterator[Domain]:
+        return iter(self.domains)
+
+    @overload
+    def __getitem__(self, index: int) -> Domain: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Stream: ...
+
+    def __getitem__(self, index: int | slice) -> Domain | Stream:
+        if isinstance(index, slice):
+            return Stream(self.name, self.domains[index], self.protocol)
+        return self.domains[index]
+
+    def __repr__(self) -> str:
+        return f"Stream({self.name!r}, {' -> '.join(domain.name for domain in self.domains)})"
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Say exactly what the stream holds, for content ids: the same data give the same plain dict.
+
+        Returns:
+            ``name``, ``protocol`` (a dict) and ``domains``: for each its ``name``, ``store`` (checksum) and ``rows``
+            (a sha256 over the row numbers of each split).
+        """
+        return {
+            "name": self.name,
+            "protocol": asdict(self.protocol),
+            "domains": [domain.fingerprint() for domain in self.domains],
+        }
+
+    def as_avalanche(self) -> Any:
+        """Make the Avalanche benchmark: one experience a domain in the streams ``train``, ``val`` and ``test``.
+
+        A sample is (float32 [3, H, W], label, 0): the crop as (x / 255 - 0.5) / 0.5, its int label, its task label,
+        which is always 0: one head, both classes in every domain. Every experience also has ``source`` (the
+        ``BatchSource`` of its split, for whole-batch loading) and ``domain_name``. A stream of which some domain has
+        no validation rows has no ``val`` stream.
+
+        Returns:
+            An ``avalanche.benchmarks.CLScenario``.
+        """
+        from fretal_bench.datasets.avalanche_benchmark import benchmark_of
+
+        return benchmark_of(self)
+
+
+def open_stream(name_or_path: str | Path, progress: Progress | None = None) -> Stream:
+    """Open a built-in stream by name, or a user's stream by the path of its TOML file.
+
+    Args:
+        name_or_path: E.g. ``"ffpp-mini"`` or ``"streams/mine.toml"``; text with a ``/`` or ending in ``.toml`` is a
+            path.
+        progress: Called with (done, in all) while a built-in store is built on first use.
+
+    Raises:
+        BenchError: If there is no such stream, its file is wrong, or its stores are missing or damaged.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
+        return _open(read_stream_file(Path(name_or_path)), progress)
+    files = builtin_stream_files()
+    if text not in files:
+        raise unknown_name("stream", text, [name for name, file in files.items() if not file.hidden])
+    return _open(files[text], progress)
+
+
+def _open(file: StreamFile, progress: Progress | None) -> Stream:
+    stores: dict[str, CropStore] = {}
+    for domain in file.domains:
+        if domain.store not in stores:
+            stores[domain.store] = _open_store(domain.store, file.path.parent, progress)
+    domains = []
+    for position, domain in enumerate(file.domains):
+        index = stores[domain.store].index
+        rows = _select(file.path, domain, index)
+        sharing = [other.name for other in file.domains if other.store == domain.store]
+        rows["train"] = _apply(file.protocol, index, rows["train"], position, domain.name, sharing)
+        domains.append(Domain(domain.name, stores[domain.store], rows))
+    return Stream(file.name, domains, file.protocol)
+
+
+def _open_store(store: str, folder: Path, progress: Progress | None) -> CropStore:
+    from fretal_bench.datasets.store import CropStore
+
+    if not store.startswith(BUILTIN_STORE):
+        return CropStore.open(folder / Path(store).expanduser())
+    from fretal_bench.datasets.ffpp_mini.build import ffpp_mini_store
+    from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS
+
+    known = {f"{BUILTIN_STORE}ffpp-mini-{compression}": compression for compression in RATE_FACTORS}
+    if store not in known:
+        raise unknown_name("store", store, known)
+    return ffpp_mini_store(known[store], progress=progress)
+
+
+def _select(path: Path, domain: DomainFile, index: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
+    wanted = np.ones(len(index), dtype=bool)
+    for key, values, column in (
+        ("methods", ("real", *domain.methods), "method"),
+        ("datasets", domain.datasets, "dataset"),
+        ("compressions", domain.compressions, "compression"),
+    ):
+        present = set(index[column].unique())
+        for value in values:
+            if value not in present:
+                error = unknown_name(f"{column} in the store {domain.store}", value, present)
+                raise BenchError(f"{path}: domain {domain.name!r}: {key}: {error}")
+        if values:
+            wanted &= index[column].isin(values).to_numpy()
+    split = index["split"].to_numpy()
+    return {name: np.flatnonzero(wanted & (split == name)).astype(np.int64) for name in SPLITS}
+
+
+def _apply(
+    protocol: Protocol,
+    index: pd.DataFrame,
+    rows: npt.NDArray[np.int64],
+    position: int,
+    name: str,
+    sharing: list[str],
+) -> npt.NDArray[np.int64]:
+    """Choose a domain's training rows as the protocol says, by whole videos."""
+    from fretal_bench.datasets.manifest import video_key
+
+    if protocol.shared_reals and (protocol.videos_per_class is None or position == 0):
+        return rows
+    label = index["label"].to_numpy()[rows]
+    key = video_key(index.iloc[rows]).to_numpy()
+    real, fake = (np.unique(key[label == value]).tolist() for value in (0, 1))
+    if not protocol.shared_reals:
+        dealt = sorted(real, key=lambda video: _draw(protocol.seed, "reals", video))
+        real = dealt[sharing.index(name) :: len(sharing)]
+    if protocol.videos_per_class is not None and position > 0:
+        real, fake = (
+            sorted(videos, key=lambda video: _draw(protocol.seed, name, video))[: protocol.videos_per_class]
+            for videos in (real, fake)
+        )
+    return rows[np.isin(key, [*real, *fake])]
+
+
+def _draw(seed: int, purpose: str, video: str) -> bytes:
+    # Ranking by a hash, not by a generator: the choice is the same with every version of numpy.
+    return hashlib.sha256(f"{seed}/{purpose}/{video}".encode()).digest()
+
+
+def _check_people(domains: tuple[Domain, ...]) -> None:
+    import pandas as pd
+
+    from fretal_bench.datasets.manifest import check_splits
+
+    used = {
+        id(domain.store): np.unique(
+            np.concatenate([d.rows[s] for d in domains if d.store is domain.store for s in SPLITS])
+        )
+        for domain in domains
+    }
+    stores = {id(domain.store): domain.store for domain in domains}
+    check_splits(pd.concat([store.index.iloc[used[key]] for key, store in stores.items()], ignore_index=True))

@@ -1,0 +1,172 @@
+"""Stream files: the TOML that names a stream's domains and protocol, checked key by key."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from fretal_bench.errors import BenchError, unknown_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+BUILTIN_STORE: Final = "builtin:"
+_STREAM_KEYS: Final = ("name", "description", "hidden", "protocol", "domains")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a learner is given at each domain.
+
+    Attributes:
+        videos_per_class: Real and fake videos to train on in every domain after the first; all of them if None.
+            Validation and test data are never thinned.
+        shared_reals: Whether the domains of one store train on the same real videos. If not, each real training
+            video goes to one of them. Validation and test reals are shared always, so that scores compare.
+        seed: Of the choice of videos; the choice depends on it and on the videos' names alone.
+    """
+
+    videos_per_class: int | None = None
+    shared_reals: bool = True
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class DomainFile:
+    """One ``[[domains]]`` table.
+
+    Attributes:
+        name: The domain's name.
+        store: Folder of a crop store, relative to the stream file, or ``builtin:ffpp-mini-c23`` (``-c40``, ``-raw``).
+        methods: The manipulations whose fakes belong to it.
+        datasets: Data sets whose rows belong to it; all in the store if empty.
+        compressions: Compressions whose rows belong to it; all in the store if empty.
+    """
+
+    name: str
+    store: str
+    methods: tuple[str, ...]
+    datasets: tuple[str, ...] = ()
+    compressions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StreamFile:
+    """A whole stream file.
+
+    Attributes:
+        path: Where it was read.
+        name: The stream's name.
+        description: One line.
+        hidden: Left out of the list of streams (controls).
+        protocol: What a learner is given at each domain.
+        domains: In the order in which they are learnt.
+    """
+
+    path: Path
+    name: str
+    description: str
+    hidden: bool
+    protocol: Protocol
+    domains: tuple[DomainFile, ...]
+
+
+def read_stream_file(path: Path) -> StreamFile:
+    """Read and check a stream file.
+
+    Raises:
+        BenchError: If it cannot be read, or a key is unknown, missing or of another type; with the file, the key and
+            the nearest valid name.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BenchError(f"cannot read the stream file {path}: {error.strerror}; mend the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BenchError(
+            f"{path} is not valid TOML: {str(error).splitlines()[0]}; mend that place"
+        ) from error
+    _known(path, "stream file", table, _STREAM_KEYS)
+    protocol = _take(path, "the file", table, "protocol", dict, {})
+    _known(path, "[protocol]", protocol, ("videos_per_class", "shared_reals", "seed"))
+    videos = _take(path, "[protocol]", protocol, "videos_per_class", int, 0)
+    if "videos_per_class" in protocol and videos < 1:
+        raise BenchError(f"{path}: videos_per_class is {videos}; give 1 or more, or leave it out for all")
+    domains = tuple(_domain(path, entry) for entry in _take(path, "the file", table, "domains", list))
+    names = [domain.name for domain in domains]
+    if not names:
+        raise BenchError(f"{path}: the stream has no domain; add a [[domains]] table")
+    for name in names:
+        if names.count(name) > 1:
+            raise BenchError(f"{path}: two domains are called {name!r}; rename one")
+    return StreamFile(
+        path=path,
+        name=_take(path, "the file", table, "name", str),
+        description=_take(path, "the file", table, "description", str, ""),
+        hidden=_take(path, "the file", table, "hidden", bool, False),
+        protocol=Protocol(
+            videos_per_class=videos or None,
+            shared_reals=_take(path, "[protocol]", protocol, "shared_reals", bool, True),
+            seed=_take(path, "[protocol]", protocol, "seed", int, 0),
+        ),
+        domains=domains,
+    )
+
+
+def builtin_stream_files() -> dict[str, StreamFile]:
+    """Read every built-in stream file; by name, in the order of the names."""
+    folder = Path(str(resources.files("fretal_bench.datasets"))) / "streams"
+    files = [read_stream_file(path) for path in folder.glob("*.toml")]
+    return {file.name: file for file in sorted(files, key=lambda file: file.name)}
+
+
+def list_streams(*, hidden: bool = False) -> tuple[StreamFile, ...]:
+    """List the built-in streams; no data is opened and nothing slow imported.
+
+    Args:
+        hidden: Include the controls.
+    """
+    return tuple(file for file in builtin_stream_files().values() if hidden or not file.hidden)
+
+
+def _domain(path: Path, entry: Any) -> DomainFile:
+    if not isinstance(entry, dict):
+        raise BenchError(f"{path}: domains must be [[domains]] tables, not {entry!r}")
+    where = f"domain {entry.get('name', '?')!r}"
+    _known(path, where, entry, ("name", "store", "methods", "datasets", "compressions"))
+    lists = {key: _texts(path, where, entry, key) for key in ("methods", "datasets", "compressions")}
+    if not lists["methods"] or "real" in lists["methods"]:
+        raise BenchError(f"{path}: {where}: methods must name manipulations ('real' is always included)")
+    return DomainFile(
+        name=_take(path, where, entry, "name", str), store=_take(path, where, entry, "store", str), **lists
+    )
+
+
+def _texts(path: Path, where: str, table: dict[str, Any], key: str) -> tuple[str, ...]:
+    values = _take(path, where, table, key, list, [])
+    if not all(isinstance(value, str) for value in values):
+        raise BenchError(f"{path}: {where}: {key} must be a list of texts, not {values!r}")
+    return tuple(values)
+
+
+def _known(path: Path, where: str, table: dict[str, Any], keys: Iterable[str]) -> None:
+    for key in table:
+        if key not in keys:
+            raise BenchError(f"{path}: {unknown_name(f'key of {where}', key, keys)}")
+
+
+def _take(path: Path, where: str, table: dict[str, Any], key: str, kind: type, default: Any = None) -> Any:
+    value = table.get(key, default)
+    if value is None:
+        raise BenchError(f"{path}: {where} lacks the key {key!r}; add it")
+    # bool is a subclass of int: `seed = true` is a mistake all the same.
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        names = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+        raise BenchError(f"{path}: {where}: {key} must be {names[kind]}, not {value!r}")
+    return value
