@@ -1,0 +1,226 @@
+"""The tables of a report: which rows and columns of a summary each one shows, and its caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fretal_bench.metrics.detection import detection_metric
+from fretal_bench.reporting.quantities import COST, DETECTION, STREAM, TRANSFER
+from fretal_bench.reporting.summary import Floats, StrategySummary, Summary
+from fretal_bench.reporting.tables import Column, Number, Row, Table, mark_best
+
+UNTRAINED = "untrained"
+MEANING = {"higher": "higher is better", "lower": "lower is better"}
+
+
+def summary_table(summary: Summary) -> Table:
+    """Forgetting with what it must be read beside: learning, average, worst old domain, BWT."""
+    note = (
+        "Forgetting: max-based (Chaudhry et al. 2018), positive = got worse, lower is better. BWT: of GEM, negative = "
+        "forgetting, higher is better. Averages are macro: every domain counts the same."
+    )
+    return _quantity_table(summary, "summary", "Forgetting, and what was learned", STREAM, note)
+
+
+def transfer_table(summary: Summary) -> Table:
+    """Other averages, and transfer to domains that are not learned yet."""
+    note = (
+        "Micro: all test samples pooled, at the end. Incremental: over the stream, of the domains seen so far. FWT: of "
+        "GEM, against the untrained model, positive = earlier domains helped, higher is better. Unseen: before a domain "
+        "is learned."
+    )
+    return _quantity_table(summary, "transfer", "Other averages, and transfer forward", TRANSFER, note)
+
+
+def detection_table(summary: Summary) -> Table:
+    """The final detector by other metrics."""
+    note = (
+        "AUC, AP, EER, ECE at frame level; video: mean frame score of each video. Higher AUC, AP and accuracy are "
+        "better, lower EER and ECE."
+    )
+    return _quantity_table(summary, "detection", "The final detector, mean over domains", DETECTION, note)
+
+
+def cost_table(summary: Summary) -> Table:
+    """Time and memory."""
+    note = "Everything but evaluation, the first domain included; lower is better."
+    return _quantity_table(summary, "cost", "What training took", COST, note)
+
+
+def final_table(summary: Summary) -> Table:
+    """The last row of R: the final detector on each domain."""
+    better = _better(summary)
+    columns = [Column("strategy", "strategy"), *(Column(name, name, better) for name in summary.domains)]
+    rows = [
+        Row((s.label, *_numbers(s.accuracy.mean[-1], s.accuracy.half[-1])), apart=s.bound)
+        for s in summary.strategies
+    ]
+    title = f"{_capital(summary.metric_title)} of each domain at the end of the stream"
+    return mark_best(
+        Table(
+            "final",
+            title,
+            tuple(columns),
+            tuple(rows),
+            (*_level(summary), *_bounds(summary), *_seeds(summary)),
+        )
+    )
+
+
+def accuracy_table(summary: Summary, strategy: StrategySummary, *, notes: bool = True) -> Table:
+    """R and b of one strategy; domains not learned yet in parentheses."""
+    rows = [Row((UNTRAINED, *_numbers(strategy.baseline.mean, strategy.baseline.half, seen=0)))]
+    for i, name in enumerate(summary.domains):
+        numbers = _numbers(strategy.accuracy.mean[i], strategy.accuracy.half[i], seen=i + 1)
+        rows.append(Row((f"after {name}", *numbers)))
+    below = (
+        f"R[i,j], {summary.level} level, {MEANING[_better(summary)]}; row = after training on a domain, column = "
+        "tested on a domain; in parentheses: not learned yet.",
+    )
+    return Table(
+        "accuracy",
+        f"{strategy.label}: {summary.metric_title}",
+        (Column("after", ""), *(Column(name, name) for name in summary.domains)),
+        tuple(rows),
+        (*below, *_seeds(summary)) if notes else (),
+    )
+
+
+def forgetting_table(summary: Summary, strategy: StrategySummary, *, notes: bool = True) -> Table:
+    """F of one strategy: the first row and the last column are left out, they hold nothing."""
+    f = strategy.forgetting
+    rows = [
+        Row((f"after {name}", *_numbers(f.mean[i, :-1], f.half[i, :-1], filled=i)))
+        for i, name in enumerate(summary.domains)
+        if i > 0
+    ]
+    below = (
+        "F[i,j] = max_{j<=l<i} R[l,j] - R[i,j] (max-based forgetting), lower is better, negative = improved"
+        + ("" if _better(summary) == "higher" else "; differences turned round, as lower values are better")
+        + ".",
+    )
+    return Table(
+        "forgetting",
+        f"{strategy.label}: forgetting",
+        (Column("after", ""), *(Column(name, name, signed=True) for name in summary.domains[:-1])),
+        tuple(rows),
+        (*below, *_seeds(summary)) if notes else (),
+    )
+
+
+def matrix_table(summary: Summary, kind: str) -> Table:
+    """All accuracy or all forgetting matrices under one another, for CSV and LaTeX."""
+    one = {"accuracy": accuracy_table, "forgetting": forgetting_table}[kind]
+    parts = [(strategy, one(summary, strategy)) for strategy in summary.strategies]
+    rows = [Row((strategy.label, *row.cells)) for strategy, part in parts for row in part.rows]
+    first = parts[0][1]
+    title = f"{_capital(summary.metric_title)} matrices" if kind == "accuracy" else "Forgetting matrices"
+    return Table(
+        f"{kind}-matrices", title, (Column("strategy", "strategy"), *first.columns), tuple(rows), first.notes
+    )
+
+
+def strategy_table(summary: Summary) -> Table:
+    """Every strategy with its seeds, hyperparameters and the registry's line about it."""
+    rows = [
+        Row(
+            (
+                s.label,
+                "bound" if s.bound else "strategy",
+                ", ".join(map(str, s.seeds)),
+                ", ".join(f"{key}={value}" for key, value in s.hyperparameters.items()) or "none",
+                s.summary,
+            ),
+            apart=s.bound,
+        )
+        for s in summary.strategies
+    ]
+    titles = ("strategy", "kind", "seeds", "hyperparameters", "what it is")
+    return Table("strategies", "Cells", tuple(Column(title, title) for title in titles), tuple(rows))
+
+
+def problem_table(summary: Summary) -> Table:
+    """Cells without numbers, each with its reason."""
+    rows = [Row((p.label, str(p.seed), p.kind, p.reason)) for p in summary.problems]
+    titles = ("strategy", "seed", "what", "reason")
+    return Table(
+        "problems", "Cells without numbers", tuple(Column(title, title) for title in titles), tuple(rows)
+    )
+
+
+def formula_table(summary: Summary) -> Table:
+    """Name, better side and formula of every quantity."""
+    rows = [Row((q.title, MEANING[q.better], q.formula)) for q in summary.quantities.values()]
+    titles = ("quantity", "better", "formula and source")
+    note = (
+        "R[i,j] = value on domain j after step i (both from 0), T steps; b_j = value of the untrained model."
+    )
+    return Table(
+        "formulas", "Formulas", tuple(Column(title, title) for title in titles), tuple(rows), (note,)
+    )
+
+
+def quantity_tables(summary: Summary) -> tuple[Table, ...]:
+    """Give the tables with one row a strategy, in the order in which a report shows them."""
+    return tuple(
+        table(summary) for table in (summary_table, final_table, transfer_table, detection_table, cost_table)
+    )
+
+
+def _quantity_table(summary: Summary, name: str, title: str, names: Sequence[str], note: str) -> Table:
+    """Make a table with one row a strategy and one column a quantity."""
+    chosen = [summary.quantities[name] for name in names]
+    columns = [Column(q.name, q.title, q.better, q.digits, q.signed) for q in chosen]
+    rows = [
+        Row((s.label, *(Number(s.values[q.name].mean, s.values[q.name].half) for q in chosen)), apart=s.bound)
+        for s in summary.strategies
+    ]
+    notes = (note, *_level(summary, names), *_bounds(summary), *_seeds(summary))
+    return mark_best(Table(name, title, (Column("strategy", "strategy"), *columns), tuple(rows), notes))
+
+
+def _level(summary: Summary, names: Sequence[str] = ()) -> tuple[str, ...]:
+    """Say at which level the values are, where the columns do not."""
+    if names and set(names) <= {*DETECTION, *COST}:
+        return ()
+    return (f"{_capital(summary.metric_title)} at {summary.level} level.",)
+
+
+def _bounds(summary: Summary) -> tuple[str, ...]:
+    """Say which rows are not ranked."""
+    names = [strategy.label for strategy in summary.strategies if strategy.bound]
+    return (f"Not ranked, because a bound: {', '.join(names)}.",) if names else ()
+
+
+def _seeds(summary: Summary) -> tuple[str, ...]:
+    """Say what stands after the "±"."""
+    counts = sorted({len(strategy.seeds) for strategy in summary.strategies})
+    if counts[-1] < 2:
+        return ("One seed: no interval.",)
+    among = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    return (f"Mean ± half of the 95% interval over {among} seeds (Student's t).",)
+
+
+def _numbers(
+    mean: Floats, half: Floats, *, seen: int | None = None, filled: int | None = None
+) -> list[Number]:
+    """Turn a row of a matrix into numbers: past the first ``seen`` aside, past the first ``filled`` empty."""
+    return [
+        Number(
+            float(mean[j]),
+            float(half[j]),
+            aside=seen is not None and j >= seen,
+            empty=filled is not None and j >= filled,
+        )
+        for j in range(len(mean))
+    ]
+
+
+def _better(summary: Summary) -> str:
+    """Which side of the summary's metric is better."""
+    return "higher" if detection_metric(summary.metric).higher_is_better else "lower"
+
+
+def _capital(text: str) -> str:
+    """Begin a text with a capital letter."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,231 @@
+"""Results -> what the tables and plots show: every quantity, R and F of each strategy, over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.metrics.detection import DETECTION_METRICS, detection_metric
+from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interval
+from fretal_bench.metrics.matrices import LEVELS, align, matrix
+from fretal_bench.reporting.inputs import (
+    Problem,
+    ResultsLike,
+    absent_cells,
+    domain_names,
+    strategy_info,
+    unique,
+)
+from fretal_bench.reporting.quantities import CellMeasures, Quantity, measure, quantities
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MeanMatrix:
+    """A matrix over seeds.
+
+    Attributes:
+        mean: Mean of each cell; NaN where a seed has no value.
+        half: Half the width of each cell's 95% interval; NaN for one seed.
+    """
+
+    mean: Floats
+    half: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class StrategySummary:
+    """One strategy (with its hyperparameters) over its seeds.
+
+    Attributes:
+        label: What it is called everywhere in the report.
+        strategy: The strategy's name.
+        hyperparameters: All of them.
+        bound: Whether it is a reference, not a competitor.
+        summary: The registry's line about it; empty for a plugin that is not installed here.
+        seeds: Seeds with numbers.
+        by_seed: Quantity name -> seed -> value.
+        values: Quantity name -> mean and interval.
+        accuracy: R, ``[T, T]``.
+        baseline: b, ``[T]``.
+        forgetting: F, ``[T, T]``.
+    """
+
+    label: str
+    strategy: str
+    hyperparameters: Mapping[str, Any]
+    bound: bool
+    summary: str
+    seeds: tuple[int, ...]
+    by_seed: dict[str, dict[int, float]]
+    values: dict[str, Interval]
+    accuracy: MeanMatrix
+    baseline: MeanMatrix
+    forgetting: MeanMatrix
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What a report shows.
+
+    Attributes:
+        metric: Metric of the matrices.
+        level: ``frame`` or ``video``, of the matrices.
+        domains: In the order in which they are learned.
+        quantities: By name, in the order of the tables.
+        strategies: In the plan's order, bounds last.
+        seeds: Every seed that was asked for, ascending.
+        problems: Cells without numbers.
+        undefined: Why values are NaN, in words.
+    """
+
+    metric: str
+    level: str
+    domains: tuple[str, ...]
+    quantities: dict[str, Quantity]
+    strategies: tuple[StrategySummary, ...]
+    seeds: tuple[int, ...]
+    problems: tuple[Problem, ...]
+    undefined: tuple[str, ...]
+
+    @property
+    def competitors(self) -> tuple[StrategySummary, ...]:
+        """The strategies that are not bounds."""
+        return tuple(strategy for strategy in self.strategies if not strategy.bound)
+
+    @property
+    def metric_title(self) -> str:
+        """How tables write the metric."""
+        return detection_metric(self.metric).title
+
+
+def summarize(results: ResultsLike, metric: str = "accuracy", level: str = "frame") -> Summary:
+    """Compute what a report shows.
+
+    Args:
+        results: Results as ``load_results`` gives them.
+        metric: Metric of the matrices and of everything computed from them.
+        level: ``frame`` or ``video``.
+
+    Returns:
+        The summary. A cell whose scores cannot be used is left out and named in ``problems``.
+
+    Raises:
+        BenchError: If the metric or level is unknown, two cells have the same label and seed, or no cell can
+            be used.
+    """
+    known = quantities(metric)
+    if level not in LEVELS:
+        raise unknown_name("level", level, LEVELS)
+    problems = list(absent_cells(results))
+    domains = domain_names(results.plan)
+    measured: dict[str, list[CellMeasures]] = {}
+    about = {cell.label: cell for cell in results.cells}
+    for cell in results.cells:
+        if any(other.seed == cell.seed for other in measured.get(cell.label, ())):
+            raise BenchError(
+                f"{results.path}: two cells are called {cell.label!r} with seed {cell.seed}; give one its own label"
+            )
+        try:
+            measures = measure(cell, metric, level, domains)
+        except BenchError as error:
+            problems.append(Problem(cell.label, cell.seed, "unusable", str(error)))
+            continue
+        domains = measures.matrix.domains
+        measured.setdefault(cell.label, []).append(measures)
+    if not measured or domains is None:
+        why = f" (first of {len(problems)}: {problems[0].label}: {problems[0].reason})" if problems else ""
+        raise BenchError(f"{results.path} holds no finished cell{why}; `bench run` makes some")
+    found = [
+        _over_seeds(measures, about[label].strategy, about[label].hyperparameters)
+        for label, measures in measured.items()
+    ]
+    seeds = {seed for strategy in found for seed in strategy.seeds} | {problem.seed for problem in problems}
+    return Summary(
+        metric,
+        level,
+        domains,
+        known,
+        tuple(sorted(found, key=lambda strategy: strategy.bound)),
+        tuple(sorted(seeds)),
+        tuple(problems),
+        unique(note for measures in measured.values() for one in measures for note in one.undefined),
+    )
+
+
+def tidy_values(summary: Summary) -> pd.DataFrame:
+    """Give every quantity of every cell: label, seed, metric, level, quantity, value; one row a value."""
+    import pandas as pd
+
+    rows = [
+        (strategy.label, seed, summary.metric, summary.level, name, value)
+        for strategy in summary.strategies
+        for name, by_seed in strategy.by_seed.items()
+        for seed, value in by_seed.items()
+    ]
+    return pd.DataFrame(rows, columns=["label", "seed", "metric", "level", "quantity", "value"])
+
+
+def tidy_matrices(results: ResultsLike, summary: Summary) -> pd.DataFrame:
+    """Give R and b of every cell for every metric at both levels, one row a value.
+
+    Returns:
+        Columns label, seed, metric, level, step (-1 = b), domain, value.
+    """
+    import pandas as pd
+
+    usable = {(strategy.label, seed) for strategy in summary.strategies for seed in strategy.seeds}
+    steps = np.repeat(np.arange(-1, len(summary.domains)), len(summary.domains))
+    domains = list(summary.domains) * (len(summary.domains) + 1)
+    parts = []
+    for cell in results.cells:
+        if (cell.label, cell.seed) not in usable:
+            continue
+        for level in LEVELS:
+            scores = align(cell.scores, level, summary.domains)
+            for metric in DETECTION_METRICS:
+                r = matrix(scores, metric)
+                part = pd.DataFrame(
+                    {
+                        "label": cell.label,
+                        "seed": cell.seed,
+                        "metric": metric,
+                        "level": level,
+                        "step": steps,
+                        "domain": domains,
+                        "value": np.concatenate([r.baseline, r.values.ravel()]),
+                    }
+                )
+                parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _over_seeds(
+    measures: list[CellMeasures], strategy: str, hyperparameters: Mapping[str, Any]
+) -> StrategySummary:
+    """Bring the cells of one label together."""
+    measures = sorted(measures, key=lambda one: one.seed)
+    info = strategy_info(strategy)
+    by_seed = {name: {one.seed: one.values[name] for one in measures} for name in measures[0].values}
+    return StrategySummary(
+        measures[0].label,
+        strategy,
+        hyperparameters,
+        info is not None and info.bound,
+        "" if info is None else info.summary,
+        tuple(one.seed for one in measures),
+        by_seed,
+        {name: mean_interval(list(values.values())) for name, values in by_seed.items()},
+        MeanMatrix(*mean_and_half([one.matrix.values for one in measures])),
+        MeanMatrix(*mean_and_half([one.matrix.baseline for one in measures])),
+        MeanMatrix(*mean_and_half([one.forgetting for one in measures])),
+    )

@@ -1,0 +1,370 @@
+"""One table, five ways to write it: terminal (Rich), Markdown, CSV, LaTeX, HTML."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+NAN = float("nan")
+ARROWS = {"higher": "↑", "lower": "↓", "": ""}
+NOTHING = "–"
+GAP = 2
+TOO_NARROW = "Intervals are left out: the terminal is too narrow for them."
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value in a table.
+
+    Attributes:
+        value: The value; NaN = it does not exist (a dash).
+        half: Half the width of its 95% interval; NaN = none.
+        best: The best of its column: bold, wherever the table is written.
+        aside: Written in parentheses: a value on a domain that is not learned yet.
+        empty: An empty cell, where not even a dash belongs.
+    """
+
+    value: float
+    half: float = NAN
+    best: bool = False
+    aside: bool = False
+    empty: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        key: Its name in CSV.
+        title: Its name elsewhere.
+        better: ``higher`` or ``lower`` if a best value is to be marked, else empty.
+        digits: Decimals.
+        signed: Whether positive values get a plus sign.
+    """
+
+    key: str
+    title: str
+    better: str = ""
+    digits: int = 3
+    signed: bool = False
+
+    @property
+    def head(self) -> str:
+        """The title with an arrow towards the better side."""
+        return f"{self.title} {ARROWS[self.better]}".rstrip()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: texts and numbers, one a column; ``apart`` rows (bounds) stand under a rule and are never the best."""
+
+    cells: tuple[str | Number, ...]
+    apart: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        name: Short name for files and LaTeX labels.
+        title: Caption.
+        columns: The columns.
+        rows: The rows; those apart come last.
+        notes: Sentences under the table: formulas, signs, what parentheses mean.
+    """
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row.cells) != len(self.columns):
+                raise ValueError(
+                    f"table {self.name}: a row of {len(row.cells)} cells, {len(self.columns)} columns"
+                )
+
+
+def mark_best(table: Table) -> Table:
+    """Mark the best numbers of each column that has a better side, among the rows that are not apart.
+
+    Numbers that read the same (at the column's decimals) are marked together; a lone competitor is not
+    marked.
+    """
+    best: dict[int, str] = {}
+    for at, column in enumerate(table.columns):
+        numbers = [row.cells[at] for row in table.rows if not row.apart]
+        values = [cell.value for cell in numbers if isinstance(cell, Number) and not math.isnan(cell.value)]
+        if column.better and len(values) > 1:
+            best[at] = decimal(max(values) if column.better == "higher" else min(values), column.digits)
+    rows = []
+    for row in table.rows:
+        cells = [
+            replace(cell, best=True)
+            if isinstance(cell, Number)
+            and not row.apart
+            and not math.isnan(cell.value)
+            and decimal(cell.value, table.columns[at].digits) == best.get(at)
+            else cell
+            for at, cell in enumerate(row.cells)
+        ]
+        rows.append(replace(row, cells=tuple(cells)))
+    return replace(table, rows=tuple(rows))
+
+
+def decimal(value: float, digits: int, signed: bool = False) -> str:
+    """Write a number with so many decimals, never as minus zero."""
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    return text if text.strip("+-0.") else f"{0.0:.{digits}f}"
+
+
+def number_text(number: Number, column: Column, plus_minus: str = "±") -> str:
+    """Write a number as tables do: ``0.712``, ``0.712±0.031``, ``(0.512)``, a dash, or nothing."""
+    if number.empty:
+        return ""
+    if math.isnan(number.value):
+        return NOTHING
+    text = decimal(number.value, column.digits, column.signed)
+    if not math.isnan(number.half):
+        text += f"{plus_minus}{decimal(number.half, column.digits)}"
+    return f"({text})" if number.aside else text
+
+
+def without_intervals(table: Table) -> Table:
+    """Drop the intervals of all numbers."""
+    rows = [
+        replace(row, cells=tuple(replace(c, half=NAN) if isinstance(c, Number) else c for c in row.cells))
+        for row in table.rows
+    ]
+    return replace(table, rows=tuple(rows))
+
+
+def fitted(table: Table, width: int) -> tuple[Table, ...]:
+    """Make a table fit so many columns of a terminal; the files of a report keep everything.
+
+    Where it is wider, first the intervals go, then it is cut into several tables, each with the first column.
+    """
+    if drawn_width(table) <= width:
+        return (table,)
+    if any(_has_interval(table, at) for at in range(len(table.columns))):
+        table = replace(without_intervals(table), notes=(*table.notes, TOO_NARROW))
+    parts: list[list[int]] = [[]]
+    for at in range(1, len(table.columns)):
+        if parts[-1] and drawn_width(_part(table, [0, *parts[-1], at])) > width:
+            parts.append([])
+        parts[-1].append(at)
+    pieces = [_part(table, [0, *part]) for part in parts]
+    return (*(replace(piece, notes=()) for piece in pieces[:-1]), pieces[-1])
+
+
+def drawn_width(table: Table) -> int:
+    """Columns of the terminal that a table takes without its title and notes."""
+    total = -GAP
+    for at, column in enumerate(table.columns):
+        cells = (row.cells[at] for row in table.rows)
+        texts = [cell if isinstance(cell, str) else number_text(cell, column) for cell in cells]
+        total += max(map(len, (*_stacked(column.head).split("\n"), *texts))) + GAP
+    return total
+
+
+def to_rich(table: Table) -> RichTable:
+    """Make a table for the terminal."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(
+        title=Text(table.title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, GAP - 1, 0, 0),  # the box adds one
+        show_edge=False,
+        pad_edge=False,
+        caption=Text("\n".join(table.notes), style="dim") if table.notes else None,
+        caption_justify="left",
+    )
+    for at, column in enumerate(table.columns):
+        texts = all(isinstance(row.cells[at], str) for row in table.rows)
+        justify: Literal["left", "right"] = "left" if texts else "right"
+        head = Text(_stacked(column.head))
+        drawn.add_column(head, justify=justify, vertical="bottom", overflow="fold", no_wrap=not texts)
+    for row, following in zip(table.rows, (*table.rows[1:], None), strict=True):
+        cells = []
+        for cell, column in zip(row.cells, table.columns, strict=True):
+            if isinstance(cell, str):
+                cells.append(Text(cell))
+            else:
+                style = "bold" if cell.best else "dim" if cell.aside else ""
+                cells.append(Text(number_text(cell, column), style=style))
+        drawn.add_row(*cells, end_section=following is not None and following.apart and not row.apart)
+    return drawn
+
+
+def _stacked(head: str) -> str:
+    """Put each word of a title on a line of its own; an arrow stays with its word."""
+    return re.sub(r" (?![↑↓])", "\n", head)
+
+
+def _part(table: Table, columns: list[int]) -> Table:
+    """Keep some columns."""
+    rows = [replace(row, cells=tuple(row.cells[at] for at in columns)) for row in table.rows]
+    return replace(table, columns=tuple(table.columns[at] for at in columns), rows=tuple(rows))
+
+
+def to_markdown(table: Table) -> str:
+    """Write a Markdown table with its title above and its notes below."""
+    lines = [f"**{_md(table.title)}**", ""]
+    lines.append("| " + " | ".join(_md(column.head) for column in table.columns) + " |")
+    numeric = [
+        any(isinstance(row.cells[at], Number) for row in table.rows) for at in range(len(table.columns))
+    ]
+    lines.append("|" + "|".join("---:" if right else "---" for right in numeric) + "|")
+    for row in table.rows:
+        cells = []
+        for cell, column in zip(row.cells, table.columns, strict=True):
+            text = _md(cell) if isinstance(cell, str) else number_text(cell, column)
+            cells.append(f"**{text}**" if isinstance(cell, Number) and cell.best else text)
+        lines.append("| " + " | ".join(cells) + " |")
+    for note in table.notes:
+        lines.extend(["", f"{_md(note)}"])
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """Write the values at full precision; a number with an interval takes three columns: key, key_low, key_high."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    wide = [_has_interval(table, at) for at in range(len(table.columns))]
+    head: list[str] = []
+    for column, three in zip(table.columns, wide, strict=True):
+        head.extend([column.key, f"{column.key}_low", f"{column.key}_high"] if three else [column.key])
+    writer.writerow(head)
+    for row in table.rows:
+        line: list[str] = []
+        for cell, three in zip(row.cells, wide, strict=True):
+            if isinstance(cell, str):
+                line.append(cell)
+                continue
+            ends = [cell.value, cell.value - cell.half, cell.value + cell.half] if three else [cell.value]
+            line.extend("" if math.isnan(value) else repr(float(value)) for value in ends)
+        writer.writerow(line)
+    return out.getvalue()
+
+
+def to_latex(table: Table) -> str:
+    r"""Write a LaTeX table; it needs ``\usepackage{booktabs}`` and nothing else."""
+    align = "".join(
+        "r" if any(isinstance(row.cells[at], Number) for row in table.rows) else "l"
+        for at in range(len(table.columns))
+    )
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}[t]",
+        r"\centering",
+        r"\caption{" + " ".join(_tex(text.rstrip(".") + ".") for text in (table.title, *table.notes)) + "}",
+        r"\label{tab:" + table.name + "}",
+        r"\begin{tabular}{" + align + "}",
+        r"\toprule",
+        " & ".join(_tex(column.head) for column in table.columns) + r" \\",
+        r"\midrule",
+    ]
+    for before, row in zip((None, *table.rows[:-1]), table.rows, strict=True):
+        if row.apart and before is not None and not before.apart:
+            lines.append(r"\midrule")
+        cells = []
+        for cell, column in zip(row.cells, table.columns, strict=True):
+            text = _tex(cell if isinstance(cell, str) else number_text(cell, column, " ± "))
+            cells.append(rf"\textbf{{{text}}}" if isinstance(cell, Number) and cell.best else text)
+        lines.append(" & ".join(cells) + r" \\")
+    lines.extend([r"\bottomrule", r"\end{tabular}", r"\end{table}"])
+    return "\n".join(lines) + "\n"
+
+
+def to_html(table: Table) -> str:
+    """Write an HTML table: caption, head, body, notes."""
+    numeric = [
+        any(isinstance(row.cells[at], Number) for row in table.rows) for at in range(len(table.columns))
+    ]
+    head = "".join(
+        f'<th scope="col"{" class=n" if right else ""}>{html.escape(column.head)}</th>'
+        for column, right in zip(table.columns, numeric, strict=True)
+    )
+    body = []
+    for row in table.rows:
+        cells = []
+        for at, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True)):
+            if isinstance(cell, Number):
+                text = html.escape(number_text(cell, column).replace("-", "−"))
+                text = f"<strong>{text}</strong>" if cell.best else text
+                cells.append(f'<td class="n{" aside" if cell.aside else ""}">{text}</td>')
+            elif at == 0:
+                cells.append(f'<th scope="row">{html.escape(cell)}</th>')
+            else:
+                cells.append(f"<td>{html.escape(cell)}</td>")
+        body.append(f"<tr{' class=apart' if row.apart else ''}>{''.join(cells)}</tr>")
+    notes = "".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
+    return (
+        f'<figure class="table"><div class="wide"><table><caption>{html.escape(table.title)}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody></table></div>\n"
+        f"<figcaption>{notes}</figcaption></figure>\n"
+    )
+
+
+def _has_interval(table: Table, at: int) -> bool:
+    """Tell whether any number of a column has an interval."""
+    cells = [row.cells[at] for row in table.rows]
+    return any(isinstance(cell, Number) and not math.isnan(cell.half) for cell in cells)
+
+
+def _md(text: str) -> str:
+    """Escape what Markdown would read as markup in a table."""
+    for sign in "\\|*_`<":
+        text = text.replace(sign, "&lt;" if sign == "<" else "\\" + sign)
+    return text
+
+
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    "+": r"$+$",
+    # Bare, these two would be read as arguments of the "\\" that ended the line above.
+    "[": r"{[}",
+    "*": r"{*}",
+    "±": r"$\pm$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "→": r"$\rightarrow$",
+    "–": r"--",
+    "≤": r"$\le$",
+    '"': r"''",
+}
+
+
+def _tex(text: str) -> str:
+    """Escape a text for LaTeX; a minus sign before a digit at its start becomes a real one."""
+    if text[:1] == "-" and text[1:2].isdigit():
+        return "$-$" + _tex(text[1:])
+    return "".join(_TEX.get(sign, sign) for sign in text)

@@ -1,0 +1,171 @@
+"""Which strategy forgets least, in one honest sentence, and what must be known beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fretal_bench.metrics.detection import detection_metric
+from fretal_bench.metrics.intervals import PairedDifference, paired_difference
+from fretal_bench.reporting.quantities import AVERAGE, FORGETTING, LEARNING
+from fretal_bench.reporting.summary import StrategySummary, Summary
+
+# A winner whose learning accuracy lies this much below the best one's may forget little because it learned
+# little.
+LEARNING_GAP = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The first thing in every report.
+
+    Attributes:
+        sentence: One sentence: who forgets least, by how much, at what price, and whether the seeds can tell.
+        notes: What must be known beside it, a sentence each: the bounds, a winner that learned little, gaps.
+        leader: Label of the strategy with the lowest mean forgetting; None if nothing can be compared.
+        resolved: Whether the leader's paired difference to EVERY other strategy has an interval without 0.
+        unresolved: Labels of the strategies that cannot be told from the leader.
+    """
+
+    sentence: str
+    notes: tuple[str, ...]
+    leader: str | None
+    resolved: bool
+    unresolved: tuple[str, ...]
+
+
+def verdict(summary: Summary) -> Verdict:
+    """Say which strategy forgets least (max-based forgetting of the summary's metric, mean over seeds).
+
+    Bounds are not ranked. The leader is compared with every other strategy by the paired difference over
+    common seeds (95% by Student's t, one comparison at a time); a difference whose interval holds 0, or that
+    rests on one seed, is said to be unresolved.
+    """
+    notes = [*_bounds(summary), *_gaps(summary)]
+    if len(summary.domains) < 2:
+        sentence = "Forgetting does not exist on a stream of one domain."
+        return Verdict(sentence, tuple(notes), None, False, ())
+    ranked = [s for s in summary.competitors if not np.isnan(s.values[FORGETTING].mean)]
+    notes.extend(
+        f"{s.label} is not ranked: its forgetting does not exist (see the values that do not exist)."
+        for s in summary.competitors
+        if s not in ranked
+    )
+    if not ranked:
+        sentence = "No strategy can be ranked: there is none but bounds, or none has a forgetting."
+        return Verdict(sentence, tuple(notes), None, False, ())
+    ranked.sort(key=lambda s: s.values[FORGETTING].mean)
+    leader, others = ranked[0], ranked[1:]
+    differences = {s.label: _difference(s, leader) for s in others}
+    unresolved = tuple(label for label, difference in differences.items() if not difference.resolved)
+    resolved = bool(others) and not unresolved
+    notes = [*_learned_little(summary, leader), *notes]
+    return Verdict(
+        _sentence(summary, leader, others, differences, unresolved),
+        tuple(notes),
+        leader.label,
+        resolved,
+        unresolved,
+    )
+
+
+def _sentence(
+    summary: Summary,
+    leader: StrategySummary,
+    others: list[StrategySummary],
+    differences: dict[str, PairedDifference],
+    unresolved: tuple[str, ...],
+) -> str:
+    """Write the sentence."""
+    level = _forgetting(leader)
+    price = (
+        f"at average {summary.metric_title} {leader.values[AVERAGE].mean:.3f} "
+        f"and learning {summary.metric_title} {leader.values[LEARNING].mean:.3f}"
+    )
+    if not others:
+        return f"{leader.label} forgets {level}, {price}; no other strategy was run to compare it with."
+    second = others[0]
+    if max(len(difference.seeds) for difference in differences.values()) < 2:
+        return (
+            f"{leader.label} forgot least in one seed, {level}, {price}, before {second.label} with "
+            f"{second.values[FORGETTING].mean:.3f}; one seed cannot tell strategies apart, so this is no ranking."
+        )
+    if unresolved:
+        named = [f"{label} ({_paired(differences[label])})" for label in unresolved[:3]]
+        more = [f"{len(unresolved) - 3} more"] if len(unresolved) > 3 else []
+        return (
+            f"No strategy can be said to forget least: {leader.label} has the lowest mean, {level}, {price}, but the "
+            f"seeds do not separate it from {_and([*named, *more])}."
+        )
+    return (
+        f"{leader.label} forgets least: {level}, {price}; next is {second.label} with "
+        f"{second.values[FORGETTING].mean:.3f}, {_paired(differences[second.label])}."
+    )
+
+
+def _forgetting(strategy: StrategySummary) -> str:
+    """Write a forgetting with its interval and number of seeds."""
+    value = strategy.values[FORGETTING]
+    if value.n < 2:
+        return f"{value.mean:.3f}"
+    return f"{value.mean:.3f} (95% interval {value.low:.3f} to {value.high:.3f}, {value.n} seeds)"
+
+
+def _paired(difference: PairedDifference) -> str:
+    """Write a paired difference."""
+    if len(difference.seeds) < 2:
+        return f"{len(difference.seeds)} seed in common"
+    return f"paired difference {difference.mean:+.3f}, {difference.low:+.3f} to {difference.high:+.3f}"
+
+
+def _difference(strategy: StrategySummary, leader: StrategySummary) -> PairedDifference:
+    """Give how much more a strategy forgets than the leader, seed by seed."""
+    return paired_difference(strategy.by_seed[FORGETTING], leader.by_seed[FORGETTING])
+
+
+def _learned_little(summary: Summary, leader: StrategySummary) -> list[str]:
+    """Say that the leader forgets little because it learned little, if another one learned clearly more."""
+    sign = 1 if detection_metric(summary.metric).higher_is_better else -1
+    learned = {s.label: sign * s.values[LEARNING].mean for s in summary.competitors}
+    best = max(learned, key=lambda label: -np.inf if np.isnan(learned[label]) else learned[label])
+    if not learned[best] - learned[leader.label] > LEARNING_GAP:
+        return []
+    title = summary.metric_title
+    return [
+        f"{leader.label} also learned less: learning {title} {abs(learned[leader.label]):.3f} against "
+        f"{abs(learned[best]):.3f} of {best}; who learns little has little to forget."
+    ]
+
+
+def _bounds(summary: Summary) -> list[str]:
+    """Name the bounds and why they are not ranked."""
+    bounds = [s for s in summary.strategies if s.bound]
+    if not bounds:
+        return []
+    named = [
+        f"{s.label} (forgetting {s.values[FORGETTING].mean:.3f}; {s.summary.removesuffix(' (bound)')})"
+        for s in bounds
+    ]
+    return [
+        f"Not ranked, because {'it is a bound' if len(bounds) == 1 else 'they are bounds'}: {_and(named)}."
+    ]
+
+
+def _gaps(summary: Summary) -> list[str]:
+    """Name strategies that lack seeds."""
+    labels = dict.fromkeys([*(s.label for s in summary.strategies), *(p.label for p in summary.problems)])
+    have = {s.label: s.seeds for s in summary.strategies}
+    notes = []
+    for label in labels:
+        lost = [p for p in summary.problems if p.label == label]
+        if lost:
+            kinds = _and([f"seed {p.seed} {p.kind}" for p in lost[:3]] + (["more"] if len(lost) > 3 else []))
+            count = f"{len(have.get(label, ()))} of {len(have.get(label, ())) + len(lost)} seeds"
+            notes.append(f"{label} has {count}: {kinds}; the reasons are listed below.")
+    return notes
+
+
+def _and(items: list[str]) -> str:
+    """Join words with commas and a last "and"."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
