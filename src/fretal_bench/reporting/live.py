@@ -18,8 +18,7 @@ class Live:
     Use it as a context and as the listener of ``execute``.
 
     Args:
-        console: Where to write; bars if it is a terminal, else a line whenever a domain or a step is
-            finished.
+        console: Where to write; bars if it is a terminal, else a line whenever a domain or a step is finished.
         total: Steps to be trained.
     """
 
@@ -60,9 +59,7 @@ class Live:
         left = self._left()
         if not self.console.is_terminal:
             if report.phase == "done":
-                self.console.print(
-                    f"[{self.done}/{self.total}] {report.label}: step done{left}", highlight=False
-                )
+                self.console.print(f"[{self.done}/{self.total}] {report.label}: step done{left}", highlight=False)
             elif report.share >= 1:
                 self.console.print(_line(report), highlight=False)
             return
@@ -75,10 +72,7 @@ class Live:
             if report.work not in self.tasks:
                 self.tasks[report.work] = self.bars.add_task(report.label, total=1.0, detail="")
             self.bars.update(
-                self.tasks[report.work],
-                description=report.label,
-                completed=report.share,
-                detail=_detail(report),
+                self.tasks[report.work], description=report.label, completed=report.share, detail=_detail(report)
             )
 
     def _left(self) -> str:
