@@ -1,0 +1,186 @@
+"""Importers: which families of data sets can be read, which of them a folder is, and reading it into a manifest."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from fretal_bench.datasets.importers import (
+    cddb,
+    celeb_df,
+    csv_manifest,
+    deeper_forensics,
+    deepfakebench,
+    dfd,
+    dfdc,
+    dfdc_preview,
+    dfil,
+    faceforensics,
+    image_folders,
+    wild_deepfake,
+)
+from fretal_bench.datasets.importers.family import (
+    Finding,
+    Import,
+    Importer,
+    LeftOut,
+    Match,
+    Official,
+    ReadOptions,
+)
+from fretal_bench.errors import BenchError, unknown_name
+
+__all__ = [
+    "ENTRY_POINTS",
+    "Finding",
+    "Import",
+    "Importer",
+    "LeftOut",
+    "Match",
+    "Official",
+    "ReadOptions",
+    "importer",
+    "importers",
+    "read_dataset",
+    "recognise",
+]
+
+ENTRY_POINTS = "fretal_bench.importers"
+_RECOGNISED = 0.5
+_NEIGHBOURS = 20
+_BUILT_IN = (
+    faceforensics.IMPORTER,
+    dfd.IMPORTER,
+    celeb_df.V1,
+    celeb_df.V2,
+    dfdc.IMPORTER,
+    dfdc_preview.IMPORTER,
+    deeper_forensics.IMPORTER,
+    wild_deepfake.IMPORTER,
+    cddb.IMPORTER,
+    image_folders.IMPORTER,
+    deepfakebench.IMPORTER,
+    dfil.IMPORTER,
+    csv_manifest.IMPORTER,
+)
+
+
+@cache
+def importers() -> Mapping[str, Importer]:
+    """Every importer by name: the built-in ones, then those of installed plugins.
+
+    A plugin names an ``Importer`` in the entry-point group ``fretal_bench.importers``. One that cannot be loaded, is no
+    ``Importer``, or takes a name that is taken, is named in a warning and left out; the others work on.
+    """
+    known = {family.name: family for family in _BUILT_IN}
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value)):
+        family = _plugin(point, known)
+        if family is not None:
+            known[family.name] = family
+    return MappingProxyType(known)
+
+
+def importer(name: str) -> Importer:
+    """Look an importer up by name.
+
+    Raises:
+        BenchError: There is none of that name; the nearest are given.
+    """
+    known = importers()
+    if name not in known:
+        raise unknown_name("data set layout", name, known)
+    return known[name]
+
+
+def recognise(root: Path) -> tuple[Importer, Match]:
+    """Tell which family's layout a folder (or list file) has.
+
+    Returns:
+        The importer and what spoke for it.
+
+    Raises:
+        BenchError: There is nothing at the path, no layout fits, or two fit equally well. The error lists what was tried,
+            what each missed, and how to name one.
+    """
+    if not root.exists():
+        raise BenchError(f"{root}: expected a data set, found nothing there; check the path")
+    matches = _matches(root)
+    best = max(match.score for match in matches.values())
+    winners = [name for name, match in matches.items() if match.score == best]
+    if best < _RECOGNISED:
+        raise BenchError(_nothing_fits(root, matches))
+    if len(winners) > 1:
+        raise BenchError(
+            f"{root}: it could be {' or '.join(winners)}; name the one you mean, e.g. --as {winners[0]}"
+        )
+    return importers()[winners[0]], matches[winners[0]]
+
+
+def read_dataset(root: Path, as_name: str | None = None, options: ReadOptions | None = None) -> Import:
+    """Read a data set on disk into a manifest, without decoding anything.
+
+    Args:
+        root: Its folder, or its list file.
+        as_name: The importer to use; None recognises the layout.
+        options: How to split, and what to read.
+
+    Raises:
+        BenchError: The layout is unknown, or a file that was named is wrong.
+    """
+    family = importer(as_name) if as_name is not None else recognise(root)[0]
+    return family.read(root, options or ReadOptions())
+
+
+def _plugin(point: EntryPoint, known: Mapping[str, Importer]) -> Importer | None:
+    try:
+        return _checked(point.load(), known)
+    except Exception as error:  # a plugin may fail in any way, and must not stop the rest
+        message = f"importer plugin {point.name!r} ({point.value}) is left out: {error}; mend or uninstall it"
+        warnings.warn(message, stacklevel=3)
+        return None
+
+
+def _matches(root: Path) -> dict[str, Match]:
+    return {name: _match(family, root) for name, family in importers().items()}
+
+
+def _match(family: Importer, root: Path) -> Match:
+    try:
+        return family.recognises(root)
+    except Exception as error:
+        if family in _BUILT_IN:
+            raise
+        warnings.warn(f"importer plugin {family.name!r} failed to look at {root}: {error!r}", stacklevel=4)
+        return Match(0, missed=("a working plugin",))
+
+
+def _nothing_fits(root: Path, matches: Mapping[str, Match]) -> str:
+    missed = "; ".join(
+        f"{name} (no {', no '.join(match.missed) or 'sign of it'})" for name, match in matches.items()
+    )
+    hint = ""
+    for child in sorted(root.iterdir())[:_NEIGHBOURS] if root.is_dir() else ():
+        if child.is_dir() and not child.is_symlink():
+            below = _matches(child)
+            name = max(below, key=lambda name: below[name].score)
+            if below[name].score >= _RECOGNISED:
+                hint = f" {child} looks like {name}: give that folder."
+                break
+    way_out = "Name the layout with --as NAME, or list the files in a CSV (--as csv)"
+    return f"{root}: no known layout. Tried: {missed}.{hint} {way_out}"
+
+
+def _checked(found: Any, known: Mapping[str, Importer]) -> Importer:
+    if not isinstance(found, Importer):
+        raise TypeError(f"expected an Importer record, found {type(found).__name__}")
+    if found.name in known:
+        raise ValueError(f"the name {found.name!r} is taken")
+    for field in ("recognises", "read"):
+        if not callable(getattr(found, field)):
+            raise TypeError(f"{field} cannot be called")
+    return found

@@ -1,0 +1,222 @@
+"""Celeb-DF, both versions: celebrities' interviews and swaps between them; its test list says 1 for real."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
+from fretal_bench.datasets.importers.names import celeb_faces
+from fretal_bench.datasets.importers.recordings import (
+    Recording,
+    Shelf,
+    add_recording,
+    leave_out_recording,
+    recordings,
+)
+from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.walk import Tree, leaves_root
+from fretal_bench.datasets.manifest import FAKE, REAL
+
+TEST_LIST: Final = "List_of_testing_videos.txt"
+FAKE_METHOD: Final = "Celeb-synthesis"
+_FOLDERS: Final = {"celeb-real": REAL, "youtube-real": REAL, "celeb-synthesis": FAKE}
+# The list's own labels, the other way round than ours and nearly everybody's.
+_LISTED: Final = {"1": REAL, "0": FAKE}
+_LINE: Final = re.compile(r"(?P<label>\S+)\s+(?P<path>\S.*)")
+_VERSION: Final = re.compile(r"(?:^|[^a-z0-9])v([12])(?:[^a-z0-9]|$)")
+# Version 1 tests 100 videos, version 2 tests 518.
+_V2_LINES: Final = 200
+
+
+def _recognise(root: Path, version: int) -> Match:
+    tree = Tree(root) if root.is_dir() else None
+    if tree is None or tree.child("", "Celeb-synthesis") is None:
+        return Match(0, missed=("Celeb-real/", "Celeb-synthesis/", TEST_LIST))
+    names = ("Celeb-real", "YouTube-real", "Celeb-synthesis", TEST_LIST)
+    found = tuple(name for name in names if tree.child("", name) is not None)
+    named = _VERSION.search(tree.root.name.lower())
+    if named is not None:
+        return Match(0.95 if int(named[1]) == version else 0.3, (*found, f"folder name {tree.root.name!r}"))
+    listed = tree.child("", TEST_LIST)
+    lines = len((tree.root / listed.path).read_bytes().splitlines()) if listed and not listed.is_folder else 0
+    # Too short a list for version 2 may also be a part of it; version 2 is what people mean by Celeb-DF.
+    is_v1 = 80 <= lines < _V2_LINES
+    return Match(0.9 if is_v1 == (version == 1) else 0.4, (*found, f"{lines} lines in {TEST_LIST}"))
+
+
+def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
+    rows = Rows(Tree(root))
+    by_identity = options.splits == "identity"
+    listed = {} if by_identity else _test_list(rows)
+    on_disk: set[tuple[str, str]] = set()
+    for folder, shelf, label in _shelves(rows, dataset):
+        for recording in recordings(rows, shelf, options):
+            on_disk.add((folder, recording.video))
+            row = _row(rows, folder, shelf, recording, label)
+            if row is None:
+                continue
+            if not by_identity:
+                said = listed.get((folder, recording.video), label) if listed is not None else None
+                if said is None:
+                    found, action = (
+                        f"{TEST_LIST} is missing, so its split isn't known",
+                        "copy the list to the root",
+                    )
+                    leave_out_recording(rows, recording, shelf, "split", found, action)
+                    continue
+                if said != label:
+                    word = "real" if said == REAL else "fake"
+                    found = f"{TEST_LIST} says {word} (1 is real there), its folder the opposite"
+                    leave_out_recording(
+                        rows, recording, shelf, "label", found, "restore the list of the download"
+                    )
+                    continue
+                row = _as_recording(
+                    row, "test" if listed and (folder, recording.video) in listed else "train"
+                )
+            add_recording(rows, recording, row)
+    for folder, video in sorted((listed or {}).keys() - on_disk):
+        rows.note(
+            f"{folder}/{video}.mp4",
+            "missing",
+            "warning",
+            f"{TEST_LIST} names it; it isn't there",
+            "download it again",
+        )
+    if not by_identity and rows.rows:
+        found = (
+            "the official list tests people who are trained on too; recordings are kept apart, people are not"
+        )
+        rows.note(TEST_LIST, "crossing", "warning", found, "for unseen people use --splits identity")
+    return rows.finish(dataset, options, f"test as in {TEST_LIST}", has_val=False)
+
+
+def _shelves(rows: Rows, dataset: str) -> Iterator[tuple[str, Shelf, int]]:
+    for entry in rows.tree.folders():
+        label = _FOLDERS.get(entry.name.lower())
+        if label is not None:
+            method = "real" if label == REAL else FAKE_METHOD
+            yield entry.name.lower(), Shelf(entry.path, dataset, method, "none"), label
+    for name in _FOLDERS:
+        if rows.tree.child("", name) is None:
+            rows.note(
+                name, "missing", "warning", f"no folder {name} (letter case aside)", "download it again"
+            )
+
+
+def _row(rows: Rows, folder: str, shelf: Shelf, recording: Recording, label: int) -> Row | None:
+    """The row of a video with the people in it, or None if its name fits no rule."""
+    target = source = original = ""
+    if folder == "youtube-real":
+        if re.fullmatch(r"\d{5}", recording.video):
+            target = source = f"youtube-{recording.video}"
+        wanted = "00000"
+    else:
+        faces = celeb_faces(recording.video)
+        if faces is not None and bool(faces.original) == (label == FAKE):
+            target, source, original = faces
+        wanted = "id0_0000" if label == REAL else "id0_id1_0000"
+    if not target:
+        found = f"expected a name like {wanted}, found {recording.video!r}"
+        leave_out_recording(rows, recording, shelf, "name", found, "rename or remove it")
+        return None
+    return Row(
+        "", shelf.dataset, shelf.method, "none", label, recording.video, source, target, original=original
+    )
+
+
+def _as_recording(row: Row, split: str) -> Row:
+    """Name the recording in place of the person: the official list keeps at most recordings apart."""
+    recording = row.original or (row.video if row.video.startswith("id") else row.target)
+    source = recording if row.label == REAL else ""
+    return Row(
+        "",
+        row.dataset,
+        row.method,
+        "none",
+        row.label,
+        row.video,
+        source,
+        recording,
+        split,
+        original=row.original,
+    )
+
+
+def _test_list(rows: Rows) -> dict[tuple[str, str], int] | None:
+    """Read the test list: (folder, video) -> our label; None if it isn't there. Bad lines are reported."""
+    entry = rows.tree.child("", TEST_LIST)
+    if entry is None:
+        action = "copy it from the download to the root, or use --splits identity"
+        rows.note(TEST_LIST, "missing", "error", "no test list, and no other official split", action)
+        return None
+    rows.claimed.add(entry.path)
+    listed: dict[tuple[str, str], int] = {}
+    for number, line in enumerate(
+        (rows.tree.root / entry.path).read_text("utf-8", "replace").splitlines(), 1
+    ):
+        if not line.strip():
+            continue
+        match = _LINE.fullmatch(line.strip())
+        parts = match["path"].split("/") if match is not None else []
+        if (
+            match is None
+            or match["label"] not in _LISTED
+            or len(parts) < 2
+            or parts[0].lower() not in _FOLDERS
+        ):
+            kind = "outside" if match is not None and leaves_root(match["path"]) else "bad-file"
+            found = f"line {number}: expected '0 Celeb-synthesis/id0_id1_0000.mp4' or the like, found {line.strip()!r}"
+            rows.note(entry.path, kind, "error", found, "restore the list of the download")
+            continue
+        video = (parts[0].lower(), parts[-1].rpartition(".")[0] or parts[-1])
+        if leaves_root(match["path"]):
+            rows.note(
+                entry.path,
+                "outside",
+                "error",
+                f"line {number}: a path that leaves the root",
+                "restore the list",
+            )
+        elif listed.setdefault(video, _LISTED[match["label"]]) != _LISTED[match["label"]]:
+            rows.note(
+                entry.path,
+                "label",
+                "error",
+                f"line {number}: {match['path']} twice, real and fake",
+                "restore the list",
+            )
+    return listed
+
+
+def _importer(version: int, official: tuple[Official, ...]) -> Importer:
+    dataset = f"celeb-df-v{version}"
+    return Importer(
+        name=dataset,
+        title=f"Celeb-DF v{version}",
+        layout=f"Celeb-real/*.mp4, YouTube-real/*.mp4, Celeb-synthesis/*.mp4, {TEST_LIST}",
+        recognises=lambda root: _recognise(root, version),
+        read=lambda root, options: _read(root, options, dataset),
+        official=official,
+        shares_track=True,
+    )
+
+
+V1: Final = _importer(
+    1,
+    (
+        Official(408, "Celeb-DF v1 README: 158 celebrity and 250 other videos", "real"),
+        Official(795, "Celeb-DF v1 README", FAKE_METHOD),
+    ),
+)
+V2: Final = _importer(
+    2,
+    (
+        Official(890, "Celeb-DF v2 README: 590 celebrity and 300 other videos", "real"),
+        Official(5639, "Celeb-DF v2 README", FAKE_METHOD),
+        Official(518, "Celeb-DF v2 README", split="test"),
+    ),
+)

@@ -1,0 +1,152 @@
+"""A CSV of one's own, for every layout that no other importer knows: the manifest's columns, most of them optional."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Final
+
+from fretal_bench.datasets.importers.family import Import, Importer, Match, ReadOptions
+from fretal_bench.datasets.importers.lists import read_text, refused
+from fretal_bench.datasets.importers.names import label_of_class, split_of
+from fretal_bench.datasets.importers.rows import Row, Rows, rooted
+from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
+from fretal_bench.datasets.manifest import COLUMNS, COMPRESSIONS, FAKE, REAL
+from fretal_bench.errors import BenchError, unknown_name
+
+_NEEDED: Final = ("path", "label")
+_LABELS: Final = {"0": REAL, "1": FAKE}
+
+
+def recognise(root: Path) -> Match:
+    """Look for a CSV with the columns path and label: the given file, or one in the given folder."""
+    folder, name = rooted(root)
+    if not folder.is_dir():
+        return Match(0, missed=("manifest.csv",))
+    found = tuple(
+        entry.path
+        for entry in _files(Tree(folder), name)
+        if set(_NEEDED) <= set(_header(folder / entry.path))
+    )
+    score = 0.98 if name and found else 0.8 if found else 0
+    return Match(score, found, () if found else ("*.csv with the columns path and label",))
+
+
+def read(root: Path, options: ReadOptions) -> Import:
+    """Read the rows; paths start from the CSV's folder. Without a column ``split`` the split is by identity.
+
+    Defaults: the folder's name as data set, ``fake`` as method, no compression, the file's path as video and target.
+
+    Raises:
+        BenchError: A column is unknown or missing, or several CSV files could be meant.
+    """
+    folder, name = rooted(root)
+    rows = Rows(Tree(folder))
+    files = [e for e in _files(rows.tree, name) if set(_NEEDED) <= set(_header(rows.tree.root / e.path))]
+    if len(files) != 1:
+        names = ", ".join(entry.path for entry in files) or "none"
+        raise BenchError(
+            f"{root}: expected one CSV with the columns path and label, found {names}; name the file itself"
+        )
+    header = _header(rows.tree.root / files[0].path)
+    for column in header:
+        if column not in COLUMNS:
+            raise unknown_name(f"column in {files[0].path}", column, COLUMNS)
+    splits = {_take(rows, files[0], number, line) for number, line in _lines(rows, files[0])}
+    return rows.finish(
+        "csv",
+        options,
+        f"the column split of {files[0].path}",
+        official="split" in header,
+        has_val="val" in splits,
+    )
+
+
+def _files(tree: Tree, name: str) -> list[Entry]:
+    return [entry for entry in tree.files("", {".csv"}) if name in ("", entry.name)]
+
+
+def _header(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            return [column.strip() for column in next(csv.reader(lines), [])]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def _lines(rows: Rows, entry: Entry) -> list[tuple[int, dict[str, str]]]:
+    reader = csv.DictReader(read_text(rows, entry).splitlines(), skipinitialspace=True)
+    return [
+        (n, {k.strip(): (v or "").strip() for k, v in line.items() if k is not None})
+        for n, line in enumerate(reader, 2)
+    ]
+
+
+def _take(rows: Rows, entry: Entry, number: int, line: dict[str, str]) -> str:
+    """Add a line's row, or count it as left out; returns its split."""
+    path = line["path"]
+    if refused(rows, entry.path, path):
+        return ""
+    file = rows.tree.has(path)
+    if file is None or file.is_folder:
+        rows.note(
+            path,
+            "missing",
+            "warning",
+            f"{entry.path} line {number} names it; it isn't there",
+            "correct the line",
+        )
+        return ""
+    said = line["label"].lower()
+    label = _LABELS[said] if said in _LABELS else label_of_class(said)
+    method = line.get("method") or ("real" if label == REAL else "fake")
+    compression = line.get("compression") or "none"
+    split = split_of(line.get("split") or "") if "split" in line else ""
+    frame = line.get("frame") or ("0" if file.suffix in IMAGE_SUFFIXES else "-1")
+    dataset = line.get("dataset") or rows.tree.root.name
+    video = line.get("video") or path
+    target = line.get("target") or (line.get("source") if label == REAL else "") or video
+    source = line.get("source") or (target if label == REAL else "")
+    wrong = {
+        "label": label is None and f"expected the label 0, 1, real or fake, found {line['label']!r}",
+        "split": split is None and f"expected the split train, val or test, found {line.get('split')!r}",
+        "name": _misnamed(dataset, method, compression, frame),
+    }
+    if label is not None and (method == "real") != (label == REAL):
+        wrong["label"] = f"the label is {line['label']}, the method {method!r}"
+    elif label == REAL and source != target:
+        wrong["label"] = f"a real video shows its own face, but source is {source!r} and target {target!r}"
+    for kind, found in wrong.items():
+        if found:
+            rows.leave_out(
+                path,
+                kind,
+                f"{entry.path} line {number}: {found}",
+                "correct the line",
+                dataset=dataset,
+                method=method,
+                compression=compression,
+            )
+            return ""
+    if label is not None and split is not None:
+        rows.add(Row(path, dataset, method, compression, label, video, source, target, split, int(frame)))
+    return split or ""
+
+
+def _misnamed(dataset: str, method: str, compression: str, frame: str) -> str | bool:
+    if "/" in dataset or "/" in method:
+        return f"expected names without '/', found the data set {dataset!r} and the method {method!r}"
+    if compression not in COMPRESSIONS:
+        return f"expected one of {', '.join(COMPRESSIONS)}, found {compression!r}"
+    is_number = frame.removeprefix("-").isdecimal() and -1 <= int(frame) < 2**31
+    return not is_number and f"expected a frame number, or -1 for all, found {frame!r}"
+
+
+IMPORTER: Final = Importer(
+    name="csv",
+    title="CSV manifest",
+    layout="one CSV with at least the columns path and label (0 or real, 1 or fake), beside its files",
+    recognises=recognise,
+    read=read,
+    unit="videos",
+)

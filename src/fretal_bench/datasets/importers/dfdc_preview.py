@@ -1,0 +1,103 @@
+"""The DFDC preview set: two methods, and one dataset.json that says label, split and both people of every video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
+from fretal_bench.datasets.importers.lists import read_json_object, refused
+from fretal_bench.datasets.importers.names import split_of
+from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.walk import VIDEO_SUFFIXES, Tree
+from fretal_bench.datasets.manifest import FAKE, REAL
+
+DATASET: Final = "dfdc-preview"
+LIST: Final = "dataset.json"
+_FOLDERS: Final = {"original_videos": REAL, "method_A": FAKE, "method_B": FAKE}
+_LABELS: Final = {"real": REAL, "fake": FAKE}
+
+
+def recognise(root: Path) -> Match:
+    """Look for dataset.json beside the three folders."""
+    tree = Tree(root) if root.is_dir() else None
+    names = (LIST, *_FOLDERS)
+    found = tuple(name for name in names if tree is not None and tree.has(name))
+    folders = [name for name in found if name != LIST]
+    return Match(
+        0.95 if len(folders) > 1 else 0.8 if folders and LIST in found else 0,
+        found,
+        tuple(set(names) - set(found)),
+    )
+
+
+def read(root: Path, options: ReadOptions) -> Import:
+    """Read what dataset.json lists; files it doesn't list are left out and counted."""
+    rows = Rows(Tree(root))
+    entry = rows.tree.child("", LIST)
+    if entry is None:
+        found = f"no {LIST}, so nothing says label and split; every video is left out"
+        rows.note(LIST, "missing", "error", found, "copy it from the download")
+    listed = {} if entry is None else read_json_object(rows, entry)
+    gone = []
+    for path, said in sorted(listed.items()):
+        if refused(rows, LIST, path):
+            continue
+        if rows.tree.has(path) is None:
+            gone.append(path)
+        elif Path(path).suffix.lower() in VIDEO_SUFFIXES:
+            _take(rows, path, said)
+    if gone:
+        found = f"it names {len(gone)} videos that aren't there, {gone[0]} among them"
+        rows.note(LIST, "missing", "warning", found, "download them again")
+    for folder in _FOLDERS:
+        for file in rows.tree.descend(folder) if rows.tree.has(folder) else ():
+            kind = "split" if file.suffix in VIDEO_SUFFIXES else "wrong-extension"
+            if file.path not in listed or kind != "split":
+                found = (
+                    f"{LIST} doesn't name it"
+                    if kind == "split"
+                    else f"expected mp4 videos here, found {file.suffix}"
+                )
+                _lose(rows, file.path, kind, found)
+    return rows.finish(DATASET, options, f"train and test as in {LIST}", has_val=False)
+
+
+def _take(rows: Rows, path: str, said: Any) -> None:
+    folder, _, rest = path.partition("/")
+    label = _FOLDERS.get(folder)
+    stated = _LABELS.get(str(said.get("label")).lower()) if isinstance(said, dict) else None
+    if label is None or stated is None or label != stated:
+        found = (
+            f"{LIST} says {said.get('label') if isinstance(said, dict) else said!r}, its folder is {folder!r}"
+        )
+        _lose(rows, path, "label", found)
+        return
+    split = split_of(str(said.get("set")))
+    if split is None:
+        _lose(rows, path, "split", f"expected the set train or test, found {said.get('set')!r}")
+        return
+    target, swapped = said.get("target_id"), said.get("swapped_id")
+    person = str(target) if target is not None else ""
+    source = person if label == REAL else str(swapped) if swapped is not None else ""
+    method = "real" if label == REAL else folder
+    video = rest.rpartition(".")[0]
+    rows.add(Row(path, DATASET, method, "none", label, video, source, person, split))
+
+
+def _lose(rows: Rows, path: str, kind: str, found: str) -> None:
+    folder = path.partition("/")[0]
+    method = "real" if folder == "original_videos" else folder
+    action = f"restore {LIST}" if kind != "wrong-extension" else "convert or remove it"
+    rows.leave_out(path, kind, found, action, dataset=DATASET, method=method, compression="none")
+
+
+IMPORTER: Final = Importer(
+    name=DATASET,
+    title="DFDC preview",
+    layout="dataset.json, original_videos/.../*.mp4, method_A/.../*.mp4, method_B/.../*.mp4",
+    recognises=recognise,
+    read=read,
+    # Papers disagree on the number of fakes (4,113 and 4,119), so none is stated.
+    official=(Official(1131, "Celeb-DF paper, table 1", "real"),),
+)

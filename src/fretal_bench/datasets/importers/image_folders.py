@@ -1,0 +1,93 @@
+"""Folders of images, one a domain, as CoReD and many others lay them out: ``<domain>/<split>/{real,fake}``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from fretal_bench.datasets.importers.classes import add_images, class_folders, split_folders
+from fretal_bench.datasets.importers.family import Import, Importer, Match, ReadOptions
+from fretal_bench.datasets.importers.names import LabelContradiction, label_of_class, split_of
+from fretal_bench.datasets.importers.rows import Rows
+from fretal_bench.datasets.importers.walk import Tree
+from fretal_bench.datasets.manifest import REAL, SPLITS
+
+_SOME: Final = 200
+
+
+def recognise(root: Path) -> Match:
+    """Look for a split with a class in it, below a domain or in the root itself."""
+    tree = Tree(root) if root.is_dir() else None
+    domains = [path or "." for path, _ in _domains(tree)] if tree is not None else []
+    return Match(0.7 if domains else 0, tuple(domains), () if domains else ("<domain>/<split>/{real,fake}/",))
+
+
+def read(root: Path, options: ReadOptions) -> Import:
+    """Read the domains; each is a data set of its own, with the method ``fake``."""
+    rows = Rows(Tree(root))
+    domains = _domains(rows.tree)
+    splits: set[str] = set()
+    for path, name in domains:
+        here = []
+        for entry, split in split_folders(rows.tree, path, split_of):
+            here.append(split)
+            for folder in class_folders(rows, entry, name, split, depth=0):
+                add_images(
+                    rows, folder, name, "real" if folder.label == REAL else "fake", f"{path}/" if path else ""
+                )
+            if loose := rows.tree.files(entry.path):
+                found = f"{len(loose)} files beside the class folders; nothing says whether they are real"
+                rows.note(entry.path, "name", "warning", found, "move them into real/ or fake/")
+        splits.update(here)
+        lacking = [split for split in SPLITS if split not in here and split != "val"]
+        if lacking:
+            rows.note(
+                path,
+                "missing",
+                "warning",
+                f"no {' and no '.join(lacking)} folder",
+                "add it, or use --splits identity",
+            )
+    for entry in rows.tree.folders():
+        if domains and domains[0][0] and entry.path not in {path for path, _ in domains}:
+            rows.note(
+                entry.path,
+                "name",
+                "warning",
+                "no split with real/ and fake/ in it",
+                "lay it out like the others",
+            )
+    return rows.finish("image-folders", options, "the folders' names", has_val="val" in splits)
+
+
+def _domains(tree: Tree) -> list[tuple[str, str]]:
+    """Path and name of each domain; the root is one if it holds splits itself."""
+    if _is_domain(tree, ""):
+        return [("", tree.root.name)]
+    return [(entry.path, entry.name) for entry in tree.folders()[:_SOME] if _is_domain(tree, entry.path)]
+
+
+def _is_domain(tree: Tree, path: str) -> bool:
+    return any(
+        _is_class(inner.name)
+        for entry, _ in split_folders(tree, path, split_of)
+        for inner in tree.folders(entry.path)
+    )
+
+
+def _is_class(name: str) -> bool:
+    try:
+        return label_of_class(name) is not None
+    except LabelContradiction:
+        return True
+
+
+IMPORTER: Final = Importer(
+    name="image-folders",
+    title="image folders",
+    layout="<domain>/{train,val,test}/{real,fake}/*",
+    recognises=recognise,
+    read=read,
+    unit="images",
+    cropped=True,
+)

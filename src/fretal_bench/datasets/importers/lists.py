@@ -1,0 +1,53 @@
+"""Reading the lists and JSON files that come with data sets: damage becomes a finding, a path outside is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fretal_bench.datasets.importers.rows import Rows
+from fretal_bench.datasets.importers.walk import Entry, leaves_root
+
+
+def read_text(rows: Rows, entry: Entry) -> str:
+    """The text of a list; "" and a finding if it is no UTF-8 or cannot be read."""
+    rows.claimed.add(entry.path)
+    try:
+        return (rows.tree.root / entry.path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        rows.note(entry.path, "bad-file", "error", f"expected UTF-8 text, found {error}", "copy it again")
+        return ""
+
+
+def read_json_object(rows: Rows, entry: Entry) -> dict[str, Any]:
+    """A JSON object; empty, with a finding, if the file is anything else."""
+    text = read_text(rows, entry)
+    try:
+        data = json.loads(text) if text else {}
+    except (json.JSONDecodeError, RecursionError) as error:
+        rows.note(entry.path, "bad-file", "error", f"expected JSON, found {error}", "copy it again")
+        return {}
+    if not isinstance(data, dict):
+        rows.note(
+            entry.path,
+            "bad-file",
+            "error",
+            f"expected a JSON object, found a {type(data).__name__}",
+            "copy it again",
+        )
+        return {}
+    return data
+
+
+def refused(rows: Rows, listed_in: str, path: str) -> bool:
+    """Whether a listed path leaves the root; it is reported then."""
+    if leaves_root(path):
+        rows.note(
+            listed_in,
+            "outside",
+            "error",
+            f"it lists {path!r}, which leads out of the folder; refused",
+            "correct it",
+        )
+        return True
+    return False

@@ -1,0 +1,107 @@
+"""What names say: real or fake, which split, which compression, whose face; by rule, never by sort order."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from fretal_bench.datasets.manifest import FAKE, REAL
+
+_REAL_WORDS: Final = frozenset({"real", "reals", "original", "originals", "pristine", "authentic", "genuine"})
+_FAKE_WORDS: Final = frozenset(
+    {"fake", "fakes", "forged", "manipulated", "synthetic", "generated", "deepfake"}
+)
+_SPLITS: Final = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_COMPRESSIONS: Final = {"raw": "raw", "c0": "raw", "c23": "c23", "c40": "c40"}
+_NUMBERED: Final = re.compile(r"(?:(?P<number>\d+)[_\- ])?(?P<word>.+)")
+_FFPP: Final = re.compile(r"(?P<target>\d{3})(?:_(?P<source>\d{3}))?")
+_CELEB: Final = re.compile(r"(?P<target>id\d+)(?:_(?P<source>id\d+))?_(?P<take>\d{4})")
+
+
+class LabelContradiction(ValueError):
+    """A class name whose number says the opposite of its word, as ``1_real`` would."""
+
+
+def label_of_class(name: str) -> int | None:
+    """Read a class folder's name: ``real``, ``0_real``, ``fake``, ``1_fake``; None if it names no class.
+
+    Raises:
+        LabelContradiction: The number contradicts the word.
+    """
+    match = _NUMBERED.fullmatch(name.lower())
+    if match is None:
+        return None
+    word = match["word"]
+    label = REAL if word in _REAL_WORDS else FAKE if word in _FAKE_WORDS else None
+    if label is not None and match["number"] is not None and int(match["number"]) != label:
+        raise LabelContradiction(
+            f"{name!r} says {int(match['number'])} and {word!r}; here 0 is real and 1 is fake"
+        )
+    return label
+
+
+def split_of(name: str) -> str | None:
+    """Read a split's name: ``train``, ``val`` (``valid``, ``validation``), ``test``; None if it names none."""
+    return _SPLITS.get(name.lower())
+
+
+def compression_of(name: str) -> str | None:
+    """Read a compression's name; ``c0`` is what papers call the download's ``raw``."""
+    return _COMPRESSIONS.get(name.lower())
+
+
+class Faces(NamedTuple):
+    """Whose video it is, whose face it shows ("" where the name doesn't tell), and the real video behind a fake."""
+
+    target: str
+    source: str
+    original: str
+
+
+def ffpp_faces(video: str) -> Faces | None:
+    """Read a FaceForensics++ id: ``TTT`` is a real video, ``TTT_SSS`` shows SSS's face in TTT."""
+    match = _FFPP.fullmatch(video)
+    if match is None:
+        return None
+    target = match["target"]
+    return Faces(target, match["source"] or target, target if match["source"] else "")
+
+
+def celeb_faces(video: str) -> Faces | None:
+    """Read a Celeb-DF id: ``idT_NNNN`` is real, ``idT_idS_NNNN`` shows S's face in recording NNNN of T."""
+    match = _CELEB.fullmatch(video)
+    if match is None:
+        return None
+    source = match["source"]
+    return Faces(
+        match["target"], source or match["target"], f"{match['target']}_{match['take']}" if source else ""
+    )
+
+
+def recorded_faces(video: str, label: int) -> Faces:
+    """What any video id tells of the recordings behind it, in sets that mix naming rules.
+
+    A Celeb-DF id names the recording (``idT_NNNN``), not the person: lists that mix sets follow the official test list,
+    which tests people who are trained on too.
+    """
+    faces = ffpp_faces(video)
+    if faces is None and (celeb := celeb_faces(video)) is not None:
+        faces = Faces(celeb.original or video, "", celeb.original)
+    if label == REAL or faces is None:
+        return Faces(video, video if label == REAL else "", "")
+    return faces
+
+
+def frame_numbers(stems: list[str]) -> list[int]:
+    """Number extracted frames by the last integer in each name; by position where that isn't unique."""
+    found = [re.findall(r"\d+", stem) for stem in stems]
+    numbers = [int(digits[-1]) for digits in found if digits and len(digits[-1]) < 10]
+    return numbers if len(set(numbers)) == len(stems) else list(range(len(stems)))

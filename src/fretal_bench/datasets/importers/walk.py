@@ -1,0 +1,189 @@
+"""Walking a data set's folder without leaving it: sorted, links checked, every oddity reported once."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fretal_bench.datasets.importers.family import Finding
+from fretal_bench.errors import BenchError
+
+VIDEO_SUFFIXES: Final = frozenset({".mp4"})
+OTHER_VIDEO_SUFFIXES: Final = frozenset({".avi", ".mov", ".mkv", ".webm", ".m4v", ".flv", ".wmv"})
+IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm", ".tif", ".tiff"})
+ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or folder inside the root: its name, its path relative to the root, which of the two it is."""
+
+    name: str
+    path: str
+    is_folder: bool
+
+    @property
+    def stem(self) -> str:
+        """The name without its last extension."""
+        return os.path.splitext(self.name)[0]
+
+    @property
+    def suffix(self) -> str:
+        """The last extension in lower case."""
+        return os.path.splitext(self.name)[1].lower()
+
+
+class Tree:
+    """A folder seen from inside: listings are sorted and cached, links that leave it or loop are refused.
+
+    Attributes:
+        root: The folder, links resolved.
+        findings: What was refused, each once.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Open the folder.
+
+        Raises:
+            BenchError: It isn't a folder that can be listed.
+        """
+        self.root = root.resolve()
+        self.findings: dict[tuple[str, str], Finding] = {}
+        self._listings: dict[str, tuple[Entry, ...]] = {}
+        if not self.root.is_dir():
+            raise BenchError(
+                f"{root}: expected a folder with a data set, found no folder there; check the path"
+            )
+
+    def entries(self, folder: str = "") -> tuple[Entry, ...]:
+        """List a folder, sorted by name; hidden files, refused links and unusable names are not in it."""
+        if folder not in self._listings:
+            self._listings[folder] = tuple(self._list(folder))
+        return self._listings[folder]
+
+    def folders(self, folder: str = "") -> tuple[Entry, ...]:
+        """The sub-folders of a folder."""
+        return tuple(entry for entry in self.entries(folder) if entry.is_folder)
+
+    def files(self, folder: str = "", suffixes: Collection[str] | None = None) -> tuple[Entry, ...]:
+        """The files of a folder, of certain extensions."""
+        return tuple(
+            e for e in self.entries(folder) if not e.is_folder and (suffixes is None or e.suffix in suffixes)
+        )
+
+    def child(self, folder: str, *names: str) -> Entry | None:
+        """The first entry of a folder with one of these names, letter case aside."""
+        wanted = [name.lower() for name in names]
+        found = [e for e in self.entries(folder) if e.name.lower() in wanted]
+        return min(found, key=lambda e: wanted.index(e.name.lower()), default=None)
+
+    def has(self, path: str) -> Entry | None:
+        """The entry at a relative path, or None; a path that leaves the root is not there."""
+        if leaves_root(path):
+            return None
+        folder, _, name = path.rpartition("/")
+        if folder and not ((parent := self.has(folder)) and parent.is_folder):
+            return None
+        return next((entry for entry in self.entries(folder) if entry.name == name), None)
+
+    def descend(self, folder: str = "", *, follow: bool = True) -> Iterator[Entry]:
+        """Every file below a folder, depth first; a folder that is its own ancestor through links is not entered.
+
+        Args:
+            folder: Where to begin.
+            follow: Whether folders behind links are entered; without it each file comes once, at its own place.
+        """
+        yield from self._descend(folder, follow, frozenset({os.path.realpath(self.root / folder)}))
+
+    def _descend(self, folder: str, follow: bool, above: frozenset[str]) -> Iterator[Entry]:
+        for entry in self.entries(folder):
+            if not entry.is_folder:
+                yield entry
+                continue
+            where = self.root / entry.path
+            if where.is_symlink() and not follow:
+                continue
+            real = os.path.realpath(where)
+            if real in above:
+                self._report_loop(entry.path)
+                continue
+            yield from self._descend(entry.path, follow, above | {real})
+
+    def _list(self, folder: str) -> Iterator[Entry]:
+        try:
+            with os.scandir(self.root / folder) as scan:
+                found = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            self.report(folder, "unreadable", f"cannot be listed: {error.strerror}", "make it readable")
+            return
+        for item in found:
+            if item.name.startswith("."):
+                continue
+            path = f"{folder}/{item.name}" if folder else item.name
+            shown = path.encode("utf-8", "backslashreplace").decode()
+            if not is_plain(item.name):
+                self.report(
+                    shown,
+                    "name",
+                    "a name that is no UTF-8, or holds a backslash or a control character",
+                    _RENAME,
+                )
+            elif not item.is_symlink() or self._link_is_good(item, path, folder):
+                yield Entry(item.name, path, item.is_dir())
+
+    def _link_is_good(self, item: os.DirEntry[str], path: str, folder: str) -> bool:
+        try:
+            os.stat(item.path)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                self._report_loop(path)
+            else:
+                self.report(
+                    path,
+                    "link",
+                    f"a link to {os.readlink(item.path)}, which isn't there",
+                    "remove or repair it",
+                )
+            return False
+        real = Path(os.path.realpath(item.path))
+        if real != self.root and self.root not in real.parents:
+            action = "put the files inside the folder, or give the folder they are in"
+            self.report(
+                path, "outside", "a link that leads out of the data set's folder; it was not followed", action
+            )
+            return False
+        here = Path(os.path.realpath(self.root / folder))
+        if real == here or real in here.parents:
+            self._report_loop(path)
+            return False
+        return True
+
+    def _report_loop(self, path: str) -> None:
+        self.report(
+            path,
+            "loop",
+            "a link that leads back to a folder it is in; it was not followed",
+            "remove the link",
+        )
+
+    def report(self, path: str, kind: str, found: str, action: str) -> None:
+        """Keep an error about a path; a second one of the same kind changes nothing."""
+        self.findings.setdefault((path, kind), Finding(path, kind, "error", found, action))
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name can stand in a manifest: UTF-8, no backslash, no control character."""
+    return not any(char == "\\" or ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in name)
+
+
+def leaves_root(path: str) -> bool:
+    """Whether a path from a list or an archive could lead out of the folder it is relative to."""
+    parts = path.replace("\\", "/").split("/")
+    return path == "" or path.startswith(("/", "\\", "~")) or ".." in parts or path[1:2] == ":"
+
+
+_RENAME: Final = "rename it"

@@ -1,0 +1,147 @@
+"""WildDeepfake: face crops of videos from the internet, one tar.gz (or unpacked folder) a video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from fretal_bench.datasets.importers.archives import DamagedArchive, list_members
+from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
+from fretal_bench.datasets.importers.names import LabelContradiction, frame_numbers, label_of_class
+from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.walk import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, Tree
+from fretal_bench.datasets.manifest import FAKE, REAL
+
+DATASET: Final = "wilddeepfake"
+SEPARATOR: Final = "::"
+_REFUSALS: Final = {"out of": "outside", "link": "link", "twice": "duplicate"}
+_FOLDER: Final = re.compile(r"(?P<label>real|fake)[ _-](?P<split>train|test)", re.IGNORECASE)
+
+
+def recognise(root: Path) -> Match:
+    """Look for the four folders, in the root or in deepfake_in_the_wild/."""
+    tree = Tree(root) if root.is_dir() else None
+    found = tuple(f"{path}/" for path, _, _ in _folders(tree)) if tree is not None else ()
+    return Match(
+        0.95 if len(found) > 1 else 0.6 if found else 0,
+        found,
+        () if found else ("{real,fake}_{train,test}/",),
+    )
+
+
+def read(root: Path, options: ReadOptions) -> Import:
+    """Read archives and folders alike; nothing is unpacked. A sequence is a video, an archive one unnamed person."""
+    rows = Rows(Tree(root))
+    folders = _folders(rows.tree)
+    for label_name in ("real", "fake"):
+        for split in ("train", "test"):
+            if not any((s, n) == (split, label_name) for _, s, n in folders):
+                name = f"{label_name}_{split}"
+                rows.note(
+                    name, "missing", "warning", "no such folder", "download it, if it belongs to your copy"
+                )
+    for folder, split, label_name in folders:
+        for entry in rows.tree.entries(folder):
+            group = _without_archive_suffix(entry.name)
+            if entry.is_folder:
+                inside = [file.path.removeprefix(f"{entry.path}/") for file in rows.tree.descend(entry.path)]
+                _add_group(rows, f"{entry.path}/", group, split, label_name, inside)
+            elif group != entry.name:
+                _add_archive(rows, entry.path, group, split, label_name)
+            else:
+                found = f"expected a tar.gz archive or a folder of crops, found a {entry.suffix or 'nameless'} file"
+                _lose(rows, entry.path, "wrong-extension", found, label_name)
+    return rows.finish(DATASET, options, "train and test as in the folders' names", has_val=False)
+
+
+def _folders(tree: Tree) -> list[tuple[str, str, str]]:
+    """Each of the four folders that is there: path, split, ``real`` or ``fake``."""
+    inner = tree.child("", "deepfake_in_the_wild")
+    found = []
+    for place in ("", inner.path if inner is not None else ""):
+        for entry in tree.folders(place):
+            match = _FOLDER.fullmatch(entry.name)
+            if match is not None:
+                found.append((entry.path, match["split"].lower(), match["label"].lower()))
+    return sorted(set(found))
+
+
+def _add_archive(rows: Rows, path: str, group: str, split: str, label_name: str) -> None:
+    try:
+        names, refused = list_members(rows.tree.root / path)
+    except DamagedArchive as error:
+        empty = (rows.tree.root / path).stat().st_size == 0
+        found = "zero bytes" if empty else f"cannot be read to its end: {error}"
+        _lose(rows, path, "empty" if empty else "unreadable", found, label_name)
+        return
+    for name, why in refused.items():
+        kind = next((kind for word, kind in _REFUSALS.items() if word in why), "name")
+        _lose(rows, f"{path}{SEPARATOR}{name}", kind, f"refused: {why}", label_name)
+    _add_group(rows, f"{path}{SEPARATOR}", group, split, label_name, names)
+
+
+def _add_group(
+    rows: Rows, prefix: str, group: str, split: str, label_name: str, inside: Iterable[str]
+) -> None:
+    """Add the images of one archive or folder, given their paths within it."""
+    sequences: dict[str, list[str]] = {}
+    for name in inside:
+        folder, _, file = name.rpartition("/")
+        if "." + file.lower().rpartition(".")[2] in IMAGE_SUFFIXES:
+            sequences.setdefault(folder, []).append(name)
+        else:
+            _lose(rows, prefix + name, "wrong-extension", "expected images here", label_name)
+    label = REAL if label_name == "real" else FAKE
+    person = f"{label_name}_{split}/{group}"
+    for folder, names in sorted(sequences.items()):
+        contrary = _contrary(folder, label)
+        # An archive mostly repeats its own name inside; unpacked in place it doesn't.
+        below = "/".join(part for n, part in enumerate(folder.split("/")) if part and (n or part != group))
+        video = "/".join(part for part in (split, group, below) if part)
+        numbers = frame_numbers([name.rpartition("/")[2].rpartition(".")[0] for name in names])
+        for name, number in zip(names, numbers, strict=True):
+            if contrary:
+                _lose(rows, prefix + name, "label", contrary, label_name)
+                continue
+            source = person if label == REAL else ""
+            rows.add(
+                Row(prefix + name, DATASET, label_name, "none", label, video, source, person, split, number)
+            )
+
+
+def _contrary(folder: str, label: int) -> str:
+    """What in a path inside says the opposite of the folder the archive is in; "" if nothing does."""
+    for part in folder.split("/"):
+        try:
+            said = label_of_class(part)
+        except LabelContradiction as error:
+            return str(error)
+        if said is not None and said != label:
+            return f"its folder says {'real' if label == REAL else 'fake'}, inside it lies in {part!r}"
+    return ""
+
+
+def _without_archive_suffix(name: str) -> str:
+    for suffix in ARCHIVE_SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+def _lose(rows: Rows, path: str, kind: str, found: str, label_name: str) -> None:
+    action = "download it again" if kind in ("empty", "unreadable") else "remove or correct it"
+    rows.leave_out(path, kind, found, action, dataset=DATASET, method=label_name, compression="none")
+
+
+IMPORTER: Final = Importer(
+    name=DATASET,
+    title="WildDeepfake",
+    layout="{real,fake}_{train,test}/N.tar.gz, or the folders they unpack to",
+    recognises=recognise,
+    read=read,
+    unit="sequences",
+    official=(Official(7314, "WildDeepfake repository README"),),
+    cropped=True,
+)
