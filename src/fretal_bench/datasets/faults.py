@@ -29,9 +29,8 @@ _ACTIONS: Final = {
 def unreadable_files(read: Import, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
     """Files, read or left out, whose container is empty, damaged, or of another kind than its name says."""
     # Members of archives were listed to the archive's end already.
-    paths = sorted(
-        {path for path in read.frame["path"] if "::" not in path} | {left.path for left in read.left_out}
-    )
+    left = {out.path for out in read.left_out if out.kind != "wrong-extension"}
+    paths = sorted(path for path in {*read.frame["path"], *left} if "::" not in path)
     for number, path in enumerate(paths, 1):
         file = read.root / path
         problem = probe(file) if os.path.splitext(path)[1].lower() in _MEDIA and file.is_file() else None

@@ -167,15 +167,18 @@ def split_by_identity(
 def _deal(
     groups: Sequence[tuple[str, ...]], weights: Sequence[int], shares: Mapping[str, float], seed: int
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """Deal groups out, the heaviest first, each to the split that lacks most; equals come in a seeded order."""
+    """Deal groups out, the heaviest first, each to the split that lacks most; equals in a seeded order."""
     order = list(range(len(groups)))
     random.Random(seed).shuffle(order)
     order.sort(key=lambda n: -weights[n])
     everything = sum(weights)
     filled = dict.fromkeys(shares, 0)
     assignment: dict[str, str] = {}
-    for n in order:
-        split = max(shares, key=lambda name: shares[name] * everything - filled[name])
+    for left, n in zip(range(len(order), 0, -1), order, strict=True):
+        # The last groups go to splits that have none yet.
+        empty = [name for name in shares if not filled[name]]
+        candidates = empty if left <= len(empty) else shares
+        split = max(candidates, key=lambda name: shares[name] * everything - filled[name])
         filled[split] += weights[n]
         assignment.update(dict.fromkeys(groups[n], split))
     return assignment, filled

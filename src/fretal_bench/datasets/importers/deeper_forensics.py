@@ -38,8 +38,8 @@ def recognise(root: Path) -> Match:
         return Match(0, missed=("manipulated_videos/<variant>/", "lists/splits/"))
     variants = [entry.name for entry in tree.folders(place.path) if entry.name in VARIANTS]
     found = (f"{place.path}/", *(f"variant {name}" for name in variants))
-    # Surer than FaceForensics++, whose originals it may lie beside.
-    return Match(0.97 if variants else 0.6, found)
+    # FaceForensics++'s originals may lie in the same folder; with its fakes too, that is what the folder is.
+    return Match((0.9 if tree.has("manipulated_sequences") else 0.97) if variants else 0.6, found)
 
 
 def read(root: Path, options: ReadOptions) -> Import:

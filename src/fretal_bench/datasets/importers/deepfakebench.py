@@ -15,7 +15,7 @@ from fretal_bench.datasets.importers.lists import read_json_object
 from fretal_bench.datasets.importers.located import Locator
 from fretal_bench.datasets.importers.names import compression_of, frame_numbers, recorded_faces, split_of
 from fretal_bench.datasets.importers.rows import Row, Rows, rooted
-from fretal_bench.datasets.importers.walk import Tree
+from fretal_bench.datasets.importers.walk import Tree, is_plain
 from fretal_bench.datasets.manifest import FAKE, REAL
 from fretal_bench.errors import BenchError
 
@@ -145,10 +145,10 @@ def _listed(rows: Rows, path: str) -> Iterator[_Listed]:
                 split = split_of(split_name)
                 for compression, videos in _levels(level):
                     for video, said in videos.items():
-                        if not isinstance(said, dict) or not isinstance(said.get("frames"), list):
-                            rows.note(
-                                path, "bad-file", "error", f"{video}: expected label and frames", "correct it"
-                            )
+                        named = all(name and is_plain(name) for name in (dataset, group, video))
+                        if not (named and isinstance(said, dict) and isinstance(said.get("frames"), list)):
+                            found = f"{video!r}: expected plain names, a label and a list of frames"
+                            rows.note(path, "bad-file", "error", found, "correct it")
                             continue
                         frames = tuple(str(frame) for frame in said["frames"])
                         label = str(said.get("label"))
@@ -174,7 +174,7 @@ def _in_one_split(rows: Rows, listed: list[_Listed]) -> Iterator[_Listed]:
     """Each video once: of several splits the test, else train."""
     by_video: dict[tuple[str, str, str, str], dict[str, _Listed]] = {}
     for video in listed:
-        key = (video.dataset, video.group, video.compression, video.video)
+        key = (_dataset(video), video.group, video.compression, video.video)
         by_video.setdefault(key, {}).setdefault(video.split, video)
     several = [key for key, splits in by_video.items() if len(splits) > 1]
     if several:
@@ -184,6 +184,11 @@ def _in_one_split(rows: Rows, listed: list[_Listed]) -> Iterator[_Listed]:
         )
     for splits in by_video.values():
         yield next(splits[split] for split in _PRIORITY if split in splits)
+
+
+def _dataset(listed: _Listed) -> str:
+    """The manifest's data set: one for all of FaceForensics++, whose originals stand in the JSON of every method."""
+    return "ffpp" if listed.group in _FFPP or listed.group == "FF-real" else listed.dataset.replace("/", "-")
 
 
 def _take(rows: Rows, locator: Locator, listed: _Listed) -> None:

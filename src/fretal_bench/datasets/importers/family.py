@@ -10,6 +10,7 @@ from typing import Final, Literal
 import pandas as pd
 
 from fretal_bench.datasets.identity_split import DEFAULT_FRACTIONS, IdentitySplit
+from fretal_bench.errors import BenchError, unknown_name
 
 Severity = Literal["error", "warning", "info"]
 
@@ -128,6 +129,23 @@ class ReadOptions:
     val_fraction: float = 0.1
     seed: int = 0
     media: Literal["auto", "videos", "frames"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            BenchError: ``val_fraction`` isn't between 0 and 1, or ``splits`` or ``media`` is unknown.
+        """
+        if not 0 <= self.val_fraction < 1:
+            raise BenchError(
+                f"the share of validation must be from 0 to below 1, found {self.val_fraction}; give e.g. 0.1"
+            )
+        for name, value, known in (
+            ("kind of split", self.splits, ("official", "identity")),
+            ("kind of media", self.media, ("auto", "videos", "frames")),
+        ):
+            if value not in known:
+                raise unknown_name(name, value, known)
 
 
 @dataclass(frozen=True)

@@ -129,12 +129,32 @@ class Rows:
         return self._build(family, split_source, made)
 
     def _drop_duplicates(self) -> None:
-        kept: dict[tuple[str, int], Row] = {}
+        """Leave out second copies of a video or frame, and files that are listed as two different things."""
+        listed: dict[tuple[str, int], dict[str, Row]] = {}
         for row in self.rows:
-            first = kept.setdefault((row.key, row.frame), row)
-            if first is not row:
-                found = f"the same {'video' if row.frame < 0 else 'frame'} of {row.key} as {first.path}"
-                self._lose(row, "duplicate", found, "keep one of the two")
+            again = listed.setdefault((row.path, row.frame), {})
+            first = again.setdefault(row.key, row)
+            if _PRIORITY[row.split] < _PRIORITY[first.split]:
+                again[row.key] = row
+            if row.split != first.split:
+                found = f"listed in {first.split} and in {row.split}; it was taken once, for the test if it is in it"
+                self._tell(row, "crossing", found, "correct the lists", "warning")
+        kept: dict[tuple[str, int], Row] = {}
+        for readings in listed.values():
+            for key, row in readings.items():
+                first = kept.get((key, row.frame), row)
+                if len(readings) > 1:
+                    kind = (
+                        "label" if len({reading.label for reading in readings.values()}) > 1 else "duplicate"
+                    )
+                    self._lose(
+                        row, kind, f"listed as {' and as '.join(sorted(readings))}", "correct the lists"
+                    )
+                elif first is not row:
+                    found = f"the same {'video' if row.frame < 0 else 'frame'} of {key} as {first.path}"
+                    self._lose(row, "duplicate", found, "keep one of the two")
+                else:
+                    kept[key, row.frame] = row
         self.rows = list(kept.values())
 
     def _split(
@@ -210,6 +230,9 @@ class Rows:
     def _lose(self, row: Row, kind: str, found: str, action: str, severity: Severity = "error") -> None:
         """Leave a row out; the frames of one video share one finding."""
         self.left_out.append(LeftOut(row.path, row.dataset, row.method, row.compression, kind))
+        self._tell(row, kind, found, action, severity)
+
+    def _tell(self, row: Row, kind: str, found: str, action: str, severity: Severity) -> None:
         if (kind, row.key) not in self._told:
             self._told.add((kind, row.key))
             self.note(row.path, kind, severity, found, action)

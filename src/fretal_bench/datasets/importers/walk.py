@@ -53,7 +53,7 @@ class Tree:
         """
         self.root = root.resolve()
         self.findings: dict[tuple[str, str], Finding] = {}
-        self._listings: dict[str, tuple[Entry, ...]] = {}
+        self._listings: dict[str, dict[str, Entry]] = {}
         if not self.root.is_dir():
             raise BenchError(
                 f"{root}: expected a folder with a data set, found no folder there; check the path"
@@ -61,9 +61,7 @@ class Tree:
 
     def entries(self, folder: str = "") -> tuple[Entry, ...]:
         """List a folder, sorted by name; hidden files, refused links and unusable names are not in it."""
-        if folder not in self._listings:
-            self._listings[folder] = tuple(self._list(folder))
-        return self._listings[folder]
+        return tuple(self._listing(folder).values())
 
     def folders(self, folder: str = "") -> tuple[Entry, ...]:
         """The sub-folders of a folder."""
@@ -88,7 +86,7 @@ class Tree:
         folder, _, name = path.rpartition("/")
         if folder and not ((parent := self.has(folder)) and parent.is_folder):
             return None
-        return next((entry for entry in self.entries(folder) if entry.name == name), None)
+        return self._listing(folder).get(name)
 
     def descend(self, folder: str = "", *, follow: bool = True) -> Iterator[Entry]:
         """Every file below a folder, depth first; a folder that is its own ancestor through links is not entered.
@@ -112,6 +110,11 @@ class Tree:
                 self._report_loop(entry.path)
                 continue
             yield from self._descend(entry.path, follow, above | {real})
+
+    def _listing(self, folder: str) -> dict[str, Entry]:
+        if folder not in self._listings:
+            self._listings[folder] = {entry.name: entry for entry in self._list(folder)}
+        return self._listings[folder]
 
     def _list(self, folder: str) -> Iterator[Entry]:
         try:
