@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fretal_bench.metrics.detection import detection_metric
 from fretal_bench.reporting.quantities import COST, DETECTION, STREAM, TRANSFER
 from fretal_bench.reporting.summary import Floats, StrategySummary, Summary
-from fretal_bench.reporting.tables import Column, Number, Row, Table, mark_best
+from fretal_bench.reporting.tables import NAN, Column, Number, Row, Table, mark_best
 
 UNTRAINED = "untrained"
 MEANING = {"higher": "higher is better", "lower": "lower is better"}
@@ -67,12 +67,12 @@ def final_table(summary: Summary) -> Table:
     )
 
 
-def accuracy_table(summary: Summary, strategy: StrategySummary, *, notes: bool = True) -> Table:
+def accuracy_table(summary: Summary, strategy: StrategySummary) -> Table:
     """R and b of one strategy; domains not learned yet in parentheses."""
     rows = [Row((UNTRAINED, *_numbers(strategy.baseline.mean, strategy.baseline.half, seen=0)))]
     for i, name in enumerate(summary.domains):
         numbers = _numbers(strategy.accuracy.mean[i], strategy.accuracy.half[i], seen=i + 1)
-        rows.append(Row((f"after {name}", *numbers)))
+        rows.append(Row((name, *numbers)))
     below = (
         f"R[i,j], {summary.level} level, {MEANING[_better(summary)]}; row = after training on a domain, column = "
         "tested on a domain; in parentheses: not learned yet.",
@@ -80,17 +80,17 @@ def accuracy_table(summary: Summary, strategy: StrategySummary, *, notes: bool =
     return Table(
         "accuracy",
         f"{strategy.label}: {summary.metric_title}",
-        (Column("after", ""), *(Column(name, name) for name in summary.domains)),
+        (Column("after", "after"), *(Column(name, name) for name in summary.domains)),
         tuple(rows),
-        (*below, *_seeds(summary)) if notes else (),
+        (*below, *_seeds(summary)),
     )
 
 
-def forgetting_table(summary: Summary, strategy: StrategySummary, *, notes: bool = True) -> Table:
+def forgetting_table(summary: Summary, strategy: StrategySummary) -> Table:
     """F of one strategy: the first row and the last column are left out, they hold nothing."""
     f = strategy.forgetting
     rows = [
-        Row((f"after {name}", *_numbers(f.mean[i, :-1], f.half[i, :-1], filled=i)))
+        Row((name, *_numbers(f.mean[i, :-1], f.half[i, :-1], filled=i)))
         for i, name in enumerate(summary.domains)
         if i > 0
     ]
@@ -102,10 +102,28 @@ def forgetting_table(summary: Summary, strategy: StrategySummary, *, notes: bool
     return Table(
         "forgetting",
         f"{strategy.label}: forgetting",
-        (Column("after", ""), *(Column(name, name, signed=True) for name in summary.domains[:-1])),
+        (Column("after", "after"), *(Column(name, name, signed=True) for name in summary.domains[:-1])),
         tuple(rows),
-        (*below, *_seeds(summary)) if notes else (),
+        (*below, *_seeds(summary)),
     )
+
+
+def matrix_tables(summary: Summary, strategy: StrategySummary) -> tuple[Table, ...]:
+    """Both matrices of one strategy; a stream of one domain has no forgetting."""
+    tables = (accuracy_table(summary, strategy), forgetting_table(summary, strategy))
+    return tables if len(summary.domains) > 1 else tables[:1]
+
+
+def pair_table(summary: Summary, strategy: StrategySummary) -> Table:
+    """Both matrices of one strategy side by side, for terminals that are wide enough."""
+    left, right = (one(summary, strategy) for one in (accuracy_table, forgetting_table))
+    blank = tuple(Number(NAN, empty=True) for _ in right.columns[1:])
+    # F has no row for the untrained model and none for the first domain.
+    beside = [blank, blank, *(row.cells[1:] for row in right.rows)]
+    rows = tuple(Row((*row.cells, "│", *cells)) for row, cells in zip(left.rows, beside, strict=True))
+    columns = (*left.columns, Column("", "│"), *right.columns[1:])
+    notes = tuple(dict.fromkeys((*left.notes, *right.notes)))
+    return Table("pair", f"{left.title} │ forgetting", columns, rows, notes)
 
 
 def matrix_table(summary: Summary, kind: str) -> Table:

@@ -1,10 +1,7 @@
-"""One table, five ways to write it: terminal (Rich), Markdown, CSV, LaTeX, HTML."""
+"""The one table of all reports: numbers, columns, rows, and drawing it in a terminal; the rest is in ``formats``."""
 
 from __future__ import annotations
 
-import csv
-import html
-import io
 import math
 import re
 from dataclasses import dataclass, replace
@@ -17,7 +14,7 @@ NAN = float("nan")
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 NOTHING = "–"
 GAP = 2
-TOO_NARROW = "Intervals are left out: the terminal is too narrow for them."
+TOO_NARROW = "The ± is left out here: the terminal is too narrow for it."
 
 
 @dataclass(frozen=True)
@@ -158,7 +155,7 @@ def fitted(table: Table, width: int) -> tuple[Table, ...]:
     """
     if drawn_width(table) <= width:
         return (table,)
-    if any(_has_interval(table, at) for at in range(len(table.columns))):
+    if any(has_interval(table, at) for at in range(len(table.columns))):
         table = replace(without_intervals(table), notes=(*table.notes, TOO_NARROW))
     parts: list[list[int]] = [[]]
     for at in range(1, len(table.columns)):
@@ -180,7 +177,7 @@ def drawn_width(table: Table) -> int:
 
 
 def to_rich(table: Table) -> RichTable:
-    """Make a table for the terminal."""
+    """Make a table for the terminal, without its notes: they would be squeezed into its width."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -192,8 +189,6 @@ def to_rich(table: Table) -> RichTable:
         padding=(0, GAP - 1, 0, 0),  # the box adds one
         show_edge=False,
         pad_edge=False,
-        caption=Text("\n".join(table.notes), style="dim") if table.notes else None,
-        caption_justify="left",
     )
     for at, column in enumerate(table.columns):
         texts = all(isinstance(row.cells[at], str) for row in table.rows)
@@ -212,6 +207,12 @@ def to_rich(table: Table) -> RichTable:
     return drawn
 
 
+def has_interval(table: Table, at: int) -> bool:
+    """Tell whether any number of a column has an interval."""
+    cells = [row.cells[at] for row in table.rows]
+    return any(isinstance(cell, Number) and not math.isnan(cell.half) for cell in cells)
+
+
 def _stacked(head: str) -> str:
     """Put each word of a title on a line of its own; an arrow stays with its word."""
     return re.sub(r" (?![↑↓])", "\n", head)
@@ -221,150 +222,3 @@ def _part(table: Table, columns: list[int]) -> Table:
     """Keep some columns."""
     rows = [replace(row, cells=tuple(row.cells[at] for at in columns)) for row in table.rows]
     return replace(table, columns=tuple(table.columns[at] for at in columns), rows=tuple(rows))
-
-
-def to_markdown(table: Table) -> str:
-    """Write a Markdown table with its title above and its notes below."""
-    lines = [f"**{_md(table.title)}**", ""]
-    lines.append("| " + " | ".join(_md(column.head) for column in table.columns) + " |")
-    numeric = [
-        any(isinstance(row.cells[at], Number) for row in table.rows) for at in range(len(table.columns))
-    ]
-    lines.append("|" + "|".join("---:" if right else "---" for right in numeric) + "|")
-    for row in table.rows:
-        cells = []
-        for cell, column in zip(row.cells, table.columns, strict=True):
-            text = _md(cell) if isinstance(cell, str) else number_text(cell, column)
-            cells.append(f"**{text}**" if isinstance(cell, Number) and cell.best else text)
-        lines.append("| " + " | ".join(cells) + " |")
-    for note in table.notes:
-        lines.extend(["", f"{_md(note)}"])
-    return "\n".join(lines) + "\n"
-
-
-def to_csv(table: Table) -> str:
-    """Write the values at full precision; a number with an interval takes three columns: key, key_low, key_high."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    wide = [_has_interval(table, at) for at in range(len(table.columns))]
-    head: list[str] = []
-    for column, three in zip(table.columns, wide, strict=True):
-        head.extend([column.key, f"{column.key}_low", f"{column.key}_high"] if three else [column.key])
-    writer.writerow(head)
-    for row in table.rows:
-        line: list[str] = []
-        for cell, three in zip(row.cells, wide, strict=True):
-            if isinstance(cell, str):
-                line.append(cell)
-                continue
-            ends = [cell.value, cell.value - cell.half, cell.value + cell.half] if three else [cell.value]
-            line.extend("" if math.isnan(value) else repr(float(value)) for value in ends)
-        writer.writerow(line)
-    return out.getvalue()
-
-
-def to_latex(table: Table) -> str:
-    r"""Write a LaTeX table; it needs ``\usepackage{booktabs}`` and nothing else."""
-    align = "".join(
-        "r" if any(isinstance(row.cells[at], Number) for row in table.rows) else "l"
-        for at in range(len(table.columns))
-    )
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}[t]",
-        r"\centering",
-        r"\caption{" + " ".join(_tex(text.rstrip(".") + ".") for text in (table.title, *table.notes)) + "}",
-        r"\label{tab:" + table.name + "}",
-        r"\begin{tabular}{" + align + "}",
-        r"\toprule",
-        " & ".join(_tex(column.head) for column in table.columns) + r" \\",
-        r"\midrule",
-    ]
-    for before, row in zip((None, *table.rows[:-1]), table.rows, strict=True):
-        if row.apart and before is not None and not before.apart:
-            lines.append(r"\midrule")
-        cells = []
-        for cell, column in zip(row.cells, table.columns, strict=True):
-            text = _tex(cell if isinstance(cell, str) else number_text(cell, column, " ± "))
-            cells.append(rf"\textbf{{{text}}}" if isinstance(cell, Number) and cell.best else text)
-        lines.append(" & ".join(cells) + r" \\")
-    lines.extend([r"\bottomrule", r"\end{tabular}", r"\end{table}"])
-    return "\n".join(lines) + "\n"
-
-
-def to_html(table: Table) -> str:
-    """Write an HTML table: caption, head, body, notes."""
-    numeric = [
-        any(isinstance(row.cells[at], Number) for row in table.rows) for at in range(len(table.columns))
-    ]
-    head = "".join(
-        f'<th scope="col"{" class=n" if right else ""}>{html.escape(column.head)}</th>'
-        for column, right in zip(table.columns, numeric, strict=True)
-    )
-    body = []
-    for row in table.rows:
-        cells = []
-        for at, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True)):
-            if isinstance(cell, Number):
-                text = html.escape(number_text(cell, column).replace("-", "−"))
-                text = f"<strong>{text}</strong>" if cell.best else text
-                cells.append(f'<td class="n{" aside" if cell.aside else ""}">{text}</td>')
-            elif at == 0:
-                cells.append(f'<th scope="row">{html.escape(cell)}</th>')
-            else:
-                cells.append(f"<td>{html.escape(cell)}</td>")
-        body.append(f"<tr{' class=apart' if row.apart else ''}>{''.join(cells)}</tr>")
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
-    return (
-        f'<figure class="table"><div class="wide"><table><caption>{html.escape(table.title)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody></table></div>\n"
-        f"<figcaption>{notes}</figcaption></figure>\n"
-    )
-
-
-def _has_interval(table: Table, at: int) -> bool:
-    """Tell whether any number of a column has an interval."""
-    cells = [row.cells[at] for row in table.rows]
-    return any(isinstance(cell, Number) and not math.isnan(cell.half) for cell in cells)
-
-
-def _md(text: str) -> str:
-    """Escape what Markdown would read as markup in a table."""
-    for sign in "\\|*_`<":
-        text = text.replace(sign, "&lt;" if sign == "<" else "\\" + sign)
-    return text
-
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"$<$",
-    ">": r"$>$",
-    "|": r"$|$",
-    "+": r"$+$",
-    # Bare, these two would be read as arguments of the "\\" that ended the line above.
-    "[": r"{[}",
-    "*": r"{*}",
-    "±": r"$\pm$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "→": r"$\rightarrow$",
-    "–": r"--",
-    "≤": r"$\le$",
-    '"': r"''",
-}
-
-
-def _tex(text: str) -> str:
-    """Escape a text for LaTeX; a minus sign before a digit at its start becomes a real one."""
-    if text[:1] == "-" and text[1:2].isdigit():
-        return "$-$" + _tex(text[1:])
-    return "".join(_TEX.get(sign, sign) for sign in text)

@@ -1,0 +1,423 @@
+"""The plots of a report: matrices, the course of each domain, forgetting against average accuracy.
+
+Every function returns a matplotlib figure; nothing touches pyplot or its global state, so plots can be made
+in any process.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fretal_bench.metrics.detection import detection_metric
+from fretal_bench.reporting.palette import looks
+from fretal_bench.reporting.placement import Box, place
+from fretal_bench.reporting.quantities import AVERAGE, FORGETTING
+from fretal_bench.reporting.summary import Floats, StrategySummary, Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
+
+DPI = 160
+NAME_SIZE = 8.5
+MOST_BANDS = 6
+STYLE: dict[str, Any] = {
+    "svg.hashsalt": "fretal-bench",
+    "svg.fonttype": "path",
+    "hatch.linewidth": 0.5,
+    "figure.constrained_layout.w_pad": 0.09,
+    "figure.constrained_layout.h_pad": 0.06,
+    "font.size": 9.0,
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot as a report writes it.
+
+    Attributes:
+        name: Short name for files.
+        title: Caption.
+        text: What a reader who cannot see it should know.
+        draw: Makes the figure.
+    """
+
+    name: str
+    title: str
+    text: str
+    draw: Callable[[Summary], Figure]
+
+
+def accuracy_matrices(summary: Summary) -> Figure:
+    """Heat maps of R, one panel a strategy, one colour scale; domains not learned yet are hatched."""
+    higher = detection_metric(summary.metric).higher_is_better
+    tables = [strategy.accuracy.mean for strategy in summary.strategies]
+    low, high = (min(0.5, _least(tables)), 1.0) if higher else (0.0, max(0.5, -_least([-t for t in tables])))
+    return _heat_maps(
+        summary,
+        tables,
+        label=f"{summary.metric_title} ({'higher' if higher else 'lower'} is better)",
+        colours="cividis" if higher else "cividis_r",
+        limits=(low, high),
+        unseen=True,
+    )
+
+
+def forgetting_matrices(summary: Summary) -> Figure:
+    """Heat maps of F, one panel a strategy, one colour scale with 0 in its middle."""
+    tables = [strategy.forgetting.mean for strategy in summary.strategies]
+    widest = max(0.05, *(float(np.nanmax(np.abs(t))) for t in tables if not np.isnan(t).all()), 0.0)
+    return _heat_maps(
+        summary,
+        [table[1:, :-1] for table in tables],
+        label="forgetting (positive = got worse)",
+        colours="PuOr_r",
+        limits=(-widest, widest),
+        unseen=False,
+    )
+
+
+def domain_courses(summary: Summary) -> Figure:
+    """The metric on each domain along the stream: one panel a domain, one line a strategy.
+
+    Bands are 95% intervals over seeds (with more than six strategies they would cover one another: then
+    none); the upright line marks the step at which the domain is learned, and steps before it are shaded.
+    """
+    with _style():
+        count = len(summary.domains)
+        columns = min(4, count)
+        rows = math.ceil(count / columns)
+        legend_rows = math.ceil(len(summary.strategies) / 4)
+        height = 2.35 * rows + 0.6 + 0.2 * legend_rows
+        figure = _figure(max(5.2, 2.7 * columns + 0.4), height)
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        look = looks([(s.label, s.bound) for s in summary.strategies])
+        steps = np.arange(-1, count)
+        for j, panel in enumerate(axes.flat):
+            if j >= count:
+                panel.set_visible(False)
+                continue
+            panel.axvspan(-1.3, j, color="#f1f1f1", linewidth=0, zorder=0)
+            panel.axvline(j, color="#888888", linewidth=1, zorder=1)
+            for strategy in summary.strategies:
+                of = look[strategy.label]
+                mean = np.append(strategy.baseline.mean[j], strategy.accuracy.mean[:, j])
+                half = np.append(strategy.baseline.half[j], strategy.accuracy.half[:, j])
+                panel.plot(
+                    steps,
+                    mean,
+                    color=of.colour,
+                    marker=of.marker,
+                    linestyle=of.dashes,
+                    markersize=4.5,
+                    markerfacecolor=of.fill,
+                    linewidth=1.4,
+                    label=strategy.label,
+                    zorder=2 if strategy.bound else 3,
+                )
+                if len(summary.strategies) <= MOST_BANDS:
+                    panel.fill_between(
+                        steps, mean - half, mean + half, color=of.colour, alpha=0.15, linewidth=0
+                    )
+            panel.set_title(summary.domains[j], loc="left", fontweight="bold")
+            panel.grid(axis="y", color="#dddddd", linewidth=0.6)
+            panel.set_axisbelow(True)
+            panel.set_xlim(-1.3, count - 0.7)
+            panel.set_xticks(
+                steps, ["untrained", *summary.domains], rotation=45, ha="right", rotation_mode="anchor"
+            )
+            panel.tick_params(labelsize=7.5)
+            if j + columns >= count:
+                panel.tick_params(labelbottom=True)
+            if j % columns == 0:
+                panel.set_ylabel(summary.metric_title)
+        _limit_to_means(axes[0][0], summary)
+        handles, labels = axes[0][0].get_legend_handles_labels()
+        figure.legend(
+            handles, labels, loc="outside upper left", ncols=min(4, len(labels)), frameon=False, fontsize=8.5
+        )
+        figure.supxlabel("after training on", fontsize=9)
+        return _laid_out(figure)
+
+
+def forgetting_against_average(summary: Summary) -> Figure:
+    """One point a strategy: forgetting to the right, average accuracy upwards; the best corner is the upper left."""
+    higher = detection_metric(summary.metric).higher_is_better
+    with _style():
+        figure = _figure(6.4, 4.6)
+        panel = figure.subplots()
+        drawn = [
+            s
+            for s in summary.strategies
+            if not math.isnan(s.values[FORGETTING].mean) and not math.isnan(s.values[AVERAGE].mean)
+        ]
+        look = looks([(s.label, s.bound) for s in summary.strategies])
+        for strategy in drawn:
+            of, x, y = look[strategy.label], strategy.values[FORGETTING], strategy.values[AVERAGE]
+            if x.n > 1:
+                panel.errorbar(
+                    x.mean,
+                    y.mean,
+                    xerr=x.half,
+                    yerr=y.half,
+                    color=of.colour,
+                    linewidth=1,
+                    capsize=2.5,
+                    alpha=0.55,
+                )
+            panel.plot(
+                x.mean,
+                y.mean,
+                color=of.colour,
+                marker=of.marker,
+                markersize=7.5,
+                linestyle="none",
+                markerfacecolor=of.fill,
+                zorder=3,
+            )
+        panel.axvline(0, color="#999999", linewidth=0.8, zorder=0)
+        panel.grid(color="#e4e4e4", linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.margins(0.14)
+        panel.set_xlabel("forgetting (max-based; ← lower is better)")
+        panel.set_ylabel(
+            f"average {summary.metric_title} ({'higher is better →' if higher else '← lower is better'})"
+        )
+        if any(s.bound for s in drawn):
+            panel.set_title(
+                "Open marks: bounds, which are not ranked.", loc="left", fontsize=8, color="#555555"
+            )
+        if drawn:
+            _name_points(figure, panel, drawn)
+        return figure
+
+
+PLOTS = (
+    Plot(
+        "forgetting-against-average",
+        "Forgetting against average at the end of the stream; bars are 95% intervals over seeds.",
+        "One point a strategy; the numbers are in the first table.",
+        forgetting_against_average,
+    ),
+    Plot(
+        "domain-courses",
+        "Each domain along the stream, shaded until it is learned; bands (up to 6 strategies): 95% intervals over seeds.",
+        "One panel a domain, one line a strategy; the numbers are in the matrices.",
+        domain_courses,
+    ),
+    Plot(
+        "accuracy-matrices",
+        "Row: after training on; column: tested on. Hatched, in italics: domains not learned yet.",
+        "One heat map a strategy; the numbers are in the matrices.",
+        accuracy_matrices,
+    ),
+    Plot(
+        "forgetting-matrices",
+        "Row: after training on; column: tested on. Positive: worse than the best since it was learned.",
+        "One heat map a strategy; the numbers are in the matrices.",
+        forgetting_matrices,
+    ),
+)
+
+
+def plots(summary: Summary) -> tuple[Plot, ...]:
+    """Give the plots that the summary has something for: one domain has no forgetting."""
+    return PLOTS if len(summary.domains) > 1 else PLOTS[1:3]
+
+
+def image(figure: Figure, kind: str) -> bytes:
+    """Write a figure as ``png`` or ``svg``: the same figure gives the same bytes every time."""
+    out = io.BytesIO()
+    with _style():
+        metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
+        figure.savefig(out, format=kind, dpi=DPI, metadata=metadata)
+    return out.getvalue()
+
+
+def _style() -> Any:
+    """Give the context in which figures are made and written."""
+    import matplotlib
+
+    # A reader's own matplotlibrc must not change reports; backends are left alone, as no figure here needs
+    # one.
+    plain = {key: value for key, value in matplotlib.rcParamsDefault.items() if "backend" not in key}
+    return matplotlib.rc_context({**plain, **STYLE})  # type: ignore[dict-item,unused-ignore]
+
+
+def _laid_out(figure: Figure) -> Figure:
+    """Lay a figure out once, so that writing it twice does not do it again."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    return figure
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Make an empty figure, size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _heat_maps(
+    summary: Summary,
+    tables: list[Floats],
+    label: str,
+    colours: str,
+    limits: tuple[float, float],
+    unseen: bool,
+) -> Figure:
+    """Draw one heat map a strategy with its values in the cells and one colour bar for all."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    with _style():
+        rows_of, columns_of = tables[0].shape
+        names = summary.domains[-rows_of:], summary.domains[:columns_of]
+        cell = 0.52 if columns_of <= 6 else 0.42 if columns_of <= 8 else 0.34
+        panel_width = max(1.9, cell * columns_of)
+        most = max(1, int(13 // (panel_width + 0.25)))
+        rows = math.ceil(len(tables) / most)
+        columns = math.ceil(len(tables) / rows)
+        longest = 0.062 * max(map(len, summary.domains))
+        figure = _figure(
+            columns * (panel_width + 0.2) + longest + 1.3,
+            rows * (max(1.2, cell * rows_of) + 0.35) + longest + 0.25,
+        )
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        scale = ScalarMappable(Normalize(*limits), colours)
+        for at, panel in enumerate(axes.flat):
+            if at >= len(tables):
+                panel.set_visible(False)
+                continue
+            _draw_cells(panel, tables[at], scale, unseen)
+            panel.set_title(summary.strategies[at].label, loc="left", fontweight="bold", fontsize=9)
+            panel.set_xticks(range(columns_of), names[1], rotation=45, ha="right", rotation_mode="anchor")
+            panel.set_yticks(range(rows_of), names[0])
+            panel.tick_params(labelsize=7.5, length=0, labelbottom=at + columns >= len(tables))
+            panel.spines[:].set_visible(False)
+            if at % columns == 0:
+                panel.set_ylabel("after training on", fontsize=8)
+        figure.supxlabel("tested on", fontsize=8)
+        figure.colorbar(
+            scale,
+            ax=axes.ravel().tolist(),
+            label=label,
+            location="top",
+            shrink=min(1.0, 3.2 / figure.get_figwidth()),
+            aspect=28,
+            anchor=(0.0, 0.0),
+            pad=0.02,
+        )
+        return _laid_out(figure)
+
+
+def _draw_cells(panel: Axes, table: Floats, scale: ScalarMappable, unseen: bool) -> None:
+    """Colour the cells and write each value, dark on light or light on dark; hatch the cells above the diagonal."""
+    colours = scale.to_rgba(np.ma.masked_invalid(table))
+    colours[np.isnan(table)] = 1.0
+    early = np.triu(np.ones(table.shape, dtype=bool), k=1) if unseen else np.zeros(table.shape, dtype=bool)
+    colours[early] = 0.28 * colours[early] + 0.72
+    panel.imshow(colours, aspect="auto", interpolation="none")
+    if early.any():
+        count = len(table)
+        # The stairs above the diagonal, as one outline.
+        stairs = [(i + 0.5, i + side) for i in range(count - 1) for side in (-0.5, 0.5)]
+        stairs += [(count - 0.5, count - 1.5), (count - 0.5, -0.5)]
+        panel.fill(*zip(*stairs, strict=True), fill=False, hatch="////", edgecolor="#9aa3ad", linewidth=0)
+    size = 7.5 if table.shape[1] <= 8 else 6.5
+    for i, j in np.ndindex(*table.shape):
+        value = float(table[i, j])
+        if math.isnan(value) and not unseen:
+            # F is not defined here; an undefined R is a dash.
+            continue
+        light = float(colours[i, j, :3] @ (0.299, 0.587, 0.114)) > 0.5
+        panel.text(
+            j,
+            i,
+            _short(value),
+            ha="center",
+            va="center",
+            fontsize=size,
+            color="#444444" if early[i, j] else "black" if light else "white",
+            fontstyle="italic" if early[i, j] else "normal",
+            # Never wider than its cell: measuring it would only make the layout slow.
+            in_layout=False,
+        )
+
+
+def _short(value: float) -> str:
+    """Write a value with two decimals in little room: ``.93``, ``-.07``, ``1.0``, ``0``; a dash for NaN."""
+    if math.isnan(value):
+        return "–"
+    text = f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:.1f}"
+    return text.replace("-", "−") if text.strip("-.0") else "0"
+
+
+def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary]) -> None:
+    """Write each strategy's name beside its point, with a thin line where it had to go far."""
+    from matplotlib.textpath import TextPath
+
+    _laid_out(figure)
+    to_points = 72 / figure.dpi
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        spot = panel.transData.transform((x, y)) * to_points
+        return float(spot[0]), float(spot[1])
+
+    centres, sizes, bars = [], [], []
+    for strategy in drawn:
+        x, y = strategy.values[FORGETTING], strategy.values[AVERAGE]
+        centres.append(at(x.mean, y.mean))
+        sizes.append(
+            (TextPath((0, 0), strategy.label, size=NAME_SIZE).get_extents().width + 2, NAME_SIZE + 3)
+        )
+        if x.n > 1:
+            (left, middle), (right, _) = at(x.low, y.mean), at(x.high, y.mean)
+            (centre, bottom), (_, top) = at(x.mean, y.low), at(x.mean, y.high)
+            bars += [Box(left, middle - 1, right, middle + 1), Box(centre - 1, bottom, centre + 1, top)]
+    area = panel.get_window_extent()
+    frame = Box(area.x0 * to_points, area.y0 * to_points, area.x1 * to_points, area.y1 * to_points)
+    for strategy, (x0, y0), where in zip(
+        drawn, centres, place(centres, sizes, frame, 10.0, bars), strict=True
+    ):
+        box = where.box
+        panel.annotate(
+            strategy.label,
+            xy=(strategy.values[FORGETTING].mean, strategy.values[AVERAGE].mean),
+            xytext=(box.left + 1 - x0, (box.bottom + box.top) / 2 - y0),
+            textcoords="offset points",
+            va="center",
+            fontsize=NAME_SIZE,
+            arrowprops={"arrowstyle": "-", "color": "#888888", "linewidth": 0.6} if where.led else None,
+            zorder=4,
+        )
+
+
+def _limit_to_means(panel: Axes, summary: Summary) -> None:
+    """Let the means choose the axis: with two or three seeds an interval can reach far beyond 0 and 1."""
+    means = [part for s in summary.strategies for part in (s.accuracy.mean.ravel(), s.baseline.mean)]
+    low, high = _least(means), -_least([-part for part in means])
+    margin = 0.06 * max(high - low, 0.1)
+    panel.set_ylim(low - margin, high + margin)
+
+
+def _least(tables: list[Floats]) -> float:
+    """Lowest value of all; 0.5 if there is none."""
+    values = np.concatenate([table.ravel() for table in tables])
+    return float(np.nanmin(values)) if not np.isnan(values).all() else 0.5
