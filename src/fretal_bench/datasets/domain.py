@@ -85,7 +85,11 @@ class BatchSource:
         return torch.from_numpy(self._store.crops[rows][back]).to(self.device)
 
     def to(self, device: torch.device | str) -> BatchSource:
-        """Make the same source with its batches on another device; this one stays as it is."""
+        """Give the same source with its batches on another device; this one stays as it is."""
+        import torch
+
+        if torch.device(device) == self.device:
+            return self
         return BatchSource(self._store, self.rows, device=device, memory_limit=self._limit)
 
 
@@ -102,6 +106,7 @@ class Domain:
     name: str
     store: CropStore
     rows: dict[str, npt.NDArray[np.int64]] = field(repr=False)
+    _sources: dict[str, BatchSource] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         labels = self.store.index["label"].to_numpy()
@@ -116,7 +121,7 @@ class Domain:
                 )
 
     def batches(self, split: str) -> BatchSource:
-        """Open one split.
+        """Open one split; the same source each time, so that its crops are held once.
 
         Args:
             split: ``train``, ``val`` or ``test``.
@@ -126,7 +131,9 @@ class Domain:
         """
         if split not in self.rows:
             raise unknown_name("split", split, self.rows)
-        return BatchSource(self.store, self.rows[split])
+        if split not in self._sources:
+            self._sources[split] = BatchSource(self.store, self.rows[split])
+        return self._sources[split]
 
     def fingerprint(self) -> dict[str, object]:
         """Say what the domain holds: its name, its store's checksum, a sha256 over the row numbers of each split."""

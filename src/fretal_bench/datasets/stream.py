@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -42,10 +42,16 @@ class Stream:
         name: The stream's name.
         domains: The domains, in order.
         protocol: What a learner is given at each.
+        name_or_path: What opens the whole stream again: see ``open_stream``.
     """
 
     def __init__(
-        self, name: str, domains: tuple[Domain, ...] | list[Domain], protocol: Protocol | None = None
+        self,
+        name: str,
+        domains: Sequence[Domain],
+        protocol: Protocol | None = None,
+        *,
+        name_or_path: str | None = None,
     ) -> None:
         """Put domains in order and check that nobody stands in two splits.
 
@@ -53,6 +59,7 @@ class Stream:
             name: The stream's name.
             domains: At least one, all of one crop size.
             protocol: How the rows of the domains were chosen; recorded, not applied again.
+            name_or_path: What opens it; the name if not given.
 
         Raises:
             BenchError: If there is no domain, two have one name or differ in crop size, or a person (as source or
@@ -61,6 +68,7 @@ class Stream:
         self.name = name
         self.domains = tuple(domains)
         self.protocol = protocol or Protocol()
+        self.name_or_path = name if name_or_path is None else name_or_path
         if not self.domains:
             raise BenchError(f"stream {name!r} has no domain; give it one at least")
         sizes = {domain.store.size for domain in self.domains}
@@ -88,7 +96,9 @@ class Stream:
 
     def __getitem__(self, index: int | slice) -> Domain | Stream:
         if isinstance(index, slice):
-            return Stream(self.name, self.domains[index], self.protocol)
+            return Stream(
+                self.name, self.domains[index], self.protocol, name_or_path=self.name_or_path
+            )
         return self.domains[index]
 
     def __repr__(self) -> str:
@@ -136,14 +146,14 @@ def open_stream(name_or_path: str | Path, progress: Progress | None = None) -> S
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
-        return _open(read_stream_file(Path(name_or_path)), progress)
+        return _open(read_stream_file(Path(name_or_path)), text, progress)
     files = builtin_stream_files()
     if text not in files:
         raise unknown_name("stream", text, [name for name, file in files.items() if not file.hidden])
-    return _open(files[text], progress)
+    return _open(files[text], text, progress)
 
 
-def _open(file: StreamFile, progress: Progress | None) -> Stream:
+def _open(file: StreamFile, name_or_path: str, progress: Progress | None) -> Stream:
     stores: dict[str, CropStore] = {}
     for domain in file.domains:
         if domain.store not in stores:
@@ -155,7 +165,7 @@ def _open(file: StreamFile, progress: Progress | None) -> Stream:
         sharing = [other.name for other in file.domains if other.store == domain.store]
         rows["train"] = _apply(file.protocol, index, rows["train"], position, domain.name, sharing)
         domains.append(Domain(domain.name, stores[domain.store], rows))
-    return Stream(file.name, domains, file.protocol)
+    return Stream(file.name, domains, file.protocol, name_or_path=name_or_path)
 
 
 def _open_store(store: str, folder: Path, progress: Progress | None) -> CropStore:

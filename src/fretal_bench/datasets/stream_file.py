@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -126,13 +127,21 @@ def builtin_stream_files() -> dict[str, StreamFile]:
     return {file.name: file for file in sorted(files, key=lambda file: file.name)}
 
 
-def list_streams(*, hidden: bool = False) -> tuple[StreamFile, ...]:
+def list_streams(pattern: str = "*", *, hidden: bool = False) -> list[dict[str, Any]]:
     """List the built-in streams; no data is opened and nothing slow imported.
 
     Args:
+        pattern: A shell pattern that the names must fit, e.g. ``"ffpp*"``.
         hidden: Include the controls.
+
+    Returns:
+        For each stream its ``name``, ``what`` (one line) and ``domains`` (their names, in order).
     """
-    return tuple(file for file in builtin_stream_files().values() if hidden or not file.hidden)
+    return [
+        {"name": file.name, "what": file.description, "domains": [domain.name for domain in file.domains]}
+        for file in builtin_stream_files().values()
+        if fnmatchcase(file.name, pattern) and (hidden or not file.hidden)
+    ]
 
 
 def _domain(path: Path, entry: Any) -> DomainFile:

@@ -13,6 +13,8 @@ Image = npt.NDArray[np.uint8]
 
 # A warp may squeeze area to a quarter, not less: where triangles fold (determinant <= 0) a detector would find specks.
 MIN_JACOBIAN = 0.25
+_RIM = np.linspace(-1, 1, 7)
+_FRAME = np.array([(x, y) for x in _RIM for y in _RIM if max(abs(x), abs(y)) == 1])
 
 
 def pixel_grid(shape: tuple[int, int]) -> Array:

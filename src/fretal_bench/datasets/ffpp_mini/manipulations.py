@@ -23,6 +23,7 @@ from fretal_bench.datasets.ffpp_mini.geometry import (
     apply,
     hull_mask,
     mean_shape,
+    pixel_grid,
     similarity,
     warp,
     warp_map,
@@ -35,6 +36,11 @@ Manipulation = Callable[[Person, Person], Image]
 _NOSE_TIP: Final = 4
 _CODE_LENGTH: Final = 12
 _ALIGNED: Final = 64
+_TEXTURE: Final = 112
+# Widths of the blending zones, pixels of a photograph.
+_SEAM: Final = 2.0
+_SWAP_SEAM: Final = 4 / 3
+_STILL: Final = np.eye(2, 3)
 
 
 def identity(target: Person, source: Person) -> Image:
@@ -47,34 +53,38 @@ def deepfakes(target: Person, source: Person) -> Image:
 
     A linear autoencoder of the two people's aligned 64 x 64 faces (and their mirror images): one shared basis U of 12
     eigenfaces, one mean face m for each identity. A frame x of the target becomes m_source + U U' (x - m_target),
-    brought to the spread of the source's faces' reconstructions, and is Poisson-blended into the face's box.
+    and is Poisson-blended into the face's box.
     """
     faces = {person.name: _aligned_faces(person) for person in (target, source)}
     means = {name: face.mean(0) for name, face in faces.items()}
     spread = np.concatenate([faces[name] - means[name] for name in faces])
-    basis = np.linalg.svd(spread, full_matrices=False)[2][:_CODE_LENGTH]
+    # Eigenvectors of the 40 x 40 Gram matrix, largest last, give those of the 4096 x 4096 covariance.
+    weights = np.linalg.eigh(spread @ spread.T)[1][:, -_CODE_LENGTH:]
+    basis = weights.T @ spread
+    basis /= np.linalg.norm(basis, axis=1, keepdims=True)
     frames = target.frames.copy()
     for i, (frame, points) in enumerate(zip(target.frames, target.landmarks, strict=True)):
         code = (faces[target.name][i] - means[target.name]) @ basis.T
         face = (means[source.name] + code @ basis).reshape(_ALIGNED, _ALIGNED)
         onto = similarity(points, _canonical())
-        height, width = frame.shape
-        grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float64)
-        patch = warp(face, apply(onto, grid))
+        patch = warp(face, apply(onto, pixel_grid(frame.shape)))
         frames[i] = _to_pixels(_poisson_paste(patch, frame, _inner_box(points, frame.shape)))
     return frames
 
 
 def face2face(target: Person, source: Person) -> Image:
-    """Give the target the driver's expression, with the target's own texture (facial reenactment)."""
+    """Give the target the driver's expression, with the target's own texture (facial reenactment).
+
+    The texture is unwrapped into an aligned square of 112 pixels and rendered from there, the landmarks moved by the
+    difference of the two people's expressions.
+    """
     frames = target.frames.copy()
-    for i, frame in enumerate(target.frames):
-        points = target.landmarks[i]
+    for i, (frame, points) in enumerate(zip(target.frames, target.landmarks, strict=True)):
         moved = points + _expression_change(target, source, i)
-        still = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-        dense = warp_map(moved, points, frame.shape, rigid=still)
-        mask = hull_mask(moved, frame.shape, feather=frame.shape[0] / 56)
-        frames[i] = _to_pixels(frame + mask * (warp(frame, dense) - frame))
+        dense = warp_map(moved, points, frame.shape, rigid=_STILL)
+        rendered = warp(_through_texture(frame, points), dense)
+        mask = hull_mask(moved, frame.shape, feather=_SEAM)
+        frames[i] = _to_pixels(frame + mask * (rendered - frame))
     return frames
 
 
@@ -85,7 +95,7 @@ def faceswap(target: Person, source: Person) -> Image:
         points = target.landmarks[i]
         best = _nearest_pose(points, source.landmarks)
         texture = warp(source.frames[best], warp_map(points, source.landmarks[best], frame.shape))
-        mask = hull_mask(points, frame.shape, feather=frame.shape[0] / 28)
+        mask = hull_mask(points, frame.shape, feather=_SWAP_SEAM)
         weight = mask.sum()
         shift = ((frame - texture) * mask).sum() / weight
         frames[i] = _to_pixels(frame + mask * (texture + shift - frame))
@@ -101,9 +111,8 @@ def neuraltextures(target: Person, source: Person) -> Image:
         depth = apply(onto, points)[:, 1] - _canonical()[_NOSE_TIP, 1]
         lower = np.clip(depth / (_ALIGNED / 16), 0, 1)
         moved = points + lower[:, None] * _expression_change(target, source, i)
-        still = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-        texture = warp(frame, warp_map(moved, points, frame.shape, rigid=still))
-        mask = hull_mask(moved[lower > 0], frame.shape, feather=frame.shape[0] / 28)
+        texture = warp(frame, warp_map(moved, points, frame.shape, rigid=_STILL))
+        mask = hull_mask(moved[lower > 0], frame.shape, feather=2 * _SEAM)
         frames[i] = _to_pixels(frame + mask * (_render(texture) - frame))
     return frames
 
@@ -141,7 +150,7 @@ def _canonical() -> Array:
 
 
 def _aligned_faces(person: Person) -> Array:
-    grid = np.stack(np.meshgrid(np.arange(_ALIGNED), np.arange(_ALIGNED)), axis=-1).astype(np.float64)
+    grid = pixel_grid((_ALIGNED, _ALIGNED))
     faces = []
     for frame, points in zip(person.frames, person.landmarks, strict=True):
         back = similarity(_canonical(), points)
@@ -169,6 +178,14 @@ def _expressions(person: Person) -> Array:
     aligned = np.stack([apply(similarity(shape, mean), shape) for shape in person.landmarks])
     rest = aligned - basis @ (np.linalg.pinv(basis) @ aligned)
     return np.asarray(rest - rest.mean(0))
+
+
+def _through_texture(frame: Image, points: Array) -> npt.NDArray[np.float32]:
+    """Unwrap the face into the aligned texture square and render it back where it was: two bilinear samplings."""
+    zoom = _TEXTURE / _ALIGNED
+    square = (_canonical() + 0.5) * zoom - 0.5
+    unwrapped = warp(frame, apply(similarity(square, points), pixel_grid((_TEXTURE, _TEXTURE))))
+    return warp(unwrapped, apply(similarity(points, square), pixel_grid(frame.shape)))
 
 
 def _nearest_pose(points: Array, shapes: Array) -> int:

