@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests_support import TinyBackbone, experience_of
 
 from fretal_bench.strategies.kd import KD, distillation_loss
 from fretal_bench.strategies.lwf import LwF
+from tests_support import TinyBackbone, experience_of
 
 
 def logits_and_targets(seed=0):

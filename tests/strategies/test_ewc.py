@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tests_support import TinyBackbone, experience_of
 
 from fretal_bench.strategies.ewc import EWC, fisher_diagonal
+from tests_support import TinyBackbone, experience_of
 
 
 def batches(count, size=7, seed=0):
@@ -114,6 +114,8 @@ def test_a_stronger_penalty_keeps_the_weights_nearer():
 def test_a_cap_on_samples_uses_that_many_of_them():
     model = TinyBackbone(1.0)
     x, y = batches(1, size=40)[0]
-    strategy = EWC(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), fisher_samples=11, eval_mb_size=16)
+    strategy = EWC(
+        model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), fisher_samples=11, eval_mb_size=16
+    )
     parts = list(strategy.fisher_batches(experience_of(x, y, 0)))
     assert sum(len(targets) for _, targets in parts) == 11

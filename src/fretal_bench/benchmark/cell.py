@@ -24,7 +24,9 @@ from fretal_bench.strategies.template import ContinualStrategy
 
 Phases = list[dict[str, Any]]
 
-SOURCE = StrategyInfo("source", "fretal_bench.strategies.finetuning:FineTuning", "the source model", "baseline")
+SOURCE = StrategyInfo(
+    "source", "fretal_bench.strategies.finetuning:FineTuning", "the source model", "baseline"
+)
 
 
 def advance(work: SourceModel | Cell, folder: ResultFolder, listener: Listener) -> int:
@@ -58,7 +60,7 @@ def train_source(work: SourceModel, folder: ResultFolder, listener: Listener) ->
     stream, phases = the_stream(work.stream), Phases()
     strategy = build_strategy(SOURCE, {}, work, stream, 0, listener)
     test, validation = untrained_scores(strategy, stream, phases)
-    train_domain(strategy, stream, 0, phases)
+    train_domain(strategy, work, 0, phases)
     test.append(scores(strategy, stream, "test", 0, phases))
     validation.append(scores(strategy, stream, "val", 0, phases))
     save_step(folder.source(work.id), strategy, test, validation, phases)
@@ -71,7 +73,9 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
     strategy = build_strategy(info, work.hyperparameters, work, stream, step, listener)
     if step == 0 and work.source is not None:
         source = folder.source(work.source.id)
-        weights = torch.load(source / "checkpoint.pt", map_location=strategy.device, weights_only=True)["model"]
+        weights = torch.load(source / "checkpoint.pt", map_location=strategy.device, weights_only=True)[
+            "model"
+        ]
         with measured(phases, "after", 0, strategy.device.type):
             strategy.adopt(weights, experiences(work.stream, strategy.device.type)[0])
         save_step(folder.step(work.id, 0), strategy, [], [], phases)
@@ -83,14 +87,19 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
     else:
         checkpoint = folder.step(work.id, step - 1) / "checkpoint.pt"
         strategy.load_state_dict(torch.load(checkpoint, map_location=strategy.device, weights_only=True))
-    train_domain(strategy, stream, step, phases)
+    train_domain(strategy, work, step, phases)
     test.append(scores(strategy, stream, "test", step, phases))
     validation.append(scores(strategy, stream, "val", step, phases))
     save_step(folder.step(work.id, step), strategy, test, validation, phases)
 
 
 def build_strategy(
-    info: StrategyInfo, hyperparameters: Any, work: SourceModel | Cell, stream: Stream, step: int, listener: Listener
+    info: StrategyInfo,
+    hyperparameters: Any,
+    work: SourceModel | Cell,
+    stream: Stream,
+    step: int,
+    listener: Listener,
 ) -> ContinualStrategy:
     """Build a strategy as the recipe says, with initial weights that depend on the seed alone."""
     recipe = work.recipe
@@ -130,9 +139,9 @@ def epochs(recipe: Recipe, step: int) -> int:
     return recipe.source_epochs if step == 0 else recipe.epochs
 
 
-def train_domain(strategy: ContinualStrategy, stream: Stream, step: int, phases: Phases) -> None:
+def train_domain(strategy: ContinualStrategy, work: SourceModel | Cell, step: int, phases: Phases) -> None:
     """Train one domain, the optimiser new."""
-    experience = experiences(stream.name_or_path, strategy.device.type)[step]
+    experience = experiences(work.stream, strategy.device.type)[step]
     with measured(phases, "train", step, strategy.device.type):
         strategy.train(experience, eval_streams=[], num_workers=0, reset_optimizer_state=True)
 
@@ -145,7 +154,9 @@ def untrained_scores(
     return [test], [scores(strategy, stream, "val", -1, phases)]
 
 
-def scores(strategy: ContinualStrategy, stream: Stream, split: str, step: int, phases: Phases) -> pd.DataFrame:
+def scores(
+    strategy: ContinualStrategy, stream: Stream, split: str, step: int, phases: Phases
+) -> pd.DataFrame:
     """Score every sample of ``split`` of every domain: step, domain, row, label, video, score."""
     parts = []
     with measured(phases, f"evaluate {split}", step, strategy.device.type):
@@ -167,7 +178,11 @@ def scores(strategy: ContinualStrategy, stream: Stream, split: str, step: int, p
 
 
 def save_step(
-    final: Path, strategy: ContinualStrategy, test: list[pd.DataFrame], validation: list[pd.DataFrame], phases: Phases
+    final: Path,
+    strategy: ContinualStrategy,
+    test: list[pd.DataFrame],
+    validation: list[pd.DataFrame],
+    phases: Phases,
 ) -> None:
     """Write a step's state, scores and measurements, all or nothing."""
     with atomic_folder(final) as part:

@@ -14,7 +14,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("fretal-bench", "torch", "torchvision", "avalanche-lib", "timm", "numpy", "opencv-python-headless", "av")
+_PACKAGES = (
+    "fretal-bench",
+    "torch",
+    "torchvision",
+    "avalanche-lib",
+    "timm",
+    "numpy",
+    "opencv-python-headless",
+    "av",
+)
 
 
 def environment(device: str) -> dict[str, Any]:

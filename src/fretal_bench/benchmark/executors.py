@@ -84,7 +84,9 @@ class Schedule:
         if isinstance(work, Cell):
             hit = [work]
         else:
-            hit = [w for w in self.work.values() if isinstance(w, Cell) and w.source and w.source.id == work.id]
+            hit = [
+                w for w in self.work.values() if isinstance(w, Cell) and w.source and w.source.id == work.id
+            ]
         for cell in hit:
             self.work.pop(cell.id, None)
             self.failed[cell.id] = cell.label

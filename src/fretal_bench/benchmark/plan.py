@@ -106,7 +106,9 @@ def split_changes(changes: Sequence[str]) -> dict[str, dict[str, str]]:
         left, equals, value = change.partition("=")
         owner, dot, key = left.strip().rpartition(".")
         if not (equals and dot and owner and key):
-            raise BenchError(f"--set {change!r}: expected STRATEGY.KEY=VALUE or recipe.KEY=VALUE, e.g. ewc.lambda_=10")
+            raise BenchError(
+                f"--set {change!r}: expected STRATEGY.KEY=VALUE or recipe.KEY=VALUE, e.g. ewc.lambda_=10"
+            )
         if key in found.setdefault(owner, {}):
             raise BenchError(f"--set {left.strip()} is given twice; give it once")
         found[owner][key] = value.strip()
@@ -142,16 +144,17 @@ def make_plan(
     for owner in changes:
         if owner not in {info.name for info in infos}:
             raise unknown_name("owner of a --set key", owner, ["recipe", *(info.name for info in infos)])
-    cells = []
+    cells: list[Cell] = []
     for seed in dict.fromkeys(seeds):
         base = {"stream": fingerprint, "recipe": recipe.content(), "seed": seed}
         source = SourceModel(content_id(base), stream, recipe, seed)
-        for info in infos:
-            cells.append(_cell(info, changes.get(info.name, {}), base, source))
+        cells.extend(_cell(info, changes.get(info.name, {}), base, source) for info in infos)
     return Plan(fingerprint, recipe, tuple(cells))
 
 
-def _cell(info: StrategyInfo, changes: Mapping[str, Any], base: Mapping[str, Any], source: SourceModel) -> Cell:
+def _cell(
+    info: StrategyInfo, changes: Mapping[str, Any], base: Mapping[str, Any], source: SourceModel
+) -> Cell:
     values = dataclasses.asdict(info.hyperparameters(changes))
     defaults = dataclasses.asdict(info.hyperparameters())
     return Cell(

@@ -1,4 +1,4 @@
-"""What a recipe adds to every strategy's training loop, as Avalanche plugins: schedule, BatchNorm, selection, progress."""
+"""What a recipe adds to every strategy's training loop, as plugins: schedule, BatchNorm, selection, progress."""
 
 from __future__ import annotations
 

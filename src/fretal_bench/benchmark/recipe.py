@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.strategies.registry import read_value
@@ -90,7 +90,7 @@ class Recipe:
     cutmix_alpha: float = 0.5
     batchnorm: str = "adapt"
     select: str = "last"
-    precision: str = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = True
     compile: bool = False
     threads: int = 1
@@ -102,7 +102,9 @@ class Recipe:
                 raise unknown_name(f"recipe {self.name!r}: {key}", getattr(self, key), choices)
         for key in ("source_epochs", "epochs", "batch_size", "threads"):
             if getattr(self, key) < 1:
-                raise BenchError(f"recipe {self.name!r}: {key} must be at least 1, found {getattr(self, key)}")
+                raise BenchError(
+                    f"recipe {self.name!r}: {key} must be at least 1, found {getattr(self, key)}"
+                )
         for key in ("flip", "cutmix", "brightness", "contrast"):
             if not 0 <= getattr(self, key) <= 1:
                 raise BenchError(f"recipe {self.name!r}: {key} must be in [0, 1], found {getattr(self, key)}")
@@ -111,7 +113,9 @@ class Recipe:
                 raise BenchError(f"recipe {self.name!r}: {key} must be above 0, found {getattr(self, key)}")
         for key in ("stem_stride", "image_size", "shift", "weight_decay", "momentum"):
             if getattr(self, key) < 0:
-                raise BenchError(f"recipe {self.name!r}: {key} must not be negative, found {getattr(self, key)}")
+                raise BenchError(
+                    f"recipe {self.name!r}: {key} must not be negative, found {getattr(self, key)}"
+                )
 
     def content(self) -> dict[str, Any]:
         """Return what determines results: every key but the name and the description."""
@@ -156,7 +160,9 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
         text_name = path.stem
     else:
         folder = resources.files(__package__).joinpath("recipes")
-        known = [entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")]
+        known = [
+            entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+        ]
         if text_name not in known:
             raise unknown_name("recipe", text_name, known)
         text = folder.joinpath(f"{text_name}.toml").read_text("utf-8")

@@ -1,11 +1,11 @@
 """The result folder: cells written atomically, steps kept until their cell is done, everything read back.
 
-    plan.json                 stream, recipe and every cell that was ever asked for here
-    sources/ID/               a source model: checkpoint.pt, scores.parquet, validation.parquet, phases.json
-    progress/ID/step-K/       the same, after domain K of a cell that is not done
-    cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checkpoint.pt
-    failures/ID.json          why a cell failed, until it succeeds
-    locks/ID.lock             held by the process that works on ID
+plan.json                 stream, recipe and every cell that was ever asked for here
+sources/ID/               a source model: checkpoint.pt, scores.parquet, validation.parquet, phases.json
+progress/ID/step-K/       the same, after domain K of a cell that is not done
+cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checkpoint.pt
+failures/ID.json          why a cell failed, until it succeeds
+locks/ID.lock             held by the process that works on ID
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def load_results(path: str | os.PathLike[str]) -> Results:
         BenchError: It is no result folder, or something in it is damaged; the message names the file.
     """
     folder = Path(path)
-    plan = _read_json(folder / "plan.json", f"{folder} is no result folder (it has no plan.json); `bench run` makes one")
+    plan = _read_json(
+        folder / "plan.json", f"{folder} is no result folder (it has no plan.json); `bench run` makes one"
+    )
     cells, failures, missing = [], [], []
     for entry in plan["cells"]:
         done = folder / "cells" / entry["id"]
@@ -115,7 +117,9 @@ def _read_cell(folder: Path, entry: Mapping[str, Any]) -> CellResult:
     try:
         scores = pd.read_parquet(folder / "scores.parquet")
     except (OSError, ValueError) as error:
-        raise BenchError(f"{folder / 'scores.parquet'}: cannot be read; delete {folder} and run again") from error
+        raise BenchError(
+            f"{folder / 'scores.parquet'}: cannot be read; delete {folder} and run again"
+        ) from error
     return CellResult(
         id=entry["id"],
         strategy=entry["strategy"],
@@ -152,9 +156,9 @@ class ResultFolder:
             BenchError: The folder holds another stream or recipe, or something else altogether, or cannot be written.
         """
         with writing(self.path):
-            if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / "plan.json").exists():
-                if not (self.path / "locks").is_dir():
-                    raise BenchError(f"{self.path} is not empty and no result folder; give another --out")
+            ours = (self.path / "plan.json").exists() or (self.path / "locks").is_dir()
+            if not ours and self.path.is_dir() and any(self.path.iterdir()):
+                raise BenchError(f"{self.path} is not empty and no result folder; give another --out")
             (self.path / "locks").mkdir(parents=True, exist_ok=True)
             with self.lock("plan"):
                 entries = self._check_same(plan)
@@ -175,9 +179,14 @@ class ResultFolder:
             return {}
         old = _read_json(path, f"{path} is missing")
         if old.get("format") != FORMAT:
-            raise BenchError(f"{path}: expected format {FORMAT}, found {old.get('format')!r}; give another --out")
+            raise BenchError(
+                f"{path}: expected format {FORMAT}, found {old.get('format')!r}; give another --out"
+            )
         recipe = {"name": plan.recipe.name, **plan.recipe.content()}
-        for kind, ours, theirs in (("stream", dict(plan.stream), old["stream"]), ("recipe", recipe, old["recipe"])):
+        for kind, ours, theirs in (
+            ("stream", dict(plan.stream), old["stream"]),
+            ("recipe", recipe, old["recipe"]),
+        ):
             ours = json.loads(json.dumps(ours))
             for key in [*ours, *(k for k in theirs if k not in ours)]:
                 if key != "name" and ours.get(key) != theirs.get(key):
@@ -292,8 +301,11 @@ def writing(path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise RunError(
-                f"{path}: no space left to write results; free some and run the same command again, what is finished is kept"
+                f"{path}: no space left to write results; free some and run the same command again, "
+                "what is finished is kept"
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT):
-            raise BenchError(f"{path}: results cannot be written there ({reason}); give another --out") from error
+            raise BenchError(
+                f"{path}: results cannot be written there ({reason}); give another --out"
+            ) from error
         raise

@@ -96,7 +96,7 @@ def epoch_order(targets: Tensor, balance: bool, generator: torch.Generator) -> T
     """
     if not balance:
         return torch.randperm(len(targets), generator=generator)
-    members = [(targets == label).nonzero().squeeze(1) for label in targets.unique()]
+    members = [(targets == label).nonzero().squeeze(1) for label in sorted(set(targets.tolist()))]
     largest = max(len(m) for m in members)
     places = []
     for member in members:

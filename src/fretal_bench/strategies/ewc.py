@@ -80,7 +80,7 @@ def fisher_diagonal(
     count = 0
     for inputs, targets in batches:
         count += len(targets)
-        for x, y in zip(inputs.split(chunk), targets.split(chunk), strict=True):
+        for x, y in zip(torch.split(inputs, chunk), torch.split(targets, chunk), strict=True):
             gradients, factors = single(weights, x, y)
             for name, gradient in gradients.items():
                 flat = gradient.flatten(1)
@@ -148,8 +148,9 @@ class EWC(ContinualStrategy):
         away = torch._foreach_sub(weights, list(self.centre.values()))
         pulled = torch._foreach_mul(away, list(self.importance.values()))
         products = torch._foreach_mul(away, pulled)
+        strength: float = self.hyperparameters.lambda_
         total = torch.stack([p.sum() for p in products]).sum() + self.constant.to(self.device)
-        return total * (self.hyperparameters.lambda_ / 2)
+        return total * (strength / 2)
 
     def extra_state(self) -> dict[str, Any]:
         """Keep the sum of the past domains' penalties."""

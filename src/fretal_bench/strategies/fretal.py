@@ -135,4 +135,4 @@ class FReTAL(DistillationStrategy):
         distillation = distillation_loss(
             self.mb_output, self.teacher_logits(), self.mb_y, constants.temperature, constants.alpha
         )
-        return distillation + constants.representation_weight * representation
+        return distillation + representation.mul(constants.representation_weight)

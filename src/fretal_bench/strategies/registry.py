@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -106,13 +107,14 @@ def read_value(key: str, value: Any, default: Any) -> Any:
     elif wanted in (int, float) and isinstance(value, (int, float, str)):
         try:
             number = float(value)
-            if wanted is float or number == int(number):
+            if math.isfinite(number) and (wanted is float or number == int(number)):
                 return wanted(number)
         except (ValueError, OverflowError):
             pass
     elif isinstance(value, wanted):
         return value
-    raise BenchError(f"{key}: expected {wanted.__name__}, found {value!r}")
+    kind = "finite float" if wanted is float else wanted.__name__
+    raise BenchError(f"{key}: expected {kind}, found {value!r}")
 
 
 _HERE = "fretal_bench.strategies"

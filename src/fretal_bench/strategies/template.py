@@ -61,6 +61,9 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
 
     Hyperparameters: ClassVar[type] = NoHyperparameters
     hyperparameters: Any
+    loss: Tensor
+    dataloader: Any
+    adapted_dataset: Any
 
     def __init__(
         self,
@@ -243,7 +246,8 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
 
     def backward(self) -> None:
         """Run the backward pass, of the scaled loss where the precision needs that."""
-        self._scaler.scale(self.loss).backward(retain_graph=self.retain_graph)
+        scaled: Any = self._scaler.scale(self.loss)
+        scaled.backward(retain_graph=self.retain_graph)
 
     def optimizer_step(self) -> None:
         """Update the weights, with unscaled gradients."""
@@ -262,7 +266,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
 
 
 # The same hook has wrapped this class's own __init__ when the class was made.
-ContinualStrategy.__init__ = ContinualStrategy.__init__.__wrapped__  # type: ignore[method-assign]
+ContinualStrategy.__init__ = vars(ContinualStrategy)["__init__"].__wrapped__  # type: ignore[method-assign]
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
@@ -294,7 +298,8 @@ def features_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tenso
             f"{type(model).__name__} has no forward_features and forward_head, which matching features needs; "
             "use a timm model or add the two methods"
         )
-    maps: Tensor = model.forward_features(inputs)
-    logits: Tensor = model.forward_head(maps)
+    timm_model: Any = model
+    maps: Tensor = timm_model.forward_features(inputs)
+    logits: Tensor = timm_model.forward_head(maps)
     pooled = maps.amax(dim=(2, 3)) if maps.ndim == 4 else maps.amax(dim=1) if maps.ndim == 3 else maps
     return at_least_float32(pooled), at_least_float32(logits)

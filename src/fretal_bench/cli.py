@@ -1,0 +1,201 @@
+"""The ``bench`` command: reads the call, calls the suite, prints; no logic of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fretal_bench.errors import BenchError, unknown_name
+
+app = typer.Typer(
+    name="bench",
+    help="Continual-learning benchmark suite for deepfake detection.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def main() -> None:
+    """Run the command; problems the user can mend are one line on standard error."""
+    try:
+        app()
+    except BenchError as error:
+        Console(stderr=True).print(
+            f"bench: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True
+        )
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("bench: stopped; run the same command again to go on where it stopped")
+        sys.exit(130)
+
+
+@app.command()
+def run(
+    strategies: Annotated[str, typer.Option(help="Names, separated by commas; see `bench list strategies`.")],
+    stream: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "ffpp-mini",
+    recipe: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "mini",
+    seeds: Annotated[str, typer.Option(help="Whole numbers, separated by commas.")] = "0",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="STRATEGY.KEY=VALUE or recipe.KEY=VALUE; may be given again.", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes; results don't depend on it.  [default: one a core]")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Result folder.  [default: results/STREAM-RECIPE]")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train strategies along a stream and show who forgets least; goes on where it stopped."""
+    from fretal_bench.benchmark.plan import split_changes
+    from fretal_bench.benchmark.run import execute, prepare
+    from fretal_bench.reporting.live import Live, building
+
+    console = Console(stderr=json_)
+    changes = split_changes(set_ or [])
+    bar, tell = building(console)
+    with bar:
+        ready = prepare(
+            _names(strategies),
+            stream,
+            recipe,
+            _numbers(seeds),
+            changes,
+            jobs=jobs,
+            device=device,
+            out=out,
+            building=tell,
+        )
+    if ready.total:
+        console.print(f"{ready.total} steps to train into {ready.folder.path}", highlight=False)
+        with Live(console, ready.total) as live:
+            execute(ready, live)
+    else:
+        console.print(f"all done already in {ready.folder.path}: nothing to train", highlight=False)
+    _report(ready.folder.path, None, json_)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="Result folder of `bench run`.")],
+    out: Annotated[Path | None, typer.Option(help="Where the report goes.  [default: reports/NAME]")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make tables (Markdown, CSV, LaTeX), plots (PNG, SVG) and one HTML page from results."""
+    _report(results, out, json_)
+
+
+def _report(path: Path, out: Path | None, as_json: bool) -> None:
+    from fretal_bench.benchmark.results import load_results
+    from fretal_bench.reporting.report import print_report, write_report
+
+    results = load_results(path)
+    where = out if out is not None else Path("reports") / path.resolve().name
+    written = write_report(results, where)
+    if as_json:
+        print(json.dumps(written.to_dict(), indent=1, allow_nan=False))
+    else:
+        console = Console()
+        print_report(results, console)
+        console.print(
+            f"\nReport: {where / 'index.html'}  (tables, plots and summary.md beside it)", highlight=False
+        )
+    if results.failures:
+        for failure in results.failures:
+            Console(stderr=True).print(
+                f"bench: failed: {failure.label}, seed {failure.seed}: {failure.reason}",
+                markup=False,
+                soft_wrap=True,
+            )
+        sys.exit(1)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="strategies, streams or recipes")],
+    pattern: Annotated[str, typer.Argument(help="e.g. 'fre*'")] = "*",
+    json_: JsonOption = False,
+) -> None:
+    """List what there is."""
+    listings = {"strategies": _strategies, "streams": _streams, "recipes": _recipes}
+    if what not in listings:
+        raise unknown_name("list", what, listings)
+    rows = listings[what](pattern)
+    if json_:
+        print(json.dumps(rows, indent=1))
+        return
+    if not rows:
+        raise BenchError(f"no {what} fit {pattern!r}; `bench list {what}` shows all")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in rows[0]:
+        table.add_column(column, no_wrap=column == "name")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table, highlight=False)
+
+
+def _strategies(pattern: str) -> list[dict[str, Any]]:
+    from fretal_bench.strategies.registry import list_strategies
+
+    return [
+        {"name": i.name, "what": i.summary, "paper": i.paper, "old data": i.memory}
+        for i in list_strategies(pattern)
+    ]
+
+
+def _streams(pattern: str) -> list[dict[str, Any]]:
+    from fretal_bench.datasets.stream import list_streams
+
+    return list_streams(pattern)
+
+
+def _recipes(pattern: str) -> list[dict[str, Any]]:
+    from fretal_bench.benchmark.recipe import list_recipes
+
+    return [
+        {"name": r.name, "what": r.description, "backbone": r.backbone, "epochs": r.epochs}
+        for r in list_recipes(pattern)
+    ]
+
+
+@app.command()
+def doctor(json_: JsonOption = False) -> None:
+    """Show versions, devices and data, what is missing and how to get it."""
+    from fretal_bench.benchmark.doctor import diagnose
+
+    findings = diagnose()
+    if json_:
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for finding in findings:
+        table.add_row("ok" if finding.ok else "!!", finding.what, finding.found, finding.advice)
+    Console().print(table, highlight=False)
+    if not all(finding.ok for finding in findings):
+        sys.exit(1)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in _names(text)]
+    except ValueError as error:
+        raise BenchError(
+            f"--seeds {text!r}: expected whole numbers separated by commas, e.g. 0,1,2"
+        ) from error
