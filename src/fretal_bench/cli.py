@@ -66,8 +66,7 @@ def run(
 
     console = Console(stderr=json_)
     changes = split_changes(set_ or [])
-    bar, tell = building(console)
-    with bar:
+    with building(console) as tell:
         ready = prepare(
             _names(strategies),
             stream,
@@ -106,7 +105,7 @@ def _report(path: Path, out: Path | None, as_json: bool) -> None:
     where = out if out is not None else Path("reports") / path.resolve().name
     written = write_report(results, where)
     if as_json:
-        print(json.dumps(written.to_dict(), indent=1, allow_nan=False))
+        print(json.dumps(written.to_dict(), indent=1))
     else:
         console = Console()
         print_report(results, console)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from rich.console import Console
@@ -97,13 +98,14 @@ def _line(report: Report) -> str:
     )
 
 
-def building(console: Console) -> tuple[Progress, Callable[[int, int], None]]:
-    """Return a progress bar, and what to call with (done, total), for a data set made on first use."""
+@contextlib.contextmanager
+def building(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """Give what to call with (done, total) while a data set is made on first use; a bar appears at the first call."""
     bar = Progress(
-        TextColumn("making FF++-mini (first use)"),
+        TextColumn("making FF++-mini (first use only)"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("videos"),
+        TextColumn("people"),
         TimeElapsedColumn(),
         console=console,
     )
@@ -111,8 +113,12 @@ def building(console: Console) -> tuple[Progress, Callable[[int, int], None]]:
 
     def tell(done: int, total: int) -> None:
         if not task:
-            task.append(bar.add_task("build", total=total))
+            task.append(bar.add_task("", total=total))
             bar.start()
         bar.update(task[0], completed=done, total=total)
 
-    return bar, tell
+    try:
+        yield tell
+    finally:
+        if task:
+            bar.stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -84,18 +85,21 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         precision: Precision = "fp32",
         **hyperparameters: Any,
     ) -> None:
-        super().__init__(
-            model=model,
-            optimizer=optimizer,
-            criterion=nn.CrossEntropyLoss() if criterion is None else criterion,
-            train_mb_size=train_mb_size,
-            train_epochs=train_epochs,
-            eval_mb_size=eval_mb_size,
-            device=device,
-            plugins=plugins,
-            evaluator=evaluator,
-            eval_every=eval_every,
-        )
+        with warnings.catch_warnings():
+            # Without an evaluator there are no loggers, and that is as it should be here.
+            warnings.filterwarnings("ignore", "No loggers specified")
+            super().__init__(
+                model=model,
+                optimizer=optimizer,
+                criterion=nn.CrossEntropyLoss() if criterion is None else criterion,
+                train_mb_size=train_mb_size,
+                train_epochs=train_epochs,
+                eval_mb_size=eval_mb_size,
+                device=device,
+                plugins=plugins,
+                evaluator=evaluator,
+                eval_every=eval_every,
+            )
         self.hyperparameters = hyperparameters_of(type(self).__name__, self.Hyperparameters, hyperparameters)
         self.transform: Transform = PlainTransform() if transform is None else transform
         self.seed, self.balance, self.precision = seed, balance, precision

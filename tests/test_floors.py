@@ -1,0 +1,44 @@
+"""Imports run down the floors: cli > reporting > benchmark > strategies, datasets > metrics > errors."""
+
+import ast
+from pathlib import Path
+
+import fretal_bench
+
+ROOT = Path(fretal_bench.__file__).parent
+BELOW = {
+    "cli": {"reporting", "benchmark", "strategies", "datasets", "metrics", "errors"},
+    "reporting": {"benchmark", "strategies", "datasets", "metrics", "errors"},
+    "benchmark": {"strategies", "datasets", "metrics", "errors"},
+    "strategies": {"metrics", "errors"},
+    "datasets": {"metrics", "errors"},
+    "metrics": {"errors"},
+    "errors": set(),
+}
+
+
+def imports(path):
+    """Yield every module of ours that a file names, those inside functions and under TYPE_CHECKING included."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+def test_imports_run_down_the_floors_only():
+    wrong = []
+    seen = set()
+    for path in sorted(ROOT.rglob("*.py")):
+        floor = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        if floor not in BELOW:
+            continue
+        for module in imports(path):
+            if module.startswith("fretal_bench."):
+                target = module.split(".")[1]
+                seen.add((floor, target))
+                if target != floor and target not in BELOW[floor]:
+                    wrong.append(f"{path.relative_to(ROOT)} imports {module}")
+    assert ("benchmark", "strategies") in seen
+    assert not wrong
