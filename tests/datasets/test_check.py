@@ -75,6 +75,21 @@ def test_tables_are_text_and_name_the_layout_the_counts_and_the_findings(tmp_pat
     assert ["wrong-extension", "1"] in tables[3][2]
 
 
+def test_official_counts_are_a_row_a_method_and_a_column_a_split(tmp_path):
+    tree = Tree(tmp_path)
+    for split, pair in {"train": ["000", "001"], "val": ["002", "003"], "test": ["004", "005"]}.items():
+        tree.json(f"{split}.json", [pair])
+        tree.video(*(f"original_sequences/youtube/c40/videos/{v}.mp4" for v in pair))
+
+    tables = {title: (columns, rows) for title, columns, rows in check_tables(check(tmp_path))}
+
+    columns, rows = tables["Against the official counts (videos)"]
+    assert columns == ["method", "compression", "train", "val", "test", "difference", "source"]
+    assert rows[0][:6] == ["real", "c40", "2 of 720", "2 of 140", "2 of 140", "-994"]
+    assert rows[1][:6] == ["Deepfakes", "c40", "0 of 720", "0 of 140", "0 of 140", "-1,000"]
+    assert len(rows) == 6
+
+
 def test_many_findings_of_a_kind_are_shown_as_a_dozen_and_a_number(tmp_path):
     tree = images(tmp_path)
     for n in range(40):

@@ -172,15 +172,8 @@ def check_tables(check: Check) -> list[tuple[str, list[str], list[list[str]]]]:
         columns = ["data set", "method", "compression", *SPLITS, "together", "files left out"]
         tables.append((f"Found ({check.unit})", columns, rows))
     if check.expectations:
-        rows = [
-            [
-                *(name or "all" for name in (e.method, e.compression, e.split)),
-                *(f"{e.found:,}", f"{e.official:,}", _difference(e.found - e.official), e.source),
-            ]
-            for e in check.expectations
-        ]
-        columns = ["method", "compression", "split", "found", "official", "difference", "source"]
-        tables.append(("Against the official counts", columns, rows))
+        columns, rows = _expectation_table(check.expectations)
+        tables.append((f"Against the official counts ({check.unit})", columns, rows))
     if check.findings:
         tables.append(
             ("Findings", ["", "kind", "file", "what", "what to do"], list(_finding_rows(check.findings)))
@@ -267,8 +260,26 @@ def _command(root: Path, as_name: str | None, family: Importer, read: Import, op
     return shlex.join([*words, "--out", f"stores/{name}"])
 
 
-def _difference(number: int) -> str:
-    return f"{number:+,}" if number else "none"
+def _expectation_table(expectations: tuple[Expectation, ...]) -> tuple[list[str], list[list[str]]]:
+    """A row a method and compression, a column a split: found of official; the difference over the row."""
+    splits = list(dict.fromkeys(expectation.split for expectation in expectations))
+    by_row: dict[tuple[str, str, str, str], dict[str, Expectation]] = {}
+    for e in expectations:
+        by_row.setdefault((e.dataset, e.method, e.compression, e.source), {})[e.split] = e
+    rows = []
+    for (_, method, compression, source), cells in by_row.items():
+        shown = [f"{cells[s].found:,} of {cells[s].official:,}" if s in cells else "" for s in splits]
+        difference = sum(cell.found - cell.official for cell in cells.values())
+        rows.append(
+            [
+                method or "all",
+                compression or "all",
+                *shown,
+                f"{difference:+,}" if difference else "none",
+                source,
+            ]
+        )
+    return ["method", "compression", *(split or "all" for split in splits), "difference", "source"], rows
 
 
 def _finding_rows(findings: tuple[Finding, ...]) -> Iterator[list[str]]:

@@ -135,6 +135,19 @@ def test_deepfakebench_originals_that_stand_in_every_methods_json_come_once(tmp_
     assert told(read.findings, "error", "warning") == set()
 
 
+def test_names_that_no_table_can_hold_are_left_out_and_can_be_printed(tmp_path):
+    content = {"X": {"X_Real": {"train": {"\ud800": {"label": "X_Real", "frames": ["a/b/0.png"]}}}}}
+    tree = Tree(tmp_path)
+    tree.image("a/b/0.png")
+    tree.json("x.json", content)
+
+    result = check(tmp_path)
+
+    assert ("bad-file", "x.json") in told(result.findings, "error")
+    for finding in result.findings:
+        (finding.file + finding.found).encode()
+
+
 def test_a_file_that_lists_call_real_and_fake_is_left_out(tmp_path):
     tree = Tree(tmp_path)
     tree.image("crops/1/0.png", "crops/2/0.png")

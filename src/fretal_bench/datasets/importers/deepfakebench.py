@@ -57,7 +57,7 @@ def recognise(root: Path) -> Match:
         return Match(0, missed=("<set>.json",))
     found = tuple(path for path in _candidates(Tree(folder), name) if _has_shape(folder / path))
     return Match(
-        0.9 if found else 0, found, () if found else ('a JSON {"<set>": {"<label>": {"train": ...}}}',)
+        0.9 if found else 0, found, () if found else ('JSON file {"<set>": {"<label>": {"train": ...}}}',)
     )
 
 

@@ -27,7 +27,7 @@ def recognise(root: Path) -> Match:
     return Match(
         0.95 if len(folders) > 1 else 0.8 if folders and LIST in found else 0,
         found,
-        tuple(set(names) - set(found)),
+        tuple(name for name in names if name not in found),
     )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fretal_bench.datasets.identity_split import IdentitySplit, split_by_identity
 from fretal_bench.datasets.importers.family import Finding, Import, LeftOut, ReadOptions, Severity
-from fretal_bench.datasets.importers.walk import Tree
+from fretal_bench.datasets.importers.walk import Tree, is_plain
 from fretal_bench.datasets.manifest import COLUMNS, REAL, SPLITS, check_manifest
 from fretal_bench.errors import BenchError
 
@@ -18,7 +18,7 @@ from fretal_bench.errors import BenchError
 _PRIORITY = {"test": 0, "val": 1, "train": 2, "": 3}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row to be: the manifest's columns, and the real video a fake was made from (its id; "" if unknown)."""
 
@@ -73,12 +73,20 @@ class Rows:
         self._told: set[tuple[str, str]] = set()
 
     def add(self, row: Row) -> None:
-        """Take a row."""
-        self.rows.append(row)
+        """Take a row; one with a name that no table can hold is left out."""
+        if is_plain(f"{row.dataset}{row.method}{row.video}{row.source}{row.target}"):
+            self.rows.append(row)
+        else:
+            self._lose(
+                row,
+                "name",
+                "a list names it or its people with characters that cannot be written",
+                "correct the list",
+            )
 
     def note(self, file: str, kind: str, severity: Severity, found: str, action: str = "") -> None:
         """Take a finding."""
-        self.findings.append(Finding(file, kind, severity, found, action))
+        self.findings.append(Finding(_printable(file), kind, severity, _printable(found), action))
 
     def leave_out(
         self,
@@ -260,6 +268,11 @@ class Rows:
             originals={fake: reals[real] for fake, real in pairs if real in reals},
             claimed=tuple(sorted(self.claimed)),
         )
+
+
+def _printable(text: str) -> str:
+    """The text with lone surrogates, which a list may hold and no terminal can show, written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def ordered_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +181,7 @@ class Tree:
 
 def is_plain(name: str) -> bool:
     """Whether a name can stand in a manifest: UTF-8, no backslash, no control character."""
-    return not any(char == "\\" or ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in name)
+    return _UNUSABLE.search(name) is None
 
 
 def leaves_root(path: str) -> bool:
@@ -189,4 +190,5 @@ def leaves_root(path: str) -> bool:
     return path == "" or path.startswith(("/", "\\", "~")) or ".." in parts or path[1:2] == ":"
 
 
+_UNUSABLE: Final = re.compile(r"[\x00-\x1f\\\ud800-\udfff]")
 _RENAME: Final = "rename it"
