@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fretal_bench.datasets.ffpp_mini import build, photographs
-from fretal_bench.datasets.ffpp_mini.build import clips, crop_faces, sources
+from fretal_bench.datasets.ffpp_mini.build import clips, crop_faces, source_of
 from fretal_bench.datasets.ffpp_mini.codec import code
 from fretal_bench.datasets.ffpp_mini.geometry import MIN_JACOBIAN, apply, jacobian, similarity, warp, warp_map
 from fretal_bench.datasets.ffpp_mini.manipulations import MANIPULATIONS, _expression_change
@@ -53,12 +53,18 @@ def test_everybody_is_in_one_split_and_their_sources_are_in_the_same() -> None:
     for split, numbers in SPLIT_PEOPLE.items():
         for number in numbers:
             assert people()[number].split == split
-            assert set(sources(number)) <= set(numbers) - {number}
+            assert source_of(number) in set(numbers) - {number}
 
 
 def test_every_pair_gives_both_its_fakes() -> None:
     for number in range(40):
-        assert all(number in sources(source) for source in sources(number))
+        assert source_of(source_of(number)) == number
+
+
+def test_the_pairs_of_a_split_name_each_of_its_people_once() -> None:
+    for split, numbers in SPLIT_PEOPLE.items():
+        named = [person for pair in build.split_pairs()[split] for person in pair]
+        assert sorted(named) == [f"{number:03d}" for number in numbers]
 
 
 def test_two_builds_give_the_same_bytes(store: CropStore, tmp_path: Path) -> None:
@@ -66,12 +72,11 @@ def test_two_builds_give_the_same_bytes(store: CropStore, tmp_path: Path) -> Non
     assert again.checksum == store.checksum
 
 
-def test_the_store_holds_each_method_with_as_many_test_fakes_as_reals(store: CropStore) -> None:
+def test_the_store_holds_as_many_fakes_of_each_method_as_reals(store: CropStore) -> None:
     counts = store.index.groupby(["split", "method"]).size()
     for method in (*FAKES, "identity"):
-        for split in ("val", "test"):
+        for split in SPLITS:
             assert counts[split, method] == counts[split, "real"] == 10
-    assert counts["train", "Deepfakes"] == 10 * len(sources(0))
     assert set(store.index["split"]) == set(SPLITS)
     fakes = store.index[store.index["label"] == 1]
     assert (fakes["video"] == fakes["target"] + "_" + fakes["source"]).all()

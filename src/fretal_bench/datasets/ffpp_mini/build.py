@@ -35,9 +35,6 @@ ENLARGED: Final = 2
 # Nearly every crop is as wide as its picture, 2 * 92 pixels: halving them exactly blurs nothing.
 CROP_SIZE: Final = 92
 MARGIN: Final = 1.3
-# Sources of a target, as steps round the circle of its split. Each step stands there with its opposite, so that
-# every pair gives both its fakes, as in FaceForensics++.
-SOURCE_STEPS: Final[dict[str, tuple[int, ...]]] = {"train": (9, 19), "val": (2,), "test": (4,)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,17 +72,24 @@ class Clip:
         )
 
 
-def sources(number: int) -> tuple[int, ...]:
-    """Name the sources of a target: people of its own split, never itself.
+def source_of(number: int) -> int:
+    """Name the source of a target: the other person of its pair, always of its own split.
+
+    In a split of 2 n people, person i and person i + n are a pair, and give both fakes, as in FaceForensics++.
 
     Args:
         number: The target's number, 0 to 39.
     """
-    for split, numbers in SPLIT_PEOPLE.items():
-        if number in numbers:
-            place, count = number - numbers.start, len(numbers)
-            return tuple(numbers[(place + step) % count] for step in SOURCE_STEPS[split])
-    raise ValueError(f"FF++-mini has no person {number}")
+    numbers = next(numbers for numbers in SPLIT_PEOPLE.values() if number in numbers)
+    return numbers[(number - numbers.start + len(numbers) // 2) % len(numbers)]
+
+
+def split_pairs() -> dict[str, list[list[str]]]:
+    """Write the splits as FaceForensics++ does (train.json, val.json, test.json): lists of pairs of people."""
+    return {
+        split: [[f"{one:03d}", f"{source_of(one):03d}"] for one in numbers[: len(numbers) // 2]]
+        for split, numbers in SPLIT_PEOPLE.items()
+    }
 
 
 def clips(
@@ -106,15 +110,12 @@ def clips(
             raise unknown_name("manipulation", method, ("real", *MANIPULATIONS))
     everybody = people()
     for number in range(len(everybody)) if numbers is None else numbers:
-        target = everybody[number]
+        target, source = everybody[number], everybody[source_of(number)]
         for method in methods:
             if method == "real":
                 yield Clip(method, target, target, _enlarge(target.frames))
                 continue
-            # The control needs no second source: its frames are the same with each.
-            for source in sources(number)[: 1 if method == "identity" else None]:
-                frames = MANIPULATIONS[method](target, everybody[source])
-                yield Clip(method, target, everybody[source], _enlarge(frames))
+            yield Clip(method, target, source, _enlarge(MANIPULATIONS[method](target, source)))
 
 
 def crop_faces(frames: Image, landmarks: Array, size: int = CROP_SIZE) -> Image:
@@ -191,12 +192,7 @@ def build_store(
                 writer.add(crops, rows)
                 if progress:
                     progress(done, len(numbers))
-        writer.finish(
-            {
-                "photographs": "Database of Faces, by courtesy of AT&T Laboratories Cambridge",
-                "sources_per_target": {split: len(steps) for split, steps in SOURCE_STEPS.items()},
-            }
-        )
+        writer.finish({"photographs": "Database of Faces, by courtesy of AT&T Laboratories Cambridge"})
 
     return open_or_build(
         path,

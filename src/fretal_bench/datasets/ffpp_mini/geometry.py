@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import LinearNDInterpolator
-from scipy.ndimage import gaussian_filter
+from scipy.spatial import Delaunay
 
 Array = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
@@ -90,12 +90,12 @@ def warp_map(output: Array, source: Array, shape: tuple[int, int], *, rigid: Arr
     rest = np.vstack([source - apply(rigid, output), np.zeros_like(border)])
     grid = pixel_grid(shape)
     # Every second pixel is enough: what is smaller is smoothed away below.
-    rough = LinearNDInterpolator(points, rest)(grid[::2, ::2])
+    rough = LinearNDInterpolator(Delaunay(points), rest)(grid[::2, ::2])
     rough = cv2.resize(rough, (width, height), interpolation=cv2.INTER_LINEAR)
     area = float(np.linalg.det(rigid[:, :2]))
     sigma = height / 75
     while True:
-        smooth = gaussian_filter(rough, (sigma, sigma, 0), mode="nearest")
+        smooth = cv2.GaussianBlur(rough, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         dense = apply(rigid, grid) + smooth
         if jacobian(dense).min() >= MIN_JACOBIAN * area:
             return np.asarray(dense)
