@@ -55,7 +55,10 @@ def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
         raise BenchError(f"the manifest lacks the column {missing[0]!r}; add it, one value a row")
     frame = frame.loc[:, list(COLUMNS)].reset_index(drop=True)
     for column in TEXT_COLUMNS:
-        is_text = frame[column].map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
+        if isinstance(frame[column].dtype, pd.StringDtype):
+            is_text = frame[column].notna().to_numpy(dtype=bool)
+        else:
+            is_text = frame[column].map(lambda value: isinstance(value, str)).to_numpy(dtype=bool)
         _refuse(frame, column, ~is_text, "must be text; write '' for what is not known")
     for column, least, most in (("label", REAL, FAKE), ("frame", -1, np.iinfo(np.int32).max)):
         number = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)

@@ -73,7 +73,7 @@ class CropStore:
             crops = np.load(folder / CROPS, mmap_mode="r", allow_pickle=False)
             index = _read_index(folder / INDEX)
         except (ValueError, OSError) as error:
-            raise _damaged(folder, "readable files", str(error).splitlines()[0]) from error
+            raise _damaged(folder, "readable files", _first_line(error)) from error
         size, count = info["size"], info["count"]
         if crops.dtype != np.uint8 or crops.shape != (count, size, size, 3):
             raise _damaged(folder / CROPS, f"uint8 {(count, size, size, 3)}", f"{crops.dtype} {crops.shape}")
@@ -326,7 +326,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
             f"{folder} is not a crop store: it has no {INFO}; give the store's own folder"
         ) from error
     except (OSError, ValueError) as error:
-        raise _damaged(path, "readable JSON", str(error).splitlines()[0]) from error
+        raise _damaged(path, "readable JSON", _first_line(error)) from error
     needed = {"format", "name", "size", "count", "checksum", "files"}
     if not isinstance(info, dict) or not needed <= info.keys():
         raise _damaged(path, f"the keys {', '.join(sorted(needed))}", "others")
@@ -352,6 +352,10 @@ def _check_file(folder: Path, name: str, entry: dict[str, Any], verify: bool) ->
         raise BenchError(
             f"{path}: not readable ({error.strerror}); give this user the right to read it"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _damaged(path: Path, expected: str, found: str) -> BenchError:
