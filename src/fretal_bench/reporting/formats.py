@@ -101,7 +101,7 @@ def to_html(table: Table) -> str:
             else:
                 cells.append(f"<td>{html.escape(cell)}</td>")
         body.append(f"<tr{' class=apart' if row.apart else ''}>{''.join(cells)}</tr>")
-    notes = "".join(f"<p>{html.escape(note)}</p>" for note in table.notes)
+    notes = html.escape(" ".join(table.notes))
     return (
         f'<figure class="table"><div class="wide"><table><caption>{html.escape(table.title)}</caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody></table></div>\n"

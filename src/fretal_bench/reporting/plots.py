@@ -290,8 +290,8 @@ def _heat_maps(
         rows_of, columns_of = tables[0].shape
         names = summary.domains[-rows_of:], summary.domains[:columns_of]
         cell = 0.52 if columns_of <= 6 else 0.42 if columns_of <= 8 else 0.34
-        panel_width = max(1.9, cell * columns_of)
-        most = max(1, int(13 // (panel_width + 0.25)))
+        panel_width = min(12.0, max(1.9, cell * columns_of))
+        most = min(4, int(13 // (panel_width + 0.25)))
         rows = math.ceil(len(tables) / most)
         columns = math.ceil(len(tables) / rows)
         longest = 0.062 * max(map(len, summary.domains))

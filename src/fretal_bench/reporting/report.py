@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +70,9 @@ def write_report(
     """
     summary = summarize(results, metric, level)
     said = verdict(summary)
+    folder = Path(out)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     contents: dict[str, str | bytes] = {}
     pictures: list[tuple[Plot, bytes]] = []
     for plot in plots(summary):
@@ -94,13 +99,8 @@ def write_report(
     )
     contents["summary.md"] = markdown(results, summary, said)
     contents["index.html"] = page(results, summary, said, pictures)
-    folder = Path(out)
-    try:
+    with _writing(folder):
         files = tuple(_write(folder / name, content) for name, content in contents.items())
-    except OSError as error:
-        raise BenchError(
-            f"{folder}: the report cannot be written there ({error.strerror}); give another --out"
-        ) from error
     return Report(folder, folder / "index.html", files, said, summary)
 
 
@@ -175,6 +175,18 @@ def markdown(results: ResultsLike, summary: Summary, said: Verdict) -> str:
     parts.append("\n".join(f"- {line}" for line in (*left_out(results.plan), *summary.undefined)))
     parts.append(to_markdown(formula_table(summary)))
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn the system's refusals into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise BenchError(
+            f"{folder}: the report cannot be written there ({reason}); give another --out"
+        ) from error
 
 
 def _write(path: Path, content: str | bytes) -> Path:

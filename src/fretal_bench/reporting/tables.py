@@ -104,7 +104,7 @@ def mark_best(table: Table) -> Table:
     for at, column in enumerate(table.columns):
         numbers = [row.cells[at] for row in table.rows if not row.apart]
         values = [cell.value for cell in numbers if isinstance(cell, Number) and not math.isnan(cell.value)]
-        if column.better and len(values) > 1:
+        if column.better and len({decimal(value, column.digits) for value in values}) > 1:
             best[at] = decimal(max(values) if column.better == "higher" else min(values), column.digits)
     rows = []
     for row in table.rows:

@@ -116,7 +116,7 @@ def _paired(difference: PairedDifference) -> str:
     """Write a paired difference."""
     if len(difference.seeds) < 2:
         return f"{len(difference.seeds)} seed in common"
-    return f"paired difference {difference.mean:+.3f}, {difference.low:+.3f} to {difference.high:+.3f}"
+    return f"paired difference {difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
 def _difference(strategy: StrategySummary, leader: StrategySummary) -> PairedDifference:

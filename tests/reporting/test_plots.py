@@ -1,0 +1,176 @@
+"""Plots: what they show, that the same data give the same bytes, and extremes of size."""
+
+from __future__ import annotations
+
+import io
+import time
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fretal_bench.reporting.palette import looks
+from fretal_bench.reporting.placement import Box, place
+from fretal_bench.reporting.plots import image, plots
+from fretal_bench.reporting.summary import summarize
+
+
+@pytest.fixture(scope="module")
+def summary(make):
+    return summarize(make({"finetuning": (0.95, 0.14), "ewc": (0.90, 0.06), "joint": (0.94, 0.0)}))
+
+
+@pytest.fixture(scope="module")
+def figures(summary):
+    return {plot.name: plot.draw(summary) for plot in plots(summary)}
+
+
+def visible(figure):
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+def test_accuracy_heat_maps_print_every_value_of_every_strategy(summary, figures):
+    panels = visible(figures["accuracy-matrices"])[:3]
+    for panel, strategy in zip(panels, summary.strategies, strict=True):
+        assert panel.get_title("left") == strategy.label
+        texts = {tuple(map(round, text.get_position())): text for text in panel.texts}
+        for i in range(4):
+            for j in range(4):
+                text = texts[(j, i)]
+                assert float(text.get_text()) == pytest.approx(strategy.accuracy.mean[i, j], abs=0.0051)
+                assert (text.get_fontstyle() == "italic") == (j > i)
+        assert [label.get_text() for label in panel.get_xticklabels()] == list(summary.domains)
+
+
+def test_only_cells_above_the_diagonal_are_hatched(figures):
+    panel = figures["accuracy-matrices"].axes[0]
+    (outline,) = [patch for patch in panel.patches if patch.get_hatch()]
+    path = outline.get_path()
+    for i in range(4):
+        for j in range(4):
+            assert path.contains_point((j, i)) == (j > i)
+
+
+def test_forgetting_heat_maps_are_centred_on_zero_and_leave_undefined_cells_empty(figures):
+    drawn = figures["forgetting-matrices"]
+    panel = drawn.axes[0]
+    assert len(panel.texts) == 3 + 2 + 1
+    low, high = drawn.axes[-1].get_xlim()
+    assert low == -high
+    middle = panel.images[0].get_array()[0, 2]
+    assert np.all(middle == 1.0)
+
+
+def test_domain_courses_show_each_strategy_and_mark_the_step_that_learns_the_domain(summary, figures):
+    panels = visible(figures["domain-courses"])
+    assert [panel.get_title("left") for panel in panels] == list(summary.domains)
+    for j, panel in enumerate(panels):
+        lines = {line.get_label(): line for line in panel.lines}
+        assert [line.get_xdata()[0] for name, line in lines.items() if name.startswith("_")] == [j]
+        for strategy in summary.strategies:
+            expected = [strategy.baseline.mean[j], *strategy.accuracy.mean[:, j]]
+            np.testing.assert_allclose(lines[strategy.label].get_ydata(), expected)
+
+
+def test_scatter_names_every_strategy_once(figures):
+    panel = figures["forgetting-against-average"].axes[0]
+    assert sorted(text.get_text() for text in panel.texts) == ["ewc", "finetuning", "joint"]
+
+
+def test_a_users_own_matplotlib_settings_change_nothing(summary):
+    import matplotlib
+
+    plot = plots(summary)[0]
+    before = image(plot.draw(summary), "png")
+    with matplotlib.rc_context({"lines.linewidth": 9, "axes.facecolor": "red", "font.size": 20}):
+        assert image(plot.draw(summary), "png") == before
+
+
+def test_drawing_leaves_pyplot_and_the_settings_alone(summary):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    image(plots(summary)[0].draw(summary), "svg")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_pngs_have_at_least_150_dpi_and_svgs_are_well_formed_without_a_date(figures):
+    drawn = figures["forgetting-against-average"]
+    png = Image.open(io.BytesIO(image(drawn, "png")))
+    assert png.info["dpi"][0] >= 150 - 1e-6
+    svg = image(drawn, "svg")
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert b"<dc:date>" not in svg
+
+
+def test_three_strategies_are_drawn_and_written_quickly(summary, figures):
+    begun = time.process_time()
+    for plot in plots(summary):
+        drawn = plot.draw(summary)
+        image(drawn, "png"), image(drawn, "svg")
+    # Own processor time, on a machine shared with others; about 3 s alone.
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("strategies", "domains", "name"),
+    [
+        (1, 1, "accuracy-matrices"),
+        (1, 1, "domain-courses"),
+        (18, 2, "accuracy-matrices"),
+        (18, 2, "forgetting-against-average"),
+        (1, 12, "accuracy-matrices"),
+        (2, 12, "domain-courses"),
+    ],
+)
+def test_extremes_of_size_can_be_drawn(make, strategies, domains, name):
+    names = {f"method-{k}": (0.9, 0.01 * k) for k in range(strategies)}
+    extreme = summarize(make(names, seeds=1, domains=[f"domain {k}" for k in range(domains)]))
+    drawn = next(plot for plot in plots(extreme) if plot.name == name).draw(extreme)
+    assert all(panel.get_position().width > 0.02 for panel in visible(drawn))
+
+
+def test_one_domain_has_no_plots_of_forgetting(make):
+    assert [plot.name for plot in plots(summarize(make(seeds=1, domains=("a",))))] == [
+        "domain-courses",
+        "accuracy-matrices",
+    ]
+
+
+def test_values_that_do_not_exist_do_not_stop_a_plot(make):
+    results = make(seeds=1, domains=("a", "b", "c"))
+    for cell in results.cells[:1]:
+        cell.scores.loc[cell.scores["step"] == 1, "score"] = np.nan
+    broken = summarize(results)
+    drawn = {plot.name: plot.draw(broken) for plot in plots(broken)}
+    dashes = [text.get_text() for text in drawn["accuracy-matrices"].axes[0].texts].count("–")
+    assert dashes == 3
+    assert [text.get_text() for text in drawn["forgetting-against-average"].axes[0].texts] == ["ewc"]
+
+
+def test_looks_differ_without_colour_and_bounds_are_open_and_grey():
+    found = looks([*((f"s{k}", False) for k in range(18)), ("zero-shot", True), ("joint", True)])
+    competitors = [found[f"s{k}"] for k in range(18)]
+    assert len({look.marker for look in competitors}) == 18
+    assert len({(look.colour, look.dashes) for look in competitors}) == 18
+    assert found["joint"].fill == found["zero-shot"].fill == "white"
+    assert found["joint"] != found["zero-shot"]
+
+
+def test_names_cover_neither_points_nor_each_other():
+    rng = np.random.default_rng(0)
+    points = [(float(x), float(y)) for x, y in rng.uniform(100, 180, (12, 2))]
+    places = place(points, [(60.0, 10.0)] * 12, Box(0, 0, 460, 330))
+    boxes = [where.box for where in places]
+    for k, box in enumerate(boxes):
+        assert box.inside(Box(0, 0, 460, 330))
+        assert not any(box.overlaps(other) for other in boxes[:k])
+        assert not any(box.overlaps(Box(x - 4, y - 4, x + 4, y + 4)) for x, y in points)
+
+
+def test_a_name_goes_round_an_error_bar():
+    bar = Box(20, 49, 180, 51)
+    (where,) = place([(100.0, 50.0)], [(40.0, 10.0)], Box(0, 0, 200, 100), obstacles=[bar])
+    assert not where.box.overlaps(bar)
+    assert not where.led

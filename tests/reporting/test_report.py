@@ -1,0 +1,257 @@
+"""Whole reports: files, bytes, the page, the terminal."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from fretal_bench.errors import BenchError
+from fretal_bench.reporting import print_report, write_report
+from fretal_bench.reporting.page import left_out
+
+Failure = dataclasses.make_dataclass("Failure", ["label", "seed", "reason"])
+
+
+@pytest.fixture(scope="module")
+def results(make):
+    return make(
+        {"finetuning": (0.95, 0.14), "ewc": (0.90, 0.06), "joint": (0.94, 0.0)},
+        seeds=2,
+        domains=("Deepfakes", "Face2Face", "FaceSwap"),
+        failures=[Failure("mas", 1, "loss is <nan> & gone")],
+        planned=[("ewc", 5)],
+    )
+
+
+@pytest.fixture(scope="module")
+def small(make):
+    return make({"ewc": (0.90, 0.06), "lwf": (0.8, 0.1)}, seeds=1, domains=("a", "b"))
+
+
+@pytest.fixture(scope="module")
+def report(results, tmp_path_factory):
+    return write_report(results, tmp_path_factory.mktemp("report") / "new" / "folder")
+
+
+def printed(results, width=100, **arguments):
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    print_report(results, console, **arguments)
+    return console.file.getvalue()
+
+
+def test_every_file_is_there_and_named_in_the_report(report):
+    names = sorted(str(path.relative_to(report.path)) for path in report.path.rglob("*") if path.is_file())
+    assert names == sorted(str(path.relative_to(report.path)) for path in report.files)
+    tables = ("summary", "final", "transfer", "detection", "cost", "accuracy-matrices", "forgetting-matrices")
+    pictures = ("accuracy-matrices", "forgetting-matrices", "domain-courses", "forgetting-against-average")
+    expected = {"index.html", "summary.md", "tables/values.csv", "tables/all-matrices.csv"}
+    expected |= {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "tex")}
+    expected |= {f"plots/{name}.{kind}" for name in pictures for kind in ("png", "svg")}
+    assert set(names) == expected
+
+
+def test_the_same_results_give_the_same_bytes(small, tmp_path):
+    once, again = (write_report(small, tmp_path / name) for name in ("a", "b"))
+    for one, other in zip(once.files, again.files, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_the_summary_table_holds_the_known_forgetting(report):
+    rows = {row["strategy"]: row for row in csv.DictReader((report.path / "tables/summary.csv").open())}
+    assert float(rows["ewc"]["forgetting"]) == pytest.approx(0.09)
+    assert float(rows["finetuning"]["forgetting"]) == pytest.approx(0.21)
+    assert (
+        float(rows["ewc"]["learning_low"])
+        < float(rows["ewc"]["learning"])
+        < float(rows["ewc"]["learning_high"])
+    )
+
+
+def test_matrices_as_csv_are_in_matrix_form(report):
+    rows = list(csv.reader((report.path / "tables/accuracy-matrices.csv").open()))
+    assert rows[0] == ["strategy", "after", "Deepfakes", "Face2Face", "FaceSwap"]
+    assert rows[1][:2] == ["finetuning", "untrained"]
+    assert len(rows) == 1 + 3 * (1 + 3)
+
+
+class Page(HTMLParser):
+    """Checks that tags close in order, and collects links, sources and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.links, self.sources, self.text = [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [found["href"]] if "href" in found else []
+        self.sources += [found["src"]] if "src" in found else []
+        if tag == "img":
+            assert found.get("alt")
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return Page(report.page.read_text("utf-8"))
+
+
+def test_the_page_is_well_formed_and_its_links_lead_somewhere(page):
+    assert not page.open
+    assert {link[1:] for link in page.links} == set(page.ids)
+
+
+def test_the_page_is_self_contained(report, page):
+    text = report.page.read_text("utf-8")
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    assert "<script" not in text
+    assert "<link" not in text
+    assert "@import" not in text
+    assert not re.search(r"url\(", text)
+
+
+def test_the_page_begins_with_the_verdict(report, page):
+    text = " ".join(page.text)
+    assert text.index(report.verdict.sentence) < text.index("Forgetting, and what was learned")
+
+
+def test_the_page_adapts_to_dark_screens_and_to_paper(report):
+    text = report.page.read_text("utf-8")
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+
+
+@pytest.mark.parametrize(
+    "needle",
+    [
+        "loss is <nan> & gone",
+        "asked for but not finished",
+        "test_resnet",
+        "0123456789ab",
+        "2.13.0",
+        "temperature",
+    ],
+)
+def test_the_page_tells_failures_gaps_recipe_and_environment(make, tmp_path, results, page, needle):
+    if needle == "temperature":
+        page = Page(write_report(make({"fretal": (0.9, 0.1)}, 1, ("a",)), tmp_path).page.read_text("utf-8"))
+    assert needle in " ".join(page.text)
+
+
+def test_markdown_begins_with_the_verdict_and_shows_its_pictures(report):
+    text = (report.path / "summary.md").read_text("utf-8")
+    assert text.splitlines()[2] == f"**{report.verdict.sentence}**"
+    for link in re.findall(r"\]\((.*?)\)", text):
+        assert (report.path / link).is_file()
+    assert "| mas | 1 | failed | loss is &lt;nan> & gone |" in text
+    assert "| ewc | 5 | missing |" in text
+
+
+def test_names_cannot_break_out_of_the_page(make, tmp_path):
+    evil = "<img src=x onerror=alert(1)>"
+    text = write_report(make({evil: (0.9, 0.05)}, 1, ("<b>", "&")), tmp_path).page.read_text("utf-8")
+    assert evil not in text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in text
+    assert not Page(text).open
+
+
+def test_environments_that_differ_are_told_apart(small, tmp_path):
+    first, *others = small.cells
+    other = dataclasses.replace(first, environment={**first.environment, "device": "NVIDIA H200"})
+    text = write_report(dataclasses.replace(small, cells=(other, *others)), tmp_path).page.read_text("utf-8")
+    assert "1 of 2 cells: ewc, seed 0." in text
+    assert "NVIDIA H200" in text
+
+
+def test_data_left_out_are_counted_by_reason():
+    stores = {
+        "name": "s",
+        "failures": [{"path": "a", "reason": "no face"}, {"path": "b", "reason": "no face"}],
+        "domains": [{"name": "DF", "left_out": {"too short": 3}}, {"name": "F2F", "skipped": 2}, "FS"],
+    }
+    assert left_out({"stream": stores}) == [
+        "s: 2 left out: no face",
+        "DF: 3 left out: too short",
+        "F2F: 2 left out: skipped",
+    ]
+    assert left_out({}) == []
+
+
+def test_a_report_of_an_error_rate_at_video_level_says_so(small, tmp_path):
+    report = write_report(small, tmp_path, metric="eer", level="video")
+    text = (report.path / "summary.md").read_text("utf-8")
+    assert "learning EER ↓" in text
+    assert "EER at video level." in text
+    assert "differences turned round" in text
+
+
+def test_a_stream_of_one_domain_has_a_report_without_forgetting(make, tmp_path):
+    report = write_report(make(domains=("only",)), tmp_path)
+    assert not (tmp_path / "plots/forgetting-matrices.png").exists()
+    assert "Forgetting does not exist" in report.page.read_text("utf-8")
+    assert "Forgetting does not exist" in printed(make(domains=("only",)))
+
+
+def test_nothing_half_written_is_left_and_other_files_are_kept(small, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    report = write_report(small, tmp_path)
+    names = {path.name for path in tmp_path.rglob("*")}
+    assert not any(name.startswith(".") for name in names)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert report.page.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_that_cannot_be_written_is_a_bench_error(small, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BenchError, match="cannot be written there"):
+        write_report(small, os.fspath(tmp_path / "file"))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_the_terminal_report_keeps_within_its_width(results, width):
+    lines = printed(results, width).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert not any("…" in line for line in lines)
+
+
+def test_the_terminal_report_begins_with_the_verdict_and_shows_everything(results):
+    text = printed(results)
+    assert text.startswith("ewc forgets least: 0.090")
+    for words in (
+        "Forgetting, and what was learned",
+        "What training took",
+        "loss is <nan> & gone",
+        "not ranked",
+    ):
+        assert words.lower() in text.lower()
+
+
+def test_both_matrices_stand_side_by_side_where_the_width_allows(results):
+    assert "ewc: accuracy │ forgetting" in printed(results, 120)
+    narrow = printed(results, 60)
+    assert "ewc: accuracy\n" in re.sub(" +\n", "\n", narrow)
+    assert "ewc: forgetting\n" in re.sub(" +\n", "\n", narrow)
+
+
+def test_a_side_by_side_row_holds_r_and_f_of_the_same_step(make):
+    text = printed(make({"ewc": (0.90, 0.06)}, 1, ("a", "b", "c")), 100)
+    row = next(line for line in text.splitlines() if line.startswith("c ") and "│" in line)
+    left, right = (part.split() for part in row.split("│"))
+    assert left == ["c", "0.790", "0.850", "0.910"]
+    assert right == ["+0.120", "+0.060"]

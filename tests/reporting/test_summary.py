@@ -1,0 +1,168 @@
+"""Results -> summary: known numbers, missing and unusable cells, costs, tidy data."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fretal_bench.errors import BenchError
+from fretal_bench.metrics import CONTINUAL_METRICS, DETECTION_METRICS, accuracy_matrix
+from fretal_bench.reporting.quantities import cost, quantities
+from fretal_bench.reporting.summary import summarize, tidy_matrices, tidy_values
+
+
+def changed(results, **fields):
+    return dataclasses.replace(results, **fields)
+
+
+def test_a_known_course_gives_its_known_numbers(make):
+    # Learned to 0.9 (0.91 with seed 0's shift), 0.06 lost with each of three later steps.
+    summary = summarize(make({"ewc": (0.90, 0.06)}, seeds=1))
+    values = {name: interval.mean for name, interval in summary.strategies[0].values.items()}
+    assert values["learning"] == pytest.approx(0.91)
+    assert values["forgetting"] == pytest.approx(0.06 * (1 + 2 + 3) / 3)
+    assert values["backward_transfer"] == pytest.approx(-0.12)
+    assert values["average"] == pytest.approx(0.91 - 0.06 * (0 + 1 + 2 + 3) / 4)
+    assert values["average_micro"] == pytest.approx(values["average"])
+    assert values["minimum_old"] == pytest.approx(0.73)
+    assert values["forward_transfer"] == pytest.approx(0.03 * (1 + 2 + 3) / 3)
+    assert values["zero_shot"] == pytest.approx((3 * 0.53 + 2 * 0.56 + 0.59) / 6)
+    assert values["train_seconds"] == 30.5
+    assert values["peak_memory_mb"] == 800
+
+
+def test_every_quantity_is_computed_for_every_metric_and_level(make):
+    results = make({"ewc": (0.90, 0.06)}, seeds=1)
+    for metric in DETECTION_METRICS:
+        for level in ("frame", "video"):
+            summary = summarize(results, metric, level)
+            found = summary.strategies[0].values
+            assert found.keys() == summary.quantities.keys() == quantities(metric).keys()
+            assert set(CONTINUAL_METRICS) < found.keys()
+            assert not np.isnan([interval.mean for interval in found.values()]).any()
+            expected = accuracy_matrix(results.cells[0].scores, metric, level)
+            np.testing.assert_array_equal(summary.strategies[0].accuracy.mean, expected.values)
+            np.testing.assert_array_equal(summary.strategies[0].baseline.mean, expected.baseline)
+
+
+def test_quantities_of_an_error_rate_point_the_other_way():
+    better = {name: q.better for name, q in quantities("eer").items()}
+    assert better["average"] == better["learning"] == better["minimum_old"] == better["forgetting"] == "lower"
+    assert better["backward_transfer"] == better["forward_transfer"] == "higher"
+    assert quantities("accuracy")["average"].better == "higher"
+
+
+def test_bounds_come_last_and_are_no_competitors(make):
+    summary = summarize(make({"zero-shot": (0.6, 0), "ewc": (0.9, 0.05), "joint": (0.9, 0)}, seeds=1))
+    assert [s.label for s in summary.strategies] == ["ewc", "zero-shot", "joint"]
+    assert [s.label for s in summary.competitors] == ["ewc"]
+
+
+def test_a_strategy_that_the_registry_does_not_know_is_a_competitor(make):
+    summary = summarize(make({"my-plugin": (0.9, 0.05)}, seeds=1))
+    assert [s.label for s in summary.competitors] == ["my-plugin"]
+
+
+def test_labels_not_names_tell_strategies_apart(make):
+    summary = summarize(make({"fretal": (0.9, 0.05), "fretal(temperature=10)": (0.8, 0.01)}))
+    assert [s.label for s in summary.strategies] == ["fretal", "fretal(temperature=10)"]
+    assert {s.strategy for s in summary.strategies} == {"fretal"}
+
+
+def test_the_plans_domains_give_the_order(make):
+    results = make({"ewc": (0.9, 0.05)}, seeds=1)
+    turned = tuple(reversed(summarize(results).domains))
+    plan = {**results.plan, "stream": {"domains": list(turned)}}
+    assert summarize(changed(results, plan=plan)).domains == turned
+    assert summarize(changed(results, plan={})).domains == turned[::-1]
+
+
+def test_failed_and_missing_cells_are_listed_with_their_reason(make):
+    from_here = make(planned=[("ewc", 7), ("mas", 0)])
+    failure = dataclasses.make_dataclass("Failure", ["label", "seed", "reason"])("mas", 0, "out of\nmemory")
+    summary = summarize(changed(from_here, failures=(failure,)))
+    assert [(p.label, p.seed, p.kind) for p in summary.problems] == [
+        ("mas", 0, "failed"),
+        ("ewc", 7, "missing"),
+    ]
+    assert summary.problems[0].reason == "out of memory"
+    assert summary.seeds == (0, 1, 2, 7)
+
+
+def test_a_cell_with_broken_scores_is_left_out_and_listed(make):
+    results = make({"ewc": (0.9, 0.05)}, seeds=2)
+    broken = dataclasses.replace(results.cells[1], scores=results.cells[1].scores.iloc[:-1])
+    summary = summarize(changed(results, cells=(results.cells[0], broken)))
+    assert summary.strategies[0].seeds == (0,)
+    assert summary.problems[0].kind == "unusable"
+    assert "99 at step 3" in summary.problems[0].reason
+
+
+def test_no_usable_cell_is_an_error_that_names_a_reason(make):
+    results = make({"ewc": (0.9, 0.05)}, seeds=1)
+    with pytest.raises(BenchError, match="holds no finished cell; `bench run`"):
+        summarize(changed(results, cells=(), plan={}))
+    broken = dataclasses.replace(results.cells[0], scores=results.cells[0].scores.drop(columns="score"))
+    with pytest.raises(BenchError, match="no column 'score'"):
+        summarize(changed(results, cells=(broken,)))
+
+
+def test_two_cells_of_one_label_and_seed_are_an_error(make):
+    results = make({"ewc": (0.9, 0.05)}, seeds=1)
+    with pytest.raises(BenchError, match="two cells are called 'ewc' with seed 0"):
+        summarize(changed(results, cells=results.cells * 2))
+
+
+@pytest.mark.parametrize(("metric", "level", "word"), [("acc", "frame", "metric"), ("auc", "clip", "level")])
+def test_unknown_names_are_refused(make, metric, level, word):
+    with pytest.raises(BenchError, match=f"unknown {word}"):
+        summarize(make(), metric, level)
+
+
+def test_values_that_do_not_exist_are_explained(make):
+    results = make({"ewc": (0.9, 0.05)}, seeds=1, domains=("a", "b"))
+    scores = results.cells[0].scores
+    scores.loc[scores["domain"] == "b", "label"] = np.int8(1)
+    summary = summarize(results)
+    assert "AUC (frame level) does not exist on b: no real sample among 100" in summary.undefined
+    assert np.isnan(summary.strategies[0].values["final_auc"].mean)
+    assert not np.isnan(summary.strategies[0].values["average"].mean)
+
+
+def test_a_diverged_cell_is_explained_and_has_no_value(make):
+    results = make({"ewc": (0.9, 0.05)}, seeds=1, domains=("a", "b"))
+    scores = results.cells[0].scores
+    scores.loc[scores["step"] == 1, "score"] = np.nan
+    summary = summarize(results)
+    assert "ewc, seed 0, a after step 1: 100 of 100 scores are not finite" in summary.undefined
+    assert np.isnan(summary.strategies[0].values["forgetting"].mean)
+
+
+def test_cost_leaves_evaluation_out_and_says_nothing_of_what_was_not_measured():
+    phases = [
+        {"phase": "train", "step": 0, "seconds": 2.0, "peak_memory_mb": 10.0},
+        {"phase": "after", "step": 0, "seconds": 1.0, "peak_memory_mb": 30.0},
+        {"phase": "evaluate val", "step": 0, "seconds": 9.0, "peak_memory_mb": 90.0},
+    ]
+    assert cost({"phases": phases}) == {"train_seconds": 3.0, "peak_memory_mb": 30.0}
+    assert np.isnan(list(cost({}).values())).all()
+
+
+def test_tidy_data_hold_every_value_of_every_cell(make):
+    results = make(seeds=2, domains=("a", "b"))
+    summary = summarize(results)
+    values = tidy_values(summary)
+    assert len(values) == 2 * 2 * len(summary.quantities)
+    one = values[(values["label"] == "ewc") & (values["seed"] == 1) & (values["quantity"] == "forgetting")]
+    assert one["value"].item() == summary.strategies[1].by_seed["forgetting"][1]
+
+    matrices = tidy_matrices(results, summary)
+    assert len(matrices) == 4 * len(DETECTION_METRICS) * 2 * (2 + 1) * 2
+    chosen = matrices.query("label == 'ewc' and seed == 1 and metric == 'auc' and level == 'video'")
+    table = chosen.pivot(index="step", columns="domain", values="value")
+    expected = accuracy_matrix(results.cells[3].scores, "auc", "video")
+    pd.testing.assert_index_equal(table.index, pd.Index([-1, 0, 1], name="step"))
+    np.testing.assert_array_equal(table.to_numpy(), np.vstack([expected.baseline, expected.values]))
