@@ -214,7 +214,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch:
     def full(file: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store_module, "_flush", full)
+    monkeypatch.setattr(store_module, "flush", full)
     with pytest.raises(RunError, match=r"No space left on device.*free some space"):
         write(tmp_path / "s")
     assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == []

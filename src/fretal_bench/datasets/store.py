@@ -19,14 +19,23 @@ import pandas as pd
 from filelock import FileLock
 
 from fretal_bench.datasets.manifest import COLUMNS, check_manifest
+from fretal_bench.datasets.store_files import (
+    CROPS,
+    FORMAT,
+    INDEX,
+    INFO,
+    check_file,
+    checksum_of,
+    damaged,
+    first_line,
+    flush,
+    npy_header,
+    read_index,
+    read_info,
+    sha256_of,
+    write_index,
+)
 from fretal_bench.errors import BenchError, RunError
-
-FORMAT: Final = 1
-CROPS: Final = "crops.npy"
-INDEX: Final = "index.parquet"
-INFO: Final = "store.json"
-# One fixed header length, so that the count can be filled in after the crops are written.
-_HEADER_BYTES: Final = 128
 
 
 class StoreExistsError(BenchError):
@@ -64,21 +73,21 @@ class CropStore:
                 line with the file, what was expected and found, and what to do.
         """
         folder = Path(path)
-        info = _read_info(folder)
+        info = read_info(folder)
         for name in (INDEX, CROPS):
-            _check_file(folder, name, info["files"][name], verify)
-        if info["checksum"] != _checksum({name: info["files"][name]["sha256"] for name in (INDEX, CROPS)}):
-            raise _damaged(folder / INFO, "its checksum to match the files it lists", "another one")
+            check_file(folder, name, info["files"][name], verify)
+        if info["checksum"] != checksum_of({name: info["files"][name]["sha256"] for name in (INDEX, CROPS)}):
+            raise damaged(folder / INFO, "its checksum to match the files it lists", "another one")
         try:
             crops = np.load(folder / CROPS, mmap_mode="r", allow_pickle=False)
-            index = _read_index(folder / INDEX)
+            index = read_index(folder / INDEX)
         except (ValueError, OSError) as error:
-            raise _damaged(folder, "readable files", _first_line(error)) from error
+            raise damaged(folder, "readable files", first_line(error)) from error
         size, count = info["size"], info["count"]
         if crops.dtype != np.uint8 or crops.shape != (count, size, size, 3):
-            raise _damaged(folder / CROPS, f"uint8 {(count, size, size, 3)}", f"{crops.dtype} {crops.shape}")
+            raise damaged(folder / CROPS, f"uint8 {(count, size, size, 3)}", f"{crops.dtype} {crops.shape}")
         if len(index) != count or list(index.columns) != list(COLUMNS):
-            raise _damaged(folder / INDEX, f"{count} rows of the manifest's columns", f"{len(index)} rows")
+            raise damaged(folder / INDEX, f"{count} rows of the manifest's columns", f"{len(index)} rows")
         return cls(folder, crops, index, info)
 
     @property
@@ -164,7 +173,7 @@ class CropStoreWriter:
                 self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self.path.parent))
                 self._folder.chmod(0o755)
                 self._file = (self._folder / CROPS).open("w+b")
-                self._file.write(_npy_header(0, self._size))
+                self._file.write(npy_header(0, self._size))
             except BaseException:
                 self._close()
                 raise
@@ -229,14 +238,14 @@ class CropStoreWriter:
         index = check_manifest(pd.concat(self._rows, ignore_index=True))
         with _writing(self.path):
             file.seek(0)
-            file.write(_npy_header(self._count, self._size))
-            _flush(file)
+            file.write(npy_header(self._count, self._size))
+            flush(file)
             file.close()
             with (folder / INDEX).open("wb") as out:
-                _write_index(index, out)
-                _flush(out)
+                write_index(index, out)
+                flush(out)
             files = {
-                name: {"bytes": (folder / name).stat().st_size, "sha256": _sha256(folder / name)}
+                name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
                 for name in (INDEX, CROPS)
             }
             info = {
@@ -244,13 +253,13 @@ class CropStoreWriter:
                 **self._about,
                 "count": self._count,
                 "failures": self._failures,
-                "checksum": _checksum({name: str(entry["sha256"]) for name, entry in files.items()}),
+                "checksum": checksum_of({name: str(entry["sha256"]) for name, entry in files.items()}),
                 "files": files,
                 "details": details or {},
             }
             with (folder / INFO).open("wb") as out:
                 out.write((json.dumps(info, indent=2, ensure_ascii=False) + "\n").encode())
-                _flush(out)
+                flush(out)
             os.replace(folder, self.path)
         self._folder = None
         return CropStore.open(self.path, verify=False)
@@ -288,99 +297,6 @@ def open_or_build(path: Path, write: Callable[[CropStoreWriter], None], **about:
         except StoreExistsError:
             pass  # Another process finished it while this one waited.
     return CropStore.open(path)
-
-
-def _npy_header(count: int, size: int) -> bytes:
-    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, {size}, {size}, 3), }}"
-    body = text.ljust(_HEADER_BYTES - 11).encode("ascii") + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
-
-
-def _write_index(index: pd.DataFrame, out: BinaryIO) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    # An explicit schema without pandas' metadata: the bytes then depend on the rows alone.
-    types = {"str": pa.string(), "int8": pa.int8(), "int32": pa.int32()}
-    schema = pa.schema([pa.field(name, types[kind], nullable=False) for name, kind in COLUMNS.items()])
-    columns = [pa.array(index[name].tolist(), schema.field(name).type) for name in COLUMNS]
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), out, compression="zstd", version="2.6")
-
-
-def _read_index(path: Path) -> pd.DataFrame:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path, use_threads=False)
-    frame: pd.DataFrame = table.to_pandas()
-    return frame.astype({name: kind for name, kind in COLUMNS.items() if name in frame.columns})
-
-
-def _read_info(folder: Path) -> dict[str, Any]:
-    path = folder / INFO
-    if not folder.is_dir():
-        raise BenchError(f"no crop store at {folder}; make it first (`bench data prepare`), or mend the path")
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BenchError(
-            f"{folder} is not a crop store: it has no {INFO}; give the store's own folder"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise _damaged(path, "readable JSON", _first_line(error)) from error
-    needed = {"format", "name", "size", "count", "checksum", "files"}
-    if not isinstance(info, dict) or not needed <= info.keys():
-        raise _damaged(path, f"the keys {', '.join(sorted(needed))}", "others")
-    if info["format"] != FORMAT:
-        raise BenchError(
-            f"{path}: expected store format {FORMAT}, found {info['format']!r}; "
-            "delete the folder and make the store again with this version"
-        )
-    return info
-
-
-def _check_file(folder: Path, name: str, entry: dict[str, Any], verify: bool) -> None:
-    path = folder / name
-    try:
-        found = path.stat().st_size
-        if found != entry["bytes"]:
-            raise _damaged(path, f"{entry['bytes']} bytes", f"{found}")
-        if verify and (digest := _sha256(path)) != entry["sha256"]:
-            raise _damaged(path, f"sha256 {entry['sha256'][:12]}", digest[:12])
-    except FileNotFoundError as error:
-        raise _damaged(path, "the file", "none") from error
-    except PermissionError as error:
-        raise BenchError(
-            f"{path}: not readable ({error.strerror}); give this user the right to read it"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _damaged(path: Path, expected: str, found: str) -> BenchError:
-    return BenchError(
-        f"{path}: damaged crop store: expected {expected}, found {found}; "
-        "delete the store's folder and run again"
-    )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _checksum(files: dict[str, str]) -> str:
-    lines = "".join(f"{name} {files[name]}\n" for name in (INDEX, CROPS))
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

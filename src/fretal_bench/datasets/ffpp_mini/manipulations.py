@@ -32,7 +32,7 @@ from fretal_bench.datasets.ffpp_mini.photographs import PEOPLE, Person, people
 
 Manipulation = Callable[[Person, Person], Image]
 
-# MediaPipe Face Mesh: from these points downwards a face is "lower" (the wings of the nose, below the cheekbones).
+# MediaPipe Face Mesh: below this point a face is "lower".
 _NOSE_TIP: Final = 4
 _CODE_LENGTH: Final = 12
 _ALIGNED: Final = 64

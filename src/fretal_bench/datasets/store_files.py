@@ -1,0 +1,124 @@
+"""The three files of a crop store: reading, writing and checking each of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import pandas as pd
+
+from fretal_bench.datasets.manifest import COLUMNS
+from fretal_bench.errors import BenchError
+
+FORMAT: Final = 1
+CROPS: Final = "crops.npy"
+INDEX: Final = "index.parquet"
+INFO: Final = "store.json"
+# One fixed header length, so that the count can be filled in after the crops are written.
+_HEADER_BYTES: Final = 128
+
+
+def npy_header(count: int, size: int) -> bytes:
+    """Make the NumPy header of a uint8 [count, size, size, 3] array; 128 bytes whatever the count."""
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, {size}, {size}, 3), }}"
+    body = text.ljust(_HEADER_BYTES - 11).encode("ascii") + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+
+
+def write_index(index: pd.DataFrame, out: BinaryIO) -> None:
+    """Write manifest rows as Parquet; the same rows give the same bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # An explicit schema without pandas' metadata: the bytes then depend on the rows alone.
+    types = {"str": pa.string(), "int8": pa.int8(), "int32": pa.int32()}
+    schema = pa.schema([pa.field(name, types[kind], nullable=False) for name, kind in COLUMNS.items()])
+    columns = [pa.array(index[name].tolist(), schema.field(name).type) for name in COLUMNS]
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), out, compression="zstd", version="2.6")
+
+
+def read_index(path: Path) -> pd.DataFrame:
+    """Read manifest rows, with the manifest's types."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, use_threads=False)
+    frame: pd.DataFrame = table.to_pandas()
+    return frame.astype({name: kind for name, kind in COLUMNS.items() if name in frame.columns})
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """Read ``store.json``; BenchError if it is missing, damaged or of another format."""
+    path = folder / INFO
+    if not folder.is_dir():
+        raise BenchError(f"no crop store at {folder}; make it first (`bench data prepare`), or mend the path")
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BenchError(
+            f"{folder} is not a crop store: it has no {INFO}; give the store's own folder"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise damaged(path, "readable JSON", first_line(error)) from error
+    needed = {"format", "name", "size", "count", "checksum", "files"}
+    if not isinstance(info, dict) or not needed <= info.keys():
+        raise damaged(path, f"the keys {', '.join(sorted(needed))}", "others")
+    if info["format"] != FORMAT:
+        raise BenchError(
+            f"{path}: expected store format {FORMAT}, found {info['format']!r}; "
+            "delete the folder and make the store again with this version"
+        )
+    return info
+
+
+def check_file(folder: Path, name: str, entry: dict[str, Any], verify: bool) -> None:
+    """Compare a file's size, and to verify its sha256, with its entry in ``store.json``; BenchError if they differ."""
+    path = folder / name
+    try:
+        found = path.stat().st_size
+        if found != entry["bytes"]:
+            raise damaged(path, f"{entry['bytes']} bytes", f"{found}")
+        if verify and (digest := sha256_of(path)) != entry["sha256"]:
+            raise damaged(path, f"sha256 {entry['sha256'][:12]}", digest[:12])
+    except FileNotFoundError as error:
+        raise damaged(path, "the file", "none") from error
+    except PermissionError as error:
+        raise BenchError(
+            f"{path}: not readable ({error.strerror}); give this user the right to read it"
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """Give the first line of an error's text, or its type where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def damaged(path: Path, expected: str, found: str) -> BenchError:
+    """Build the error for a store that is not as it was written."""
+    return BenchError(
+        f"{path}: damaged crop store: expected {expected}, found {found}; "
+        "delete the store's folder and run again"
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file; hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def checksum_of(files: dict[str, str]) -> str:
+    """Hash the hashes of both files (file name -> sha256) into the store's checksum."""
+    lines = "".join(f"{name} {files[name]}\n" for name in (INDEX, CROPS))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def flush(file: BinaryIO) -> None:
+    """Bring a file to the disk itself, so that the rename cannot overtake its bytes."""
+    file.flush()
+    os.fsync(file.fileno())
