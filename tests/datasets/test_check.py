@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from fretal_bench.datasets.check import check, check_tables
-from fretal_bench.datasets.importers import ReadOptions
+from fretal_bench.datasets.importers import ReadOptions, read_dataset
 from fretal_bench.datasets.probe import probe
 from fretal_bench.errors import BenchError
 from trees import Tree, clip, told
@@ -175,6 +175,21 @@ def test_links_are_not_followed_out_of_the_folder_nor_in_circles(tmp_path):
 
     assert {("outside", "A/train/real/out"), ("loop", "D")} <= told(findings, "error")
     assert not any("x.png" in finding.found for finding in findings)
+
+
+def test_class_folders_that_link_to_one_another_make_no_wrong_label(tmp_path):
+    tree = images(tmp_path)
+    tree.image("A/train/fake/clip/0.png", "A/train/real/clip/0.png")
+    tree.link("A/train/real/clip/there", "../../fake")
+    tree.link("A/train/fake/clip/back", "../../real")
+
+    result = check(tmp_path)
+
+    assert {kind for kind, _ in told(result.findings, "error")} == {"loop", "label"}
+    frame = read_dataset(tmp_path).frame
+    assert not any("there" in path or "back" in path for path in frame["path"])
+    assert all(row.label == int("/fake/" in row.path) for row in frame.itertuples())
+    assert not any(path.startswith(("A/train/real/", "A/train/fake/")) for path in frame["path"])
 
 
 def test_a_link_within_the_folder_is_good(tmp_path):

@@ -139,8 +139,11 @@ class Rows:
     def _drop_duplicates(self) -> None:
         """Leave out second copies of a video or frame, and files that are listed as two different things."""
         listed: dict[tuple[str, int], dict[str, Row]] = {}
+        labels: dict[str, set[int]] = {}
         for row in self.rows:
-            again = listed.setdefault((row.path, row.frame), {})
+            file = self.tree.real_path(row.path)
+            labels.setdefault(file, set()).add(row.label)
+            again = listed.setdefault((file, row.frame), {})
             first = again.setdefault(row.key, row)
             if _PRIORITY[row.split] < _PRIORITY[first.split]:
                 again[row.key] = row
@@ -148,15 +151,22 @@ class Rows:
                 found = f"listed in {first.split} and in {row.split}; it was taken once, for the test if it is in it"
                 self._tell(row, "crossing", found, "correct the lists", "warning")
         kept: dict[tuple[str, int], Row] = {}
-        for readings in listed.values():
+        for (file, _), readings in listed.items():
             for key, row in readings.items():
                 first = kept.get((key, row.frame), row)
-                if len(readings) > 1:
-                    kind = (
-                        "label" if len({reading.label for reading in readings.values()}) > 1 else "duplicate"
-                    )
+                if len(labels[file]) > 1:
                     self._lose(
-                        row, kind, f"listed as {' and as '.join(sorted(readings))}", "correct the lists"
+                        row,
+                        "label",
+                        "the same file is listed as real and as fake",
+                        "correct the lists or links",
+                    )
+                elif len(readings) > 1:
+                    self._lose(
+                        row,
+                        "duplicate",
+                        f"listed as {' and as '.join(sorted(readings))}",
+                        "correct the lists",
                     )
                 elif first is not row:
                     found = f"the same {'video' if row.frame < 0 else 'frame'} of {key} as {first.path}"

@@ -55,6 +55,7 @@ class Tree:
         self.root = root.resolve()
         self.findings: dict[tuple[str, str], Finding] = {}
         self._listings: dict[str, dict[str, Entry]] = {}
+        self._linked = False
         if not self.root.is_dir():
             raise BenchError(
                 f"{root}: expected a folder with a data set, found no folder there; check the path"
@@ -88,6 +89,10 @@ class Tree:
         if folder and not ((parent := self.has(folder)) and parent.is_folder):
             return None
         return self._listing(folder).get(name)
+
+    def real_path(self, path: str) -> str:
+        """Where a file is, links resolved: the same for one file under two names."""
+        return os.path.realpath(self.root / path) if self._linked else path
 
     def descend(self, folder: str = "", *, follow: bool = True) -> Iterator[Entry]:
         """Every file below a folder, depth first; a folder that is its own ancestor through links is not entered.
@@ -164,6 +169,7 @@ class Tree:
         if real == here or real in here.parents:
             self._report_loop(path)
             return False
+        self._linked = True
         return True
 
     def _report_loop(self, path: str) -> None:
