@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from toy_stores import toy_store
 
 from fretal_bench.datasets.domain import BatchSource, Domain
 from fretal_bench.datasets.store import CropStore
 from fretal_bench.errors import BenchError
+from toy_stores import toy_store
 
 
 @pytest.fixture(scope="module")

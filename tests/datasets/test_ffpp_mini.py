@@ -101,7 +101,9 @@ def test_a_manipulation_changes_the_face_and_leaves_the_picture_around_it(method
     for difference, points in zip(changed, target.landmarks, strict=True):
         low, high = points.min(0), points.max(0)
         rows, columns = np.indices(difference.shape)
-        outside = (columns < low[0] - 6) | (columns > high[0] + 6) | (rows < low[1] - 6) | (rows > high[1] + 6)
+        outside = (
+            (columns < low[0] - 6) | (columns > high[0] + 6) | (rows < low[1] - 6) | (rows > high[1] + 6)
+        )
         assert difference.max() > 10
         assert not difference[outside].any()
 

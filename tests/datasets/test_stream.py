@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_stores import FRAMES, PEOPLE, toy_rows, toy_store
 
 from fretal_bench.datasets.domain import Domain
 from fretal_bench.datasets.manifest import video_key
 from fretal_bench.datasets.stream import Stream, list_streams, open_stream
 from fretal_bench.errors import BenchError
+from toy_stores import FRAMES, PEOPLE, toy_rows, toy_store
 
 DOMAINS = """
 [[domains]]

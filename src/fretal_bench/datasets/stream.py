@@ -96,9 +96,7 @@ class Stream:
 
     def __getitem__(self, index: int | slice) -> Domain | Stream:
         if isinstance(index, slice):
-            return Stream(
-                self.name, self.domains[index], self.protocol, name_or_path=self.name_or_path
-            )
+            return Stream(self.name, self.domains[index], self.protocol, name_or_path=self.name_or_path)
         return self.domains[index]
 
     def __repr__(self) -> str:
