@@ -78,11 +78,11 @@ def test_scatter_names_every_strategy_once(figures):
     assert sorted(text.get_text() for text in panel.texts) == ["ewc", "finetuning", "joint"]
 
 
-def test_a_users_own_matplotlib_settings_change_nothing(summary):
+def test_a_users_own_matplotlib_settings_change_nothing(summary, figures):
     import matplotlib
 
     plot = plots(summary)[0]
-    before = image(plot.draw(summary), "png")
+    before = image(figures[plot.name], "png")
     with matplotlib.rc_context({"lines.linewidth": 9, "axes.facecolor": "red", "font.size": 20}):
         assert image(plot.draw(summary), "png") == before
 

@@ -15,6 +15,9 @@ from rich.console import Console
 from fretal_bench.errors import BenchError
 from fretal_bench.reporting import print_report, write_report
 from fretal_bench.reporting.page import left_out
+from fretal_bench.reporting.page import page as write_page
+from fretal_bench.reporting.summary import summarize
+from fretal_bench.reporting.verdict import verdict
 
 Failure = dataclasses.make_dataclass("Failure", ["label", "seed", "reason"])
 
@@ -57,10 +60,13 @@ def test_every_file_is_there_and_named_in_the_report(report):
     assert set(names) == expected
 
 
-def test_the_same_results_give_the_same_bytes(small, tmp_path):
+def test_the_same_results_give_the_same_bytes_and_other_files_are_kept(small, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "notes.txt").write_text("mine")
     once, again = (write_report(small, tmp_path / name) for name in ("a", "b"))
     for one, other in zip(once.files, again.files, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
+    assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
 
 
 def test_the_summary_table_holds_the_known_forgetting(report):
@@ -107,6 +113,12 @@ class Page(HTMLParser):
             self.text.append(data)
 
 
+def page_of(results, **arguments):
+    """The page without its plots, which take the time."""
+    summary = summarize(results, **arguments)
+    return write_page(results, summary, verdict(summary), ())
+
+
 @pytest.fixture(scope="module")
 def page(report):
     return Page(report.page.read_text("utf-8"))
@@ -148,9 +160,9 @@ def test_the_page_adapts_to_dark_screens_and_to_paper(report):
         "temperature",
     ],
 )
-def test_the_page_tells_failures_gaps_recipe_and_environment(make, tmp_path, results, page, needle):
+def test_the_page_tells_failures_gaps_recipe_and_environment(make, page, needle):
     if needle == "temperature":
-        page = Page(write_report(make({"fretal": (0.9, 0.1)}, 1, ("a",)), tmp_path).page.read_text("utf-8"))
+        page = Page(page_of(make({"fretal": (0.9, 0.1)}, 1, ("a",))))
     assert needle in " ".join(page.text)
 
 
@@ -163,18 +175,18 @@ def test_markdown_begins_with_the_verdict_and_shows_its_pictures(report):
     assert "| ewc | 5 | missing |" in text
 
 
-def test_names_cannot_break_out_of_the_page(make, tmp_path):
+def test_names_cannot_break_out_of_the_page(make):
     evil = "<img src=x onerror=alert(1)>"
-    text = write_report(make({evil: (0.9, 0.05)}, 1, ("<b>", "&")), tmp_path).page.read_text("utf-8")
+    text = page_of(make({evil: (0.9, 0.05)}, 1, ("<b>", "&")))
     assert evil not in text
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
     assert not Page(text).open
 
 
-def test_environments_that_differ_are_told_apart(small, tmp_path):
+def test_environments_that_differ_are_told_apart(small):
     first, *others = small.cells
     other = dataclasses.replace(first, environment={**first.environment, "device": "NVIDIA H200"})
-    text = write_report(dataclasses.replace(small, cells=(other, *others)), tmp_path).page.read_text("utf-8")
+    text = page_of(dataclasses.replace(small, cells=(other, *others)))
     assert "1 of 2 cells: ewc, seed 0." in text
     assert "NVIDIA H200" in text
 
@@ -193,28 +205,23 @@ def test_data_left_out_are_counted_by_reason():
     assert left_out({}) == []
 
 
-def test_a_report_of_an_error_rate_at_video_level_says_so(small, tmp_path):
-    report = write_report(small, tmp_path, metric="eer", level="video")
-    text = (report.path / "summary.md").read_text("utf-8")
+def test_a_report_of_an_error_rate_at_video_level_says_so(small):
+    text = page_of(small, metric="eer", level="video")
     assert "learning EER ↓" in text
     assert "EER at video level." in text
     assert "differences turned round" in text
 
 
-def test_a_stream_of_one_domain_has_a_report_without_forgetting(make, tmp_path):
-    report = write_report(make(domains=("only",)), tmp_path)
-    assert not (tmp_path / "plots/forgetting-matrices.png").exists()
-    assert "Forgetting does not exist" in report.page.read_text("utf-8")
-    assert "Forgetting does not exist" in printed(make(domains=("only",)))
+def test_a_stream_of_one_domain_has_a_report_without_forgetting(make):
+    results = make(domains=("only",))
+    for text in (page_of(results), printed(results)):
+        assert "Forgetting does not exist" in text
+        assert ": forgetting" not in text
 
 
-def test_nothing_half_written_is_left_and_other_files_are_kept(small, tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    report = write_report(small, tmp_path)
-    names = {path.name for path in tmp_path.rglob("*")}
-    assert not any(name.startswith(".") for name in names)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
-    assert report.page.stat().st_mode & 0o777 == 0o644
+def test_nothing_half_written_is_left_and_everybody_may_read(report):
+    assert not any(path.name.startswith(".") for path in report.path.rglob("*"))
+    assert {path.stat().st_mode & 0o777 for path in report.files} == {0o644}
 
 
 def test_a_folder_that_cannot_be_written_is_a_bench_error(small, tmp_path):

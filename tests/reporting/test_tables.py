@@ -111,8 +111,8 @@ def test_csv_brings_every_float_back_exactly(table):
 
 def test_latex_escapes_names_and_balances_its_groups(table):
     text = to_latex(table)
-    assert r"a\_b \& 50\% & \textbf{0.123 $\pm$ 0.010} & $-$0.100 \\" in text
-    assert r"$<$c$|$d$>$ {[}x] & 0.200 $\pm$ 0.020 & \textbf{$+$0.050} \\" in text
+    assert r"a\_b \& 50\% & \textbf{0.123$\pm$0.010} & $-$0.100 \\" in text
+    assert r"$<$c$|$d$>$ {[}x] & 0.200$\pm$0.020 & \textbf{$+$0.050} \\" in text
     body = text.replace(r"\{", "").replace(r"\}", "")
     assert body.count("{") == body.count("}")
     assert body.count("$") % 2 == 0

@@ -7,7 +7,7 @@ import html
 import io
 import math
 
-from fretal_bench.reporting.tables import Number, Table, has_interval, number_text
+from fretal_bench.reporting.tables import Number, Table, has_interval, number_text, stacked
 
 
 def to_markdown(table: Table) -> str:
@@ -56,15 +56,16 @@ def to_latex(table: Table) -> str:
         "r" if any(isinstance(row.cells[at], Number) for row in table.rows) else "l"
         for at in range(len(table.columns))
     )
+    size = "small" if len(table.columns) < 6 else "footnotesize"
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}[t]",
-        r"\centering",
+        rf"\centering\{size}\setlength{{\tabcolsep}}{{4pt}}",
         r"\caption{" + " ".join(_tex(text.rstrip(".") + ".") for text in (table.title, *table.notes)) + "}",
         r"\label{tab:" + table.name + "}",
         r"\begin{tabular}{" + align + "}",
         r"\toprule",
-        " & ".join(_tex(column.head) for column in table.columns) + r" \\",
+        " & ".join(_tex_head(stacked(column.head)) for column in table.columns) + r" \\",
         r"\midrule",
     ]
     for before, row in zip((None, *table.rows[:-1]), table.rows, strict=True):
@@ -72,7 +73,7 @@ def to_latex(table: Table) -> str:
             lines.append(r"\midrule")
         cells = []
         for cell, column in zip(row.cells, table.columns, strict=True):
-            text = _tex(cell if isinstance(cell, str) else number_text(cell, column, " ± "))
+            text = _tex(cell if isinstance(cell, str) else number_text(cell, column))
             cells.append(rf"\textbf{{{text}}}" if isinstance(cell, Number) and cell.best else text)
         lines.append(" & ".join(cells) + r" \\")
     lines.extend([r"\bottomrule", r"\end{tabular}", r"\end{table}"])
@@ -142,6 +143,12 @@ _TEX = {
     "≤": r"$\le$",
     '"': r"''",
 }
+
+
+def _tex_head(lines: str) -> str:
+    """Put the lines of a title over one another."""
+    parts = [_tex(line) for line in lines.split("\n")]
+    return parts[0] if len(parts) == 1 else r"\shortstack[r]{" + r" \\ ".join(parts) + "}"
 
 
 def _tex(text: str) -> str:

@@ -127,7 +127,7 @@ def decimal(value: float, digits: int, signed: bool = False) -> str:
     return text if text.strip("+-0.") else f"{0.0:.{digits}f}"
 
 
-def number_text(number: Number, column: Column, plus_minus: str = "±") -> str:
+def number_text(number: Number, column: Column) -> str:
     """Write a number as tables do: ``0.712``, ``0.712±0.031``, ``(0.512)``, a dash, or nothing."""
     if number.empty:
         return ""
@@ -135,7 +135,7 @@ def number_text(number: Number, column: Column, plus_minus: str = "±") -> str:
         return NOTHING
     text = decimal(number.value, column.digits, column.signed)
     if not math.isnan(number.half):
-        text += f"{plus_minus}{decimal(number.half, column.digits)}"
+        text += f"±{decimal(number.half, column.digits)}"
     return f"({text})" if number.aside else text
 
 
@@ -172,7 +172,7 @@ def drawn_width(table: Table) -> int:
     for at, column in enumerate(table.columns):
         cells = (row.cells[at] for row in table.rows)
         texts = [cell if isinstance(cell, str) else number_text(cell, column) for cell in cells]
-        total += max(map(len, (*_stacked(column.head).split("\n"), *texts))) + GAP
+        total += max(map(len, (*stacked(column.head).split("\n"), *texts))) + GAP
     return total
 
 
@@ -193,7 +193,7 @@ def to_rich(table: Table) -> RichTable:
     for at, column in enumerate(table.columns):
         texts = all(isinstance(row.cells[at], str) for row in table.rows)
         justify: Literal["left", "right"] = "left" if texts else "right"
-        head = Text(_stacked(column.head))
+        head = Text(stacked(column.head))
         drawn.add_column(head, justify=justify, vertical="bottom", overflow="fold", no_wrap=not texts)
     for row, following in zip(table.rows, (*table.rows[1:], None), strict=True):
         cells = []
@@ -213,7 +213,7 @@ def has_interval(table: Table, at: int) -> bool:
     return any(isinstance(cell, Number) and not math.isnan(cell.half) for cell in cells)
 
 
-def _stacked(head: str) -> str:
+def stacked(head: str) -> str:
     """Put each word of a title on a line of its own; an arrow stays with its word."""
     return re.sub(r" (?![↑↓])", "\n", head)
 
