@@ -46,15 +46,12 @@ class Schedule:
         self.folder = folder
         cells = [cell for cell in plan.cells if not folder.cell(cell.id).is_dir()]
         self.left: dict[str, int] = {cell.id: steps - folder.steps_done(cell.id) for cell in cells}
-        wanted = {cell.source.id: cell.source for cell in cells if cell.source and self._needs_source(cell)}
+        # A cell's last step joins the source model's scores to its own, so the source must be there to the end.
+        wanted = {cell.source.id: cell.source for cell in cells if cell.source}
         self.sources = {id: source for id, source in wanted.items() if not folder.source(id).is_dir()}
         self.work: dict[str, Work] = {**self.sources, **{cell.id: cell for cell in cells}}
         self.total = len(self.sources) + sum(self.left.values())
         self.failed: dict[str, str] = {}
-
-    def _needs_source(self, cell: Cell) -> bool:
-        # A cell's last step joins the source model's scores to its own, so the source must be there to the end.
-        return cell.source is not None
 
     def take(self) -> Work | None:
         """Return a step's work and mark it as running, or None if nothing can run now."""

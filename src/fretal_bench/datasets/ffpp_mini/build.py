@@ -11,6 +11,7 @@ from typing import Final
 import cv2
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from fretal_bench.datasets.cache import cache_folder
 from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS, code
@@ -185,8 +186,9 @@ def build_store(
 
     def write(writer: CropStoreWriter) -> None:
         # Threads, not processes: the work is in OpenCV, Qhull and x264, which let go of the interpreter lock, and a
-        # caller's script needs no `if __name__ == "__main__"`. Results come in order, whatever the number.
-        with ThreadPoolExecutor(max_workers=2) as pool:
+        # caller's script needs no `if __name__ == "__main__"`. Results come in order, whatever the number. The linear
+        # algebra inside keeps to one thread each: with more they wait for one another, ten times as long.
+        with threadpool_limits(1), ThreadPoolExecutor(max_workers=2) as pool:
             made = pool.map(lambda number: _crops_of(number, compression), numbers)
             for done, (crops, rows) in enumerate(made, start=1):
                 writer.add(crops, rows)
