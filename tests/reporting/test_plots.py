@@ -73,6 +73,15 @@ def test_domain_courses_show_each_strategy_and_mark_the_step_that_learns_the_dom
             np.testing.assert_allclose(lines[strategy.label].get_ydata(), expected)
 
 
+def test_bands_are_drawn_from_three_seeds_on(make, figures):
+    def bands(figure):
+        return len(figure.axes[0].collections)
+
+    assert bands(figures["domain-courses"]) == 3
+    two = summarize(make({"ewc": (0.9, 0.06)}, seeds=2, domains=("a", "b")))
+    assert bands(next(plot for plot in plots(two) if plot.name == "domain-courses").draw(two)) == 0
+
+
 def test_scatter_names_every_strategy_once(figures):
     panel = figures["forgetting-against-average"].axes[0]
     assert sorted(text.get_text() for text in panel.texts) == ["ewc", "finetuning", "joint"]

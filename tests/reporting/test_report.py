@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import os
 import re
 from html.parser import HTMLParser
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from fretal_bench.errors import BenchError
 from fretal_bench.reporting import print_report, write_report
+from fretal_bench.reporting.contents import quantity_tables
 from fretal_bench.reporting.page import left_out
 from fretal_bench.reporting.page import page as write_page
 from fretal_bench.reporting.summary import summarize
@@ -78,6 +80,20 @@ def test_the_summary_table_holds_the_known_forgetting(report):
         < float(rows["ewc"]["learning"])
         < float(rows["ewc"]["learning_high"])
     )
+
+
+def test_a_report_as_plain_data_is_valid_json_without_nan(report):
+    plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert plain["verdict"]["leader"] == "ewc"
+    assert plain["page"].endswith("index.html")
+    ewc = next(strategy for strategy in plain["strategies"] if strategy["label"] == "ewc")
+    assert ewc["values"]["forgetting"]["mean"] == pytest.approx(0.09)
+    assert ewc["forgetting"][0] == [None, None, None]
+    assert ewc["forgetting"][2][0] == pytest.approx(0.12)
+    assert [(p["label"], p["seed"], p["kind"]) for p in plain["problems"]] == [
+        ("mas", 1, "failed"),
+        ("ewc", 5, "missing"),
+    ]
 
 
 def test_matrices_as_csv_are_in_matrix_form(report):
@@ -181,6 +197,20 @@ def test_names_cannot_break_out_of_the_page(make):
     assert evil not in text
     assert "&lt;img src=x onerror=alert(1)&gt;" in text
     assert not Page(text).open
+
+
+def test_the_protocol_stands_under_every_table_and_test_sets_are_counted(make):
+    results = make({"ewc": (0.9, 0.06)}, 1, ("a", "b"))
+    protocol = {"videos_per_class": None, "shared_reals": True}
+    plan = {**results.plan, "stream": {**results.plan["stream"], "protocol": protocol}}
+    results = dataclasses.replace(results, plan=plan)
+    summary = summarize(results)
+    for table in quantity_tables(summary):
+        assert "Stream: test-stream (videos_per_class=all, shared_reals=True)." in table.notes
+    few = {**plan, "stream": {**plan["stream"], "protocol": {**protocol, "videos_per_class": 8}}}
+    assert "videos_per_class=8" in summarize(dataclasses.replace(results, plan=few)).stream
+    assert [dataclasses.astuple(size) for size in summary.sizes] == [("a", 50, 50, 50), ("b", 50, 50, 50)]
+    assert "fake frames" in page_of(results)
 
 
 def test_environments_that_differ_are_told_apart(small):

@@ -56,15 +56,8 @@ def final_table(summary: Summary) -> Table:
         for s in summary.strategies
     ]
     title = f"{_capital(summary.metric_title)} of each domain at the end of the stream"
-    return mark_best(
-        Table(
-            "final",
-            title,
-            tuple(columns),
-            tuple(rows),
-            (*_level(summary), *_bounds(summary), *_seeds(summary)),
-        )
-    )
+    notes = (*_level(summary), *_stream(summary), *_bounds(summary), *_seeds(summary))
+    return mark_best(Table("final", title, tuple(columns), tuple(rows), notes))
 
 
 def accuracy_table(summary: Summary, strategy: StrategySummary) -> Table:
@@ -157,6 +150,20 @@ def strategy_table(summary: Summary) -> Table:
     return Table("strategies", "Cells", tuple(Column(title, title) for title in titles), tuple(rows))
 
 
+def size_table(summary: Summary) -> Table:
+    """The test set of each domain."""
+    rows = [
+        Row((size.name, Number(size.reals), Number(size.fakes), Number(size.videos)))
+        for size in summary.sizes
+    ]
+    titles = ("real frames", "fake frames", "videos")
+    columns = (
+        Column("domain", "domain"),
+        *(Column(title.replace(" ", "_"), title, digits=0) for title in titles),
+    )
+    return Table("test-sets", "Test sets, the same at every step", columns, tuple(rows))
+
+
 def problem_table(summary: Summary) -> Table:
     """Cells without numbers, each with its reason."""
     rows = [Row((p.label, str(p.seed), p.kind, p.reason)) for p in summary.problems]
@@ -193,7 +200,7 @@ def _quantity_table(summary: Summary, name: str, title: str, names: Sequence[str
         Row((s.label, *(Number(s.values[q.name].mean, s.values[q.name].half) for q in chosen)), apart=s.bound)
         for s in summary.strategies
     ]
-    notes = (note, *_level(summary, names), *_bounds(summary), *_seeds(summary))
+    notes = (note, *_level(summary, names), *_stream(summary), *_bounds(summary), *_seeds(summary))
     return mark_best(Table(name, title, (Column("strategy", "strategy"), *columns), tuple(rows), notes))
 
 
@@ -202,6 +209,11 @@ def _level(summary: Summary, names: Sequence[str] = ()) -> tuple[str, ...]:
     if names and set(names) <= {*DETECTION, *COST}:
         return ()
     return (f"{_capital(summary.metric_title)} at {summary.level} level.",)
+
+
+def _stream(summary: Summary) -> tuple[str, ...]:
+    """Name the stream and its protocol: how many videos later domains give belongs under every table."""
+    return (f"Stream: {summary.stream}.",)
 
 
 def _bounds(summary: Summary) -> tuple[str, ...]:

@@ -106,6 +106,20 @@ def domain_names(plan: Mapping[str, Any]) -> tuple[str, ...] | None:
     return tuple(str(entry["name"]) if isinstance(entry, Mapping) else str(entry) for entry in entries)
 
 
+def stream_words(plan: Mapping[str, Any]) -> str:
+    """Name the stream with its protocol: ``ffpp-mini (videos_per_class=8, shared_reals=True, seed=0)``."""
+    stream = plan.get("stream", {})
+    name = str(stream.get("name", "unnamed"))
+    protocol = stream.get("protocol")
+    if not isinstance(protocol, Mapping) or not protocol:
+        return name
+    values = {
+        key: "all" if key == "videos_per_class" and value is None else value
+        for key, value in protocol.items()
+    }
+    return f"{name} ({', '.join(f'{key}={value}' for key, value in values.items())})"
+
+
 def absent_cells(results: ResultsLike) -> tuple[Problem, ...]:
     """List failed cells, and those that the plan asked for and that are neither done nor failed."""
     failed = [Problem(f.label, f.seed, "failed", one_line(f.reason)) for f in results.failures]

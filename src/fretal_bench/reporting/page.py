@@ -14,6 +14,7 @@ from fretal_bench.reporting.contents import (
     matrix_tables,
     problem_table,
     quantity_tables,
+    size_table,
     strategy_table,
 )
 from fretal_bench.reporting.formats import to_html
@@ -52,7 +53,7 @@ def page(results: ResultsLike, summary: Summary, said: Verdict, images: Sequence
         "plots": "".join(_plot(plot, image) for plot, image in images),
         "matrices": _matrices(summary),
         "cells": _cells(results, summary),
-        "protocol": _values(results.plan.get("stream", {})),
+        "protocol": to_html(size_table(summary)) + _values(results.plan.get("stream", {})),
         "recipe": _values(results.plan.get("recipe", {})),
         "environment": environments(results),
         "formulas": to_html(formula_table(summary)),
@@ -174,7 +175,7 @@ def _values(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         if any(isinstance(item, Mapping) for item in value):
             return "".join(
-                f"<details open><summary>{_name(item, n)}</summary>{_values(item)}</details>"
+                f"<details><summary>{_name(item, n)}</summary>{_values(item)}</details>"
                 for n, item in enumerate(value, 1)
             )
         return html.escape(", ".join(str(item) for item in value))

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 DPI = 160
 NAME_SIZE = 8.5
 MOST_BANDS = 6
+# With two seeds Student's t makes an interval 12.7 standard errors wide on either side: bands would fill the
+# panels.
+LEAST_SEEDS = 3
 STYLE: dict[str, Any] = {
     "svg.hashsalt": "fretal-bench",
     "svg.fonttype": "path",
@@ -96,8 +99,8 @@ def forgetting_matrices(summary: Summary) -> Figure:
 def domain_courses(summary: Summary) -> Figure:
     """The metric on each domain along the stream: one panel a domain, one line a strategy.
 
-    Bands are 95% intervals over seeds (with more than six strategies they would cover one another: then
-    none); the upright line marks the step at which the domain is learned, and steps before it are shaded.
+    Bands are 95% intervals over seeds, where there are at least three seeds and at most six strategies; the
+    upright line marks the step at which the domain is learned, and steps before it are shaded.
     """
     with _style():
         count = len(summary.domains)
@@ -131,7 +134,7 @@ def domain_courses(summary: Summary) -> Figure:
                     label=strategy.label,
                     zorder=2 if strategy.bound else 3,
                 )
-                if len(summary.strategies) <= MOST_BANDS:
+                if len(summary.strategies) <= MOST_BANDS and len(strategy.seeds) >= LEAST_SEEDS:
                     panel.fill_between(
                         steps, mean - half, mean + half, color=of.colour, alpha=0.15, linewidth=0
                     )
@@ -195,6 +198,9 @@ def forgetting_against_average(summary: Summary) -> Figure:
         panel.grid(color="#e4e4e4", linewidth=0.6)
         panel.set_axisbelow(True)
         panel.margins(0.14)
+        # All metrics are rates; with two seeds an interval can reach far beyond 0 and 1.
+        low, high = panel.get_ylim()
+        panel.set_ylim(max(low, -0.03), min(high, 1.03))
         panel.set_xlabel("forgetting (max-based; ← lower is better)")
         panel.set_ylabel(
             f"average {summary.metric_title} ({'higher is better →' if higher else '← lower is better'})"
@@ -217,7 +223,7 @@ PLOTS = (
     ),
     Plot(
         "domain-courses",
-        "Each domain along the stream, shaded until it is learned; bands (up to 6 strategies): 95% intervals over seeds.",
+        "Each domain along the stream, shaded until it is learned; bands (3 seeds or more): 95% intervals.",
         "One panel a domain, one line a strategy; the numbers are in the matrices.",
         domain_courses,
     ),

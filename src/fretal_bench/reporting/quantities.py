@@ -49,6 +49,16 @@ class Quantity:
     signed: bool = False
 
 
+@dataclass(frozen=True)
+class DomainSize:
+    """How large the test set of a domain is: frames by label, and videos."""
+
+    name: str
+    reals: int
+    fakes: int
+    videos: int
+
+
 @dataclass(frozen=True, eq=False)
 class CellMeasures:
     """The numbers of one cell.
@@ -60,6 +70,7 @@ class CellMeasures:
         matrix: R and b of the report's metric and level.
         forgetting: F, ``[T, T]``.
         undefined: Why values are NaN, in words.
+        sizes: The test sets that it was scored on.
     """
 
     label: str
@@ -68,6 +79,7 @@ class CellMeasures:
     matrix: Matrix
     forgetting: Floats
     undefined: tuple[str, ...]
+    sizes: tuple[DomainSize, ...]
 
 
 def quantities(metric: str = "accuracy") -> dict[str, Quantity]:
@@ -147,6 +159,7 @@ def measure(cell: CellLike, metric: str, level: str, domains: tuple[str, ...] | 
         r,
         forgetting_matrix(r.values, higher_is_better=higher),
         _why_nan(cell, scores, metric, level),
+        _sizes(scores),
     )
 
 
@@ -159,6 +172,15 @@ def cost(environment: Mapping[str, Any]) -> dict[str, float]:
         "train_seconds": sum(seconds) if seconds else float("nan"),
         "peak_memory_mb": max(memory) if memory else float("nan"),
     }
+
+
+def _sizes(scores: Mapping[str, StreamScores]) -> tuple[DomainSize, ...]:
+    """Count the test samples of each domain."""
+    frames, videos = scores["frame"], scores["video"]
+    return tuple(
+        DomainSize(name, int(np.sum(of == 0)), int(np.sum(of == 1)), len(keys))
+        for name, of, keys in zip(frames.domains, frames.labels, videos.labels, strict=True)
+    )
 
 
 def _why_nan(cell: CellLike, scores: Mapping[str, StreamScores], metric: str, level: str) -> tuple[str, ...]:

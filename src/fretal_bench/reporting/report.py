@@ -6,9 +6,9 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fretal_bench.errors import BenchError
 from fretal_bench.reporting.contents import (
@@ -18,13 +18,21 @@ from fretal_bench.reporting.contents import (
     pair_table,
     problem_table,
     quantity_tables,
+    size_table,
     strategy_table,
 )
 from fretal_bench.reporting.formats import to_csv, to_latex, to_markdown
 from fretal_bench.reporting.inputs import ResultsLike
 from fretal_bench.reporting.page import left_out, page
 from fretal_bench.reporting.plots import Plot, image, plots
-from fretal_bench.reporting.summary import StrategySummary, Summary, summarize, tidy_matrices, tidy_values
+from fretal_bench.reporting.summary import (
+    StrategySummary,
+    Summary,
+    summarize,
+    tidy_matrices,
+    tidy_values,
+    to_plain,
+)
 from fretal_bench.reporting.tables import Table, drawn_width, fitted, to_rich, without_intervals
 from fretal_bench.reporting.verdict import Verdict, verdict
 
@@ -49,6 +57,16 @@ class Report:
     files: tuple[Path, ...]
     verdict: Verdict
     summary: Summary
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the report as plain data for ``json.dumps``; a value that does not exist is None."""
+        return {
+            "path": str(self.path),
+            "page": str(self.page),
+            "files": [str(path) for path in self.files],
+            "verdict": asdict(self.verdict),
+            **to_plain(self.summary),
+        }
 
 
 def write_report(
@@ -163,13 +181,15 @@ def markdown(results: ResultsLike, summary: Summary, said: Verdict) -> str:
         f"# Which strategy forgets least? Stream {stream}, recipe {recipe}",
         f"**{said.sentence}**",
         "\n".join(f"- {note}" for note in said.notes),
-        f"Domains in the order in which they are learned: {', '.join(summary.domains)}. Seeds: {seeds}.",
+        f"Stream {summary.stream}. Domains in the order in which they are learned: {', '.join(summary.domains)}. "
+        f"Seeds: {seeds}.",
         *(to_markdown(table) for table in quantity_tables(summary)),
         *(f"![{plot.title}](plots/{plot.name}.png)" for plot in plots(summary)),
     ]
     for number, strategy in enumerate(summary.strategies):
         pair = matrix_tables(summary, strategy)
         parts.extend(to_markdown(table if number == 0 else replace(table, notes=())) for table in pair)
+    parts.append(to_markdown(size_table(summary)))
     parts.append(to_markdown(strategy_table(summary)))
     parts.append(to_markdown(problem_table(summary)) if summary.problems else "No cell failed or is missing.")
     parts.append("\n".join(f"- {line}" for line in (*left_out(results.plan), *summary.undefined)))

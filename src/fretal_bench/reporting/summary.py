@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from fretal_bench.reporting.inputs import (
     absent_cells,
     domain_names,
     strategy_info,
+    stream_words,
     unique,
 )
-from fretal_bench.reporting.quantities import CellMeasures, Quantity, measure, quantities
+from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity, measure, quantities
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +87,8 @@ class Summary:
         seeds: Every seed that was asked for, ascending.
         problems: Cells without numbers.
         undefined: Why values are NaN, in words.
+        sizes: The test set of each domain.
+        stream: The stream's name and protocol in a few words, for captions.
     """
 
     metric: str
@@ -96,6 +99,8 @@ class Summary:
     seeds: tuple[int, ...]
     problems: tuple[Problem, ...]
     undefined: tuple[str, ...]
+    sizes: tuple[DomainSize, ...]
+    stream: str
 
     @property
     def competitors(self) -> tuple[StrategySummary, ...]:
@@ -159,6 +164,8 @@ def summarize(results: ResultsLike, metric: str = "accuracy", level: str = "fram
         tuple(sorted(seeds)),
         tuple(problems),
         unique(note for measures in measured.values() for one in measures for note in one.undefined),
+        next(iter(measured.values()))[0].sizes,
+        stream_words(results.plan),
     )
 
 
@@ -207,6 +214,48 @@ def tidy_matrices(results: ResultsLike, summary: Summary) -> pd.DataFrame:
                 )
                 parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def to_plain(summary: Summary) -> dict[str, Any]:
+    """Give a summary as plain data for ``json.dumps``: NaN, which JSON has not, becomes None."""
+    return {
+        "metric": summary.metric,
+        "level": summary.level,
+        "domains": list(summary.domains),
+        "seeds": list(summary.seeds),
+        "test": [asdict(size) for size in summary.sizes],
+        "strategies": [
+            {
+                "label": s.label,
+                "strategy": s.strategy,
+                "hyperparameters": dict(s.hyperparameters),
+                "bound": s.bound,
+                "seeds": list(s.seeds),
+                "values": {
+                    name: {
+                        "mean": _or_none(v.mean),
+                        "low": _or_none(v.low),
+                        "high": _or_none(v.high),
+                        "n": v.n,
+                    }
+                    for name, v in s.values.items()
+                },
+                "accuracy": _or_none(s.accuracy.mean.tolist()),
+                "untrained": _or_none(s.baseline.mean.tolist()),
+                "forgetting": _or_none(s.forgetting.mean.tolist()),
+            }
+            for s in summary.strategies
+        ],
+        "problems": [asdict(problem) for problem in summary.problems],
+        "undefined": list(summary.undefined),
+    }
+
+
+def _or_none(value: Any) -> Any:
+    """Put None for NaN, in lists too."""
+    if isinstance(value, list):
+        return [_or_none(item) for item in value]
+    return None if np.isnan(value) else value
 
 
 def _over_seeds(
