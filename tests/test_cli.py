@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests_support import TINY, tiny_stream
 
 from fretal_bench import cli
+from tests_support import TINY, tiny_stream
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,15 @@ def test_a_run_prints_the_answer_first_and_leaves_a_report(bench, stream, tmp_pa
     ("words", "message"),
     [
         (["run", "--strategies", "fretel"], "unknown strategy 'fretel'; did you mean 'fretal'"),
-        (["run", "--strategies", "ewc", "--stream", "ffpp-mimi"], "unknown stream 'ffpp-mimi'; did you mean 'ffpp-mini'"),
+        (
+            ["run", "--strategies", "ewc", "--stream", "ffpp-mimi"],
+            "unknown stream 'ffpp-mimi'; did you mean 'ffpp-mini'",
+        ),
         (["run", "--strategies", "ewc", "--recipe", "mimi"], "unknown recipe 'mimi'; did you mean 'mini'"),
-        (["run", "--strategies", "ewc", "--set", "recipe.epoch=3"], "unknown recipe key 'epoch'; did you mean 'epochs'"),
+        (
+            ["run", "--strategies", "ewc", "--set", "recipe.epoch=3"],
+            "unknown recipe key 'epoch'; did you mean 'epochs'",
+        ),
         (["run", "--strategies", "ewc", "--set", "ewc.lambda=3"], "unknown hyperparameter of ewc 'lambda'"),
         (["run", "--strategies", "ewc", "--set", "lambda_"], "expected STRATEGY.KEY=VALUE"),
         (["run", "--strategies", "ewc", "--seeds", "one"], "--seeds 'one': expected whole numbers"),

@@ -1,8 +1,8 @@
 """Continual-learning benchmark suite for deepfake detection.
 
-    import fretal_bench
-    results = fretal_bench.run(["fretal", "lwf", "ewc"])
-    results = fretal_bench.load_results("results/ffpp-mini-mini")
+import fretal_bench
+results = fretal_bench.run(["fretal", "lwf", "ewc"])
+results = fretal_bench.load_results("results/ffpp-mini-mini")
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests_support import TINY, tiny_stream
 
 from fretal_bench.benchmark.plugins import Progress
 from fretal_bench.benchmark.results import ResultFolder, load_results
 from fretal_bench.benchmark.run import execute, prepare, run
 from fretal_bench.errors import BenchError, RunError
+from tests_support import TINY, tiny_stream
 
 STRATEGIES = ("fretal", "ewc", "joint")
 
@@ -171,7 +171,9 @@ def test_two_runs_on_one_folder_at_once_share_the_work_and_spoil_nothing(stream,
     assert cells(out) == cells(reference)
 
 
-def test_a_failing_strategy_is_kept_with_its_reason_and_stops_no_other(stream, reference, tmp_path, monkeypatch):
+def test_a_failing_strategy_is_kept_with_its_reason_and_stops_no_other(
+    stream, reference, tmp_path, monkeypatch
+):
     from fretal_bench.strategies.ewc import EWC
 
     def broken(self):
@@ -190,7 +192,9 @@ def test_a_failing_strategy_is_kept_with_its_reason_and_stops_no_other(stream, r
 
 
 def test_a_folder_of_another_plan_or_of_something_else_is_refused(stream, reference, tmp_path):
-    with pytest.raises(BenchError, match=r"another plan: recipe .* has epochs=1 there, epochs=2 now; give another --out"):
+    with pytest.raises(
+        BenchError, match=r"another plan: recipe .* has epochs=1 there, epochs=2 now; give another --out"
+    ):
         prepare(STRATEGIES, stream, changes={"recipe": {**TINY, "epochs": 2}}, out=reference)
     other = tiny_stream(tmp_path, domains=2)
     with pytest.raises(BenchError, match="another plan: stream tiny has"):
@@ -232,7 +236,9 @@ def test_a_full_disk_stops_the_run_with_one_line_and_leaves_nothing_half_written
 
     monkeypatch.setattr(module.torch, "save", full)
     common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
-    with pytest.raises(RunError, match="no space left to write results; free some and run the same command again"):
+    with pytest.raises(
+        RunError, match="no space left to write results; free some and run the same command again"
+    ):
         run(STRATEGIES, stream, **common)
     assert not [path for path in (tmp_path / "r").rglob("*") if "part-" in path.name]
     monkeypatch.undo()

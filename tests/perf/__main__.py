@@ -20,13 +20,19 @@ from perf.steps import measure_steps
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="blocks of each kind; the median of the ratios counts")
+    parser.add_argument(
+        "--rounds", type=int, default=7, help="blocks of each kind; the median of the ratios counts"
+    )
     parser.add_argument("--recipe", default="mini")
     arguments = parser.parse_args()
-    table = Table("what", "against", "ratio", "spread", "should be", title=f"recipe {arguments.recipe}, one thread")
+    table = Table(
+        "what", "against", "ratio", "spread", "should be", title=f"recipe {arguments.recipe}, one thread"
+    )
     for row in measure_steps(arguments.recipe, arguments.rounds):
         low, high = min(row.ratios), max(row.ratios)
-        table.add_row(row.what, row.against, f"{statistics.median(row.ratios):.2f}", f"{low:.2f}-{high:.2f}", row.target)
+        table.add_row(
+            row.what, row.against, f"{statistics.median(row.ratios):.2f}", f"{low:.2f}-{high:.2f}", row.target
+        )
     Console(width=110).print(table)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests_support import tiny_stream
 from torch.nn import functional as F
 
 from fretal_bench.benchmark.augmentation import Augmentation
@@ -21,6 +20,7 @@ from fretal_bench.datasets.stream import Stream, open_stream
 from fretal_bench.strategies.batches import BatchLoader
 from fretal_bench.strategies.ewc import fisher_diagonal
 from fretal_bench.strategies.registry import find_strategy, strategies
+from tests_support import tiny_stream
 
 # What a step must cost at least, in forward passes of the model: a fine-tuning step is one forward and a backward
 # of two, so one more forward pass, the teacher's, makes it 4/3.
@@ -85,8 +85,19 @@ def measure_steps(recipe_name: str, rounds: int) -> list[Row]:
         return Row(what, theirs, [a / b for a, b in zip(rest[ours], rest[theirs], strict=True)], target)
 
     rows = [row("runner's fine-tuning step", "finetuning", "bare", "at most 1.10")]
-    rows += [row(f"{name} step", name, "finetuning", _THEORY.get(name, "")) for name in names if name != "finetuning"]
-    rows.append(row("Fisher pass over the same samples", "fisher", "finetuning", "about 1 (a forward and a backward pass)"))
+    rows += [
+        row(f"{name} step", name, "finetuning", _THEORY.get(name, ""))
+        for name in names
+        if name != "finetuning"
+    ]
+    rows.append(
+        row(
+            "Fisher pass over the same samples",
+            "fisher",
+            "finetuning",
+            "about 1 (forward and backward)",
+        )
+    )
     return rows
 
 
@@ -103,7 +114,9 @@ def _bare_epoch(recipe: Recipe, source: Any) -> float:
     """Train the same model on the same batches in a plain PyTorch loop."""
     model = build_model(recipe, 0).train()
     optimizer = build_optimizer(recipe, model)
-    loader = BatchLoader(source, recipe.batch_size, Augmentation(recipe), seed=0, step=1, balance=recipe.balance)
+    loader = BatchLoader(
+        source, recipe.batch_size, Augmentation(recipe), seed=0, step=1, balance=recipe.balance
+    )
     begun = time.perf_counter()
     for inputs, targets, _ in loader:
         optimizer.zero_grad()

@@ -60,9 +60,13 @@ class Live:
         left = self._left()
         if not self.console.is_terminal:
             if report.phase == "done":
-                self.console.print(f"[{self.done}/{self.total}] {report.label}: step done{left}", highlight=False)
+                self.console.print(
+                    f"[{self.done}/{self.total}] {report.label}: step done{left}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
             elif report.share >= 1:
-                self.console.print(_line(report), highlight=False)
+                self.console.print(_line(report), highlight=False, soft_wrap=True)
             return
         self.bars.update(
             self.overall,
@@ -73,7 +77,10 @@ class Live:
             if report.work not in self.tasks:
                 self.tasks[report.work] = self.bars.add_task(report.label, total=1.0, detail="")
             self.bars.update(
-                self.tasks[report.work], description=report.label, completed=report.share, detail=_detail(report)
+                self.tasks[report.work],
+                description=report.label,
+                completed=report.share,
+                detail=_detail(report),
             )
 
     def _left(self) -> str:
