@@ -1,0 +1,99 @@
+"""Putting finished parts together into the crop store, in the manifest's order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fretal_bench.datasets.faces.crops import Image
+from fretal_bench.datasets.faces.groups import Deal
+from fretal_bench.datasets.faces.parts import Part, VideoPart
+from fretal_bench.datasets.store import CropStoreWriter
+from fretal_bench.errors import RunError
+
+# Checking a manifest costs the same for one row as for thousands, so crops are handed on in batches.
+_BATCH_BYTES: Final = 16 << 20
+# The videos of a unit are far apart in the manifest (reals first, then method by method).
+_OPEN_PARTS: Final = 256
+
+
+def assemble(
+    writer: CropStoreWriter, frame: pd.DataFrame, deal: Deal, stems: Callable[[int], Path], size: int
+) -> Counter[str]:
+    """Write every crop and failure of the parts.
+
+    Args:
+        writer: The store to be.
+        frame: The manifest.
+        deal: How it was dealt.
+        stems: Number of a unit -> path of its part without extension.
+        size: Height and width of a crop, pixels.
+
+    Returns:
+        How many videos were prepared with boxes of their ``own``, with ``shared`` ones, and with ``none``.
+
+    Raises:
+        RunError: A part has vanished.
+    """
+    boxes: Counter[str] = Counter()
+    batch: list[tuple[Image, pd.DataFrame]] = []
+    held = 0
+    for video, part, made in _parts(deal, stems, size):
+        for path, number, reason in made.failures:
+            writer.fail(path, number, reason)
+        if not made.frames:
+            continue
+        boxes[made.boxes] += 1
+        crops = part.crops(video, size)
+        batch.append((crops, _rows(frame, deal.rows_of(video), made.frames)))
+        held += crops.nbytes
+        if held >= _BATCH_BYTES:
+            _hand_on(writer, batch)
+            held = 0
+    _hand_on(writer, batch)
+    return boxes
+
+
+def _parts(deal: Deal, stems: Callable[[int], Path], size: int) -> Iterator[tuple[int, Part, VideoPart]]:
+    @lru_cache(maxsize=_OPEN_PARTS)
+    def opened(unit: int) -> tuple[Part, dict[int, VideoPart]]:
+        part = Part.open(stems(unit), size)
+        if part is None:
+            raise RunError(
+                f"{stems(unit)}: this part has vanished; run the same command again, and leave the folder alone"
+            )
+        return part, {made.number: made for made in part.videos}
+
+    for video in range(deal.videos):
+        part, made = opened(int(deal.unit_of[video]))
+        yield video, part, made[video]
+
+
+def _rows(frame: pd.DataFrame, rows: npt.NDArray[np.int64], numbers: list[int]) -> pd.DataFrame:
+    """The manifest rows of a video's crops."""
+    there = frame.iloc[rows]
+    if len(there) == 1 and there["frame"].iloc[0] < 0:
+        return there.loc[there.index.repeat(len(numbers))].assign(frame=np.asarray(numbers, np.int32))
+    if there["frame"].is_unique:
+        return there.set_index("frame", drop=False).loc[numbers]
+    # Numbers that repeat were replaced by places.
+    return there.iloc[numbers]
+
+
+def _hand_on(writer: CropStoreWriter, batch: list[tuple[Image, pd.DataFrame]]) -> None:
+    if batch:
+        crops, rows = zip(*batch, strict=True)
+        writer.add(np.concatenate(crops), pd.concat(rows, ignore_index=True))
+    batch.clear()
+
+
+def details_of(boxes: Counter[str], **more: Any) -> dict[str, Any]:
+    """What ``store.json`` keeps besides: nothing that differs between two runs over the same data."""
+    return {"boxes": {kind: boxes[kind] for kind in ("own", "shared", "none")}, **more}

