@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fretal_bench.benchmark.recipe import Recipe
@@ -82,11 +82,13 @@ class Plan:
         stream: The stream's fingerprint: what its data are, as plain data.
         recipe: The recipe, its device resolved.
         cells: What is to be trained, in order.
+        left_out: What the stream's stores left out when they were made, counted by reason.
     """
 
     stream: Mapping[str, Any]
     recipe: Recipe
     cells: tuple[Cell, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def content_id(content: Mapping[str, Any]) -> str:

@@ -166,7 +166,7 @@ class ResultFolder:
                     entries.setdefault(cell.id, _entry(cell))
                 content = {
                     "format": FORMAT,
-                    "stream": dict(plan.stream),
+                    "stream": {**plan.stream, "left_out": dict(plan.left_out)},
                     "recipe": {"name": plan.recipe.name, **plan.recipe.content()},
                     "cells": list(entries.values()),
                 }
@@ -189,7 +189,7 @@ class ResultFolder:
         ):
             ours = json.loads(json.dumps(ours))
             for key in [*ours, *(k for k in theirs if k not in ours)]:
-                if key != "name" and ours.get(key) != theirs.get(key):
+                if key not in ("name", "left_out") and ours.get(key) != theirs.get(key):
                     raise BenchError(
                         f"{self.path} was made by another plan: {kind} {theirs.get('name', '')!s} has "
                         f"{_short(key, theirs)} there, {_short(key, ours)} now; give another --out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def prepare(
     make_plan(strategies, stream, {}, chosen, seeds, changes)
     opened = open_stream(stream, progress=building)
     plan = make_plan(strategies, stream, opened.fingerprint(), chosen, seeds, changes)
+    plan = dataclasses.replace(plan, left_out=opened.left_out())
     folder = ResultFolder(out if out is not None else Path("results") / f"{opened.name}-{chosen.name}")
     folder.create(plan)
     from fretal_bench.benchmark.executors import Schedule

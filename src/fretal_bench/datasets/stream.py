@@ -115,6 +115,12 @@ class Stream:
             "domains": [domain.fingerprint() for domain in self.domains],
         }
 
+    def left_out(self) -> dict[str, int]:
+        """Count what the domains' stores left out when they were made, by reason."""
+        stores = {domain.store.checksum: domain.store for domain in self.domains}
+        reasons = [str(entry["reason"]) for store in stores.values() for entry in store.info["failures"]]
+        return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+
     def as_avalanche(self) -> Any:
         """Make the Avalanche benchmark: one experience a domain in the streams ``train``, ``val`` and ``test``.
 
@@ -131,31 +137,34 @@ class Stream:
         return benchmark_of(self)
 
 
-def open_stream(name_or_path: str | Path, progress: Progress | None = None) -> Stream:
+def open_stream(
+    name_or_path: str | Path, progress: Progress | None = None, *, verify: bool = True
+) -> Stream:
     """Open a built-in stream by name, or a user's stream by the path of its TOML file.
 
     Args:
         name_or_path: E.g. ``"ffpp-mini"`` or ``"streams/mine.toml"``; text with a ``/`` or ending in ``.toml`` is a
             path.
         progress: Called with (done, in all) while a built-in store is built on first use.
+        verify: Compare the checksums of the user's stores, which reads them whole.
 
     Raises:
         BenchError: If there is no such stream, its file is wrong, or its stores are missing or damaged.
     """
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
-        return _open(read_stream_file(Path(name_or_path)), text, progress)
+        return _open(read_stream_file(Path(name_or_path)), text, progress, verify)
     files = builtin_stream_files()
     if text not in files:
         raise unknown_name("stream", text, [name for name, file in files.items() if not file.hidden])
-    return _open(files[text], text, progress)
+    return _open(files[text], text, progress, verify)
 
 
-def _open(file: StreamFile, name_or_path: str, progress: Progress | None) -> Stream:
+def _open(file: StreamFile, name_or_path: str, progress: Progress | None, verify: bool) -> Stream:
     stores: dict[str, CropStore] = {}
     for domain in file.domains:
         if domain.store not in stores:
-            stores[domain.store] = _open_store(domain.store, file.path.parent, progress)
+            stores[domain.store] = _open_store(domain.store, file.path.parent, progress, verify)
     domains = []
     for position, domain in enumerate(file.domains):
         index = stores[domain.store].index
@@ -166,11 +175,11 @@ def _open(file: StreamFile, name_or_path: str, progress: Progress | None) -> Str
     return Stream(file.name, domains, file.protocol, name_or_path=name_or_path)
 
 
-def _open_store(store: str, folder: Path, progress: Progress | None) -> CropStore:
+def _open_store(store: str, folder: Path, progress: Progress | None, verify: bool) -> CropStore:
     from fretal_bench.datasets.store import CropStore
 
     if not store.startswith(BUILTIN_STORE):
-        return CropStore.open(folder / Path(store).expanduser())
+        return CropStore.open(folder / Path(store).expanduser(), verify)
     from fretal_bench.datasets.ffpp_mini.build import ffpp_mini_store
     from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS
 
