@@ -54,7 +54,7 @@ def make_mini(
         progress: Called with (people done, people in all).
 
     Raises:
-        BenchError: A compression or person is unknown, a person comes without its source, or the folder cannot be written.
+        BenchError: A compression or person is unknown, a person comes without its source, or the folder can't be written.
         RunError: The disk is full.
     """
     compressions = tuple(dict.fromkeys(compressions))

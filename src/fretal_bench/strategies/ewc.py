@@ -22,13 +22,14 @@ class EWCHyperparameters:
     """Constants of EWC.
 
     Args:
-        lambda_: Strength of the penalty.
+        lambda_: Strength of the penalty. The paper gives no value that carries over; 10 did best on FF++-mini's
+            validation people among 1, 10, 30, 100, 1000, 10^4 and 10^5 (docs/ffpp-mini.md).
         fisher: ``exact``: labels drawn from the model's own distribution, in expectation; ``empirical``: the data's
             labels. Both are means over samples of squared gradients of single samples.
         fisher_samples: Training samples of a domain that the Fisher information is estimated from; 0 = all.
     """
 
-    lambda_: float = 100.0
+    lambda_: float = 10.0
     fisher: Fisher = "exact"
     fisher_samples: int = 0
 

@@ -26,8 +26,8 @@ _OPEN_PARTS: Final = 256
 
 def assemble(
     writer: CropStoreWriter, frame: pd.DataFrame, deal: Deal, stems: Callable[[int], Path], size: int
-) -> Counter[str]:
-    """Write every crop and failure of the parts.
+) -> tuple[Counter[str], list[dict[str, Any]]]:
+    """Write every crop of the parts.
 
     Args:
         writer: The store to be.
@@ -37,17 +37,18 @@ def assemble(
         size: Height and width of a crop, pixels.
 
     Returns:
-        How many videos were prepared with boxes of their ``own``, with ``shared`` ones, and with ``none``.
+        How many videos were prepared with boxes of their ``own``, with ``shared`` ones, and with ``none``; and what
+        gave no crop: path, frame and reason.
 
     Raises:
         RunError: A part has vanished.
     """
     boxes: Counter[str] = Counter()
+    failures: list[dict[str, Any]] = []
     batch: list[tuple[Image, pd.DataFrame]] = []
     held = 0
     for video, part, made in _parts(deal, stems, size):
-        for path, number, reason in made.failures:
-            writer.fail(path, number, reason)
+        failures += [{"path": p, "frame": number, "reason": reason} for p, number, reason in made.failures]
         if not made.frames:
             continue
         boxes[made.boxes] += 1
@@ -58,7 +59,7 @@ def assemble(
             _hand_on(writer, batch)
             held = 0
     _hand_on(writer, batch)
-    return boxes
+    return boxes, failures
 
 
 def _parts(deal: Deal, stems: Callable[[int], Path], size: int) -> Iterator[tuple[int, Part, VideoPart]]:
@@ -92,8 +93,3 @@ def _hand_on(writer: CropStoreWriter, batch: list[tuple[Image, pd.DataFrame]]) -
         crops, rows = zip(*batch, strict=True)
         writer.add(np.concatenate(crops), pd.concat(rows, ignore_index=True))
     batch.clear()
-
-
-def details_of(boxes: Counter[str], **more: Any) -> dict[str, Any]:
-    """What ``store.json`` keeps besides: nothing that differs between two runs over the same data."""
-    return {"boxes": {kind: boxes[kind] for kind in ("own", "shared", "none")}, **more}

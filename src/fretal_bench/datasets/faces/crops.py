@@ -1,4 +1,4 @@
-"""Cutting a face out of a picture: a square around its box, padded, resized, and re-encoded if asked for."""
+"""Cutting a face out of a picture: a square around its box, resized, and re-encoded if asked for."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ Image = npt.NDArray[np.uint8]
 def crop_face(image: Image, box: Box, size: int, margin: float) -> Image:
     """Cut the square around a box, ``margin`` times its longer side, and resize it.
 
-    What of the square lies outside the picture repeats the picture's border, for real and fake alike. A larger square is
-    averaged down (``INTER_AREA``), a smaller one interpolated up.
+    A square that would leave the picture is moved back into it, and shrunk if it is larger than the picture: as in
+    FaceForensics++'s own crops no pixel is invented. A larger square is averaged down (``INTER_AREA``), a smaller one
+    interpolated up.
 
     Args:
         image: uint8 [H, W, 3].
@@ -27,20 +28,12 @@ def crop_face(image: Image, box: Box, size: int, margin: float) -> Image:
         uint8 [size, size, 3].
     """
     height, width = image.shape[:2]
-    side = max(1, round(box.side * margin))
+    side = max(1, min(round(box.side * margin), height, width))
     x, y = box.centre
-    left, top = round(x - side / 2), round(y - side / 2)
-    # A box may lie wholly outside a picture of another size; one row or column of it is then repeated.
-    inner_left, inner_top = min(max(left, 0), width - 1), min(max(top, 0), height - 1)
-    inner_right = max(min(left + side, width), inner_left + 1)
-    inner_bottom = max(min(top + side, height), inner_top + 1)
-    cut = image[inner_top:inner_bottom, inner_left:inner_right]
-    before = max(0, inner_left - left), max(0, inner_top - top)
-    after = side - before[0] - cut.shape[1], side - before[1] - cut.shape[0]
-    if any(before) or any(room > 0 for room in after):
-        border = (before[1], max(0, after[1]), before[0], max(0, after[0]))
-        cut = cv2.copyMakeBorder(cut, *border, cv2.BORDER_REPLICATE)
+    left = min(max(round(x - side / 2), 0), width - side)
+    top = min(max(round(y - side / 2), 0), height - side)
     way = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    cut = image[top : top + side, left : left + side]
     return np.asarray(cv2.resize(cut, (size, size), interpolation=way), dtype=np.uint8)
 
 

@@ -148,11 +148,13 @@ def stamp(root: Path, unit: Unit) -> list[tuple[str, int, int]]:
 
     A part made of other files than these is not taken for this unit's.
     """
-    stamps = []
-    for path in sorted({path.partition(_MEMBER)[0] for video in unit.videos for path, _ in video.files}):
-        try:
-            status = (root / path).stat()
-            stamps.append((path, status.st_size, status.st_mtime_ns))
-        except OSError:
-            stamps.append((path, -1, -1))
-    return stamps
+    paths = {path.partition(_MEMBER)[0] for video in unit.videos for path, _ in video.files}
+    return [(path, *_size_and_time(root / path)) for path in sorted(paths)]
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns

@@ -17,7 +17,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from fretal_bench.datasets.checksums import hash_file
-from fretal_bench.datasets.faces.assembly import assemble, details_of
+from fretal_bench.datasets.faces.assembly import assemble
 from fretal_bench.datasets.faces.detector import open_detector
 from fretal_bench.datasets.faces.groups import Deal, stamp
 from fretal_bench.datasets.faces.options import PrepareOptions
@@ -28,7 +28,7 @@ from fretal_bench.datasets.importers import Import, ReadOptions, importer, read_
 from fretal_bench.datasets.importers.family import KINDS
 from fretal_bench.datasets.manifest import COLUMNS
 from fretal_bench.datasets.store import CropStore, CropStoreWriter
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, RunError
 
 # Raised whenever the same options would give other crops.
 _VERSION: Final = 1
@@ -135,10 +135,14 @@ def prepare(
         with CropStoreWriter(
             out, size=options.size, name=out.name, detector=detector, margin=options.margin
         ) as writer:
-            boxes = assemble(writer, frame, deal, stems.__getitem__, options.size)
-            for path, reason in left_out:
-                writer.fail(path, -1, reason)
-            store = writer.finish(details_of(boxes, key=key, videos=deal.videos, **about))
+            boxes, failures = assemble(writer, frame, deal, stems.__getitem__, options.size)
+            failures += [{"path": path, "frame": -1, "reason": reason} for path, reason in left_out]
+            if not boxes:
+                raise RunError(_nothing(read.root, failures))
+            for failure in failures:
+                writer.fail(**failure)
+            kinds = {kind: boxes[kind] for kind in ("own", "shared", "none")}
+            store = writer.finish({"key": key, "videos": deal.videos, "boxes": kinds, **about})
         shutil.rmtree(work, ignore_errors=True)
     return _prepared(store, made=True)
 
@@ -255,6 +259,15 @@ def _found(out: Path, key: str) -> Prepared:
             f"{out} is there already, made from other files or options ({made}); delete it, or give another --out"
         )
     return _prepared(store, made=False)
+
+
+def _nothing(root: Path, failures: list[dict[str, Any]]) -> str:
+    counts = count_reasons(failures)
+    worst = max(counts, key=lambda count: count.videos + count.frames)
+    return (
+        f"{root}: not one face could be cut out; mostly: {worst.reason} ({worst.videos + worst.frames} times, "
+        f"{worst.example} first); `bench data check {root}` looks closer"
+    )
 
 
 def _prepared(store: CropStore, made: bool) -> Prepared:
