@@ -198,6 +198,7 @@ def finish_cell(work: Cell, steps: int, folder: ResultFolder) -> None:
     parts = [folder.step(work.id, step) for step in range(steps)]
     if work.source is not None:
         parts.insert(0, folder.source(work.source.id))
+    store = the_stream(work.stream)[0].store
     phases = [phase for part in parts for phase in json.loads((part / "phases.json").read_text("utf-8"))]
     about = {
         "id": work.id,
@@ -207,6 +208,7 @@ def finish_cell(work: Cell, steps: int, folder: ResultFolder) -> None:
         "recipe": {"name": work.recipe.name, **work.recipe.content()},
         "seed": work.seed,
         "source": work.source.id if work.source else None,
+        "crop": {"size": store.size, "margin": store.info["margin"]},
     }
     with atomic_folder(folder.cell(work.id)) as part:
         for name in ("scores.parquet", "validation.parquet"):
