@@ -7,7 +7,8 @@ import fretal_bench
 
 ROOT = Path(fretal_bench.__file__).parent
 BELOW = {
-    "cli": {"reporting", "benchmark", "strategies", "datasets", "metrics", "errors"},
+    "cli": {"data_commands", "reporting", "benchmark", "strategies", "datasets", "metrics", "errors"},
+    "data_commands": {"reporting", "benchmark", "strategies", "datasets", "metrics", "errors"},
     "reporting": {"benchmark", "strategies", "datasets", "metrics", "errors"},
     "benchmark": {"strategies", "datasets", "metrics", "errors"},
     "strategies": {"metrics", "errors"},

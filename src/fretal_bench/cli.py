@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from fretal_bench.data_commands import data
 from fretal_bench.errors import BenchError, unknown_name
 
 app = typer.Typer(
@@ -22,6 +24,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(data)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -168,6 +172,44 @@ def _recipes(pattern: str) -> list[dict[str, Any]]:
         {"name": r.name, "what": r.description, "backbone": r.backbone, "epochs": r.epochs}
         for r in list_recipes(pattern)
     ]
+
+
+@app.command()
+def predict(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="checkpoint.pt of a done cell: results/NAME/cells/ID/checkpoint.pt")
+    ],
+    files: Annotated[list[Path], typer.Argument(help="Videos and images.")],
+    frames: Annotated[int, typer.Option(min=1, help="Frames of a video to look at.")] = 16,
+    detector: Annotated[str, typer.Option(help="Finds faces: mtcnn or yunet.")] = "mtcnn",
+    detector_model: Annotated[Path | None, typer.Option(help="YuNet's model file.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    json_: JsonOption = False,
+) -> None:
+    """Say of each file how likely it is fake, and which face was looked at; exit code 1 if a file cannot be judged."""
+    from fretal_bench.benchmark.predict import FakeDetector
+    from fretal_bench.benchmark.predict import predict as judge
+
+    said = list(
+        judge(
+            FakeDetector(checkpoint, device), files, frames=frames, faces=detector, faces_model=detector_model
+        )
+    )
+    if json_:
+        print(json.dumps([dataclasses.asdict(one) for one in said], indent=1))
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("file", "P(fake)", "frames", "face in the first (left, top, right, bottom)"):
+            table.add_column(column)
+        for one in said:
+            if one.score is None:
+                table.add_row(escape(one.file), "-", "0", escape(one.reason))
+            else:
+                box = ", ".join(f"{value:.0f}" for value in one.frames[0].box)
+                table.add_row(escape(one.file), f"{one.score:.3f}", str(len(one.frames)), box)
+        Console().print(table, highlight=False)
+    if any(one.score is None for one in said):
+        sys.exit(1)
 
 
 @app.command()
