@@ -258,9 +258,11 @@ def _print_table(console: Console, title: str, columns: list[str], rows: list[li
     for place, column in enumerate(columns):
         cells = [row[place] for row in rows if row[place]]
         numeric = bool(cells) and all(cell.lstrip("+-").replace(",", "").isdigit() for cell in cells)
-        short = max(map(len, cells), default=0) <= _SHORT
+        longest = max(map(len, cells), default=0)
         justify: Literal["left", "right"] = "right" if numeric else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=short)
+        table.add_column(
+            column, justify=justify, overflow="fold", min_width=longest if longest <= _SHORT else None
+        )
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table, highlight=False)

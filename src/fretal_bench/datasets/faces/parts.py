@@ -55,7 +55,8 @@ class PartWriter:
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
-        self._crops_file.unlink(missing_ok=True)
+        for unfinished in (self._crops_file, self._crops_file.with_suffix(".json")):
+            unfinished.unlink(missing_ok=True)
 
     def add(self, crop: Image) -> None:
         """Append a crop."""

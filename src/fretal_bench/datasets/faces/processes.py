@@ -62,13 +62,13 @@ def run_units(
                 future.result()
                 done(running.pop(future))
         pool.shutdown()
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a worker process was killed from outside (out of memory?); run the same command again to go on where it "
-            "stopped, with fewer --jobs if memory is short"
-        ) from error
-    except BaseException:
+    except BaseException as error:
         _stop(pool)
+        if isinstance(error, BrokenProcessPool):
+            raise RunError(
+                "a worker process was killed from outside (out of memory?); run the same command again to go on where "
+                "it stopped, with fewer --jobs if memory is short"
+            ) from error
         raise
 
 

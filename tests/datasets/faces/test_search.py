@@ -1,0 +1,122 @@
+"""Searching a video: how few frames are looked at, where the face is in the others, and which face it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from faces_support import face, grey_clip
+
+from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.frames import Frame
+from fretal_bench.datasets.faces.search import face_of, mask_of, open_mask, place_in, search
+
+
+class Scene:
+    """A video whose frames hold their number, and a detector that answers by it."""
+
+    declared = 100
+    shape = (120, 200)
+    numbers = range(100)
+
+    def __init__(self, faces, lost=()):
+        self.faces, self.lost, self.looked = faces, lost, []
+
+    def read(self, wanted):
+        for number in wanted:
+            bad = number in self.lost
+            yield Frame(
+                number, None if bad else np.full((120, 200, 3), number, np.uint8), "bad" if bad else ""
+            )
+
+    def detect(self, image):
+        self.looked.append(int(image[0, 0, 0]))
+        return self.faces(self.looked[-1])
+
+
+WANTED = list(range(0, 90, 10))
+
+
+def test_a_still_face_is_looked_for_in_every_kth_frame_alone():
+    scene = Scene(lambda n: [face(50, 20, 60)])
+    found = search(scene, WANTED, scene, every=4)
+    assert scene.looked == [0, 40, 80]
+    track = face_of(found)
+    places = [place_in(found, track, n) for n in WANTED]
+    assert all(place.seen and place.box == Box(50, 20, 110, 80) for place in places)
+
+
+def test_a_slow_face_is_placed_between_its_detections():
+    scene = Scene(lambda n: [face(50 + n / 10, 20, 60)])
+    found = search(scene, WANTED, scene, every=4)
+    assert scene.looked == [0, 40, 80]
+    assert place_in(found, face_of(found), 30).box.left == pytest.approx(53)
+
+
+def test_a_face_that_moves_is_looked_for_everywhere():
+    scene = Scene(lambda n: [face(n, 20, 60)])
+    found = search(scene, WANTED, scene, every=4)
+    assert sorted(scene.looked) == WANTED
+    assert [place_in(found, face_of(found), n).box.left for n in WANTED] == WANTED
+
+
+def test_every_frame_is_looked_at_if_asked_for():
+    scene = Scene(lambda n: [face(50, 20, 60)])
+    search(scene, WANTED, scene, every=1)
+    assert scene.looked == WANTED
+
+
+def test_frames_around_a_gap_are_looked_at_and_what_is_not_found_there_says_so():
+    scene = Scene(lambda n: [] if n in (40, 50) else [face(50, 20, 60)])
+    found = search(scene, WANTED, scene, every=4)
+    track = face_of(found)
+    assert sorted(scene.looked) == WANTED
+    for n in (40, 50):
+        place = place_in(found, track, n)
+        assert (place.seen, place.reason) == (False, "no face found")
+        assert place.box == Box(50, 20, 110, 80)
+    assert place_in(found, track, 30).seen
+
+
+def test_before_the_first_and_after_the_last_detection_there_is_no_box():
+    scene = Scene(lambda n: [face(50, 20, 60)] if 20 <= n <= 60 else [])
+    found = search(scene, WANTED, scene, every=1)
+    places = [place_in(found, face_of(found), n) for n in WANTED]
+    assert [place.box is None for place in places] == [True, True, *[False] * 5, True, True]
+
+
+def test_frames_that_cannot_be_decoded_are_not_looked_at_even_the_last():
+    scene = Scene(lambda n: [face(50, 20, 60)], lost=(0, 40, 80))
+    found = search(scene, WANTED, scene, every=4)
+    assert sorted(scene.looked) == [10, 20, 30, 50, 60, 70]
+    assert place_in(found, face_of(found), 60).seen
+
+
+def test_of_several_faces_the_longest_track_is_taken_and_frames_with_only_the_other_say_so():
+    main, other = face(20, 20, 60), face(120, 30, 70)
+    scene = Scene(lambda n: [other] if n in (0, 10) else [main, other] if n < 40 else [main])
+    found = search(scene, WANTED, scene, every=1)
+    track = face_of(found)
+    assert track.at(30) == main.box
+    assert place_in(found, track, 0).reason == "only another face than the chosen one"
+
+
+def test_the_mask_says_which_face_though_it_is_on_screen_for_less_long(tmp_path):
+    main, other = face(20, 20, 60), face(120, 30, 60)
+    scene = Scene(lambda n: [main, other] if n < 40 else [main])
+    found = search(scene, WANTED, scene, every=1)
+    assert face_of(found).at(0) == main.box
+    frames = np.zeros((100, 60, 100), np.uint8)  # half the size of the video's picture
+    frames[:, 15:45, 60:90] = 255
+    mask = open_mask(grey_clip(tmp_path / "mask.mp4", frames))
+    assert face_of(found, [mask]).at(0) == other.box
+    nobody = open_mask(grey_clip(tmp_path / "empty.mp4", np.zeros((100, 60, 100), np.uint8)))
+    assert face_of(found, [nobody]).at(0) == main.box
+
+
+def test_masks_lie_beside_the_compressions_of_a_faceforensics_tree():
+    assert mask_of("manipulated_sequences/FaceSwap/c40/videos/000_003.mp4") == (
+        "manipulated_sequences/FaceSwap/masks/videos/000_003.mp4"
+    )
+    assert mask_of("original_sequences/youtube/c23/videos/000.mp4") is None
+    assert mask_of("Celeb-synthesis/id0_id1_0000.mp4") is None
+    assert open_mask is not None
