@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,15 @@ app = typer.Typer(
 app.add_typer(data)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DataOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data",
+        help="A crop store, or a folder of them, for a stream that names none; may be given again.  "
+        "[default: those in $FRETAL_BENCH_DATA]",
+        metavar="STORE",
+    ),
+]
 
 
 def main() -> None:
@@ -48,6 +58,7 @@ def main() -> None:
 def run(
     strategies: Annotated[str, typer.Option(help="Names, separated by commas; see `bench list strategies`.")],
     stream: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "ffpp-mini",
+    data: DataOption = None,
     recipe: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "mini",
     seeds: Annotated[str, typer.Option(help="Whole numbers, separated by commas.")] = "0",
     set_: Annotated[
@@ -80,6 +91,7 @@ def run(
             jobs=jobs,
             device=device,
             out=out,
+            data=data or (),
             building=tell,
         )
     if ready.total:
@@ -130,13 +142,16 @@ def _report(path: Path, out: Path | None, as_json: bool) -> None:
 def list_(
     what: Annotated[str, typer.Argument(help="strategies, streams or recipes")],
     pattern: Annotated[str, typer.Argument(help="e.g. 'fre*'")] = "*",
+    data: DataOption = None,
     json_: JsonOption = False,
 ) -> None:
     """List what there is."""
     listings = {"strategies": _strategies, "streams": _streams, "recipes": _recipes}
     if what not in listings:
         raise unknown_name("list", what, listings)
-    rows = listings[what](pattern)
+    if data and what != "streams":
+        raise BenchError(f"--data tells which streams can run; leave it out of `bench list {what}`")
+    rows = _streams(pattern, data or (), not json_) if what == "streams" else listings[what](pattern)
     if json_:
         print(json.dumps(rows, indent=1))
         return
@@ -159,10 +174,12 @@ def _strategies(pattern: str) -> list[dict[str, Any]]:
     ]
 
 
-def _streams(pattern: str) -> list[dict[str, Any]]:
-    from fretal_bench.datasets.stream import list_streams
+def _streams(pattern: str, data: Sequence[Path] = (), short: bool = False) -> list[dict[str, Any]]:
+    from fretal_bench.datasets.stream_data import list_streams
 
-    return list_streams(pattern)
+    rows = list_streams(pattern, data=data, grouped=short and pattern == "*")
+    # In a terminal the name, what it is and whether it can run; everything in JSON.
+    return [{key: row[key] for key in ("name", "what", "data")} for row in rows] if short else rows
 
 
 def _recipes(pattern: str) -> list[dict[str, Any]]:

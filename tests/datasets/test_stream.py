@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,9 @@ def test_reals_that_are_not_shared_are_dealt_to_the_domains(folder: Path) -> Non
         ("", DOMAINS.replace('"toy"', '"builtin:ffpp-mini-c25"'), "did you mean 'builtin:ffpp-mini-c23'"),
         ("", '[[domains]]\nname = "d"\nstore = "toy"', "methods must name manipulations"),
         ("", '[[domains]]\nname = "d"\nmethods = ["FaceSwap"]', "lacks the key 'store'"),
+        ("", '[[domains]]\nname = "d"\nstore = ""\ndatasets = ["toy"]', "lacks the key 'store'"),
+        ("image_size = 0", DOMAINS, "image_size is 0; give 1 or more"),
+        ("frame = 32", DOMAINS, "unknown key of stream file 'frame'; did you mean 'frames'"),
         ("domains = []", "", "has no domain"),
         ("name = ", "", "not valid TOML"),
     ],
@@ -160,19 +164,27 @@ def test_crops_of_two_sizes_do_not_make_a_stream(tmp_path: Path) -> None:
 
 
 def test_the_built_in_streams_are_listed_without_the_control() -> None:
-    names = [entry["name"] for entry in list_streams()]
+    names = [entry["name"] for entry in list_streams("ffpp-mini*")]
     assert names == ["ffpp-mini", "ffpp-mini-c40"]
-    assert list_streams("*c40")[0]["domains"] == ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
+    assert list_streams("*-c40")[0]["domains"] == ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
     assert "ffpp-mini-identity" in [entry["name"] for entry in list_streams(hidden=True)]
 
 
-def test_listing_streams_imports_neither_torch_nor_pandas() -> None:
+def test_listing_streams_with_data_imports_neither_torch_nor_pandas(folder: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from fretal_bench.datasets.stream import list_streams; list_streams();"
-        "print({'torch', 'pandas', 'avalanche', 'cv2', 'av'} & set(sys.modules))"
+        "import sys; from fretal_bench.datasets.stream import list_streams;"
+        f"list_streams(data=[{str(folder)!r}]);"
+        "print({'torch', 'pandas', 'avalanche', 'cv2', 'av'} & set(sys.modules), 'pyarrow' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    for pyarrow in (True, False):  # what a store holds is counted once, and then known
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "FRETAL_BENCH_CACHE": str(tmp_path)},
+        )
+        assert done.stdout.strip() == f"set() {pyarrow}"
 
 
 def test_the_avalanche_benchmark_has_an_experience_a_domain_with_both_classes(folder: Path) -> None:

@@ -202,7 +202,8 @@ def finish_cell(work: Cell, steps: int, folder: ResultFolder) -> None:
     phases = [phase for part in parts for phase in json.loads((part / "phases.json").read_text("utf-8"))]
     about = {
         "id": work.id,
-        "stream": work.stream,
+        # Its name: what opens it may be a path, which means nothing on another machine.
+        "stream": the_stream(work.stream).name,
         "strategy": work.strategy,
         "hyperparameters": dict(work.hyperparameters),
         "recipe": {"name": work.recipe.name, **work.recipe.content()},

@@ -11,10 +11,12 @@ from pathlib import Path
 from fretal_bench.benchmark.plan import Changes, Plan, make_plan
 from fretal_bench.benchmark.plugins import Listener
 from fretal_bench.benchmark.recipe import Recipe, open_recipe
-from fretal_bench.benchmark.results import ResultFolder, Results, load_results
+from fretal_bench.benchmark.results import ResultFolder, Results, load_results, write_file
 from fretal_bench.errors import BenchError
 
 BuildProgress = Callable[[int, int], None]
+STREAM_FILE = "stream.toml"
+"""In a result folder: the stream with the store of every domain, where the call left open which store it is in."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def prepare(
     jobs: int | None = None,
     device: str | None = None,
     out: str | os.PathLike[str] | None = None,
+    data: Sequence[str | os.PathLike[str]] = (),
     building: BuildProgress | None = None,
 ) -> Prepared:
     """Check everything that can be wrong with a run and write its plan down; train nothing.
@@ -51,13 +54,17 @@ def prepare(
         jobs: Processes; default one a core. Results don't depend on it.
         device: Overrides the recipe's device.
         out: Result folder; default ``results/STREAM-RECIPE``.
+        data: Stores, or folders of stores, for a stream that doesn't name its own. What was chosen is written to
+            ``stream.toml`` in the result folder: processes open that, and a run that goes on doesn't need ``data`` again.
         building: Told (done, total) while a built-in data set is made on first use.
 
     Raises:
         BenchError: Something in the call is wrong; the message says what to do.
     """
     from fretal_bench.benchmark.models import resolve_device
-    from fretal_bench.datasets.stream import open_stream
+    from fretal_bench.datasets.stream import find_stream, open_located
+    from fretal_bench.datasets.stream_data import locate
+    from fretal_bench.datasets.stream_file import toml_of_stream
 
     if jobs is not None and jobs < 1:
         raise BenchError(f"--jobs must be at least 1, found {jobs}")
@@ -67,15 +74,30 @@ def prepare(
     chosen = chosen.changed({"device": resolve_device(device or chosen.device)})
     # Names and keys are checked before the stream is opened, which may take a minute when it is made for the first time.
     make_plan(strategies, stream, {}, chosen, seeds, changes)
-    opened = open_stream(stream, progress=building)
-    plan = make_plan(strategies, stream, opened.fingerprint(), chosen, seeds, changes)
+    file = find_stream(stream)
+    folder = ResultFolder(out if out is not None else Path("results") / f"{file.name}-{chosen.name}")
+    written = folder.path / STREAM_FILE
+    located = locate(file, data, _stores_of(written))
+    opened = open_located(located, building)
+    reference = str(written.absolute()) if file.needs_data else stream
+    plan = make_plan(strategies, reference, opened.fingerprint(), chosen, seeds, changes)
     plan = dataclasses.replace(plan, left_out=opened.left_out())
-    folder = ResultFolder(out if out is not None else Path("results") / f"{opened.name}-{chosen.name}")
     folder.create(plan)
+    if file.needs_data:
+        write_file(written, toml_of_stream(located))
     from fretal_bench.benchmark.executors import Schedule
 
     total = Schedule(plan, folder, len(opened)).total
     return Prepared(plan, folder, len(opened), jobs or os.cpu_count() or 1, total)
+
+
+def _stores_of(path: Path) -> dict[str, Path]:
+    """The store of every domain in the stream file of an earlier run; none if there was none."""
+    from fretal_bench.datasets.stream_file import read_stream_file
+
+    if not path.exists():
+        return {}
+    return {domain.name: Path(domain.store) for domain in read_stream_file(path).domains}
 
 
 def execute(prepared: Prepared, listener: Listener = lambda _: None) -> Results:
@@ -84,6 +106,7 @@ def execute(prepared: Prepared, listener: Listener = lambda _: None) -> Results:
     Raises:
         RunError: The disk is full, or a worker process was killed; what is finished is kept.
     """
+    from fretal_bench.benchmark.cell import experiences, the_stream
     from fretal_bench.benchmark.executors import Schedule, run_processes, run_serial
 
     schedule = Schedule(prepared.plan, prepared.folder, prepared.steps)
@@ -91,6 +114,9 @@ def execute(prepared: Prepared, listener: Listener = lambda _: None) -> Results:
     if jobs > 1:
         run_processes(schedule, prepared.folder.path, listener, jobs)
     elif jobs == 1:
+        # The same path may stand for other stores than when this process last opened it.
+        for opened in (the_stream, experiences):
+            opened.cache_clear()
         run_serial(schedule, prepared.folder.path, listener)
     return load_results(prepared.folder.path)
 
@@ -105,6 +131,7 @@ def run(
     jobs: int | None = 1,
     device: str | None = None,
     out: str | os.PathLike[str] | None = None,
+    data: Sequence[str | os.PathLike[str]] = (),
     listener: Listener = lambda _: None,
 ) -> Results:
     """Run strategies along a stream and return the results; ``bench run`` from Python. Arguments as ``prepare``.
@@ -112,5 +139,5 @@ def run(
     ``jobs`` above 1 starts processes, which needs the caller's script to be importable (an
     ``if __name__ == "__main__":`` around the call).
     """
-    ready = prepare(strategies, stream, recipe, seeds, changes, jobs=jobs, device=device, out=out)
+    ready = prepare(strategies, stream, recipe, seeds, changes, jobs=jobs, device=device, out=out, data=data)
     return execute(ready, listener)

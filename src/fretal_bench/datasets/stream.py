@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from fretal_bench.datasets.builtin_streams import builtin_stream_files
 from fretal_bench.datasets.domain import SPLITS, Domain
+from fretal_bench.datasets.stream_data import PathLike, list_streams, locate
 from fretal_bench.datasets.stream_file import (
     BUILTIN_STORE,
     DomainFile,
     Protocol,
     StreamFile,
-    builtin_stream_files,
-    list_streams,
     read_stream_file,
 )
 from fretal_bench.errors import BenchError, unknown_name
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from fretal_bench.datasets.store import CropStore
 
-__all__ = ["Protocol", "Stream", "list_streams", "open_stream"]
+__all__ = ["Protocol", "Stream", "find_stream", "list_streams", "open_located", "open_stream"]
 
 Progress = Callable[[int, int], None]
 
@@ -138,7 +138,11 @@ class Stream:
 
 
 def open_stream(
-    name_or_path: str | Path, progress: Progress | None = None, *, verify: bool = True
+    name_or_path: str | Path,
+    progress: Progress | None = None,
+    *,
+    verify: bool = True,
+    data: Sequence[PathLike] = (),
 ) -> Stream:
     """Open a built-in stream by name, or a user's stream by the path of its TOML file.
 
@@ -147,20 +151,38 @@ def open_stream(
             path.
         progress: Called with (done, in all) while a built-in store is built on first use.
         verify: Compare the checksums of the user's stores, which reads them whole.
+        data: Stores, or folders that hold stores, for the domains that don't name theirs; besides them those in
+            ``$FRETAL_BENCH_DATA`` are looked at.
 
     Raises:
-        BenchError: If there is no such stream, its file is wrong, or its stores are missing or damaged.
+        BenchError: If there is no such stream, its file is wrong, or its stores are missing, ambiguous or damaged.
     """
+    file = locate(find_stream(name_or_path), data)
+    return open_located(file, progress, verify=verify, name_or_path=str(name_or_path))
+
+
+def find_stream(name_or_path: str | Path) -> StreamFile:
+    """Read a built-in stream by name, or a user's by path, without opening its data; see ``open_stream``."""
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
-        return _open(read_stream_file(Path(name_or_path)), text, progress, verify)
+        return read_stream_file(Path(name_or_path))
     files = builtin_stream_files()
     if text not in files:
         raise unknown_name("stream", text, [name for name, file in files.items() if not file.hidden])
-    return _open(files[text], text, progress, verify)
+    return files[text]
 
 
-def _open(file: StreamFile, name_or_path: str, progress: Progress | None, verify: bool) -> Stream:
+def open_located(
+    file: StreamFile,
+    progress: Progress | None = None,
+    *,
+    verify: bool = True,
+    name_or_path: str | None = None,
+) -> Stream:
+    """Open a stream all of whose stores are known (``stream_data.locate``); arguments as ``open_stream``.
+
+    ``name_or_path`` is what opens it again; its name if not given.
+    """
     stores: dict[str, CropStore] = {}
     for domain in file.domains:
         if domain.store not in stores:
@@ -192,7 +214,7 @@ def _open_store(store: str, folder: Path, progress: Progress | None, verify: boo
 def _select(path: Path, domain: DomainFile, index: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
     wanted = np.ones(len(index), dtype=bool)
     for key, values, column in (
-        ("methods", ("real", *domain.methods), "method"),
+        ("methods", ("real", *domain.methods) if domain.methods else (), "method"),
         ("datasets", domain.datasets, "dataset"),
         ("compressions", domain.compressions, "compression"),
     ):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from importlib import resources
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +17,16 @@ else:
     import tomli as tomllib
 
 BUILTIN_STORE: Final = "builtin:"
-_STREAM_KEYS: Final = ("name", "description", "hidden", "protocol", "domains")
+_STREAM_KEYS: Final = (
+    "name",
+    "description",
+    "source",
+    "image_size",
+    "frames",
+    "hidden",
+    "protocol",
+    "domains",
+)
 
 
 @dataclass(frozen=True)
@@ -44,15 +52,16 @@ class DomainFile:
 
     Attributes:
         name: The domain's name.
-        store: Folder of a crop store, relative to the stream file, or ``builtin:ffpp-mini-c23`` (``-c40``, ``-raw``).
-        methods: The manipulations whose fakes belong to it.
+        store: Folder of a crop store, relative to the stream file, or ``builtin:ffpp-mini-c23`` (``-c40``, ``-raw``);
+            empty: whichever store at hand holds what the domain names (``--data``).
+        methods: The manipulations whose fakes belong to it; all of its data sets if empty.
         datasets: Data sets whose rows belong to it; all in the store if empty.
         compressions: Compressions whose rows belong to it; all in the store if empty.
     """
 
     name: str
     store: str
-    methods: tuple[str, ...]
+    methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     compressions: tuple[str, ...] = ()
 
@@ -68,6 +77,11 @@ class StreamFile:
         hidden: Left out of the list of streams (controls).
         protocol: What a learner is given at each domain.
         domains: In the order in which they are learnt.
+        source: The paper whose protocol it is.
+        image_size: The protocol's crops, pixels; 0 where it names none. Any size runs; tables should say which.
+        frames: The protocol's frames of each video; 0 where it names none.
+        group: Of built-in streams made from one description, what to list them under together.
+        group_description: One line about that group.
     """
 
     path: Path
@@ -76,6 +90,16 @@ class StreamFile:
     hidden: bool
     protocol: Protocol
     domains: tuple[DomainFile, ...]
+    source: str = ""
+    image_size: int = 0
+    frames: int = 0
+    group: str = ""
+    group_description: str = ""
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether some domain leaves open which store it is in."""
+        return any(not domain.store for domain in self.domains)
 
 
 def read_stream_file(path: Path) -> StreamFile:
@@ -85,14 +109,23 @@ def read_stream_file(path: Path) -> StreamFile:
         BenchError: If it cannot be read, or a key is unknown, missing or of another type; with the file, the key and
             the nearest valid name.
     """
+    return stream_of_table(path, read_table(path))
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a TOML file; BenchError if it cannot be read."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BenchError(f"cannot read the stream file {path}: {error.strerror}; mend the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BenchError(
             f"{path} is not valid TOML: {str(error).splitlines()[0]}; mend that place"
         ) from error
+
+
+def stream_of_table(path: Path, table: dict[str, Any]) -> StreamFile:
+    """Check a stream file's content; BenchError as ``read_stream_file``. ``path`` is for messages and relative stores."""
     _known(path, "stream file", table, _STREAM_KEYS)
     protocol = _take(path, "the file", table, "protocol", dict, {})
     _known(path, "[protocol]", protocol, ("videos_per_class", "shared_reals", "seed"))
@@ -117,31 +150,27 @@ def read_stream_file(path: Path) -> StreamFile:
             seed=_take(path, "[protocol]", protocol, "seed", int, 0),
         ),
         domains=domains,
+        source=_take(path, "the file", table, "source", str, ""),
+        image_size=_positive(path, table, "image_size"),
+        frames=_positive(path, table, "frames"),
     )
 
 
-def builtin_stream_files() -> dict[str, StreamFile]:
-    """Read every built-in stream file; by name, in the order of the names."""
-    folder = Path(str(resources.files("fretal_bench.datasets"))) / "streams"
-    files = [read_stream_file(path) for path in folder.glob("*.toml")]
-    return {file.name: file for file in sorted(files, key=lambda file: file.name)}
+def toml_of_stream(file: StreamFile) -> str:
+    """Write a stream as the text of a stream file that reads back as the same stream."""
+    lines = [f"{key} = {_toml(getattr(file, key))}" for key in ("name", "description", "source", "hidden")]
+    lines += [f"{key} = {getattr(file, key)}" for key in ("image_size", "frames") if getattr(file, key)]
+    lines += ["", "[protocol]"]
+    lines += [f"{key} = {_toml(value)}" for key, value in asdict(file.protocol).items() if value is not None]
+    for domain in file.domains:
+        lines += ["", "[[domains]]"]
+        lines += [f"{key} = {_toml(value)}" for key, value in asdict(domain).items() if value]
+    return "\n".join(lines) + "\n"
 
 
-def list_streams(pattern: str = "*", *, hidden: bool = False) -> list[dict[str, Any]]:
-    """List the built-in streams; no data is opened and nothing slow imported.
-
-    Args:
-        pattern: A shell pattern that the names must fit, e.g. ``"ffpp*"``.
-        hidden: Include the controls.
-
-    Returns:
-        For each stream its ``name``, ``what`` (one line) and ``domains`` (their names, in order).
-    """
-    return [
-        {"name": file.name, "what": file.description, "domains": [domain.name for domain in file.domains]}
-        for file in builtin_stream_files().values()
-        if fnmatchcase(file.name, pattern) and (hidden or not file.hidden)
-    ]
+def _toml(value: Any) -> str:
+    # TOML's texts, lists of texts, whole numbers and booleans are written as JSON's, but for the character DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _domain(path: Path, entry: Any) -> DomainFile:
@@ -150,11 +179,24 @@ def _domain(path: Path, entry: Any) -> DomainFile:
     where = f"domain {entry.get('name', '?')!r}"
     _known(path, where, entry, ("name", "store", "methods", "datasets", "compressions"))
     lists = {key: _texts(path, where, entry, key) for key in ("methods", "datasets", "compressions")}
-    if not lists["methods"] or "real" in lists["methods"]:
-        raise BenchError(f"{path}: {where}: methods must name manipulations ('real' is always included)")
-    return DomainFile(
-        name=_take(path, where, entry, "name", str), store=_take(path, where, entry, "store", str), **lists
-    )
+    if "real" in lists["methods"] or not (lists["methods"] or lists["datasets"]):
+        raise BenchError(
+            f"{path}: {where}: methods must name manipulations ('real' is always included), "
+            "or be left out beside datasets, to take all of theirs"
+        )
+    store = _take(path, where, entry, "store", str, "")
+    if not store and (not lists["datasets"] or "store" in entry):
+        raise BenchError(
+            f"{path}: {where} lacks the key 'store'; add it, or name datasets to have a store found (--data)"
+        )
+    return DomainFile(name=_take(path, where, entry, "name", str), store=store, **lists)
+
+
+def _positive(path: Path, table: dict[str, Any], key: str) -> int:
+    value: int = _take(path, "the file", table, key, int, 0)
+    if key in table and value < 1:
+        raise BenchError(f"{path}: {key} is {value}; give 1 or more, or leave it out")
+    return value
 
 
 def _texts(path: Path, where: str, table: dict[str, Any], key: str) -> tuple[str, ...]:
