@@ -238,10 +238,10 @@ def doctor(json_: JsonOption = False) -> None:
     if json_:
         print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
         return
-    table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        table.add_row("ok" if finding.ok else "!!", finding.what, finding.found, finding.advice)
-    Console().print(table, highlight=False)
+        line = f"{'ok' if finding.ok else '!!'}  {finding.what:<22}  {finding.found}"
+        line += f"  ->  {finding.advice}" if finding.advice else ""
+        Console().print(line, markup=False, highlight=False, soft_wrap=True)
     if not all(finding.ok for finding in findings):
         sys.exit(1)
 
