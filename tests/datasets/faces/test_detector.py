@@ -23,16 +23,16 @@ def rgb(grey):
 
 
 def test_mtcnn_finds_the_faces_of_ffpp_mini_where_their_landmarks_are(mtcnn):
-    # 12 of the 40 people at c23. Over all 400 real frames: 400 found, 400 with an overlap of 0.6 or more, the least 0.73.
+    # 7 of the 40 people at c23. Over all 400 real frames: 400 found, 400 with an overlap of 0.6 or more, the least 0.73.
     overlaps = []
     frames = 0
-    for clip in clips(["real"], range(1, 40, 3)):
+    for clip in clips(["real"], range(1, 40, 6)):
         for frame, points in zip(code(clip.frames, "c23"), clip.landmarks, strict=True):
             frames += 1
             faces = mtcnn.detect(rgb(frame))
             if faces:
                 overlaps.append(overlap(faces[0].box, Box(*points.min(0), *points.max(0))))
-    assert frames == 130
+    assert frames == 70
     assert len(overlaps) >= 0.99 * frames
     assert np.mean(np.array(overlaps) >= 0.6) >= 0.95
 

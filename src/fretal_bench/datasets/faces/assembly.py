@@ -19,7 +19,7 @@ from fretal_bench.datasets.store import CropStoreWriter
 from fretal_bench.errors import RunError
 
 # Checking a manifest costs the same for one row as for thousands, so crops are handed on in batches.
-_BATCH_BYTES: Final = 16 << 20
+_BATCH_BYTES: Final = 4 << 20
 # The videos of a unit are far apart in the manifest (reals first, then method by method).
 _OPEN_PARTS: Final = 256
 

