@@ -5,12 +5,12 @@ import json
 import cv2
 import numpy as np
 import pytest
-from tests_support import TINY, tiny_stream
 
 from fretal_bench.benchmark.predict import FakeDetector, predict
 from fretal_bench.benchmark.run import run
 from fretal_bench.datasets.ffpp_mini.photographs import people
 from fretal_bench.errors import BenchError
+from tests_support import TINY, tiny_stream
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,9 @@ def test_a_video_is_judged_by_the_mean_of_its_frames(cell, tmp_path):
 
 
 def test_files_that_cannot_be_judged_say_why_and_stop_no_other(cell, photograph, tmp_path):
-    (tmp_path / "grey.png").write_bytes(cv2.imencode(".png", np.full((200, 200, 3), 128, np.uint8))[1].tobytes())
+    (tmp_path / "grey.png").write_bytes(
+        cv2.imencode(".png", np.full((200, 200, 3), 128, np.uint8))[1].tobytes()
+    )
     (tmp_path / "text.mp4").write_text("no video")
     files = [tmp_path / "grey.png", tmp_path / "text.mp4", tmp_path / "none.mp4", photograph]
     said = list(predict(FakeDetector(cell), files))
@@ -79,7 +81,9 @@ def test_the_detectors_weights_are_those_of_the_cell(cell, photograph):
 
 
 def test_what_is_no_cell_is_refused(tmp_path, cell):
-    with pytest.raises(BenchError, match=r"expected a done cell .*; give results/NAME/cells/ID/checkpoint.pt"):
+    with pytest.raises(
+        BenchError, match=r"expected a done cell .*; give results/NAME/cells/ID/checkpoint.pt"
+    ):
         FakeDetector(tmp_path)
     (tmp_path / "cell.json").write_text(json.dumps({"crop": {}}))
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")

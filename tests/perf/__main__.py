@@ -15,6 +15,7 @@ import statistics
 from rich.console import Console
 from rich.table import Table
 
+from perf.prepare import measure_prepare
 from perf.steps import measure_steps
 
 
@@ -24,11 +25,14 @@ def main() -> None:
         "--rounds", type=int, default=7, help="blocks of each kind; the median of the ratios counts"
     )
     parser.add_argument("--recipe", default="mini")
+    parser.add_argument("--only", choices=("steps", "prepare"), help="measure training steps, or data, alone")
     arguments = parser.parse_args()
     table = Table(
         "what", "against", "ratio", "spread", "should be", title=f"recipe {arguments.recipe}, one thread"
     )
-    for row in measure_steps(arguments.recipe, arguments.rounds):
+    rows = [] if arguments.only == "prepare" else measure_steps(arguments.recipe, arguments.rounds)
+    rows += [] if arguments.only == "steps" else measure_prepare(min(3, arguments.rounds))
+    for row in rows:
         low, high = min(row.ratios), max(row.ratios)
         table.add_row(
             row.what, row.against, f"{statistics.median(row.ratios):.2f}", f"{low:.2f}-{high:.2f}", row.target
@@ -36,4 +40,5 @@ def main() -> None:
     Console(width=110).print(table)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -76,9 +76,13 @@ class FakeDetector:
                 "give results/NAME/cells/ID/checkpoint.pt of a finished `bench run`"
             ) from error
         except Exception as error:
-            raise BenchError(f"{folder / 'checkpoint.pt'}: not a checkpoint of this suite: {error}") from error
+            raise BenchError(
+                f"{folder / 'checkpoint.pt'}: not a checkpoint of this suite: {error}"
+            ) from error
         if "crop" not in about:
-            raise BenchError(f"{folder / 'cell.json'}: does not say how faces were cropped; run the cell again")
+            raise BenchError(
+                f"{folder / 'cell.json'}: does not say how faces were cropped; run the cell again"
+            )
         self.size, self.margin = int(about["crop"]["size"]), float(about["crop"]["margin"])
         recipe = Recipe().changed({**about["recipe"], "device": resolve_device(device), "pretrained": False})
         model = build_model(recipe, about["seed"])
