@@ -1,0 +1,89 @@
+"""From a FaceForensics++ tree on disk to a report: make-mini, check, prepare with the real detector, run."""
+
+import json
+import sys
+
+import pandas as pd
+import pytest
+
+from fretal_bench import cli
+from fretal_bench.benchmark.results import load_results
+from fretal_bench.datasets.make_mini import make_mini
+from fretal_bench.datasets.store import CropStore
+from tests_support import TINY
+
+# Two pairs of train, a pair of validation and of test people, with their partners.
+PEOPLE = [0, 14, 1, 15, 28, 30, 32, 36]
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_a_download_becomes_a_stream_without_editing_a_file(bench, tmp_path):
+    root, store = tmp_path / "ffpp", tmp_path / "stores" / "c23"
+    make_mini(root, ("c23",), PEOPLE)
+
+    code, out, _ = bench("data", "check", root, "--json")
+    found = json.loads(out)
+    assert "ffpp" in json.dumps(found)
+    assert "bench data prepare" in found["command"]
+    # Fewer videos than the official data set is no error; nothing else is wrong with these.
+    assert not [finding for finding in found["findings"] if finding["severity"] == "error"], found["findings"]
+    assert code == 0
+
+    code, out, err = bench(
+        "data",
+        "prepare",
+        root,
+        "--out",
+        store,
+        "--frames",
+        4,
+        "--size",
+        64,
+        "--compression",
+        "c23",
+        "--jobs",
+        1,
+    )
+    assert code == 0, err
+    index = CropStore.open(store).index
+    assert index.groupby("method").size().to_dict() == dict.fromkeys(
+        ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "real"], 4 * len(PEOPLE)
+    )
+    assert (index["label"] == (index["method"] != "real")).all()
+
+    changes = [word for key, value in TINY.items() for word in ("--set", f"recipe.{key}={value}")]
+    code, out, err = bench(
+        "run", "--strategies", "fretal,ewc", "--stream", "ffpp-hq", "--data", store, "--jobs", 1, *changes
+    )
+    assert code == 0, err
+    results = load_results(tmp_path / "results" / "ffpp-hq-mini")
+    assert [cell.label for cell in results.cells] == ["fretal", "ewc"]
+    scores = pd.concat([cell.scores for cell in results.cells])
+    assert scores["domain"].nunique() == 4
+    assert scores["video"].str.startswith("ffpp/").all()
+    # Two test people, four frames, real and fake, at each of five steps, in both cells.
+    assert len(scores) == 2 * 5 * 4 * 2 * (2 * 4)
+
+    (checkpoint, *_) = results.path.glob("cells/*/checkpoint.pt")
+    video = next((root / "manipulated_sequences" / "Deepfakes" / "c23" / "videos").glob("*.mp4"))
+    code, out, _ = bench("predict", checkpoint, video, "--frames", 3, "--json")
+    (said,) = json.loads(out)
+    assert code == 0
+    assert 0 <= said["score"] <= 1
+    assert len(said["frames"]) == 3
