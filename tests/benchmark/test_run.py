@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from fretal_bench.benchmark.plugins import Progress
+from fretal_bench.benchmark.progress import Progress
 from fretal_bench.benchmark.results import ResultFolder, load_results
 from fretal_bench.benchmark.run import execute, prepare, run
 from fretal_bench.errors import BenchError, RunError

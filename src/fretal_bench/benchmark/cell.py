@@ -14,7 +14,8 @@ from fretal_bench.benchmark.augmentation import Augmentation
 from fretal_bench.benchmark.environment import environment, measured
 from fretal_bench.benchmark.models import build_model, build_optimizer
 from fretal_bench.benchmark.plan import Cell, SourceModel
-from fretal_bench.benchmark.plugins import FrozenBatchNorm, KeepBest, Listener, Progress, Reporter, Schedule
+from fretal_bench.benchmark.plugins import FrozenBatchNorm, KeepBest, Reporter, Schedule
+from fretal_bench.benchmark.progress import Listener, Progress
 from fretal_bench.benchmark.recipe import Recipe
 from fretal_bench.benchmark.results import ResultFolder, atomic_folder
 from fretal_bench.datasets.manifest import video_key

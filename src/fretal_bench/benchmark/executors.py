@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fretal_bench.benchmark.plan import Cell, Plan, SourceModel
-from fretal_bench.benchmark.plugins import Listener, Progress
+from fretal_bench.benchmark.progress import Listener, Progress
 from fretal_bench.benchmark.results import ResultFolder, writing
 from fretal_bench.errors import BenchError, RunError
 

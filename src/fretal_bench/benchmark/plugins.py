@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
+from fretal_bench.benchmark.progress import Listener, Progress
 from fretal_bench.benchmark.recipe import Recipe
 from fretal_bench.strategies.batches import BatchSource
 
@@ -87,40 +86,6 @@ class KeepBest(SupervisedPlugin):  # type: ignore[misc]
         """Restore the best weights."""
         if self.weights:
             strategy.model.load_state_dict(self.weights)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a cell is in its training; sent to whoever watches.
-
-    Args:
-        work: Id of the cell or source model.
-        label: What to call it.
-        phase: ``train``, ``after`` (what the strategy does at a domain's end), ``evaluate`` or ``done``.
-        domain: Name of the domain.
-        step: Number of the domain, from 0.
-        steps: Number of domains.
-        epoch: Epoch, from 1.
-        epochs: Epochs of this domain.
-        share: Share of this domain's updates that are done.
-        loss: Loss of the last batch.
-        images_per_second: Training images a second since the last report.
-    """
-
-    work: str
-    label: str
-    phase: str
-    domain: str = ""
-    step: int = 0
-    steps: int = 1
-    epoch: int = 0
-    epochs: int = 0
-    share: float = 0.0
-    loss: float = math.nan
-    images_per_second: float = 0.0
-
-
-Listener = Callable[[Progress], None]
 
 
 class Reporter(SupervisedPlugin):  # type: ignore[misc]

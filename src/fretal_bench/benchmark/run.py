@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fretal_bench.benchmark.plan import Changes, Plan, make_plan
-from fretal_bench.benchmark.plugins import Listener
+from fretal_bench.benchmark.progress import Listener
 from fretal_bench.benchmark.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.results import ResultFolder, Results, load_results, write_file
 from fretal_bench.errors import BenchError

@@ -10,7 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fretal_bench.benchmark.plugins import Progress as Report
+from fretal_bench.benchmark.progress import Progress as Report
 
 
 class Live:

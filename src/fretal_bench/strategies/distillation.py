@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fretal_bench.strategies.hyperparameters import Teacher
 from fretal_bench.strategies.template import ContinualStrategy, at_least_float32, frozen_copy
-
-Teacher = Literal["previous", "source"]
 
 
 def softened_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from fretal_bench.strategies.batches import generator_for
+from fretal_bench.strategies.hyperparameters import EWCHyperparameters, Fisher
 from fretal_bench.strategies.template import ContinualStrategy
 
-Fisher = Literal["exact", "empirical"]
 Weights = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class EWCHyperparameters:
-    """Constants of EWC.
-
-    Args:
-        lambda_: Strength of the penalty. The paper gives no value that carries over; 10 did best on FF++-mini's
-            validation people among 1, 10, 30, 100, 1000, 10^4 and 10^5 (docs/ffpp-mini.md).
-        fisher: ``exact``: labels drawn from the model's own distribution, in expectation; ``empirical``: the data's
-            labels. Both are means over samples of squared gradients of single samples.
-        fisher_samples: Training samples of a domain that the Fisher information is estimated from; 0 = all.
-    """
-
-    lambda_: float = 10.0
-    fisher: Fisher = "exact"
-    fisher_samples: int = 0
-
-    def __post_init__(self) -> None:
-        if self.lambda_ < 0 or self.fisher_samples < 0:
-            raise ValueError(
-                f"lambda_ and fisher_samples must be >= 0, found {self.lambda_} and {self.fisher_samples}"
-            )
-        if self.fisher not in ("exact", "empirical"):
-            raise ValueError(f"fisher must be 'exact' or 'empirical', found {self.fisher!r}")
 
 
 def fisher_diagonal(

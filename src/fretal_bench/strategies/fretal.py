@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fretal_bench.strategies.distillation import DistillationStrategy
-from fretal_bench.strategies.kd import KDHyperparameters, distillation_loss
+from fretal_bench.strategies.hyperparameters import Feature, FReTALHyperparameters
+from fretal_bench.strategies.kd import distillation_loss
 from fretal_bench.strategies.template import features_and_logits
-
-Feature = Literal["scalar", "vector"]
 
 BINS = 5
 """Bins of confidence a class: (.5, .6], (.6, .7], (.7, .8], (.8, .9], (.9, 1]."""
-
-
-@dataclass(frozen=True)
-class FReTALHyperparameters(KDHyperparameters):
-    """Constants of FReTAL; the distillation loss's own are KD's.
-
-    Args:
-        feature: ``scalar``: features averaged over channels and samples of a bin (the released code); ``vector``:
-            averaged over the samples only (what the paper's text suggests).
-        representation_weight: Weight of the representation loss.
-    """
-
-    feature: Feature = "scalar"
-    representation_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.feature not in ("scalar", "vector"):
-            raise ValueError(f"feature must be 'scalar' or 'vector', found {self.feature!r}")
-        if self.representation_weight < 0:
-            raise ValueError(f"representation_weight must be >= 0, found {self.representation_weight}")
 
 
 def bin_membership(logits: Tensor, targets: Tensor) -> Tensor:

@@ -2,35 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 from torch.nn import functional as F
 
-from fretal_bench.strategies.distillation import DistillationStrategy, Teacher, softened_divergence
-
-
-@dataclass(frozen=True)
-class KDHyperparameters:
-    """Constants of the distillation loss, as in FReTAL's released code.
-
-    Args:
-        temperature: T of the softened outputs.
-        alpha: a, the share of the divergence against the labels inside the loss.
-        teacher: ``previous`` (the model before this domain, as CoReD does) or ``source`` (after the first domain).
-    """
-
-    temperature: float = 20.0
-    alpha: float = 0.5
-    teacher: Teacher = "previous"
-
-    def __post_init__(self) -> None:
-        if self.temperature <= 0 or not 0 <= self.alpha <= 1:
-            raise ValueError(
-                f"temperature must be > 0 and alpha in [0, 1], found {self.temperature} and {self.alpha}"
-            )
-        if self.teacher not in ("previous", "source"):
-            raise ValueError(f"teacher must be 'previous' or 'source', found {self.teacher!r}")
+from fretal_bench.strategies.distillation import DistillationStrategy, softened_divergence
+from fretal_bench.strategies.hyperparameters import KDHyperparameters
 
 
 def distillation_loss(

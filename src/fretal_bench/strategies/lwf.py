@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
 from fretal_bench.strategies.distillation import DistillationStrategy, softened_divergence
-
-
-@dataclass(frozen=True)
-class LwFHyperparameters:
-    """Constants of LwF.
-
-    Args:
-        lambda_: Weight of the old outputs (the paper's lambda_o = 1).
-        temperature: T of the softened outputs (the paper's 2).
-    """
-
-    lambda_: float = 1.0
-    temperature: float = 2.0
-
-    def __post_init__(self) -> None:
-        if self.lambda_ < 0 or self.temperature <= 0:
-            raise ValueError(
-                f"lambda_ must be >= 0 and temperature > 0, found {self.lambda_} and {self.temperature}"
-            )
+from fretal_bench.strategies.hyperparameters import LwFHyperparameters
 
 
 class LwF(DistillationStrategy):

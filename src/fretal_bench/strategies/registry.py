@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.strategies.hyperparameters import (
+    EWCHyperparameters,
+    FReTALHyperparameters,
+    KDHyperparameters,
+    LwFHyperparameters,
+    NoHyperparameters,
+)
 
 if TYPE_CHECKING:
     from fretal_bench.strategies.template import ContinualStrategy
@@ -32,6 +39,7 @@ class StrategyInfo:
         shared_source: It starts from the source model that all strategies of one seed share. False only for
             strategies that must watch the first domain being trained.
         bound: It is a reference (lower or upper bound), not a competitor.
+        constants: The class of its hyperparameters, a frozen dataclass with defaults.
     """
 
     name: str
@@ -42,6 +50,7 @@ class StrategyInfo:
     memory: Memory = "none"
     shared_source: bool = True
     bound: bool = False
+    constants: type = NoHyperparameters
 
     def load(self) -> type[ContinualStrategy]:
         """Import the strategy's class.
@@ -69,7 +78,7 @@ class StrategyInfo:
         Raises:
             BenchError: A key does not exist or a value is not valid.
         """
-        return hyperparameters_of(self.name, self.load().Hyperparameters, changes or {})
+        return hyperparameters_of(self.name, self.constants, changes or {})
 
 
 def hyperparameters_of(name: str, kind: type, changes: Mapping[str, Any]) -> Any:
@@ -132,12 +141,14 @@ BUILT_IN = (
         "learning without forgetting: the old model's softened outputs as targets",
         "Li and Hoiem, ECCV 2016",
         teacher=True,
+        constants=LwFHyperparameters,
     ),
     StrategyInfo(
         "ewc",
         f"{_HERE}.ewc:EWC",
         "elastic weight consolidation: weights held in place by per-sample Fisher information",
         "Kirkpatrick et al., PNAS 2017",
+        constants=EWCHyperparameters,
     ),
     StrategyInfo(
         "kd",
@@ -145,6 +156,7 @@ BUILT_IN = (
         "knowledge distillation alone: FReTAL without the representation term",
         "Kim, Tariq, Woo, CVPRW 2021",
         teacher=True,
+        constants=KDHyperparameters,
     ),
     StrategyInfo(
         "fretal",
@@ -152,6 +164,7 @@ BUILT_IN = (
         "distillation and feature representations matched in bins of confidence",
         "Kim, Tariq, Woo, CVPRW 2021",
         teacher=True,
+        constants=FReTALHyperparameters,
     ),
     StrategyInfo(
         "zero-shot",

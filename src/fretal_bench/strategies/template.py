@@ -10,7 +10,6 @@ import contextlib
 import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,14 +21,10 @@ from torch.utils.data import DataLoader
 
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import BatchLoader, BatchSource, PlainTransform, Transform, clean_batches
+from fretal_bench.strategies.hyperparameters import NoHyperparameters
 from fretal_bench.strategies.registry import hyperparameters_of
 
 Precision = Literal["fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True)
-class NoHyperparameters:
-    """A strategy without hyperparameters."""
 
 
 class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
