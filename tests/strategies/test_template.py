@@ -208,6 +208,7 @@ def test_every_registered_strategy_loads_and_describes_its_hyperparameters():
     assert {"finetuning", "lwf", "ewc", "kd", "fretal", "zero-shot", "joint"} <= set(strategies())
     for info in strategies().values():
         assert info.load().__doc__
+        assert info.load().Hyperparameters is info.constants
         info.hyperparameters()
     assert [info.name for info in list_strategies("fre*")] == ["fretal"]
 
