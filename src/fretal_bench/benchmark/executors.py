@@ -51,7 +51,6 @@ class Schedule:
         self.sources = {id: source for id, source in wanted.items() if not folder.source(id).is_dir()}
         self.work: dict[str, Work] = {**self.sources, **{cell.id: cell for cell in cells}}
         self.total = len(self.sources) + sum(self.left.values())
-        self.failed: dict[str, str] = {}
 
     def take(self) -> Work | None:
         """Return a step's work and mark it as running, or None if nothing can run now."""
@@ -86,7 +85,6 @@ class Schedule:
             ]
         for cell in hit:
             self.work.pop(cell.id, None)
-            self.failed[cell.id] = cell.label
             reason = outcome.reason if cell is work else f"its source model failed: {outcome.reason}"
             self.folder.fail(cell, reason, outcome.trace)
 
