@@ -12,8 +12,9 @@ from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import BatchLoader, ConcatSource, PlainTransform, epoch_order
 from fretal_bench.strategies.finetuning import FineTuning
 from fretal_bench.strategies.fretal import FReTAL
+from fretal_bench.strategies.info import StrategyInfo
 from fretal_bench.strategies.joint import Joint
-from fretal_bench.strategies.registry import StrategyInfo, find_strategy, list_strategies, strategies
+from fretal_bench.strategies.registry import find_strategy, list_strategies, strategies
 from fretal_bench.strategies.zero_shot import ZeroShot
 from tests_support import TinyBackbone, experience_of
 

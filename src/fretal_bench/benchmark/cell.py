@@ -20,7 +20,8 @@ from fretal_bench.benchmark.recipe import Recipe
 from fretal_bench.benchmark.results import ResultFolder, atomic_folder
 from fretal_bench.datasets.manifest import video_key
 from fretal_bench.datasets.stream import Stream, open_stream
-from fretal_bench.strategies.registry import StrategyInfo, find_strategy
+from fretal_bench.strategies.info import StrategyInfo
+from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.template import ContinualStrategy
 
 Phases = list[dict[str, Any]]

@@ -11,7 +11,8 @@ from typing import Any
 
 from fretal_bench.benchmark.recipe import Recipe
 from fretal_bench.errors import BenchError, unknown_name
-from fretal_bench.strategies.registry import StrategyInfo, find_strategy
+from fretal_bench.strategies.info import StrategyInfo
+from fretal_bench.strategies.registry import find_strategy
 
 Changes = Mapping[str, Mapping[str, Any]]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fretal_bench.errors import BenchError, unknown_name
-from fretal_bench.strategies.registry import read_value
+from fretal_bench.strategies.info import read_value
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -1,1 +1,1 @@
-"""The strategies: one file each, on the shared template in ``template.py``; the list of them is in ``registry.py``."""
+"""The strategies: one file each, on the shared template in ``template.py``; a row each in ``catalogue/``."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fretal_bench.strategies.hyperparameters import Teacher
+from fretal_bench.strategies.catalogue.distillation import Teacher
 from fretal_bench.strategies.template import ContinualStrategy, at_least_float32, frozen_copy
 
 

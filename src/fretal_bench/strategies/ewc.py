@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from fretal_bench.strategies.batches import generator_for
-from fretal_bench.strategies.hyperparameters import EWCHyperparameters, Fisher
+from fretal_bench.strategies.catalogue.penalties import EWCHyperparameters, Fisher
 from fretal_bench.strategies.template import ContinualStrategy
 
 Weights = dict[str, Tensor]

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fretal_bench.strategies.catalogue.distillation import Feature, FReTALHyperparameters
 from fretal_bench.strategies.distillation import DistillationStrategy
-from fretal_bench.strategies.hyperparameters import Feature, FReTALHyperparameters
 from fretal_bench.strategies.kd import distillation_loss
 from fretal_bench.strategies.template import features_and_logits
 
@@ -72,7 +72,8 @@ class FReTAL(DistillationStrategy):
     backbone before the classifier, its maximum over space: for a timm model ``forward_features``, then global max-pool.
     (The released code takes Xception's ``bn4``, before the final ReLU; ``forward_features`` of timm comes after it.)
 
-    With ``teacher="previous"`` and a stream of more than two domains this is CoReD (Kim et al., ACM MM 2021).
+    The teacher is the source model throughout; with ``teacher="previous"`` it is refreshed at every domain, which on a
+    stream of more than two is CoReD (``cored.py``).
 
     Source: Kim, Tariq, Woo, "FReTAL: Generalizing Deepfake Detection using Knowledge Distillation and Representation
     Learning", CVPR Workshops 2021, and its released code.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from fretal_bench.strategies.catalogue.distillation import KDHyperparameters
 from fretal_bench.strategies.distillation import DistillationStrategy, softened_divergence
-from fretal_bench.strategies.hyperparameters import KDHyperparameters
 
 
 def distillation_loss(

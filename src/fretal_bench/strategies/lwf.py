@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from fretal_bench.strategies.catalogue.distillation import LwFHyperparameters
 from fretal_bench.strategies.distillation import DistillationStrategy, softened_divergence
-from fretal_bench.strategies.hyperparameters import LwFHyperparameters
 
 
 class LwF(DistillationStrategy):

@@ -21,8 +21,7 @@ from torch.utils.data import DataLoader
 
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import BatchLoader, BatchSource, PlainTransform, Transform, clean_batches
-from fretal_bench.strategies.hyperparameters import NoHyperparameters
-from fretal_bench.strategies.registry import hyperparameters_of
+from fretal_bench.strategies.info import NoHyperparameters, hyperparameters_of
 
 Precision = Literal["fp32", "bf16", "fp16"]
 

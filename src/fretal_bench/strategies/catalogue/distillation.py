@@ -1,18 +1,14 @@
-"""The strategies' hyperparameters: plain records, so that a run can be planned without importing torch or Avalanche."""
+"""Strategies that distil from a frozen older model, and their hyperparameters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from fretal_bench.strategies.info import HERE, StrategyInfo, tunable
+
 Teacher = Literal["previous", "source"]
 Feature = Literal["scalar", "vector"]
-Fisher = Literal["exact", "empirical"]
-
-
-@dataclass(frozen=True)
-class NoHyperparameters:
-    """A strategy without hyperparameters."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +20,8 @@ class LwFHyperparameters:
         temperature: T of the softened outputs (the paper's 2).
     """
 
-    lambda_: float = 1.0
-    temperature: float = 2.0
+    lambda_: float = tunable(1.0, 0.03, 30)
+    temperature: float = tunable(2.0, 1, 20)
 
     def __post_init__(self) -> None:
         if self.lambda_ < 0 or self.temperature <= 0:
@@ -41,12 +37,13 @@ class KDHyperparameters:
     Args:
         temperature: T of the softened outputs.
         alpha: a, the share of the divergence against the labels inside the loss.
-        teacher: ``previous`` (the model before this domain, as CoReD does) or ``source`` (after the first domain).
+        teacher: ``source`` (the model after the first domain, FReTAL's) or ``previous`` (the model before this domain,
+            CoReD's). On a stream of two domains they are the same.
     """
 
-    temperature: float = 20.0
-    alpha: float = 0.5
-    teacher: Teacher = "previous"
+    temperature: float = tunable(20.0, 1, 40)
+    alpha: float = tunable(0.5, 0.01, 1)
+    teacher: Teacher = "source"
 
     def __post_init__(self) -> None:
         if self.temperature <= 0 or not 0 <= self.alpha <= 1:
@@ -68,7 +65,7 @@ class FReTALHyperparameters(KDHyperparameters):
     """
 
     feature: Feature = "scalar"
-    representation_weight: float = 1.0
+    representation_weight: float = tunable(1.0, 0.01, 100)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,25 +76,44 @@ class FReTALHyperparameters(KDHyperparameters):
 
 
 @dataclass(frozen=True)
-class EWCHyperparameters:
-    """Constants of EWC.
+class CoReDHyperparameters(FReTALHyperparameters):
+    """FReTAL's constants, with the teacher refreshed at every domain."""
 
-    Args:
-        lambda_: Strength of the penalty. The paper gives no value that carries over; 10 did best on FF++-mini's
-            validation people among 1, 10, 30, 100, 1000, 10^4 and 10^5 (docs/ffpp-mini.md).
-        fisher: ``exact``: labels drawn from the model's own distribution, in expectation; ``empirical``: the data's
-            labels. Both are means over samples of squared gradients of single samples.
-        fisher_samples: Training samples of a domain that the Fisher information is estimated from; 0 = all.
-    """
+    teacher: Teacher = "previous"
 
-    lambda_: float = 10.0
-    fisher: Fisher = "exact"
-    fisher_samples: int = 0
 
-    def __post_init__(self) -> None:
-        if self.lambda_ < 0 or self.fisher_samples < 0:
-            raise ValueError(
-                f"lambda_ and fisher_samples must be >= 0, found {self.lambda_} and {self.fisher_samples}"
-            )
-        if self.fisher not in ("exact", "empirical"):
-            raise ValueError(f"fisher must be 'exact' or 'empirical', found {self.fisher!r}")
+STRATEGIES = (
+    StrategyInfo(
+        "fretal",
+        f"{HERE}.fretal:FReTAL",
+        "distillation and feature representations matched in bins of confidence",
+        "Kim, Tariq, Woo, CVPRW 2021",
+        teacher=True,
+        constants=FReTALHyperparameters,
+    ),
+    StrategyInfo(
+        "cored",
+        f"{HERE}.cored:CoReD",
+        "FReTAL with the teacher refreshed at every domain",
+        "Kim, Tariq, Woo, ACM MM 2021",
+        teacher=True,
+        constants=CoReDHyperparameters,
+    ),
+    StrategyInfo(
+        "kd",
+        f"{HERE}.kd:KD",
+        "knowledge distillation alone: FReTAL without the representation term",
+        "Kim, Tariq, Woo, CVPRW 2021",
+        teacher=True,
+        constants=KDHyperparameters,
+    ),
+    StrategyInfo(
+        "lwf",
+        f"{HERE}.lwf:LwF",
+        "learning without forgetting: the old model's softened outputs as targets",
+        "Li and Hoiem, ECCV 2016",
+        teacher=True,
+        constants=LwFHyperparameters,
+    ),
+)
+"""In the order in which they are listed."""
