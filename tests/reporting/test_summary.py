@@ -144,7 +144,7 @@ def test_a_diverged_cell_is_explained_and_has_no_value(make):
 def test_cost_leaves_evaluation_out_and_says_nothing_of_what_was_not_measured():
     phases = [
         {"phase": "train", "step": 0, "seconds": 2.0, "peak_memory_mb": 10.0},
-        {"phase": "after", "step": 0, "seconds": 1.0, "peak_memory_mb": 30.0},
+        {"phase": "after", "step": 0, "seconds": 7.0, "cpu_seconds": 1.0, "peak_memory_mb": 30.0},
         {"phase": "evaluate val", "step": 0, "seconds": 9.0, "peak_memory_mb": 90.0},
     ]
     assert cost({"phases": phases}) == {"train_seconds": 3.0, "peak_memory_mb": 30.0}

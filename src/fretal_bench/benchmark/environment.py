@@ -73,7 +73,10 @@ def _processor() -> str:
 
 @contextlib.contextmanager
 def measured(phases: list[dict[str, Any]], phase: str, step: int, device: str) -> Iterator[None]:
-    """Add what the block takes to ``phases``: {phase, step, seconds, peak_memory_mb}.
+    """Add what the block takes to ``phases``: {phase, step, seconds, peak_memory_mb}, and on a CPU cpu_seconds.
+
+    ``seconds`` pass on the wall's clock; ``cpu_seconds`` are the process's own, which hardly depend on what else the
+    machine is doing.
 
     Memory is the peak of the process's resident memory during the block (on CUDA: of allocated device memory). Where
     the system cannot reset the peak (anything but Linux) it is the peak since the process began.
@@ -84,17 +87,17 @@ def measured(phases: list[dict[str, Any]], phase: str, step: int, device: str) -
         torch.cuda.reset_peak_memory_stats()
     else:
         _reset_peak()
-    begun = time.perf_counter()
+    begun, begun_cpu = time.perf_counter(), time.process_time()
     yield
     if device == "cuda":
         torch.cuda.synchronize()
         memory = torch.cuda.max_memory_allocated() / 2**20
     else:
         memory = _peak_mb()
-    seconds = time.perf_counter() - begun
-    phases.append(
-        {"phase": phase, "step": step, "seconds": round(seconds, 3), "peak_memory_mb": round(memory, 1)}
-    )
+    taken = {"seconds": round(time.perf_counter() - begun, 3)}
+    if device == "cpu":
+        taken["cpu_seconds"] = round(time.process_time() - begun_cpu, 3)
+    phases.append({"phase": phase, "step": step, **taken, "peak_memory_mb": round(memory, 1)})
 
 
 def _reset_peak() -> None:

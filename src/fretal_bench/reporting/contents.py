@@ -43,7 +43,7 @@ def detection_table(summary: Summary) -> Table:
 
 def cost_table(summary: Summary) -> Table:
     """Time and memory."""
-    note = "Everything but evaluation, the first domain included; lower is better."
+    note = "Everything but evaluation, the first domain included; CPU time where a CPU trains; lower is better."
     return _quantity_table(summary, "cost", "What training took", COST, note)
 
 

@@ -118,7 +118,7 @@ def quantities(metric: str = "accuracy") -> dict[str, Quantity]:
         Quantity(
             "train_seconds",
             "training, s",
-            "seconds of all phases but evaluation, first domain included",
+            "seconds of all phases but evaluation, first domain included; CPU time where a CPU trains",
             "lower",
             digits=1,
         )
@@ -164,9 +164,13 @@ def measure(cell: CellLike, metric: str, level: str, domains: tuple[str, ...] | 
 
 
 def cost(environment: Mapping[str, Any]) -> dict[str, float]:
-    """Add up what training took: all phases but those called ``evaluate ...``; NaN where nothing was measured."""
+    """Add up what training took: all phases but those called ``evaluate ...``; NaN where nothing was measured.
+
+    Seconds are the process's CPU time where that was recorded (training on a CPU), else the wall's.
+    """
     phases = [p for p in environment.get("phases", ()) if not str(p.get("phase", "")).startswith("eval")]
-    seconds = [float(p["seconds"]) for p in phases if p.get("seconds") is not None]
+    taken = [p.get("cpu_seconds", p.get("seconds")) for p in phases]
+    seconds = [float(value) for value in taken if value is not None]
     memory = [float(p["peak_memory_mb"]) for p in phases if p.get("peak_memory_mb") is not None]
     return {
         "train_seconds": sum(seconds) if seconds else float("nan"),
