@@ -16,6 +16,10 @@ from rich.table import Table
 
 from fretal_bench.data_commands import data
 from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.new_commands import new
+from fretal_bench.paper_commands import paper, print_rows, table_rows
+from fretal_bench.plugin_option import PluginOption, say_plugin_warnings_in_one_line
+from fretal_bench.tune_commands import tune
 
 app = typer.Typer(
     name="bench",
@@ -27,6 +31,9 @@ app = typer.Typer(
 )
 
 app.add_typer(data)
+app.add_typer(paper)
+app.add_typer(new)
+app.command()(tune)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DataOption = Annotated[
@@ -42,6 +49,7 @@ DataOption = Annotated[
 
 def main() -> None:
     """Run the command; problems the user can mend are one line on standard error."""
+    say_plugin_warnings_in_one_line()
     try:
         app()
     except BenchError as error:
@@ -72,6 +80,7 @@ def run(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")] = None,
     out: Annotated[Path | None, typer.Option(help="Result folder.  [default: results/STREAM-RECIPE]")] = None,
+    plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Train strategies along a stream and show who forgets least; goes on where it stopped."""
@@ -107,6 +116,7 @@ def run(
 def report(
     results: Annotated[Path, typer.Argument(help="Result folder of `bench run`.")],
     out: Annotated[Path | None, typer.Option(help="Where the report goes.  [default: reports/NAME]")] = None,
+    plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Make tables (Markdown, CSV, LaTeX), plots (PNG, SVG) and one HTML page from results."""
@@ -140,23 +150,30 @@ def _report(path: Path, out: Path | None, as_json: bool) -> None:
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="strategies, streams or recipes")],
+    what: Annotated[str, typer.Argument(help="strategies, streams, recipes or tables")],
     pattern: Annotated[str, typer.Argument(help="e.g. 'fre*'")] = "*",
     data: DataOption = None,
+    plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
     """List what there is."""
-    listings = {"strategies": _strategies, "streams": _streams, "recipes": _recipes}
+    listings = {"strategies": _strategies, "streams": _streams, "recipes": _recipes, "tables": table_rows}
     if what not in listings:
         raise unknown_name("list", what, listings)
-    if data and what != "streams":
+    if data and what not in ("streams", "tables"):
         raise BenchError(f"--data tells which streams can run; leave it out of `bench list {what}`")
-    rows = _streams(pattern, data or (), not json_) if what == "streams" else listings[what](pattern)
+    if what == "tables":
+        rows = table_rows(pattern, data or ())
+    else:
+        rows = _streams(pattern, data or (), not json_) if what == "streams" else listings[what](pattern)
     if json_:
         print(json.dumps(rows, indent=1))
         return
     if not rows:
         raise BenchError(f"no {what} fit {pattern!r}; `bench list {what}` shows all")
+    if what == "tables":
+        print_rows(rows)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in rows[0]:
         table.add_column(column, no_wrap=column == "name")
@@ -201,6 +218,7 @@ def predict(
     detector: Annotated[str, typer.Option(help="Finds faces: mtcnn or yunet.")] = "mtcnn",
     detector_model: Annotated[Path | None, typer.Option(help="YuNet's model file.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Say of each file how likely it is fake, and which face was looked at; exit code 1 if a file cannot be judged."""

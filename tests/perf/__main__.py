@@ -31,6 +31,11 @@ def main() -> None:
         "what", "against", "ratio", "spread", "should be", title=f"recipe {arguments.recipe}, one thread"
     )
     rows = [] if arguments.only == "prepare" else measure_steps(arguments.recipe, arguments.rounds)
+    # Adapters need a vision transformer; fine-tuning is measured again beside them.
+    adapters = (
+        [] if arguments.only == "prepare" else measure_steps("mini-vit", arguments.rounds, ("domain-lora",))
+    )
+    rows += adapters[1:2]
     rows += [] if arguments.only == "steps" else measure_prepare(min(3, arguments.rounds))
     for row in rows:
         low, high = min(row.ratios), max(row.ratios)

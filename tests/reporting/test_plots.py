@@ -183,3 +183,16 @@ def test_a_name_goes_round_an_error_bar():
     (where,) = place([(100.0, 50.0)], [(40.0, 10.0)], Box(0, 0, 200, 100), obstacles=[bar])
     assert not where.box.overlaps(bar)
     assert not where.led
+
+
+def test_of_many_strategies_the_five_that_forget_least_are_coloured_and_no_bars_hide_the_points(make):
+    lost = {f"s{k:02d}": (0.9, 0.02 * k) for k in range(9, 0, -1)} | {"joint": (0.94, 0.0)}
+    crowd = summarize(make(lost))
+    drawn = {plot.name: plot.draw(crowd) for plot in plots(crowd)}
+    (legend,) = drawn["domain-courses"].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["s05", "s04", "s03", "s02", "s01", "joint"]
+    panel = visible(drawn["domain-courses"])[0]
+    assert len([line for line in panel.lines if len(line.get_xdata()) == 5]) == 10
+    scatter = drawn["forgetting-against-average"].axes[0]
+    assert {text.get_text() for text in scatter.texts} == set(lost)
+    assert not scatter.collections

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fretal_bench.strategies.ewc import EWC, fisher_diagonal
-from tests_support import TinyBackbone, experience_of
+from tests_support import TinyBackbone, experience_of, namespace
 
 
 def batches(count, size=7, seed=0):
@@ -83,8 +83,8 @@ def test_closed_form_equals_the_sum_over_past_domains():
         for n, p in model.named_parameters()
     )
     got = strategy.penalty()
-    assert float(wanted) > 1e-3
-    assert float(got) == pytest.approx(float(wanted), rel=1e-9)
+    assert float(wanted.detach()) > 1e-3
+    assert float(got.detach()) == pytest.approx(float(wanted.detach()), rel=1e-9)
     for g, w in zip(
         torch.autograd.grad(got, list(model.parameters())),
         torch.autograd.grad(wanted, list(model.parameters())),
@@ -119,3 +119,39 @@ def test_a_cap_on_samples_uses_that_many_of_them():
     )
     parts = list(strategy.fisher_batches(experience_of(x, y, 0)))
     assert sum(len(targets) for _, targets in parts) == 11
+
+
+class Counted:
+    """A batch source of 40 images that notes which are read."""
+
+    def __init__(self):
+        self.targets = torch.arange(40) % 2
+        self.pixels = torch.randint(0, 256, (40, 8, 8, 3), dtype=torch.uint8)
+        self.read = []
+
+    def __len__(self):
+        return 40
+
+    def images(self, index):
+        self.read += index.tolist()
+        return self.pixels[index]
+
+
+def test_a_cap_reads_no_more_than_its_samples_and_draws_them_from_seed_and_step():
+    drawn = {}
+    for seed, step in [(0, 0), (0, 0), (1, 0), (0, 1)]:
+        source = Counted()
+        model = TinyBackbone(1.0)
+        strategy = EWC(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), 0.1),
+            fisher_samples=3,
+            eval_mb_size=2,
+            seed=seed,
+        )
+        strategy.step = step
+        torch.rand(len(drawn))
+        strategy.after_domain(namespace(source=source))
+        assert len(set(source.read)) == len(source.read) == 3
+        assert drawn.setdefault((seed, step), source.read) == source.read
+    assert len({tuple(rows) for rows in drawn.values()}) == 3

@@ -14,12 +14,13 @@ from fretal_bench.benchmark.augmentation import Augmentation
 from fretal_bench.benchmark.environment import environment, measured
 from fretal_bench.benchmark.models import build_model, build_optimizer
 from fretal_bench.benchmark.plan import Cell, SourceModel
-from fretal_bench.benchmark.plugins import FrozenBatchNorm, KeepBest, Reporter, Schedule
+from fretal_bench.benchmark.plugins import FrozenBatchNorm, KeepBest, ReleasedBatchNorm, Reporter, Schedule
 from fretal_bench.benchmark.progress import Listener, Progress
 from fretal_bench.benchmark.recipe import Recipe
 from fretal_bench.benchmark.results import ResultFolder, atomic_folder
 from fretal_bench.datasets.manifest import video_key
 from fretal_bench.datasets.stream import Stream, open_stream
+from fretal_bench.errors import BenchError
 from fretal_bench.strategies.info import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.template import ContinualStrategy
@@ -47,10 +48,12 @@ def advance(work: SourceModel | Cell, folder: ResultFolder, listener: Listener) 
         stream = the_stream(work.stream)
         if not folder.cell(work.id).is_dir():
             step = folder.steps_done(work.id)
-            if step < len(stream):
+            if step < len(stream) and not find_strategy(work.strategy).resumable:
+                train_in_one_piece(work, folder, listener)
+            elif step < len(stream):
                 train_step(work, step, folder, listener)
-            if step + 1 < len(stream):
-                return len(stream) - step - 1
+                if step + 1 < len(stream):
+                    return len(stream) - step - 1
             finish_cell(work, len(stream), folder)
         folder.forget_steps(work.id)
         folder.forget_failure(work.id)
@@ -71,8 +74,10 @@ def train_source(work: SourceModel, folder: ResultFolder, listener: Listener) ->
 def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) -> None:
     """Train domain ``step`` with the cell's strategy, from the files of the step before."""
     stream, phases = the_stream(work.stream), Phases()
-    info = find_strategy(work.strategy)
+    info = strategy_of(work)
     strategy = build_strategy(info, work.hyperparameters, work, stream, step, listener)
+    test: list[pd.DataFrame] = []
+    validation: list[pd.DataFrame] = []
     if step == 0 and work.source is not None:
         source = folder.source(work.source.id)
         weights = torch.load(source / "checkpoint.pt", map_location=strategy.device, weights_only=True)[
@@ -80,10 +85,12 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
         ]
         with measured(phases, "after", 0, strategy.device.type):
             strategy.adopt(weights, experiences(work.stream, strategy.device.type)[0])
-        save_step(folder.step(work.id, 0), strategy, [], [], phases)
+        if type(strategy).probabilities is not ContinualStrategy.probabilities:
+            # It judges by a rule of its own, so what the source model says is not what it says.
+            test.append(scores(strategy, stream, "test", 0, phases))
+            validation.append(scores(strategy, stream, "val", 0, phases))
+        save_step(folder.step(work.id, 0), strategy, test, validation, phases)
         return
-    test: list[pd.DataFrame] = []
-    validation: list[pd.DataFrame] = []
     if step == 0:
         test, validation = untrained_scores(strategy, stream, phases)
     else:
@@ -93,6 +100,41 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
     test.append(scores(strategy, stream, "test", step, phases))
     validation.append(scores(strategy, stream, "val", step, phases))
     save_step(folder.step(work.id, step), strategy, test, validation, phases)
+
+
+def train_in_one_piece(work: Cell, folder: ResultFolder, listener: Listener) -> None:
+    """Train all domains with one strategy object, whose state cannot be saved; steps of an earlier try are dropped."""
+    stream = the_stream(work.stream)
+    folder.forget_steps(work.id)
+    info = strategy_of(work)
+    strategy = build_strategy(info, work.hyperparameters, work, stream, 0, listener)
+    for step in range(len(stream)):
+        phases = Phases()
+        test, validation = untrained_scores(strategy, stream, phases) if step == 0 else ([], [])
+        plugins = recipe_plugins(work, stream, step, listener)
+        strategy.plugins[: len(plugins)] = plugins
+        strategy.train_epochs = epochs(work.recipe, step)
+        train_domain(strategy, work, step, phases)
+        test.append(scores(strategy, stream, "test", step, phases))
+        validation.append(scores(strategy, stream, "val", step, phases))
+        save_step(folder.step(work.id, step), strategy, test, validation, phases)
+        if step + 1 < len(stream):
+            listener(Progress(work.id, work.label, "done"))
+
+
+def strategy_of(work: Cell) -> StrategyInfo:
+    """Look up a cell's strategy.
+
+    Raises:
+        BenchError: It comes from a plugin that has changed since the run was planned.
+    """
+    info = find_strategy(work.strategy)
+    if info.origin != work.origin:
+        raise BenchError(
+            f"strategy {info.name!r} was planned from {work.origin or 'the suite'} and is {info.origin or 'its own'} "
+            "now; run the same command again"
+        )
+    return info
 
 
 def build_strategy(
@@ -106,16 +148,6 @@ def build_strategy(
     """Build a strategy as the recipe says, with initial weights that depend on the seed alone."""
     recipe = work.recipe
     model = build_model(recipe, work.seed)
-    domain = stream[step]
-    plugins: list[Any] = []
-    if recipe.schedule != "constant":
-        plugins.append(Schedule(recipe))
-    if recipe.batchnorm == "frozen":
-        plugins.append(FrozenBatchNorm())
-    if recipe.select == "validation":
-        plugins.append(KeepBest(domain.batches("val")))
-    about = Progress(work.id, work.label, "train", domain.name, step, len(stream))
-    plugins.append(Reporter(listener, about))
     strategy = info.load()(
         model=model,
         optimizer=build_optimizer(recipe, model),
@@ -123,7 +155,7 @@ def build_strategy(
         train_epochs=epochs(recipe, step),
         eval_mb_size=max(64, recipe.batch_size),
         device=recipe.device,
-        plugins=plugins,
+        plugins=recipe_plugins(work, stream, step, listener),
         transform=Augmentation(recipe),
         seed=work.seed,
         balance=recipe.balance,
@@ -134,6 +166,24 @@ def build_strategy(
     if info.memory != "none" and hasattr(strategy, "past"):
         strategy.past = list(experiences(work.stream, strategy.device.type)[:step])
     return strategy
+
+
+def recipe_plugins(work: SourceModel | Cell, stream: Stream, step: int, listener: Listener) -> list[Any]:
+    """Build what the recipe adds to the training of domain ``step``; the same number of plugins for every step."""
+    recipe = work.recipe
+    plugins: list[Any] = []
+    if recipe.schedule != "constant":
+        plugins.append(Schedule(recipe))
+    if recipe.batchnorm == "frozen":
+        plugins.append(FrozenBatchNorm())
+    elif recipe.batchnorm == "released":
+        plugins.append(ReleasedBatchNorm())
+    if recipe.select != "last":
+        first = 0 if recipe.select == "source-and-target" else step
+        plugins.append(KeepBest(*(stream[at].batches("val") for at in range(first, step + 1))))
+    about = Progress(work.id, work.label, "train", stream[step].name, step, len(stream))
+    plugins.append(Reporter(listener, about))
+    return plugins
 
 
 def epochs(recipe: Recipe, step: int) -> int:
@@ -207,6 +257,7 @@ def finish_cell(work: Cell, steps: int, folder: ResultFolder) -> None:
         # Its name: what opens it may be a path, which means nothing on another machine.
         "stream": the_stream(work.stream).name,
         "strategy": work.strategy,
+        "origin": work.origin,
         "hyperparameters": dict(work.hyperparameters),
         "recipe": {"name": work.recipe.name, **work.recipe.content()},
         "seed": work.seed,
@@ -216,6 +267,9 @@ def finish_cell(work: Cell, steps: int, folder: ResultFolder) -> None:
     with atomic_folder(folder.cell(work.id)) as part:
         for name in ("scores.parquet", "validation.parquet"):
             frames = [pd.read_parquet(path / name) for path in parts if (path / name).exists()]
+            if work.source is not None and (folder.step(work.id, 0) / name).exists():
+                # The cell scored step 0 itself: of the source model's scores only those before training are its own.
+                frames[0] = frames[0][frames[0]["step"] < 0]
             pd.concat(frames, ignore_index=True).to_parquet(part / name, index=False)
         (part / "checkpoint.pt").write_bytes((parts[-1] / "checkpoint.pt").read_bytes())
         made_with = {**environment(work.recipe.device), "seed": work.seed, "phases": phases}

@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from fretal_bench.plugins import plugin_versions
+
 _PACKAGES = (
     "fretal-bench",
     "torch",
@@ -34,6 +36,7 @@ def environment(device: str) -> dict[str, Any]:
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
+    versions.update(plugin_versions())
     return {
         "versions": versions,
         "system": platform.system(),

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +21,8 @@ from fretal_bench.benchmark.plan import Cell, Plan, SourceModel
 from fretal_bench.benchmark.progress import Listener, Progress
 from fretal_bench.benchmark.results import ResultFolder, writing
 from fretal_bench.errors import BenchError, RunError
+from fretal_bench.plugins import PluginWarning, plugin_files, use_files
+from fretal_bench.strategies.registry import find_strategy
 
 Work = SourceModel | Cell
 
@@ -45,7 +48,7 @@ class Schedule:
     def __init__(self, plan: Plan, folder: ResultFolder, steps: int) -> None:
         self.folder = folder
         cells = [cell for cell in plan.cells if not folder.cell(cell.id).is_dir()]
-        self.left: dict[str, int] = {cell.id: steps - folder.steps_done(cell.id) for cell in cells}
+        self.left: dict[str, int] = {cell.id: steps - finished_steps(cell, steps, folder) for cell in cells}
         # A cell's last step joins the source model's scores to its own, so the source must be there to the end.
         wanted = {cell.source.id: cell.source for cell in cells if cell.source}
         self.sources = {id: source for id, source in wanted.items() if not folder.source(id).is_dir()}
@@ -87,6 +90,12 @@ class Schedule:
             self.work.pop(cell.id, None)
             reason = outcome.reason if cell is work else f"its source model failed: {outcome.reason}"
             self.folder.fail(cell, reason, outcome.trace)
+
+
+def finished_steps(cell: Cell, steps: int, folder: ResultFolder) -> int:
+    """Return how many of a cell's ``steps`` need not be trained again: all or none if its strategy cannot go on."""
+    done = folder.steps_done(cell.id)
+    return done if done == steps or find_strategy(cell.strategy).resumable else 0
 
 
 def run_step(work: Work, path: Path, listener: Listener) -> Outcome:
@@ -142,7 +151,9 @@ def run_processes(schedule: Schedule, path: Path, listener: Listener, jobs: int)
     messages: Any = context.Queue()
     running: dict[Future[Outcome], Work] = {}
     with _one_thread_each(), _listening(messages, listener):
-        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(messages,))
+        pool = ProcessPoolExecutor(
+            jobs, mp_context=context, initializer=_begin, initargs=(messages, plugin_files())
+        )
         try:
             while True:
                 while len(running) < jobs and (work := schedule.take()) is not None:
@@ -215,9 +226,12 @@ def _listening(messages: Any, listener: Listener) -> Iterator[None]:
 _report: Callable[[Progress], None] = lambda _: None  # noqa: E731
 
 
-def _begin(messages: Any) -> None:
+def _begin(messages: Any, files: tuple[Path, ...]) -> None:
     """Set up a worker process."""
     global _report
+    # The parent has said already which plugins are left out.
+    warnings.simplefilter("ignore", PluginWarning)
+    use_files(files)
     # Ctrl-C reaches the whole group; the parent ends the workers, so that each doesn't print a traceback of its own.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _report = messages.put

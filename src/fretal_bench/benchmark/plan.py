@@ -48,10 +48,11 @@ class Cell:
         stream: Name or path that opens the stream.
         strategy: The strategy's name.
         hyperparameters: All of them, defaults included.
-        changed: Those that differ from the defaults.
+        changed: Those that differ from the recipe's, or from the defaults where it has none.
         recipe: The recipe, its device resolved.
         seed: The seed.
         source: The source model it starts from; None for a strategy that trains its own.
+        origin: The plugin that the strategy comes from, with its version: see ``StrategyInfo``.
     """
 
     id: str
@@ -62,10 +63,11 @@ class Cell:
     recipe: Recipe
     seed: int
     source: SourceModel | None
+    origin: str = ""
 
     @property
     def name(self) -> str:
-        """The strategy, with the hyperparameters that differ from its defaults: ``fretal(temperature=10.0)``."""
+        """The strategy, with the hyperparameters that were changed: ``fretal(temperature=10.0)``."""
         inside = ", ".join(f"{key}={value}" for key, value in self.changed.items())
         return f"{self.strategy}({inside})" if inside else self.strategy
 
@@ -141,7 +143,7 @@ def make_plan(
             is not in the run, or there is nothing to run.
     """
     changes = changes or {}
-    infos = [find_strategy(name) for name in dict.fromkeys(strategies)]
+    infos = list(dict.fromkeys(find_strategy(name) for name in strategies))
     if not infos or not seeds:
         raise BenchError("nothing to run: name at least one strategy and one seed")
     for owner in changes:
@@ -158,10 +160,13 @@ def make_plan(
 def _cell(
     info: StrategyInfo, changes: Mapping[str, Any], base: Mapping[str, Any], source: SourceModel
 ) -> Cell:
-    values = dataclasses.asdict(info.hyperparameters(changes))
-    defaults = dataclasses.asdict(info.hyperparameters())
+    given = source.recipe.hyperparameters.get(info.name, {})
+    values = dataclasses.asdict(info.hyperparameters({**given, **changes}))
+    defaults = dataclasses.asdict(info.hyperparameters(given))
+    # A plugin's code may change; the suite's own strategies have no origin, and their cells the ids they always had.
+    made_by = {"origin": info.origin} if info.origin else {}
     return Cell(
-        id=content_id({**base, "strategy": info.name, "hyperparameters": values}),
+        id=content_id({**base, "strategy": info.name, "hyperparameters": values, **made_by}),
         stream=source.stream,
         strategy=info.name,
         hyperparameters=values,
@@ -169,4 +174,5 @@ def _cell(
         recipe=source.recipe,
         seed=source.seed,
         source=source if info.shared_source else None,
+        origin=info.origin,
     )

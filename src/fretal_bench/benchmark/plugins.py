@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fretal_bench.benchmark.progress import Listener, Progress
 from fretal_bench.benchmark.recipe import Recipe
 from fretal_bench.strategies.batches import BatchSource
+from fretal_bench.strategies.fretal import FReTAL
 
 
 def learning_rate(recipe: Recipe, update: int, updates: int) -> float:
@@ -65,22 +66,43 @@ class FrozenBatchNorm(SupervisedPlugin):  # type: ignore[misc]
                     module.eval()
 
 
-class KeepBest(SupervisedPlugin):  # type: ignore[misc]
-    """Goes back, at a domain's end, to the epoch with the best accuracy on its validation split (the first if equal)."""
+class ReleasedBatchNorm(FrozenBatchNorm):
+    """``FrozenBatchNorm`` for FReTAL and CoReD alone, as in their released code; the others adapt.
 
-    def __init__(self, validation: BatchSource) -> None:
+    There the call that bins a mini-batch by confidence leaves the student in eval mode. It is a confound: a strategy
+    that bins is compared with strategies that adapt BatchNorm.
+    """
+
+    def before_training_epoch(self, strategy: Any, **_: Any) -> None:
+        """Put BatchNorm layers in eval mode if the strategy bins by confidence."""
+        if isinstance(strategy, FReTAL):
+            super().before_training_epoch(strategy)
+
+
+class KeepBest(SupervisedPlugin):  # type: ignore[misc]
+    """Goes back, at a domain's end, to the epoch with the best validation accuracy (the first if equal).
+
+    Args:
+        validations: Validation splits; of several the accuracies are added, each split counting the same.
+    """
+
+    def __init__(self, *validations: BatchSource) -> None:
         super().__init__()
-        self.validation = validation
+        self.validations = validations
         self.best = -1.0
         self.weights: dict[str, Tensor] = {}
 
     def after_training_epoch(self, strategy: Any, **_: Any) -> None:
         """Keep the weights if they are the best so far."""
-        scores = torch.from_numpy(strategy.score(self.validation))
-        accuracy = float(((scores >= 0.5).long() == self.validation.targets.cpu()).float().mean())
+        accuracy = sum(self._accuracy(strategy, validation) for validation in self.validations)
         if accuracy > self.best:
             self.best = accuracy
             self.weights = {key: value.clone() for key, value in strategy.model.state_dict().items()}
+
+    @staticmethod
+    def _accuracy(strategy: Any, validation: BatchSource) -> float:
+        scores = torch.from_numpy(strategy.score(validation))
+        return float(((scores >= 0.5).long() == validation.targets.cpu()).float().mean())
 
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
         """Restore the best weights."""

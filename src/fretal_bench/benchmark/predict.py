@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from fretal_bench.datasets.faces.detector import Detector, open_detector
 from fretal_bench.datasets.faces.frames import ImageFiles, Source, Unreadable, VideoFile, evenly
 from fretal_bench.datasets.faces.search import face_of, place_in, search
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies.info import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.template import ContinualStrategy
 
@@ -85,9 +86,10 @@ class FakeDetector:
             )
         self.size, self.margin = int(about["crop"]["size"]), float(about["crop"]["margin"])
         recipe = Recipe().changed({**about["recipe"], "device": resolve_device(device), "pretrained": False})
+        info = _strategy_of(about)
         model = build_model(recipe, about["seed"])
         self.transform = Augmentation(recipe)
-        self.strategy: ContinualStrategy = find_strategy(about["strategy"]).load()(
+        self.strategy: ContinualStrategy = info.load()(
             model=model,
             optimizer=build_optimizer(recipe, model),
             device=recipe.device,
@@ -102,6 +104,21 @@ class FakeDetector:
         """Return P(fake) of face crops, uint8 [size, size, 3] each."""
         images = torch.from_numpy(np.stack(crops)).to(self.strategy.device)
         return [float(p) for p in self.strategy.probabilities(self.transform.eval(images))[:, 1]]
+
+
+def _strategy_of(about: Mapping[str, Any]) -> StrategyInfo:
+    """Look up the strategy of a done cell, from ``cell.json``."""
+    try:
+        return find_strategy(about["strategy"])
+    except BenchError as error:
+        origin = about.get("origin")
+        if not origin:
+            raise
+        made_by, _, version = origin.partition(" ")
+        way_out = f"give --plugin {made_by}" if version.startswith("sha256:") else f"install {made_by}"
+        raise BenchError(
+            f"strategy {about['strategy']!r} comes from the plugin {origin}, which is not here; {way_out}"
+        ) from error
 
 
 def predict(

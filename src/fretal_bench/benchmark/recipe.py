@@ -7,11 +7,12 @@ import fnmatch
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+from fretal_bench.benchmark.tuned import TABLES, read_hyperparameters, read_tuning
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.strategies.info import read_value
 
@@ -24,8 +25,8 @@ _CHOICES = {
     "optimizer": ("adamw", "adam", "sgd"),
     "schedule": ("constant", "onecycle", "cosine"),
     "precision": ("fp32", "bf16", "fp16"),
-    "batchnorm": ("adapt", "frozen"),
-    "select": ("last", "validation"),
+    "batchnorm": ("adapt", "frozen", "released"),
+    "select": ("last", "validation", "source-and-target"),
     "device": ("auto", "cpu", "cuda"),
 }
 
@@ -57,14 +58,19 @@ class Recipe:
         contrast: Largest change of contrast, as a share.
         cutmix: Probability per batch of CutMix between samples of opposite class, labels not mixed (FReTAL's variant).
         cutmix_alpha: Both parameters of the Beta distribution that CutMix's box comes from.
-        batchnorm: On later domains BatchNorm's statistics ``adapt`` or stay ``frozen``; for every strategy alike.
-        select: Weights kept after a domain: of the ``last`` epoch, or of the epoch with the best accuracy on that
-            domain's ``validation`` split.
+        batchnorm: On later domains BatchNorm's statistics ``adapt`` or stay ``frozen``, for every strategy alike; or as
+            in the ``released`` code of FReTAL and CoReD: frozen for these two, adapting for all others.
+        select: Weights kept after a domain: of the ``last`` epoch; of the epoch with the best accuracy on that
+            domain's ``validation`` split; or, as FReTAL's and CoReD's released code does, of the epoch with the best sum
+            of the validation accuracies of that domain and all before it (``source-and-target``: this reads old data).
         precision: ``fp32``, or autocast to ``bf16`` or ``fp16``.
         channels_last: Store images and weights channels last, which convolutions like.
         compile: Compile the model with ``torch.compile``.
         threads: Threads of a cell on a CPU; a key of the recipe because it can change the last bits of a result.
         device: ``auto`` (CUDA where there is some, else CPU), ``cpu`` or ``cuda``.
+        hyperparameters: By strategy, values that stand in for its defaults; part of a cell's id as the strategy's
+            hyperparameters, not as the recipe.
+        tuning: How those were found (`bench tune`); not part of a cell's id.
     """
 
     name: str = "mini"
@@ -95,11 +101,18 @@ class Recipe:
     compile: bool = False
     threads: int = 1
     device: str = "auto"
+    hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tuning: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key, choices in _CHOICES.items():
             if getattr(self, key) not in choices:
                 raise unknown_name(f"recipe {self.name!r}: {key}", getattr(self, key), choices)
+        if self.precision == "fp16" and self.device == "cpu":
+            # Half precision needs loss scaling, which torch has for CUDA alone: without it small gradients become 0.
+            raise BenchError(
+                f"recipe {self.name!r}: precision fp16 needs CUDA; on a CPU set recipe.precision=fp32 (or bf16)"
+            )
         for key in ("source_epochs", "epochs", "batch_size", "threads"):
             if getattr(self, key) < 1:
                 raise BenchError(
@@ -118,9 +131,10 @@ class Recipe:
                 )
 
     def content(self) -> dict[str, Any]:
-        """Return what determines results: every key but the name and the description."""
+        """Return what determines results: every key but the name, the description and the strategies' own tables."""
         values = dataclasses.asdict(self)
-        del values["name"], values["description"]
+        for key in ("name", "description", *TABLES):
+            del values[key]
         return values
 
     def changed(self, changes: Mapping[str, Any]) -> Recipe:
@@ -129,7 +143,7 @@ class Recipe:
         Raises:
             BenchError: A key does not exist or a value is not valid.
         """
-        keys = dataclasses.asdict(Recipe())
+        keys = {key: value for key, value in dataclasses.asdict(Recipe()).items() if key not in TABLES}
         for key in changes:
             if key not in keys:
                 raise unknown_name("recipe key", key, keys)
@@ -170,4 +184,8 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BenchError(f"recipe {os.fspath(name)}: not valid TOML: {error}") from error
-    return Recipe(name=text_name).changed(values)
+    hyperparameters = read_hyperparameters(values.pop("hyperparameters", {}))
+    recipe = Recipe(
+        name=text_name, hyperparameters=hyperparameters, tuning=read_tuning(values.pop("tuning", {}))
+    )
+    return recipe.changed(values)

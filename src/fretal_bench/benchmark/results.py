@@ -25,6 +25,8 @@ import pandas as pd
 from filelock import FileLock
 
 from fretal_bench.benchmark.plan import Cell, Plan
+from fretal_bench.benchmark.recipe import Recipe
+from fretal_bench.benchmark.tuned import TABLES
 from fretal_bench.errors import BenchError, RunError
 
 FORMAT = 1
@@ -162,12 +164,20 @@ class ResultFolder:
             (self.path / "locks").mkdir(parents=True, exist_ok=True)
             with self.lock("plan"):
                 entries = self._check_same(plan)
+                # A plugin that was changed, or a default: the new cell takes the place of the old one of its name.
+                new = {(cell.name, cell.seed): cell.id for cell in plan.cells}
+                entries = {
+                    id: entry
+                    for id, entry in entries.items()
+                    if new.get((entry["label"], entry["seed"]), id) == id
+                }
                 for cell in plan.cells:
                     entries.setdefault(cell.id, _entry(cell))
                 content = {
                     "format": FORMAT,
                     "stream": {**plan.stream, "left_out": dict(plan.left_out)},
                     "recipe": {"name": plan.recipe.name, **plan.recipe.content()},
+                    **_defaults(plan.recipe),
                     "cells": list(entries.values()),
                 }
                 write_file(self.path / "plan.json", json.dumps(content, indent=1) + "\n")
@@ -182,10 +192,10 @@ class ResultFolder:
             raise BenchError(
                 f"{path}: expected format {FORMAT}, found {old.get('format')!r}; give another --out"
             )
-        recipe = {"name": plan.recipe.name, **plan.recipe.content()}
+        recipe = {"name": plan.recipe.name, **plan.recipe.content(), **_defaults(plan.recipe)}
         for kind, ours, theirs in (
             ("stream", dict(plan.stream), old["stream"]),
-            ("recipe", recipe, old["recipe"]),
+            ("recipe", recipe, {**old["recipe"], **{key: old[key] for key in TABLES if key in old}}),
         ):
             ours = json.loads(json.dumps(ours))
             for key in [*ours, *(k for k in theirs if k not in ours)]:
@@ -242,6 +252,11 @@ def _entry(cell: Cell) -> dict[str, Any]:
         "seed": cell.seed,
         "source": cell.source.id if cell.source else None,
     }
+
+
+def _defaults(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe says of strategies' hyperparameters, for the plan; nothing if it says nothing."""
+    return {key: getattr(recipe, key) for key in TABLES if getattr(recipe, key)}
 
 
 def _short(key: str, values: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from fretal_bench.benchmark.progress import Listener
 from fretal_bench.benchmark.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.results import ResultFolder, Results, load_results, write_file
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies.registry import find_strategy
 
 BuildProgress = Callable[[int, int], None]
 STREAM_FILE = "stream.toml"
@@ -77,12 +79,16 @@ def prepare(
     file = find_stream(stream)
     folder = ResultFolder(out if out is not None else Path("results") / f"{file.name}-{chosen.name}")
     written = folder.path / STREAM_FILE
-    located = locate(file, data, _stores_of(written))
+    located = locate(file, data, earlier_stores(written))
     opened = open_located(located, building)
     reference = str(written.absolute()) if file.needs_data else stream
     plan = make_plan(strategies, reference, opened.fingerprint(), chosen, seeds, changes)
     plan = dataclasses.replace(plan, left_out=opened.left_out())
     folder.create(plan)
+    for info in {cell.strategy: find_strategy(cell.strategy) for cell in plan.cells}.values():
+        if info.caution:
+            # Here, so that it is said before anything trains, and not again by every worker.
+            warnings.warn(f"{info.name}: {info.caution}", stacklevel=2)
     if file.needs_data:
         write_file(written, toml_of_stream(located))
     from fretal_bench.benchmark.executors import Schedule
@@ -91,8 +97,8 @@ def prepare(
     return Prepared(plan, folder, len(opened), jobs or os.cpu_count() or 1, total)
 
 
-def _stores_of(path: Path) -> dict[str, Path]:
-    """The store of every domain in the stream file of an earlier run; none if there was none."""
+def earlier_stores(path: Path) -> dict[str, Path]:
+    """Return the store of every domain in the stream file of an earlier run; none if there was none."""
     from fretal_bench.datasets.stream_file import read_stream_file
 
     if not path.exists():

@@ -1,37 +1,55 @@
-"""The built-in streams: one TOML file each, or many from one description of domains, qualities and orders."""
+"""The streams that have names: one TOML file each, or many from one description of domains, qualities and orders."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib import resources
 from itertools import cycle
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from fretal_bench.datasets.stream_file import StreamFile, read_table, stream_of_table
 from fretal_bench.errors import BenchError
+from fretal_bench.plugins import Plugin, register
 
 
 def builtin_stream_files() -> dict[str, StreamFile]:
-    """Read every built-in stream; by name, in the order of the names with numbers as numbers.
+    """Read every stream that has a name; in the order of the names with numbers as numbers.
+
+    Beside the suite's own they are those of plugins: paths of TOML files in the entry-point group
+    ``fretal_bench.streams`` (``importlib.resources.files(__package__) / "mine.toml"``), or as ``STREAM`` or ``STREAMS``
+    in a file given with ``--plugin``; see ``plugins.register`` for one that is wrong.
 
     Raises:
-        BenchError: Two of them have one name.
+        BenchError: Two of the suite's own have one name.
     """
     folder = Path(str(resources.files("fretal_bench.datasets"))) / "streams"
     files: dict[str, StreamFile] = {}
     for path in folder.glob("*.toml"):
-        table = read_table(path)
-        made = _family(path, table) if "streams" in table else [stream_of_table(path, table)]
-        for file in made:
+        for file in _streams_in(path):
             if file.name in files:
                 raise BenchError(
                     f"{path}: there is a stream {file.name!r} in {files[file.name].path}; rename one"
                 )
             files[file.name] = file
-    return dict(sorted(files.items(), key=lambda item: _order(item[0])))
+    return dict(sorted(register("streams", files, _read).items(), key=lambda item: _order(item[0])))
+
+
+def _streams_in(path: Path) -> Iterable[StreamFile]:
+    table = read_table(path)
+    return _family(path, table) if "streams" in table else [stream_of_table(path, table)]
+
+
+def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, StreamFile]]:
+    if not isinstance(value, str | PathLike):
+        raise TypeError(f"expected the path of a TOML file, found {type(value).__name__}")
+    # A path in a file on the desk is relative to that file.
+    path = Path(value) if plugin.file is None else plugin.file.parent / Path(value)
+    for file in _streams_in(path):
+        yield file.name, file
 
 
 def _order(name: str) -> list[tuple[bool, int, str]]:

@@ -101,17 +101,21 @@ class Domain:
         name: Its name in the stream.
         store: Where the crops are.
         rows: For ``train``, ``val`` and ``test`` the row numbers of the store, int64, ascending.
+        withheld: Splits left out on purpose; they have no rows.
     """
 
     name: str
     store: CropStore
     rows: dict[str, npt.NDArray[np.int64]] = field(repr=False)
+    withheld: tuple[str, ...] = ()
     _sources: dict[str, BatchSource] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         labels = self.store.index["label"].to_numpy()
         for split in SPLITS:
             found = set(labels[self.rows[split]].tolist())
+            if split in self.withheld and not found:
+                continue
             # Without validation rows a recipe can still train to its last epoch; half of them is a mistake.
             if found != {0, 1} and not (split == "val" and not found):
                 missing = "real" if 0 not in found else "fake"

@@ -184,16 +184,18 @@ def open_located(
     ``name_or_path`` is what opens it again; its name if not given.
     """
     stores: dict[str, CropStore] = {}
-    for domain in file.domains:
+    for domain in file.learnt:
         if domain.store not in stores:
             stores[domain.store] = _open_store(domain.store, file.path.parent, progress, verify)
     domains = []
-    for position, domain in enumerate(file.domains):
+    for position, domain in enumerate(file.learnt):
         index = stores[domain.store].index
         rows = _select(file.path, domain, index)
         sharing = [other.name for other in file.domains if other.store == domain.store]
         rows["train"] = _apply(file.protocol, index, rows["train"], position, domain.name, sharing)
-        domains.append(Domain(domain.name, stores[domain.store], rows))
+        withheld = ("test",) if file.withhold_test else ()
+        rows.update({split: rows[split][:0] for split in withheld})
+        domains.append(Domain(domain.name, stores[domain.store], rows, withheld))
     return Stream(file.name, domains, file.protocol, name_or_path=name_or_path)
 
 

@@ -95,8 +95,12 @@ def locate(
         domains.append(domain)
     if lacks:
         raise BenchError(_message(file, _merged(lacks), [store for tier in tiers for store in tier]))
-    # Stores of the user's own file are relative to it; the file that is made of this may lie elsewhere.
-    return replace(file, domains=tuple(_absolute(file, domain) for domain in domains))
+    return absolute_stores(replace(file, domains=tuple(domains)))
+
+
+def absolute_stores(file: StreamFile) -> StreamFile:
+    """Name every store by its absolute path, so that the stream can be written to another folder."""
+    return replace(file, domains=tuple(_absolute(file, domain) for domain in file.domains))
 
 
 def list_streams(
@@ -129,6 +133,11 @@ def list_streams(
             groups.add(file.group)
         rows.append(row)
     return rows
+
+
+def stream_state(file: StreamFile, data: Sequence[PathLike] = ()) -> dict[str, Any]:
+    """Say whether one stream can run, and what it lacks: the row that ``list_streams`` would have for it."""
+    return _row(file, _tiers(data))
 
 
 def _row(file: StreamFile, tiers: Sequence[Sequence[StoreAtHand]]) -> dict[str, Any]:
@@ -281,6 +290,6 @@ def _message(file: StreamFile, lacks: Sequence[Lack], stores: Sequence[StoreAtHa
 
 
 def _absolute(file: StreamFile, domain: DomainFile) -> DomainFile:
-    if domain.store.startswith(BUILTIN_STORE):
+    if not domain.store or domain.store.startswith(BUILTIN_STORE):
         return domain
     return replace(domain, store=str((file.path.parent / Path(domain.store).expanduser()).resolve()))

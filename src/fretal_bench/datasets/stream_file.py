@@ -24,6 +24,8 @@ _STREAM_KEYS: Final = (
     "image_size",
     "frames",
     "hidden",
+    "first",
+    "withhold_test",
     "protocol",
     "domains",
 )
@@ -82,6 +84,9 @@ class StreamFile:
         frames: The protocol's frames of each video; 0 where it names none.
         group: Of built-in streams made from one description, what to list them under together.
         group_description: One line about that group.
+        first: Learn the first so many domains and open no other; 0 = all. The others still have their part in sharing
+            out reals.
+        withhold_test: Leave the test rows of every domain out, so that nothing can read them (tuning).
     """
 
     path: Path
@@ -95,6 +100,13 @@ class StreamFile:
     frames: int = 0
     group: str = ""
     group_description: str = ""
+    first: int = 0
+    withhold_test: bool = False
+
+    @property
+    def learnt(self) -> tuple[DomainFile, ...]:
+        """The domains that are learnt, in order."""
+        return self.domains[: self.first or None]
 
     @property
     def needs_data(self) -> bool:
@@ -139,6 +151,11 @@ def stream_of_table(path: Path, table: dict[str, Any]) -> StreamFile:
     for name in names:
         if names.count(name) > 1:
             raise BenchError(f"{path}: two domains are called {name!r}; rename one")
+    first = _positive(path, table, "first")
+    if first > len(domains):
+        raise BenchError(
+            f"{path}: first is {first}, but there are {len(domains)} domains; give no more than that"
+        )
     return StreamFile(
         path=path,
         name=_take(path, "the file", table, "name", str),
@@ -153,13 +170,18 @@ def stream_of_table(path: Path, table: dict[str, Any]) -> StreamFile:
         source=_take(path, "the file", table, "source", str, ""),
         image_size=_positive(path, table, "image_size"),
         frames=_positive(path, table, "frames"),
+        first=first,
+        withhold_test=_take(path, "the file", table, "withhold_test", bool, False),
     )
 
 
 def toml_of_stream(file: StreamFile) -> str:
     """Write a stream as the text of a stream file that reads back as the same stream."""
     lines = [f"{key} = {_toml(getattr(file, key))}" for key in ("name", "description", "source", "hidden")]
-    lines += [f"{key} = {getattr(file, key)}" for key in ("image_size", "frames") if getattr(file, key)]
+    lines += [
+        f"{key} = {getattr(file, key)}" for key in ("image_size", "frames", "first") if getattr(file, key)
+    ]
+    lines += ["withhold_test = true"] if file.withhold_test else []
     lines += ["", "[protocol]"]
     lines += [f"{key} = {_toml(value)}" for key, value in asdict(file.protocol).items() if value is not None]
     for domain in file.domains:

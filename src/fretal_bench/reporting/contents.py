@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fretal_bench.metrics.detection import detection_metric
-from fretal_bench.reporting.quantities import COST, DETECTION, STREAM, TRANSFER
+from fretal_bench.reporting.quantities import COST, DETECTION, PLUGIN, STREAM, TRANSFER
 from fretal_bench.reporting.summary import Floats, StrategySummary, Summary
 from fretal_bench.reporting.tables import NAN, Column, Number, Row, Table, mark_best
 
@@ -19,7 +20,8 @@ def summary_table(summary: Summary) -> Table:
         "Forgetting: max-based (Chaudhry et al. 2018), positive = got worse, lower is better. BWT: of GEM, negative = "
         "forgetting, higher is better. Averages are macro: every domain counts the same."
     )
-    return _quantity_table(summary, "summary", "Forgetting, and what was learned", STREAM, note)
+    table = _quantity_table(summary, "summary", "Forgetting, and what was learned", STREAM, note)
+    return replace(table, notes=(*table.notes, summary.tuning))
 
 
 def transfer_table(summary: Summary) -> Table:
@@ -38,12 +40,17 @@ def detection_table(summary: Summary) -> Table:
         "AUC, AP, EER, ECE at frame level; video: mean frame score of each video. Higher AUC, AP and accuracy are "
         "better, lower EER and ECE."
     )
-    return _quantity_table(summary, "detection", "The final detector, mean over domains", DETECTION, note)
+    added = [quantity for name, quantity in summary.quantities.items() if name.startswith(PLUGIN)]
+    note += "".join(f" {quantity.title}: {quantity.formula}." for quantity in added)
+    names = (*DETECTION, *(quantity.name for quantity in added))
+    return _quantity_table(summary, "detection", "The final detector, mean over domains", names, note)
 
 
 def cost_table(summary: Summary) -> Table:
     """Time and memory."""
-    note = "Everything but evaluation, the first domain included; CPU time where a CPU trains; lower is better."
+    note = (
+        "Everything but evaluation, the first domain included; CPU time where a CPU trains; lower is better."
+    )
     return _quantity_table(summary, "cost", "What training took", COST, note)
 
 
@@ -206,7 +213,7 @@ def _quantity_table(summary: Summary, name: str, title: str, names: Sequence[str
 
 def _level(summary: Summary, names: Sequence[str] = ()) -> tuple[str, ...]:
     """Say at which level the values are, where the columns do not."""
-    if names and set(names) <= {*DETECTION, *COST}:
+    if names and all(name in (*DETECTION, *COST) or name.startswith(PLUGIN) for name in names):
         return ()
     return (f"{_capital(summary.metric_title)} at {summary.level} level.",)
 

@@ -121,6 +121,37 @@ def stream_words(plan: Mapping[str, Any]) -> str:
     return f"{name} ({', '.join(f'{key}={value}' for key, value in values.items())})"
 
 
+def tuning_words(plan: Mapping[str, Any], strategies: Sequence[str], by_hand: bool = False) -> str:
+    """Say in one sentence where the hyperparameters come from: a search, the recipe, or the strategies' defaults.
+
+    Args:
+        plan: A run's plan.
+        strategies: The strategies in it that have hyperparameters.
+        by_hand: Whether a label shows a value that was set for this run.
+    """
+    if not strategies:
+        return "Hyperparameters: none."
+    tuning, given = plan.get("tuning") or {}, plan.get("hyperparameters") or {}
+    searched = [name for name in strategies if name in tuning.get("strategies", ())]
+    in_recipe = [name for name in strategies if name in given and name not in searched]
+    others = [name for name in strategies if name not in searched and name not in in_recipe]
+    search = ""
+    if searched:
+        fair = ", the same budget for all" if len(searched) == len(strategies) else ""
+        search = (
+            f"found by random search, {tuning['budget']} trials a strategy, on validation data of "
+            f"{', '.join(tuning['domains'])} ({tuning['stream']}){fair}"
+        )
+    origins = {search: searched, "set in the recipe": in_recipe, "the strategies' own defaults": others}
+    parts = [
+        f": {origin}" if len(names) == len(strategies) else f" of {', '.join(names)}: {origin}"
+        for origin, names in origins.items()
+        if names
+    ]
+    parts += [" shown in a label: set by hand"] if by_hand else []
+    return f"Hyperparameters{';'.join(parts)}."
+
+
 def absent_cells(results: ResultsLike) -> tuple[Problem, ...]:
     """List failed cells, and those that the plan asked for and that are neither done nor failed."""
     failed = [Problem(f.label, f.seed, "failed", one_line(f.reason)) for f in results.failures]

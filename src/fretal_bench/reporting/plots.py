@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fretal_bench.metrics.detection import detection_metric
-from fretal_bench.reporting.palette import looks
+from fretal_bench.reporting.palette import Look, looks
 from fretal_bench.reporting.placement import Box, place
 from fretal_bench.reporting.quantities import AVERAGE, FORGETTING
 from fretal_bench.reporting.summary import Floats, StrategySummary, Summary
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 DPI = 160
 NAME_SIZE = 8.5
 MOST_BANDS = 6
+# More lines than these in one panel cannot be told apart: then only a few are coloured, bars are left to the tables.
+MOST_COLOURED = 8
+COLOURED_OF_MANY = 5
+OTHERS = "#c9c9c9"
 # With two seeds Student's t makes an interval 12.7 standard errors wide on either side: bands would fill the
 # panels.
 LEAST_SEEDS = 3
@@ -100,17 +104,20 @@ def domain_courses(summary: Summary) -> Figure:
     """The metric on each domain along the stream: one panel a domain, one line a strategy.
 
     Bands are 95% intervals over seeds, where there are at least three seeds and at most six strategies; the
-    upright line marks the step at which the domain is learned, and steps before it are shaded.
+    upright line marks the step at which the domain is learned, and steps before it are shaded. Of more than eight
+    competitors the five that forget least are coloured, the others grey.
     """
     with _style():
+        coloured = _coloured(summary)
         count = len(summary.domains)
         columns = min(4, count)
         rows = math.ceil(count / columns)
-        legend_rows = math.ceil(len(summary.strategies) / 4)
+        legend_rows = math.ceil(len(coloured) / 4)
         height = 2.35 * rows + 0.6 + 0.2 * legend_rows
         figure = _figure(max(5.2, 2.7 * columns + 0.4), height)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        look = looks([(s.label, s.bound) for s in summary.strategies])
+        look = looks([(s.label, s.bound) for s in coloured])
+        others = Look(OTHERS, "", "solid", OTHERS)
         steps = np.arange(-1, count)
         for j, panel in enumerate(axes.flat):
             if j >= count:
@@ -119,7 +126,7 @@ def domain_courses(summary: Summary) -> Figure:
             panel.axvspan(-1.3, j, color="#f1f1f1", linewidth=0, zorder=0)
             panel.axvline(j, color="#888888", linewidth=1, zorder=1)
             for strategy in summary.strategies:
-                of = look[strategy.label]
+                of = look.get(strategy.label, others)
                 mean = np.append(strategy.baseline.mean[j], strategy.accuracy.mean[:, j])
                 half = np.append(strategy.baseline.half[j], strategy.accuracy.half[:, j])
                 panel.plot(
@@ -130,9 +137,9 @@ def domain_courses(summary: Summary) -> Figure:
                     linestyle=of.dashes,
                     markersize=4.5,
                     markerfacecolor=of.fill,
-                    linewidth=1.4,
-                    label=strategy.label,
-                    zorder=2 if strategy.bound else 3,
+                    linewidth=1.4 if strategy.label in look else 0.8,
+                    label=strategy.label if strategy.label in look else "_",
+                    zorder=1.5 if strategy.label not in look else 2 if strategy.bound else 3,
                 )
                 if len(summary.strategies) <= MOST_BANDS and len(strategy.seeds) >= LEAST_SEEDS:
                     panel.fill_between(
@@ -163,7 +170,8 @@ def forgetting_against_average(summary: Summary) -> Figure:
     """One point a strategy: forgetting to the right, average accuracy upwards; the best corner is the upper left."""
     higher = detection_metric(summary.metric).higher_is_better
     with _style():
-        figure = _figure(6.4, 4.6)
+        crowded = len(_coloured(summary)) < len(summary.strategies)
+        figure = _figure(*((8.6, 6.2) if crowded else (6.4, 4.6)))
         panel = figure.subplots()
         drawn = [
             s
@@ -173,7 +181,7 @@ def forgetting_against_average(summary: Summary) -> Figure:
         look = looks([(s.label, s.bound) for s in summary.strategies])
         for strategy in drawn:
             of, x, y = look[strategy.label], strategy.values[FORGETTING], strategy.values[AVERAGE]
-            if x.n > 1:
+            if x.n > 1 and not crowded:
                 panel.errorbar(
                     x.mean,
                     y.mean,
@@ -210,20 +218,21 @@ def forgetting_against_average(summary: Summary) -> Figure:
                 "Open marks: bounds, which are not ranked.", loc="left", fontsize=8, color="#555555"
             )
         if drawn:
-            _name_points(figure, panel, drawn)
+            _name_points(figure, panel, drawn, bars=not crowded)
         return figure
 
 
 PLOTS = (
     Plot(
         "forgetting-against-average",
-        "Forgetting against average at the end of the stream; bars are 95% intervals over seeds.",
+        "Forgetting against average at the end of the stream; bars (up to 8 strategies): 95% intervals over seeds.",
         "One point a strategy; the numbers are in the first table.",
         forgetting_against_average,
     ),
     Plot(
         "domain-courses",
-        "Each domain along the stream, shaded until it is learned; bands (3 seeds or more): 95% intervals.",
+        "Each domain along the stream, shaded until it is learned; bands (3 seeds or more): 95% intervals. "
+        "Of more than 8 strategies the 5 that forget least are coloured.",
         "One panel a domain, one line a strategy; the numbers are in the matrices.",
         domain_courses,
     ),
@@ -375,7 +384,17 @@ def _short(value: float) -> str:
     return text.replace("-", "−") if text.strip("-.0") else "0"
 
 
-def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary]) -> None:
+def _coloured(summary: Summary) -> list[StrategySummary]:
+    """Give the strategies that get a colour of their own: all, or of too many the bounds and those that forget least."""
+    competitors = [s for s in summary.strategies if not s.bound]
+    if len(competitors) <= MOST_COLOURED:
+        return list(summary.strategies)
+    known = [s for s in competitors if not math.isnan(s.values[FORGETTING].mean)]
+    least = sorted(known, key=lambda s: s.values[FORGETTING].mean)[:COLOURED_OF_MANY]
+    return [s for s in summary.strategies if s.bound or s in least]
+
+
+def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary], bars: bool) -> None:
     """Write each strategy's name beside its point, with a thin line where it had to go far."""
     from matplotlib.textpath import TextPath
 
@@ -386,21 +405,21 @@ def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary]) -> N
         spot = panel.transData.transform((x, y)) * to_points
         return float(spot[0]), float(spot[1])
 
-    centres, sizes, bars = [], [], []
+    centres, sizes, obstacles = [], [], []
     for strategy in drawn:
         x, y = strategy.values[FORGETTING], strategy.values[AVERAGE]
         centres.append(at(x.mean, y.mean))
         sizes.append(
             (TextPath((0, 0), strategy.label, size=NAME_SIZE).get_extents().width + 2, NAME_SIZE + 3)
         )
-        if x.n > 1:
+        if x.n > 1 and bars:
             (left, middle), (right, _) = at(x.low, y.mean), at(x.high, y.mean)
             (centre, bottom), (_, top) = at(x.mean, y.low), at(x.mean, y.high)
-            bars += [Box(left, middle - 1, right, middle + 1), Box(centre - 1, bottom, centre + 1, top)]
+            obstacles += [Box(left, middle - 1, right, middle + 1), Box(centre - 1, bottom, centre + 1, top)]
     area = panel.get_window_extent()
     frame = Box(area.x0 * to_points, area.y0 * to_points, area.x1 * to_points, area.y1 * to_points)
     for strategy, (x0, y0), where in zip(
-        drawn, centres, place(centres, sizes, frame, 10.0, bars), strict=True
+        drawn, centres, place(centres, sizes, frame, 10.0, obstacles), strict=True
     ):
         box = where.box
         panel.annotate(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fretal_bench.metrics.continual import CONTINUAL_METRICS, average_accuracy, forgetting_matrix
 from fretal_bench.metrics.detection import DETECTION_METRICS, detection_metric
 from fretal_bench.metrics.matrices import Matrix, StreamScores, align, matrix, micro_average, undefined_cells
+from fretal_bench.metrics.plugin_metrics import final_mean, plugin_metrics
 from fretal_bench.reporting.inputs import CellLike, unique
 
 Floats = npt.NDArray[np.float64]
@@ -26,6 +27,8 @@ STREAM = (FORGETTING, LEARNING, AVERAGE, "minimum_old", "backward_transfer")
 TRANSFER = ("average_micro", "incremental", "forward_transfer", "zero_shot")
 DETECTION = ("final_auc", "final_ap", "final_eer", "final_ece", "video_accuracy", "video_auc")
 COST = ("train_seconds", "peak_memory_mb")
+PLUGIN = "plugin_"
+"""What the names of plugins' metrics begin with; they stand beside the detection metrics."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,18 @@ def quantities(metric: str = "accuracy") -> dict[str, Quantity]:
     found.append(
         Quantity("peak_memory_mb", "memory, MiB", "peak of all phases but evaluation", "lower", digits=0)
     )
-    by_name = {quantity.name: quantity for quantity in found}
-    return {name: by_name[name] for name in (*STREAM, *TRANSFER, *DETECTION, *COST)}
+    added = [
+        Quantity(
+            f"{PLUGIN}{name}",
+            name,
+            f"mean over domains at the end, frame level: {known_plugin.summary}",
+            "higher" if known_plugin.higher_is_better else "lower",
+        )
+        for name, known_plugin in plugin_metrics().items()
+    ]
+    by_name = {quantity.name: quantity for quantity in (*found, *added)}
+    beside = (quantity.name for quantity in added)
+    return {name: by_name[name] for name in (*STREAM, *TRANSFER, *DETECTION, *beside, *COST)}
 
 
 def measure(cell: CellLike, metric: str, level: str, domains: tuple[str, ...] | None) -> CellMeasures:
@@ -151,6 +164,10 @@ def measure(cell: CellLike, metric: str, level: str, domains: tuple[str, ...] | 
         values[f"final_{name}"] = average_accuracy(matrix(scores["frame"], name).values)
     for name in ("accuracy", "auc"):
         values[f"video_{name}"] = average_accuracy(matrix(scores["video"], name).values)
+    why_not: list[str] = []
+    for name, known_plugin in plugin_metrics().items():
+        values[f"{PLUGIN}{name}"], reasons = final_mean(known_plugin, scores["frame"])
+        why_not.extend(reasons)
     values.update(cost(cell.environment))
     return CellMeasures(
         cell.label,
@@ -158,7 +175,7 @@ def measure(cell: CellLike, metric: str, level: str, domains: tuple[str, ...] | 
         values,
         r,
         forgetting_matrix(r.values, higher_is_better=higher),
-        _why_nan(cell, scores, metric, level),
+        unique((*_why_nan(cell, scores, metric, level), *why_not)),
         _sizes(scores),
     )
 

@@ -20,6 +20,7 @@ from fretal_bench.reporting.inputs import (
     domain_names,
     strategy_info,
     stream_words,
+    tuning_words,
     unique,
 )
 from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity, measure, quantities
@@ -89,6 +90,7 @@ class Summary:
         undefined: Why values are NaN, in words.
         sizes: The test set of each domain.
         stream: The stream's name and protocol in a few words, for captions.
+        tuning: Where hyperparameters come from, in one sentence.
     """
 
     metric: str
@@ -101,6 +103,7 @@ class Summary:
     undefined: tuple[str, ...]
     sizes: tuple[DomainSize, ...]
     stream: str
+    tuning: str
 
     @property
     def competitors(self) -> tuple[StrategySummary, ...]:
@@ -166,6 +169,11 @@ def summarize(results: ResultsLike, metric: str = "accuracy", level: str = "fram
         unique(note for measures in measured.values() for one in measures for note in one.undefined),
         next(iter(measured.values()))[0].sizes,
         stream_words(results.plan),
+        tuning_words(
+            results.plan,
+            unique(one.strategy for one in found if one.hyperparameters),
+            any(one.label != one.strategy for one in found),
+        ),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -47,6 +47,58 @@ class PlainTransform:
     def eval(self, images: Tensor) -> Tensor:
         """Return ``(x / 255 - 0.5) / 0.5``, channels first."""
         return images.permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1)
+
+
+class IdentityTransform:
+    """For images that are the model's inputs already, as those of a ``DatasetSource`` are."""
+
+    def train(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the images as they are."""
+        return images
+
+    def eval(self, images: Tensor) -> Tensor:
+        """Return the images as they are."""
+        return images
+
+
+class DatasetSource:
+    """An Avalanche data set as a batch source; its images are inputs already (``IdentityTransform``).
+
+    Args:
+        dataset: Samples (input [3, H, W], label, ...) and ``targets``. Its own transform is applied by itself, and
+            draws from torch's global generator if it is random.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self.targets = torch.as_tensor(list(dataset.targets), dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def images(self, index: Tensor) -> Tensor:
+        """Return inputs ``index`` as [B, 3, H, W]."""
+        return torch.stack([torch.as_tensor(self._dataset[i][0]) for i in index.tolist()])
+
+
+class SubsetSource:
+    """Some rows of a batch source as one.
+
+    Args:
+        source: Where the images are.
+        rows: Which of them, int64 [N], in the order in which they are wanted.
+    """
+
+    def __init__(self, source: BatchSource, rows: Tensor) -> None:
+        self._source, self._rows = source, rows
+        self.targets = source.targets[rows.to(source.targets.device)]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def images(self, index: Tensor) -> Tensor:
+        """Return images ``index`` of the subset, as the source gives them."""
+        return self._source.images(self._rows[index.to(self._rows.device)])
 
 
 class ConcatSource:

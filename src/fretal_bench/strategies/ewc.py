@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
 
-from fretal_bench.strategies.batches import generator_for
+from fretal_bench.strategies.anchored import snapshot, squared_distance
 from fretal_bench.strategies.catalogue.penalties import EWCHyperparameters, Fisher
+from fretal_bench.strategies.per_sample import Batches, Weights, importance_batches, per_sample_gradients
 from fretal_bench.strategies.template import ContinualStrategy
 
-Weights = dict[str, Tensor]
 
-
-def fisher_diagonal(
-    model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], kind: Fisher = "exact"
-) -> Weights:
+def fisher_diagonal(model: nn.Module, batches: Batches, kind: Fisher = "exact") -> Weights:
     """Estimate the diagonal of the Fisher information of ``model``'s weights, from gradients of single samples.
 
     ``exact``: ``F = 1/N sum_n sum_c p_c(x_n) (d log p_c(x_n) / d w)^2``; with two classes that equals
@@ -34,33 +30,21 @@ def fisher_diagonal(
     Returns:
         One tensor a trainable weight, in its shape.
     """
-    was_training = model.training
-    model.eval()
-    weights = {name: w.detach() for name, w in model.named_parameters() if w.requires_grad}
-    fixed = {name: w.detach() for name, w in model.named_parameters() if not w.requires_grad}
-    fixed |= dict(model.named_buffers())
 
-    def margin(weights: Weights, inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        logits = functional_call(model, (weights, fixed), (inputs[None],))[0]
+    def margin(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         difference = logits[1] - logits[0]
         fake = torch.sigmoid(difference)
         # d log p_y / d w = (y - p_1) d(z_1 - z_0) / d w; squared and averaged over y ~ p that is p_0 p_1 (...)^2.
         factor = fake * (1 - fake) if kind == "exact" else (target - fake) ** 2
         return difference, factor
 
-    single: Callable[..., tuple[Weights, Tensor]] = vmap(grad(margin, has_aux=True), in_dims=(None, 0, 0))
-    total = {name: torch.zeros_like(w) for name, w in weights.items()}
-    # Gradients of single samples take B times the weights' memory: at most about 256 MB of them at a time.
-    chunk = max(1, 2**26 // max(1, sum(w.numel() for w in weights.values())))
+    total = {name: torch.zeros_like(w) for name, w in model.named_parameters() if w.requires_grad}
     count = 0
-    for inputs, targets in batches:
-        count += len(targets)
-        for x, y in zip(torch.split(inputs, chunk), torch.split(targets, chunk), strict=True):
-            gradients, factors = single(weights, x, y)
-            for name, gradient in gradients.items():
-                flat = gradient.flatten(1)
-                total[name] += torch.einsum("bi,bi,b->i", flat, flat, factors).view_as(total[name])
-    model.train(was_training)
+    for gradients, factors in per_sample_gradients(model, batches, margin):
+        count += len(factors)
+        for name, gradient in gradients.items():
+            flat = gradient.flatten(1)
+            total[name] += torch.einsum("bi,bi,b->i", flat, flat, factors).view_as(total[name])
     return {name: value / max(1, count) for name, value in total.items()}
 
 
@@ -88,7 +72,7 @@ class EWC(ContinualStrategy):
     def after_domain(self, experience: Any) -> None:
         """Add this domain's Fisher information to the sum."""
         fisher = fisher_diagonal(self.model, self.fisher_batches(experience), self.hyperparameters.fisher)
-        weights = {name: w.detach().clone() for name, w in self.model.named_parameters() if name in fisher}
+        weights = snapshot(self.model)
         if not self.importance:
             self.importance, self.centre = fisher, weights
             return
@@ -103,28 +87,12 @@ class EWC(ContinualStrategy):
 
     def fisher_batches(self, experience: Any) -> Iterable[tuple[Tensor, Tensor]]:
         """Yield the training samples that the Fisher information is estimated from."""
-        wanted = self.hyperparameters.fisher_samples
-        if not wanted:
-            yield from self.clean_batches(experience)
-            return
-        number = len(experience.source) if hasattr(experience, "source") else len(experience.dataset)
-        chosen = torch.randperm(number, generator=generator_for(self.seed, self.step, 2**31))[:wanted]
-        keep = torch.zeros(number, dtype=torch.bool)
-        keep[chosen] = True
-        start = 0
-        for inputs, targets in self.clean_batches(experience):
-            mask = keep[start : start + len(targets)].to(inputs.device)
-            start += len(targets)
-            yield inputs[mask], targets[mask]
+        return importance_batches(self, experience, self.hyperparameters.fisher_samples)
 
     def penalty(self) -> Tensor:
         """Return the closed-form penalty; its gradient is ``lambda_ A (w - m)``."""
-        weights = [w for name, w in self.model.named_parameters() if name in self.importance]
-        away = torch._foreach_sub(weights, list(self.centre.values()))
-        pulled = torch._foreach_mul(away, list(self.importance.values()))
-        products = torch._foreach_mul(away, pulled)
         strength: float = self.hyperparameters.lambda_
-        total = torch.stack([p.sum() for p in products]).sum() + self.constant.to(self.device)
+        total = squared_distance(self.model, self.centre, self.importance) + self.constant.to(self.device)
         return total * (strength / 2)
 
     def extra_state(self) -> dict[str, Any]:

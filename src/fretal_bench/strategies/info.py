@@ -62,6 +62,11 @@ class StrategyInfo:
             strategies that must watch the first domain being trained.
         bound: It is a reference (lower or upper bound), not a competitor.
         constants: The class of its hyperparameters, a frozen dataclass with defaults.
+        resumable: Its state between two domains can be saved. If not, a cell is trained in one piece by one object, and
+            one that was stopped begins again.
+        caution: What whoever runs it must know, in one line; shown once, when the run is planned.
+        origin: Where it comes from, set when it is registered: "" for the suite's own, ``DISTRIBUTION VERSION`` or
+            ``FILE sha256:...`` for a plugin's. Part of a cell's id: results of an older plugin don't pass for a newer's.
     """
 
     name: str
@@ -73,27 +78,36 @@ class StrategyInfo:
     shared_source: bool = True
     bound: bool = False
     constants: type = NoHyperparameters
+    resumable: bool = True
+    caution: str = ""
+    origin: str = ""
 
     def load(self) -> type[ContinualStrategy]:
         """Import the strategy's class.
 
         Raises:
-            BenchError: The module or the class is not there, or the class is not a ``ContinualStrategy``.
+            BenchError: The module or the class is not there, the class is not a ``ContinualStrategy``, or one of its
+                hooks does not take what it is given; the message names the plugin, the hook and the argument.
         """
+        from fretal_bench.strategies.registration import check_class
         from fretal_bench.strategies.template import ContinualStrategy
 
+        who = f"{self.origin}: strategy {self.name!r}" if self.origin else f"strategy {self.name!r}"
         module_name, _, class_name = self.target.partition(":")
         try:
             found = getattr(importlib.import_module(module_name), class_name)
         except (ImportError, AttributeError) as error:
-            raise BenchError(f"strategy {self.name!r}: cannot load {self.target!r}: {error}") from error
+            raise BenchError(f"{who}: cannot load {self.target!r}: {error}") from error
         if not (isinstance(found, type) and issubclass(found, ContinualStrategy)):
-            raise BenchError(f"strategy {self.name!r}: {self.target!r} is not a ContinualStrategy class")
+            raise BenchError(f"{who}: {self.target!r} is not a ContinualStrategy class")
         if found.Hyperparameters is not self.constants:
             raise BenchError(
-                f"strategy {self.name!r}: its class takes {found.Hyperparameters.__name__}, its row declares "
+                f"{who}: its class takes {found.Hyperparameters.__name__}, its row declares "
                 f"{self.constants.__name__}; name one record in both"
             )
+        problem = check_class(found)
+        if problem is not None:
+            raise BenchError(f"{who}: {problem}")
         return found
 
     def hyperparameters(self, changes: Mapping[str, Any] | None = None) -> Any:

@@ -1,68 +1,64 @@
 import sys
-from importlib.metadata import EntryPoint
 
 import pytest
 
+from fretal_bench import plugins
 from fretal_bench.datasets import importers
-from fretal_bench.datasets.importers import Importer, Match
 from fretal_bench.errors import BenchError
+from installed import an_installation
 from trees import Tree
 
-PLUGIN = Importer(
-    "mine", "Mine", "*.mine", lambda root: Match(0.0, missed=("*.mine",)), lambda root, options: None
-)
+MINE = """
+from fretal_bench.datasets.importers import Importer, Match
+
+PLUGIN = Importer("{name}", "Mine", "*.mine", {recognises}, lambda root, options: None)
 NOT_ONE = "a string"
+"""
+SEES_NOTHING = 'lambda root: Match(0.0, missed=("*.mine",))'
 
 
 @pytest.fixture
-def plugins(monkeypatch):
-    """Install entry points that name things in this module."""
-    monkeypatch.setitem(sys.modules, "a_plugin", sys.modules[__name__])
+def install(tmp_path_factory, monkeypatch):
+    """Install a distribution whose entry points name things in one module."""
 
-    def install(**names):
-        points = [
-            EntryPoint(name, f"a_plugin:{target}", importers.ENTRY_POINTS) for name, target in names.items()
-        ]
-        monkeypatch.setattr(importers, "entry_points", lambda group: points)
-        importers.importers.cache_clear()
+    def install(name="mine", recognises=SEES_NOTHING, **points):
+        code = MINE.format(name=name, recognises=recognises)
+        folder = tmp_path_factory.mktemp("site")
+        an_installation(folder, "an-importer", "2.1", {"a_plugin": code}, "importers", points)
+        monkeypatch.syspath_prepend(folder)
+        plugins.forget()
 
     yield install
-    importers.importers.cache_clear()
+    plugins.forget()
+    sys.modules.pop("a_plugin", None)
 
 
-def test_a_plugin_is_an_importer_like_any_other(plugins):
-    plugins(mine="PLUGIN")
+def test_a_plugin_is_an_importer_like_any_other(install):
+    install(mine="a_plugin:PLUGIN")
 
-    assert importers.importer("mine") is PLUGIN
+    assert importers.importer("mine").title == "Mine"
 
 
 @pytest.mark.parametrize("target", ["NOT_ONE", "absent"])
-def test_a_broken_plugin_is_named_in_a_warning_and_stops_nothing(plugins, target):
-    plugins(mine="PLUGIN", spoilt=target)
+def test_a_broken_plugin_is_named_in_a_warning_and_stops_nothing(install, target):
+    install(mine="a_plugin:PLUGIN", spoilt=f"a_plugin:{target}")
 
-    with pytest.warns(UserWarning, match="'spoilt'"):
+    with pytest.warns(plugins.PluginWarning, match=r"an-importer 2.1: importer plugin 'spoilt'"):
         known = importers.importers()
 
     assert {"mine", "ffpp"} <= set(known)
     assert "spoilt" not in known
 
 
-def test_a_plugin_cannot_take_a_name_that_is_taken(plugins, monkeypatch):
-    monkeypatch.setattr(sys.modules[__name__], "PLUGIN", importers.importer("ffpp"))
-    plugins(other="PLUGIN")
+def test_a_plugin_cannot_take_a_name_that_is_taken(install):
+    install(name="ffpp", other="a_plugin:PLUGIN")
 
-    with pytest.warns(UserWarning, match="'ffpp' is taken"):
+    with pytest.warns(plugins.PluginWarning, match="'ffpp' is taken"):
         importers.importers()
 
 
-def test_a_plugin_that_fails_to_look_is_passed_over(plugins, monkeypatch, tmp_path):
-    def fail(root):
-        raise RuntimeError("no")
-
-    monkeypatch.setattr(
-        sys.modules[__name__], "PLUGIN", Importer("mine", "Mine", "", fail, lambda root, options: None)
-    )
-    plugins(mine="PLUGIN")
+def test_a_plugin_that_fails_to_look_is_passed_over(install, tmp_path):
+    install(recognises="lambda root: 1 / 0", mine="a_plugin:PLUGIN")
     Tree(tmp_path).image("A/train/real/0.png")
 
     with pytest.warns(UserWarning, match="'mine' failed"):

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 from fretal_bench.datasets.importers import (
     cddb,
@@ -34,9 +30,9 @@ from fretal_bench.datasets.importers.family import (
     ReadOptions,
 )
 from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.plugins import Plugin, register
 
 __all__ = [
-    "ENTRY_POINTS",
     "Finding",
     "Import",
     "Importer",
@@ -50,7 +46,6 @@ __all__ = [
     "recognise",
 ]
 
-ENTRY_POINTS = "fretal_bench.importers"
 _RECOGNISED = 0.5
 _NEIGHBOURS = 20
 _BUILT_IN = (
@@ -70,19 +65,13 @@ _BUILT_IN = (
 )
 
 
-@cache
 def importers() -> Mapping[str, Importer]:
-    """Every importer by name: the built-in ones, then those of installed plugins.
+    """Every importer by name: the built-in ones, then those of plugins.
 
-    A plugin names an ``Importer`` in the entry-point group ``fretal_bench.importers``. One that cannot be loaded, is no
-    ``Importer``, or takes a name that is taken, is named in a warning and left out; the others work on.
+    A plugin names an ``Importer`` (or several) in the entry-point group ``fretal_bench.importers``, or as ``IMPORTER``
+    (or ``IMPORTERS``) in a file given with ``--plugin``; see ``plugins.register`` for one that is wrong.
     """
-    known = {family.name: family for family in _BUILT_IN}
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value)):
-        family = _plugin(point, known)
-        if family is not None:
-            known[family.name] = family
-    return MappingProxyType(known)
+    return register("importers", {family.name: family for family in _BUILT_IN}, _read)
 
 
 def importer(name: str) -> Importer:
@@ -136,15 +125,6 @@ def read_dataset(root: Path, as_name: str | None = None, options: ReadOptions | 
     return family.read(root, options or ReadOptions())
 
 
-def _plugin(point: EntryPoint, known: Mapping[str, Importer]) -> Importer | None:
-    try:
-        return _checked(point.load(), known)
-    except Exception as error:  # a plugin may fail in any way, and must not stop the rest
-        message = f"importer plugin {point.name!r} ({point.value}) is left out: {error}; mend or uninstall it"
-        warnings.warn(message, stacklevel=3)
-        return None
-
-
 def _matches(root: Path) -> dict[str, Match]:
     return {name: _match(family, root) for name, family in importers().items()}
 
@@ -175,12 +155,10 @@ def _nothing_fits(root: Path, matches: Mapping[str, Match]) -> str:
     return f"{root}: no known layout. Tried: {missed}.{hint} {way_out}"
 
 
-def _checked(found: Any, known: Mapping[str, Importer]) -> Importer:
-    if not isinstance(found, Importer):
-        raise TypeError(f"expected an Importer record, found {type(found).__name__}")
-    if found.name in known:
-        raise ValueError(f"the name {found.name!r} is taken")
+def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, Importer]]:
+    if not isinstance(value, Importer):
+        raise TypeError(f"expected an Importer record, found {type(value).__name__}")
     for field in ("recognises", "read"):
-        if not callable(getattr(found, field)):
-            raise TypeError(f"{field} cannot be called")
-    return found
+        if not callable(getattr(value, field)):
+            raise TypeError(f"importer {value.name!r}: {field} cannot be called")
+    yield value.name, value

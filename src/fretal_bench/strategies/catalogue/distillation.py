@@ -82,6 +82,24 @@ class CoReDHyperparameters(FReTALHyperparameters):
     teacher: Teacher = "previous"
 
 
+@dataclass(frozen=True)
+class FeatureDistillationHyperparameters:
+    """Constants of less-forgetting learning.
+
+    Args:
+        lambda_: Weight of the features' distance (the paper's lambda_e). It depends on the scale and number of the
+            features; 0.05 is the suite's choice.
+        freeze_classifier: Leave the head as it is on every domain but the first, as the paper does.
+    """
+
+    lambda_: float = tunable(0.05, 1e-4, 10)
+    freeze_classifier: bool = True
+
+    def __post_init__(self) -> None:
+        if self.lambda_ < 0:
+            raise ValueError(f"lambda_ must be >= 0, found {self.lambda_}")
+
+
 STRATEGIES = (
     StrategyInfo(
         "fretal",
@@ -114,6 +132,14 @@ STRATEGIES = (
         "Li and Hoiem, ECCV 2016",
         teacher=True,
         constants=LwFHyperparameters,
+    ),
+    StrategyInfo(
+        "feature-distillation",
+        f"{HERE}.feature_distillation:FeatureDistillation",
+        "less-forgetting learning: the features that enter the head held near the old model's",
+        "Jung, Ju, Jung, Kim, arXiv 2016",
+        teacher=True,
+        constants=FeatureDistillationHyperparameters,
     ),
 )
 """In the order in which they are listed."""

@@ -2,7 +2,68 @@
 
 from __future__ import annotations
 
-from fretal_bench.strategies.info import StrategyInfo
+from dataclasses import dataclass
 
-STRATEGIES: tuple[StrategyInfo, ...] = ()
+from fretal_bench.strategies.info import HERE, StrategyInfo, tunable
+
+
+@dataclass(frozen=True)
+class SLDAHyperparameters:
+    """Constants of streaming LDA.
+
+    Args:
+        shrinkage: e in (0, 1], the share of the identity in the covariance before it is inverted (the paper's 1e-4).
+    """
+
+    shrinkage: float = tunable(1e-4, 1e-6, 1)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shrinkage <= 1:
+            raise ValueError(f"shrinkage must be in (0, 1], found {self.shrinkage}")
+
+
+@dataclass(frozen=True)
+class DomainLoRAHyperparameters:
+    """Constants of the low-rank adapters and of what chooses among them.
+
+    Args:
+        rank: r, rows of A; LoRA's paper tries 1 to 64 and finds small ranks enough. 4 is the suite's choice.
+        alpha: The adapter's scale is alpha / r; its value is the suite's choice.
+        clusters: K-means centroids a domain (S-Prompts' 5).
+    """
+
+    rank: int = tunable(4, 1, 32)
+    alpha: float = tunable(8.0, 1, 64)
+    clusters: int = tunable(5, 1, 20)
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.clusters < 1 or self.alpha <= 0:
+            raise ValueError(
+                "rank and clusters must be at least 1 and alpha > 0, "
+                f"found {self.rank}, {self.clusters} and {self.alpha}"
+            )
+
+
+STRATEGIES: tuple[StrategyInfo, ...] = (
+    StrategyInfo(
+        "ncm",
+        f"{HERE}.ncm:NCM",
+        "nearest class mean on the frozen source model's features",
+        "Mensink et al., TPAMI 2013",
+    ),
+    StrategyInfo(
+        "slda",
+        f"{HERE}.slda:SLDA",
+        "streaming linear discriminant analysis on the frozen source model's features",
+        "Hayes and Kanan, CVPRW 2020",
+        constants=SLDAHyperparameters,
+    ),
+    StrategyInfo(
+        "domain-lora",
+        f"{HERE}.domain_lora:DomainLoRA",
+        "low-rank adapters and a head a domain, chosen by the nearest centroid (vision transformers)",
+        "Wang, Huang, Hong, NeurIPS 2022",
+        constants=DomainLoRAHyperparameters,
+    ),
+)
 """In the order in which they are listed."""

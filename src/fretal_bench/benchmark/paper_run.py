@@ -1,0 +1,317 @@
+"""Running the cells that a published table needs, and reading its values from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fretal_bench.benchmark.paper import PaperTable, Reading, Setting
+from fretal_bench.benchmark.paper_data import TableStreams
+from fretal_bench.benchmark.plan import Changes
+from fretal_bench.benchmark.progress import Listener
+from fretal_bench.benchmark.recipe import Recipe, open_recipe
+from fretal_bench.benchmark.results import CellResult, load_results, write_file, writing
+from fretal_bench.benchmark.run import BuildProgress, Prepared, execute, prepare
+from fretal_bench.datasets.stream_file import StreamFile, toml_of_stream
+from fretal_bench.errors import BenchError
+from fretal_bench.strategies.registry import find_strategy
+
+Place = tuple[str, str]
+"""Method and column of one value."""
+Group = tuple[StreamFile, tuple[tuple[str, Any], ...]]
+"""A stream, and the recipe keys that rows and columns change."""
+Values = tuple[tuple[str, Any], ...]
+"""Hyperparameters that differ from the defaults."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the suite measured for one value of a table.
+
+    Attributes:
+        values: By seed, in the table's unit.
+        reason: Why there is no value, in a few words; empty if there is.
+        failed: Whether a cell of it was trained and failed.
+    """
+
+    values: Mapping[int, float] = field(default_factory=dict)
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """A result folder of the table: one stream, one recipe, the cells that the table needs of it."""
+
+    file: StreamFile
+    prepared: Prepared
+
+    def cells(self, strategy: str, values: Mapping[str, Any]) -> dict[int, str]:
+        """Return the id of each seed's cell of a strategy with these hyperparameters."""
+        whole = dataclasses.asdict(find_strategy(strategy).hyperparameters(self._given(strategy, values)))
+        return {
+            cell.seed: cell.id
+            for cell in self.prepared.plan.cells
+            if cell.strategy == strategy and dict(cell.hyperparameters) == whole
+        }
+
+    def _given(self, strategy: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The recipe's own hyperparameters of a strategy (`bench tune`), with ``values`` before them."""
+        return {**self.prepared.plan.recipe.hyperparameters.get(strategy, {}), **values}
+
+
+@dataclass(frozen=True)
+class PreparedPaper:
+    """A table's run that is ready.
+
+    Attributes:
+        paper: How its values are measured.
+        recipe: The recipe, its device resolved; rows and columns may change it further.
+        seeds: The seeds.
+        jobs: One a result folder.
+        cells: By method and column (means left out) the id of the cell of each seed.
+        reasons: Why the others cannot be run.
+        remarks: What stands in for what, and what was left out.
+        commands: What to type to get the data that are missing.
+    """
+
+    paper: PaperTable
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    jobs: tuple[Job, ...]
+    cells: Mapping[Place, Mapping[int, str]]
+    reasons: Mapping[Place, str]
+    remarks: tuple[str, ...]
+    commands: tuple[str, ...]
+
+    @property
+    def total(self) -> int:
+        """Steps to be trained."""
+        return sum(job.prepared.total for job in self.jobs)
+
+
+def prepare_paper(
+    paper: PaperTable,
+    places: Iterable[Place],
+    out: Path,
+    *,
+    recipe: str | None = None,
+    seeds: Sequence[int] = (0,),
+    stream_as: str | None = None,
+    data: Sequence[Path] = (),
+    changes: Changes | None = None,
+    jobs: int | None = None,
+    device: str | None = None,
+    building: BuildProgress | None = None,
+) -> PreparedPaper:
+    """Find out which values of a table can be run here, and write the plans of their cells down; train nothing.
+
+    Every stream goes to a result folder of its own, ``OUT/STREAM-RECIPE``, and as a file to ``OUT/streams``.
+
+    Args:
+        paper: How the table's values are measured.
+        places: Method and column of each value that is wanted.
+        out: Where the result folders go.
+        recipe: Name or path; the table's own if not given, ``mini`` with ``stream_as``. Rows and columns change the
+            table's own recipe alone (a backbone); another one is used for all alike.
+        seeds: Seeds.
+        stream_as: A stream whose data stand in for the paper's.
+        data: Stores, or folders of stores.
+        changes: Values by owner (a strategy, or ``recipe``) and key; they go before the table's.
+        jobs: Processes; default one a core.
+        device: Overrides the recipe's device.
+        building: Told (done, total) while a built-in data set is made on first use.
+
+    Raises:
+        BenchError: Something in the call is wrong, or no value can be run at all; the message says why.
+    """
+    if not seeds:
+        raise BenchError("nothing to run: name at least one seed")
+    changes = dict(changes or {})
+    wanted = dict.fromkeys((method, part) for method, column in places for part in paper.parts(column))
+    settings = {place: paper.setting(*place) for place in wanted}
+    reasons = {place: setting for place, setting in settings.items() if isinstance(setting, str)}
+    found = {place: setting for place, setting in settings.items() if isinstance(setting, Setting)}
+    # Rows and columns change the paper's own recipe; any other is the same for all.
+    own = recipe in ("paper", paper.recipe) or (recipe is None and stream_as is None)
+    chosen = _recipe(paper.recipe if own else recipe or "mini", changes, device)
+    _check_owners(changes, found.values())
+    streams = TableStreams(paper, out, stream_as, data)
+    groups: dict[Group, dict[Place, Setting]] = {}
+    for place, setting in found.items():
+        reason = streams.lacks(setting.stream, paper.columns[place[1]][1].domain)
+        if reason:
+            reasons[place] = reason
+        else:
+            key = (streams.at_hand(setting.stream), setting.recipe if own else ())
+            groups.setdefault(key, {})[place] = setting
+    if not groups:
+        why = "; ".join(dict.fromkeys(reasons.values())) or "it has no value"
+        more = "" if stream_as or paper.cannot else "; `--stream-as ffpp-mini` tries the way without its data"
+        raise BenchError(f"table {paper.name!r}: no value can be run here: {why}{more}")
+    ready: list[Job] = []
+    cells: dict[Place, dict[int, str]] = {}
+    for (file, keys), inside in groups.items():
+        job = _job(file, chosen.changed(dict(keys)), keys, inside, out, seeds, changes, jobs, building)
+        ready.append(job)
+        for place, setting in inside.items():
+            cells[place] = job.cells(setting.strategy, dict(_values(setting, changes)))
+    remarks = streams.remarks()
+    if stream_as and not own and any(setting.recipe for setting in found.values()):
+        remarks += ("Backbones and input sizes of single rows and columns are left out: one recipe for all.",)
+    return PreparedPaper(
+        paper, chosen, tuple(dict.fromkeys(seeds)), tuple(ready), cells, reasons, remarks, streams.commands
+    )
+
+
+def _job(
+    file: StreamFile,
+    recipe: Recipe,
+    keys: tuple[tuple[str, Any], ...],
+    inside: Mapping[Place, Setting],
+    out: Path,
+    seeds: Sequence[int],
+    changes: Changes,
+    jobs: int | None,
+    building: BuildProgress | None,
+) -> Job:
+    """Write the plan of one result folder; ``keys`` are the recipe's that its rows and columns changed."""
+    path = out / "streams" / f"{file.name}.toml"
+    with writing(out):
+        write_file(path, toml_of_stream(file))
+    folder = out / "-".join([file.name, recipe.name, *(str(value) for _, value in keys)])
+    parts = [
+        prepare(
+            list(batch),
+            str(path.absolute()),
+            recipe,
+            seeds,
+            {name: dict(values) for name, values in batch.items() if values},
+            jobs=jobs,
+            out=folder,
+            building=building,
+        )
+        for batch in _batches(inside.values(), changes)
+    ]
+    return Job(file, _merged(parts))
+
+
+def execute_paper(
+    prepared: PreparedPaper, places: Iterable[Place], listener: Listener = lambda _: None
+) -> dict[Place, Measured]:
+    """Train what is missing, one result folder after the other, and return what was measured for each value.
+
+    Raises:
+        RunError: The disk is full, or a worker process was killed; what is finished is kept.
+    """
+    for job in prepared.jobs:
+        if job.prepared.total:
+            execute(job.prepared, listener)
+    return measure(prepared, places)
+
+
+def measure(prepared: PreparedPaper, places: Iterable[Place]) -> dict[Place, Measured]:
+    """Read the values of a table from its result folders; those of cells that are not done carry the reason."""
+    done: dict[str, tuple[CellResult, tuple[str, ...]]] = {}
+    failed: dict[str, str] = {}
+    for job in prepared.jobs:
+        results = load_results(job.prepared.folder.path)
+        names = tuple(domain.name for domain in job.file.domains)
+        done.update({cell.id: (cell, names) for cell in results.cells})
+        failed.update(
+            {one.id: f"failed: {one.label}, seed {one.seed}: {one.reason}" for one in results.failures}
+        )
+    matrices: dict[str, Any] = {}
+
+    def of_part(place: Place) -> Measured:
+        if place not in prepared.cells:
+            return Measured(reason=prepared.reasons[place])
+        values = {}
+        for seed, id in prepared.cells[place].items():
+            if id not in done:
+                return Measured(reason=failed.get(id, "not trained yet"), failed=id in failed)
+            if id not in matrices:
+                matrices[id] = _matrix(prepared.paper, *done[id])
+            values[seed] = _read(matrices[id], prepared.paper.columns[place[1]][1]) * prepared.paper.scale
+        return Measured(values)
+
+    return {place: _mean(prepared.paper, place, of_part) for place in places}
+
+
+def _mean(paper: PaperTable, place: Place, of_part: Callable[[Place], Measured]) -> Measured:
+    """Return the value of a column that may be the mean of others, seed by seed."""
+    parts = {column: of_part((place[0], column)) for column in paper.parts(place[1])}
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    for column, part in parts.items():
+        if part.reason:
+            return Measured(reason=f"needs {column}: {part.reason}", failed=part.failed)
+    seeds = next(iter(parts.values())).values
+    return Measured({seed: sum(part.values[seed] for part in parts.values()) / len(parts) for seed in seeds})
+
+
+def _matrix(paper: PaperTable, cell: CellResult, names: tuple[str, ...]) -> Any:
+    from fretal_bench.metrics.matrices import accuracy_matrix
+
+    return accuracy_matrix(cell.scores, paper.metric, paper.level, names)
+
+
+def _read(matrix: Any, reading: Reading) -> float:
+    from fretal_bench.metrics.continual import CONTINUAL_METRICS
+
+    if reading.domain:
+        step = 0 if reading.after == "first" else -1
+        return float(matrix.values[step, matrix.domains.index(reading.domain)])
+    function = CONTINUAL_METRICS[reading.quantity].function
+    return reading.sign * function(matrix.values, matrix.baseline, matrix.higher_is_better)
+
+
+def _recipe(name: str, changes: dict[str, Mapping[str, Any]], device: str | None) -> Recipe:
+    from fretal_bench.benchmark.models import resolve_device
+
+    chosen = open_recipe(name).changed(changes.pop("recipe", {}))
+    return chosen.changed({"device": resolve_device(device or chosen.device)})
+
+
+def _check_owners(changes: Changes, settings: Iterable[Setting]) -> None:
+    """Check ``--set``: strategy and key exist, the value is valid, and the table has the strategy."""
+    used = {setting.strategy for setting in settings}
+    for owner, values in changes.items():
+        if owner == "recipe":
+            continue
+        find_strategy(owner).hyperparameters(values)
+        if owner not in used:
+            raise BenchError(
+                f"--set {owner}.{next(iter(values))}: the table has no value of {owner} that can be run"
+            )
+
+
+def _values(setting: Setting, changes: Changes) -> Values:
+    return tuple({**dict(setting.set), **changes.get(setting.strategy, {})}.items())
+
+
+def _batches(settings: Iterable[Setting], changes: Changes) -> list[dict[str, Values]]:
+    """Split into runs that hold each strategy once: a run sets the hyperparameters of a strategy for all its cells."""
+    batches: list[dict[str, Values]] = []
+    for setting in settings:
+        values = _values(setting, changes)
+        if any(batch.get(setting.strategy) == values for batch in batches):
+            continue
+        free = next((batch for batch in batches if setting.strategy not in batch), None)
+        if free is None:
+            batches.append(free := {})
+        free[setting.strategy] = values
+    return batches
+
+
+def _merged(parts: Sequence[Prepared]) -> Prepared:
+    """Put the runs of one result folder together, so that their cells are trained side by side."""
+    from fretal_bench.benchmark.executors import Schedule
+
+    cells = {cell.id: cell for part in parts for cell in part.plan.cells}
+    plan = dataclasses.replace(parts[0].plan, cells=tuple(cells.values()))
+    total = Schedule(plan, parts[0].folder, parts[0].steps).total
+    return dataclasses.replace(parts[0], plan=plan, total=total)

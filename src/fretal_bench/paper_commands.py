@@ -1,0 +1,237 @@
+"""The ``bench paper`` commands: published tables, and this suite's own numbers beside them."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from fretal_bench.errors import BenchError
+
+paper = typer.Typer(
+    name="paper",
+    help="Published tables, and this suite's own numbers beside them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+PublishedOption = Annotated[
+    Path | None,
+    typer.Option("--published", help="A CSV of your own with more rows or tables.", metavar="CSV"),
+]
+DataOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data",
+        help="A crop store, or a folder of them; may be given again.  [default: those in $FRETAL_BENCH_DATA]",
+        metavar="STORE",
+    ),
+]
+TableArgument = Annotated[
+    str, typer.Argument(help="Name of a table; see `bench paper list`.", metavar="TABLE")
+]
+
+
+@paper.command("list")
+def list_(
+    pattern: Annotated[str, typer.Argument(help="e.g. 'cored*'")] = "*",
+    published: PublishedOption = None,
+    data: DataOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """List the published tables, and whether they can be run here."""
+    rows = table_rows(pattern, data or (), published)
+    if json_:
+        print(json.dumps(rows, indent=1))
+        return
+    if not rows:
+        raise BenchError(f"no table fits {pattern!r}; `bench paper list` shows all")
+    print_rows(rows)
+
+
+@paper.command()
+def show(table: TableArgument, published: PublishedOption = None, json_: JsonOption = False) -> None:
+    """Show a published table, with the source and confidence of every value."""
+    from fretal_bench.reporting.published import as_rows, find_table, published_tables
+
+    found = find_table(table, published_tables(published))
+    if json_:
+        print(json.dumps(as_rows(found), indent=1))
+        return
+    from fretal_bench.reporting.paper_table import print_published
+
+    print_published(found, Console())
+
+
+@paper.command()
+def run(
+    table: Annotated[
+        str, typer.Argument(help="Name of a table, or the TOML file that maps one of yours.", metavar="TABLE")
+    ],
+    data: DataOption = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Name, TOML file, or paper.  [default: paper: the table's own; mini with --stream-as]"
+        ),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Whole numbers, separated by commas.")] = "0",
+    stream_as: Annotated[
+        str | None,
+        typer.Option(help="A stream whose data stand in for the paper's, e.g. ffpp-mini.", metavar="STREAM"),
+    ] = None,
+    published: PublishedOption = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="STRATEGY.KEY=VALUE or recipe.KEY=VALUE; may be given again.", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes; results don't depend on it.  [default: one a core]")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results.  [default: results/paper-TABLE]")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train what a published table needs and print it beside the published values; goes on where it stopped.
+
+    Exit code 1 if a cell failed. Values that cannot be run here are named with the reason.
+    """
+    from fretal_bench.benchmark.paper import open_paper
+    from fretal_bench.benchmark.paper_run import execute_paper, prepare_paper
+    from fretal_bench.benchmark.plan import split_changes
+    from fretal_bench.reporting.live import Live, building
+    from fretal_bench.reporting.paper_table import compare, print_comparison, write_comparison
+    from fretal_bench.reporting.published import find_table, published_tables
+
+    name = Path(table).stem if table.endswith(".toml") else table
+    found = find_table(name, published_tables(published))
+    places = [(value.method, value.column) for value in found.values]
+    folder = out or Path("results") / (
+        f"paper-{name}-as-{Path(stream_as).stem}" if stream_as else f"paper-{name}"
+    )
+    console = Console(stderr=json_)
+    with building(console) as tell:
+        ready = prepare_paper(
+            open_paper(table),
+            places,
+            folder,
+            recipe=recipe,
+            seeds=_numbers(seeds),
+            stream_as=stream_as,
+            data=data or (),
+            changes=split_changes(set_ or []),
+            jobs=jobs,
+            device=device,
+            building=tell,
+        )
+    if ready.total:
+        console.print(f"{ready.total} steps to train into {folder}", highlight=False)
+        with Live(console, ready.total) as live:
+            measured = execute_paper(ready, places, live)
+    else:
+        console.print(f"all done already in {folder}: nothing to train", highlight=False)
+        measured = execute_paper(ready, places)
+    comparison = compare(found, ready, measured, Path(stream_as).stem if stream_as else "", _command())
+    report = Path("reports") / folder.resolve().name
+    write_comparison(comparison, report)
+    if json_:
+        print(json.dumps({**comparison.to_dict(), "report": str(report)}, indent=1))
+    else:
+        print_comparison(comparison, console)
+        for line in ready.commands:
+            console.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"\nReport: {report / 'summary.md'}  (CSV and LaTeX beside it)", highlight=False)
+    failed = list(dict.fromkeys(one.reason for one in measured.values() if one.failed))
+    for reason in failed:
+        Console(stderr=True).print(f"bench: {reason}", markup=False, highlight=False, soft_wrap=True)
+    if failed:
+        sys.exit(1)
+
+
+def table_rows(
+    pattern: str = "*", data: Sequence[Path] = (), published: Path | None = None
+) -> list[dict[str, Any]]:
+    """List the tables whose name fits a pattern: what they are, and whether they can be run here."""
+    from fretal_bench.benchmark.paper import open_paper
+    from fretal_bench.benchmark.paper_data import TableStreams
+    from fretal_bench.reporting.published import published_tables
+
+    rows = []
+    for name, table in published_tables(published).items():
+        if not fnmatch.fnmatchcase(name, pattern):
+            continue
+        how = open_paper(name)
+        streams = TableStreams(how, Path("results") / f"paper-{name}", data=data)
+        reasons = streams.reasons((value.method, value.column) for value in table.values)
+        why = [reason for reason in dict.fromkeys(reasons.values()) if reason]
+        able = sum(not reason for reason in reasons.values())
+        rows.append(
+            {
+                "name": name,
+                "paper": "; ".join(table.distinct("paper")),
+                "protocol": "; ".join(table.distinct("protocol")),
+                "quantity": "; ".join(table.distinct("quantity")),
+                "values": len(table.values),
+                "confidence": "; ".join(table.distinct("confidence")),
+                "runs here": _runs_here(able, len(reasons), why, streams.missing),
+                "can be run": able,
+                "reasons": why,
+                "commands": list(streams.commands),
+            }
+        )
+    return rows
+
+
+def _runs_here(able: int, values: int, reasons: Sequence[str], missing: Sequence[str]) -> str:
+    """Say in one line how many values can be run, and what the others lack."""
+    from fretal_bench.benchmark.paper import NO_STRATEGY
+
+    if not reasons:
+        return "yes"
+    absent = [reason.removeprefix(NO_STRATEGY) for reason in reasons if reason.startswith(NO_STRATEGY)]
+    others = [reason for reason in reasons if not reason.startswith((NO_STRATEGY, "lacks "))]
+    parts = [f"lacks {', '.join(missing)}"] if missing else []
+    parts += [f"{NO_STRATEGY}{', '.join(absent)}"] if absent else []
+    return f"{able or 'none'} of {values} values: {'; '.join([*parts, *others])}"
+
+
+def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a list of tables, a block each: the texts are too long for columns."""
+    console = Console()
+    for row in rows:
+        head = Table.grid(padding=(0, 1))
+        head.add_column(no_wrap=True)
+        head.add_column()
+        console.print(row["name"], style="bold", highlight=False)
+        for key in ("paper", "protocol", "quantity"):
+            head.add_row(f"  {key}", row[key])
+        head.add_row("  values", f"{row['values']}, {row['confidence']}")
+        head.add_row("  runs here", row["runs here"])
+        console.print(head, highlight=False)
+
+
+def _command() -> str:
+    """What was typed, to be typed again."""
+    return shlex.join(["bench", *sys.argv[1:]])
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise BenchError(
+            f"--seeds {text!r}: expected whole numbers separated by commas, e.g. 0,1,2"
+        ) from error

@@ -1,0 +1,228 @@
+"""What installed packages and files on the desk add to the suite: strategies, streams, importers and metrics.
+
+Found in one way for all four: an entry point in the group ``fretal_bench.KIND``, or a variable in a file given with
+``--plugin``. Whoever owns a kind says what its records must be; see ``register``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, TypeVar
+
+from fretal_bench.errors import BenchError
+
+Kind = Literal["strategies", "streams", "importers", "metrics"]
+KINDS: Mapping[Kind, tuple[str, str]] = {
+    "strategies": ("STRATEGY", "STRATEGIES"),
+    "streams": ("STREAM", "STREAMS"),
+    "importers": ("IMPORTER", "IMPORTERS"),
+    "metrics": ("METRIC", "METRICS"),
+}
+"""Kind -> the variables of a file that hold one record, or several."""
+GROUP = "fretal_bench."
+"""The group of a kind's entry points is this and the kind."""
+
+Record = TypeVar("Record")
+
+
+class PluginWarning(UserWarning):
+    """A plugin is left out, and why; everything else goes on."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Something that a plugin adds: one record, or several.
+
+    Attributes:
+        name: Its entry point, or the variable in its file.
+        origin: ``DISTRIBUTION VERSION`` (of an editable installation with ``sha256:...`` of its modules), or
+            ``FILE sha256:...``: another origin, another plugin.
+        module: The module it stands in.
+        load: Gives what it adds.
+        file: Its file, if it was given as one.
+    """
+
+    name: str
+    origin: str
+    module: str
+    load: Callable[[], Any]
+    file: Path | None = None
+
+    def values(self) -> tuple[Any, ...]:
+        """Import the plugin and return what it adds; it may raise anything."""
+        value = self.load()
+        return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+_files: dict[Path, tuple[ModuleType, str]] = {}
+_left_out: dict[tuple[Kind, str], str] = {}
+
+
+def use_files(paths: Iterable[Path | str]) -> None:
+    """Take plugins from Python files, beside those that are installed, for the rest of this process.
+
+    Raises:
+        BenchError: A file is not there, cannot be imported, or defines none of the variables in ``KINDS``.
+    """
+    for path in (Path(given).expanduser().absolute() for given in paths):
+        if path not in _files:
+            _files[path] = _import_file(path)
+            _installed.cache_clear()
+
+
+def plugin_files() -> tuple[Path, ...]:
+    """Return the files that were given, for processes that must know them too."""
+    return tuple(_files)
+
+
+def forget() -> None:
+    """Forget every plugin that was found or given; they are looked for again."""
+    _files.clear()
+    _left_out.clear()
+    _installed.cache_clear()
+
+
+def plugins(kind: Kind) -> tuple[Plugin, ...]:
+    """Return what there is of a kind, installed ones first, each in the order of names; nothing is imported."""
+    given = [
+        Plugin(name, origin, module.__name__, lambda module=module, name=name: getattr(module, name), path)  # type: ignore[misc]
+        for path, (module, origin) in _files.items()
+        for name in KINDS[kind]
+        if hasattr(module, name)
+    ]
+    return (*_installed(kind), *given)
+
+
+def register(
+    kind: Kind, known: Mapping[str, Record], read: Callable[[Plugin, Any], Iterable[tuple[str, Record]]]
+) -> dict[str, Record]:
+    """Add what plugins bring of a kind to the suite's own.
+
+    Args:
+        kind: The kind.
+        known: The suite's own records by name.
+        read: Takes a plugin and one value of it, and gives (name, record); raises ``ValueError``, ``TypeError`` or
+            ``BenchError`` where the value is not what it should be.
+
+    Returns:
+        All records by name. An installed plugin that cannot be imported, is refused by ``read`` or takes a name that is
+        taken is left out and named in a ``PluginWarning``, once.
+
+    Raises:
+        BenchError: The same of a file, which was asked for.
+    """
+    found = dict(known)
+    for plugin in plugins(kind):
+        brought: dict[str, Record] = {}
+        try:
+            for value in plugin.values():
+                for name, record in read(plugin, value):
+                    if name in found or name in brought:
+                        raise ValueError(f"the name {name!r} is taken")
+                    brought[name] = record
+            found.update(brought)
+        except Exception as error:  # a plugin may fail in any way, and must not stop the rest
+            reason = f"{plugin.origin}: {KINDS[kind][0].lower()} plugin {plugin.name!r}: {_words(error)}"
+            if plugin.file is not None:
+                raise BenchError(f"{reason}; mend {plugin.file}") from error
+            _leave_out(kind, plugin.name, reason)
+    return found
+
+
+def why_left_out(kind: Kind, name: str) -> str | None:
+    """Say why the plugin called ``name`` was left out; None if it wasn't."""
+    return _left_out.get((kind, name))
+
+
+def plugin_versions() -> dict[str, str]:
+    """Return what results may depend on beside the suite: plugins' distributions and files with their versions."""
+    origins = {plugin.origin for kind in KINDS for plugin in plugins(kind)}
+    return dict(origin.split(" ", 1) for origin in sorted(origins) if " " in origin)
+
+
+@cache
+def _installed(kind: Kind) -> tuple[Plugin, ...]:
+    points = sorted(entry_points(group=GROUP + kind), key=lambda point: (point.name, point.value))
+    return tuple(Plugin(point.name, _origin(point), point.module, point.load) for point in points)
+
+
+def _origin(point: EntryPoint) -> str:
+    if point.dist is None:
+        return point.value
+    origin = f"{point.dist.name} {point.dist.version}"
+    # The version of an editable installation stays while its code changes.
+    return f"{origin} {_sha(_modules(point.module))}" if _editable(point.dist) else origin
+
+
+def _editable(distribution: Distribution) -> bool:
+    about = json.loads(distribution.read_text("direct_url.json") or "{}")
+    return bool(about.get("dir_info", {}).get("editable"))
+
+
+def _modules(module: str) -> list[Path]:
+    """Return the Python files of the package that ``module`` is part of."""
+    try:
+        spec = importlib.util.find_spec(module.partition(".")[0])
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    if spec.submodule_search_locations:
+        return sorted(path for top in spec.submodule_search_locations for path in Path(top).rglob("*.py"))
+    return [Path(spec.origin)] if spec.origin else []
+
+
+def _sha(paths: Iterable[Path]) -> str:
+    found = hashlib.sha256()
+    for path in paths:
+        content = path.read_bytes()
+        found.update(f"{path.name} {len(content)} ".encode() + content)
+    return f"sha256:{found.hexdigest()[:16]}"
+
+
+def _import_file(path: Path) -> tuple[ModuleType, str]:
+    try:
+        sha = _sha([path])
+    except OSError as error:
+        raise BenchError(f"--plugin {path}: {error.strerror}; give a Python file") from error
+    name = f"plugin_{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}_{sha[-8:]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise BenchError(f"--plugin {path}: not a Python file; give one that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    # Known by its name before it runs: dataclasses look their module up, and so does a target like __name__ + ":Class".
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise BenchError(f"--plugin {path}: cannot be imported: {_words(error)}; mend it") from error
+    variables = [variable for pair in KINDS.values() for variable in pair]
+    if not any(hasattr(module, variable) for variable in variables):
+        raise BenchError(
+            f"--plugin {path}: expected one of {', '.join(variables)} in it, found none; add one"
+        )
+    return module, f"{path.name} {sha}"
+
+
+def _leave_out(kind: Kind, name: str, reason: str) -> None:
+    if (kind, name) not in _left_out:
+        _left_out[kind, name] = reason
+        warnings.warn(f"{reason}; it is left out: mend or uninstall it", PluginWarning, stacklevel=3)
+
+
+def _words(error: BaseException) -> str:
+    first = (str(error).splitlines() or [""])[0]
+    plain = isinstance(error, BenchError | ValueError | TypeError)
+    return first if plain and first else f"{type(error).__name__}: {first}"

@@ -1,0 +1,355 @@
+"""A published table beside what the suite measured: as tables, as files, in a terminal."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fretal_bench.benchmark.paper_run import Measured, PreparedPaper
+from fretal_bench.benchmark.results import write_file, writing
+from fretal_bench.metrics.intervals import Interval, mean_interval
+from fretal_bench.reporting.formats import to_csv, to_latex, to_markdown
+from fretal_bench.reporting.published import PublishedTable, PublishedValue, as_rows
+from fretal_bench.reporting.tables import (
+    NAN,
+    NOTHING,
+    Column,
+    Number,
+    Row,
+    Table,
+    decimal,
+    drawn_width,
+    fitted,
+    to_rich,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def published_table(table: PublishedTable) -> Table:
+    """Make the table as it was published: methods by columns, with source and confidence of every value as notes."""
+    digits = {c: max(v.digits for v in table.values if v.column == c) for c in table.columns}
+    rows = []
+    for method in table.methods:
+        values = [table.get(method, column) for column in table.columns]
+        rows.append(Row((method, *(Number(v.number if v else NAN, empty=v is None) for v in values))))
+    return Table(
+        name=table.name,
+        title=f"{table.name}: {'; '.join(table.distinct('paper'))}",
+        columns=(
+            Column("method", "method"),
+            *(Column(column, column, digits=digits[column]) for column in table.columns),
+        ),
+        rows=tuple(rows),
+        notes=tuple(published_notes(table)),
+    )
+
+
+def published_notes(table: PublishedTable) -> list[str]:
+    """Say quantity, protocol, source and confidence of every value: one line where all have the same."""
+    notes = []
+    for field, title in (
+        ("quantity", "Quantity"),
+        ("protocol", "Protocol"),
+        ("source", "Source"),
+        ("confidence", "Confidence"),
+    ):
+        texts = table.distinct(field)
+        if len(texts) == 1:
+            notes.append(f"{title} of every value: {texts[0]}.")
+            continue
+        for text in texts:
+            having = [value for value in table.values if getattr(value, field) == text]
+            notes.append(f"{title} of {_whose(table, having)}: {text}.")
+    return notes
+
+
+def _whose(table: PublishedTable, values: Sequence[PublishedValue]) -> str:
+    """Name values as shortly as can be: whole columns, whole rows, or one by one."""
+    places = {(value.method, value.column) for value in values}
+    return where(places, [(value.method, value.column) for value in table.values])
+
+
+def where(places: set[tuple[str, str]], all_places: Sequence[tuple[str, str]]) -> str:
+    """Name some places of a table as shortly as can be: whole columns, then whole rows, the rest one by one."""
+    columns, rows = (
+        [
+            name
+            for name in dict.fromkeys(place[axis] for place in all_places)
+            if _is_whole(name, axis, places, all_places)
+        ]
+        for axis in (1, 0)
+    )
+    if places <= {place for place in all_places if place[0] in rows}:
+        columns = []
+    elif places <= {place for place in all_places if place[1] in columns}:
+        rows = []
+    rest = [p for p in all_places if p in places and p[0] not in rows and p[1] not in columns]
+    return ", ".join([*columns, *rows, *(" / ".join(place) for place in rest)])
+
+
+def _is_whole(
+    name: str, axis: int, places: set[tuple[str, str]], all_places: Sequence[tuple[str, str]]
+) -> bool:
+    return all(place in places for place in all_places if place[axis] == name)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A published table and what was measured for it.
+
+    Attributes:
+        table: The published table.
+        measured: By method and column.
+        recipe: The recipe's name.
+        seeds: The seeds.
+        notes: What the suite chose, what stands in for what.
+        stand_in: The stream in whose data this was measured; empty for the paper's own.
+        command: What makes it again.
+        commands: What to type to get the data that are missing.
+    """
+
+    table: PublishedTable
+    measured: Mapping[tuple[str, str], Measured]
+    recipe: str
+    seeds: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    stand_in: str = ""
+    command: str = ""
+    commands: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What must stand over every number measured on stand-ins; empty for the paper's own data."""
+        if not self.stand_in:
+            return ""
+        name = self.stand_in.replace("ffpp-mini", "FF++-mini", 1)
+        return f"On {name}, not the paper's data: differences mean nothing about the paper."
+
+    @property
+    def title(self) -> str:
+        """Name, paper, and the label."""
+        return " ".join(filter(None, (f"{self.table.name}: {self.table.values[0].paper}.", self.label)))
+
+    def interval(self, value: PublishedValue) -> Interval:
+        """Return mean and 95% interval over the seeds of what was measured for one value; NaN if nothing was."""
+        measured = self.measured[(value.method, value.column)]
+        return mean_interval([] if measured.reason else list(measured.values.values()))
+
+    def reasons(self) -> list[str]:
+        """Say in a line each why values were not measured."""
+        places = [(value.method, value.column) for value in self.table.values]
+        by_reason: dict[str, set[tuple[str, str]]] = {}
+        for place in places:
+            if self.measured[place].reason:
+                by_reason.setdefault(self.measured[place].reason, set()).add(place)
+        return [
+            f"Not measured: {'everything' if len(of) == len(places) else where(of, places)}: {reason}"
+            for reason, of in by_reason.items()
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the comparison as plain data for ``json.dumps``; a value that does not exist is None."""
+        rows = []
+        for value, row in zip(self.table.values, as_rows(self.table), strict=True):
+            measured, interval = self.measured[(value.method, value.column)], self.interval(value)
+            rows.append(
+                {
+                    **row,
+                    "published": value.number,
+                    "measured": _or_none(interval.mean),
+                    "low": _or_none(interval.low),
+                    "high": _or_none(interval.high),
+                    "difference": _or_none(interval.mean - value.number),
+                    "by_seed": {str(seed): number for seed, number in measured.values.items()},
+                    "reason": measured.reason,
+                }
+            )
+            del rows[-1]["value"]
+        return {
+            "table": self.table.name,
+            "label": self.label,
+            "stand_in": self.stand_in or None,
+            "recipe": self.recipe,
+            "seeds": list(self.seeds),
+            "notes": list(self.notes),
+            "commands": list(self.commands),
+            "values": rows,
+        }
+
+
+def compare(
+    table: PublishedTable,
+    prepared: PreparedPaper,
+    measured: Mapping[tuple[str, str], Measured],
+    stand_in: str = "",
+    command: str = "",
+) -> Comparison:
+    """Put a published table and its measured values together."""
+    return Comparison(
+        table=table,
+        measured=measured,
+        recipe=prepared.recipe.name,
+        seeds=prepared.seeds,
+        notes=(*prepared.remarks, *prepared.paper.notes),
+        stand_in=stand_in,
+        command=command,
+        commands=prepared.commands,
+    )
+
+
+def difference_table(comparison: Comparison) -> Table:
+    """Make the long table, a row a value: published, measured with its 95% interval over seeds, difference."""
+    digits = max(value.digits for value in comparison.table.values)
+    rows = []
+    for value in comparison.table.values:
+        interval = comparison.interval(value)
+        rows.append(
+            Row(
+                (
+                    value.method,
+                    value.column,
+                    Number(value.number),
+                    Number(interval.mean, interval.half),
+                    Number(interval.mean - value.number),
+                )
+            )
+        )
+    seeds = ", ".join(map(str, comparison.seeds))
+    return Table(
+        name=f"paper-{comparison.table.name}",
+        title=comparison.title,
+        columns=(
+            Column("method", "method"),
+            Column("column", "column"),
+            Column("published", "published", digits=digits),
+            Column("measured", "measured", digits=digits),
+            Column("difference", "difference", digits=digits, signed=True),
+        ),
+        rows=tuple(rows),
+        notes=(
+            f"Quantity: {'; '.join(comparison.table.distinct('quantity'))}. Measured: mean over seeds {seeds} (recipe "
+            f"{comparison.recipe}), ± half of its 95% interval by Student's t. Difference: measured - published.",
+            *comparison.notes,
+        ),
+    )
+
+
+def side_by_side(comparison: Comparison, intervals: bool = True) -> Table:
+    """Make the table in its published shape, each cell ``published | measured``."""
+    table = comparison.table
+    digits = max(value.digits for value in table.values)
+
+    def cell(method: str, column: str) -> str:
+        value = table.get(method, column)
+        if value is None:
+            return ""
+        interval = comparison.interval(value)
+        measured = NOTHING if math.isnan(interval.mean) else decimal(interval.mean, digits)
+        if intervals and not math.isnan(interval.half):
+            measured += f"±{decimal(interval.half, digits)}"
+        return f"{decimal(value.number, digits)} | {measured}"
+
+    return Table(
+        name=f"paper-{table.name}-side-by-side",
+        title=f"{comparison.title} Each cell: published | measured.",
+        columns=(Column("method", "method"), *(Column(column, column) for column in table.columns)),
+        rows=tuple(
+            Row((method, *(cell(method, column) for column in table.columns))) for method in table.methods
+        ),
+    )
+
+
+def write_comparison(comparison: Comparison, out: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Write ``summary.md``, ``comparison.csv``, ``comparison.tex`` and ``side-by-side.tex``.
+
+    The same comparison gives the same bytes.
+
+    Returns:
+        The files.
+
+    Raises:
+        BenchError: The folder cannot be written.
+    """
+    folder, long = Path(out), difference_table(comparison)
+    contents = {
+        "summary.md": markdown(comparison),
+        "comparison.csv": _labelled_csv(comparison, long),
+        "comparison.tex": to_latex(long),
+        "side-by-side.tex": to_latex(side_by_side(comparison)),
+    }
+    with writing(folder):
+        for name, content in contents.items():
+            write_file(folder / name, content)
+    return tuple(folder / name for name in contents)
+
+
+def markdown(comparison: Comparison) -> str:
+    """Write the comparison as Markdown: the label, both tables, what was not measured, sources, how to make it again."""
+    parts = [
+        f"# {comparison.table.name}: published and measured",
+        f"**{comparison.label}**" if comparison.label else "",
+        to_markdown(side_by_side(comparison)),
+        to_markdown(difference_table(comparison)),
+        "\n".join(f"- {line}" for line in comparison.reasons()),
+        "\n".join(f"- {line}" for line in published_notes(comparison.table)),
+        f"Made by `{comparison.command}`." if comparison.command else "",
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the comparison; where the terminal is too narrow the published shape loses its intervals."""
+    from rich.text import Text
+
+    if comparison.label:
+        console.print(Text(comparison.label, style="bold yellow"))
+    if len(comparison.table.columns) > 1 and len(comparison.table.methods) > 1:
+        wide = side_by_side(comparison)
+        fits = drawn_width(wide) <= console.width
+        _print_table(wide if fits else side_by_side(comparison, intervals=False), console)
+    _print_table(difference_table(comparison), console)
+    for line in comparison.reasons():
+        console.print(Text(f"- {line}"))
+
+
+def print_published(table: PublishedTable, console: Console) -> None:
+    """Print a published table with its sources."""
+    _print_table(published_table(table), console)
+
+
+def _print_table(table: Table, console: Console) -> None:
+    """Print title, table and notes; a title inside a narrow table would be squeezed into its width."""
+    from rich.text import Text
+
+    console.print()
+    console.print(Text(table.title, style="bold"))
+    for piece in fitted(replace(table, title=""), console.width):
+        console.print(to_rich(piece))
+        for note in piece.notes:
+            console.print(Text(note, style="dim"))
+
+
+def _labelled_csv(comparison: Comparison, table: Table) -> str:
+    """The long table as CSV; every line says on what data it was measured, since lines are copied without heads."""
+    values = comparison.table.values
+    more = (
+        Column("recipe", "recipe"),
+        Column("measured_on", "measured on"),
+        Column("not_measured", "not measured"),
+    )
+    data = comparison.stand_in or "the paper's data"
+    rows = tuple(
+        Row((*row.cells, comparison.recipe, data, comparison.measured[(value.method, value.column)].reason))
+        for row, value in zip(table.rows, values, strict=True)
+    )
+    return to_csv(Table(table.name, table.title, (*table.columns, *more), rows))
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,206 @@
+"""Published results: tables of papers, one value a row of a CSV, each with its source and how sure it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fretal_bench.errors import BenchError, unknown_name
+
+BUILT_IN = "published_results.csv"
+
+
+@dataclass(frozen=True)
+class PublishedValue:
+    """One number of a table, and where it was read.
+
+    Attributes:
+        table: Name of the table.
+        paper: The paper, and which of its tables.
+        protocol: Domains, order, backbone and whatever else the source says.
+        quantity: What the number is, with its unit and its sign.
+        method: The row.
+        column: The column.
+        value: The number as it is written in the CSV.
+        source: Where it was read.
+        confidence: ``printed``, ``read from figure``, ``second-hand`` and so on.
+    """
+
+    table: str
+    paper: str
+    protocol: str
+    quantity: str
+    method: str
+    column: str
+    value: str
+    source: str
+    confidence: str
+
+    @property
+    def number(self) -> float:
+        """The value as a number."""
+        return float(self.value)
+
+    @property
+    def digits(self) -> int:
+        """Decimals as written."""
+        return len(self.value.partition(".")[2])
+
+
+COLUMNS = tuple(field.name for field in fields(PublishedValue))
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table: its values in the order of the CSV.
+
+    Attributes:
+        name: Short name, e.g. ``cored-task2``.
+        values: At least one.
+    """
+
+    name: str
+    values: tuple[PublishedValue, ...]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Rows, in the order in which they first appear."""
+        return self.distinct("method")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns, in the order in which they first appear."""
+        return self.distinct("column")
+
+    def distinct(self, field: str) -> tuple[str, ...]:
+        """Return the distinct texts of one field of the values, in the order in which they first appear."""
+        return tuple(dict.fromkeys(str(getattr(value, field)) for value in self.values))
+
+    def get(self, method: str, column: str) -> PublishedValue | None:
+        """Return one value; None where the table has a gap."""
+        return next((v for v in self.values if (v.method, v.column) == (method, column)), None)
+
+
+def published_tables(own: str | os.PathLike[str] | None = None) -> dict[str, PublishedTable]:
+    """Return the tables that come with the suite, by name, with the rows of the user's own CSV added.
+
+    Args:
+        own: A CSV with the columns of :class:`PublishedValue`, in any order; it may add rows to a table, or tables.
+
+    Raises:
+        BenchError: The file cannot be read, lacks a column or has an unknown one, a field is empty, a value is no
+            number, or a (table, method, column) stands there twice or is one of the suite's; with line numbers.
+    """
+    text = resources.files(__package__).joinpath(BUILT_IN).read_text("utf-8")
+    found = _read(BUILT_IN, text, {})
+    if own is not None:
+        path = Path(own)
+        try:
+            # A spreadsheet may begin its CSV with a byte order mark.
+            text = path.read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise BenchError(
+                f"{path}: cannot be read ({reason}); mend the path given with --published"
+            ) from error
+        found = {**found, **_read(str(path), text, found)}
+    tables: dict[str, list[PublishedValue]] = {}
+    for value, _ in found.values():
+        tables.setdefault(value.table, []).append(value)
+    return {name: PublishedTable(name, tuple(values)) for name, values in tables.items()}
+
+
+def find_table(name: str, tables: Mapping[str, PublishedTable]) -> PublishedTable:
+    """Return one of ``tables``; ``BenchError`` with the nearest names if there is none of that name."""
+    if name not in tables:
+        raise unknown_name("table", name, tables)
+    return tables[name]
+
+
+Key = tuple[str, str, str]
+Found = dict[Key, tuple[PublishedValue, int]]
+
+
+def _read(path: str, text: str, known: Found) -> Found:
+    """Read a CSV; by (table, method, column) the value and the line where it stands."""
+    reader = csv.reader(io.StringIO(text), strict=True)
+    head = _head(path, reader)
+    found: Found = {}
+    for line, cells in _lines(path, reader):
+        if len(cells) != len(head):
+            raise BenchError(
+                f"{path}, line {line}: expected {len(head)} fields, found {len(cells)}; mend that line"
+            )
+        row = {name: cell.strip() for name, cell in zip(head, cells, strict=True)}
+        empty = [name for name in COLUMNS if not row[name]]
+        if empty:
+            raise BenchError(f"{path}, line {line}: {empty[0]} is empty; every value needs it")
+        value = PublishedValue(**row)
+        if not _is_number(value.value):
+            raise BenchError(f"{path}, line {line}: value must be a finite number, found {value.value!r}")
+        key = (value.table, value.method, value.column)
+        name = " / ".join(key)
+        if key in found:
+            raise BenchError(
+                f"{path}, line {line}: {name} stands on line {found[key][1]} already; keep one of them"
+            )
+        if key in known:
+            raise BenchError(
+                f"{path}, line {line}: {name} is {known[key][0].value} in the suite's own tables; "
+                "give your row another table or method name"
+            )
+        found[key] = (value, line)
+    if not found:
+        raise BenchError(
+            f"{path}: holds no value; expected the columns {', '.join(COLUMNS)} and a row a value"
+        )
+    return found
+
+
+def _head(path: str, reader: Iterator[list[str]]) -> list[str]:
+    head = [name.strip() for name in next(reader, [])]
+    for name in head:
+        if name not in COLUMNS:
+            raise BenchError(f"{path}, line 1: {unknown_name('column', name, COLUMNS)}")
+    missing = [name for name in COLUMNS if name not in head]
+    if missing:
+        raise BenchError(f"{path}, line 1: lacks the column {missing[0]!r}; expected {', '.join(COLUMNS)}")
+    if len(set(head)) < len(head):
+        raise BenchError(f"{path}, line 1: a column stands there twice; expected {', '.join(COLUMNS)}")
+    return head
+
+
+def _lines(path: str, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that are not blank, each with the line on which it ends."""
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise BenchError(
+                f"{path}, line {reader.line_num}: not valid CSV ({error}); mend that line"
+            ) from error
+        if any(cell.strip() for cell in cells):
+            yield reader.line_num, cells
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def as_rows(table: PublishedTable) -> list[dict[str, str | float]]:
+    """Return the values as plain data, a dict a value, the value itself as a number."""
+    return [
+        {**dict(zip(COLUMNS, astuple(value), strict=True)), "value": value.number} for value in table.values
+    ]

@@ -1,0 +1,77 @@
+"""Writes a small installable package with a strategy of one's own: the start of a plugin."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+from importlib import resources
+from pathlib import Path
+
+from fretal_bench.errors import BenchError
+from fretal_bench.strategies.registry import strategies
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+FILES = {
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    "src/@PACKAGE@/__init__.py": "info.py",
+    "src/@PACKAGE@/strategy.py": "strategy.py",
+    "src/@PACKAGE@/py.typed": "",
+    "tests/test_@PACKAGE@.py": "test.py",
+}
+"""Path in the new package -> its template in ``scaffold/strategy`` (which adds ``.txt``); none for an empty file."""
+
+
+def write_strategy_package(name: str, into: Path = Path(".")) -> Path:
+    """Write a package whose one strategy works, is registered by an entry point, and passes its own tests.
+
+    Args:
+        name: The strategy's name: lower-case words joined by ``-``. The package is called so with ``_``.
+        into: Where its folder is made.
+
+    Returns:
+        The new folder, ``into/name``.
+
+    Raises:
+        BenchError: The name is not of that form, is taken, or cannot be a package's; or the folder is there.
+    """
+    package = name.replace("-", "_")
+    if not _NAME.fullmatch(name):
+        raise BenchError(f"strategy name {name!r}: expected lower-case words joined by '-', e.g. my-method")
+    if keyword.iskeyword(package) or keyword.issoftkeyword(package):
+        raise BenchError(
+            f"strategy name {name!r}: a word of Python's own cannot name a package; choose another"
+        )
+    if name in strategies():
+        raise BenchError(
+            f"strategy name {name!r} is taken; choose another (`bench list strategies` shows all)"
+        )
+    if importlib.util.find_spec(package) is not None:
+        raise BenchError(f"strategy name {name!r}: a module {package!r} is installed here; choose another")
+    folder = into / name
+    if folder.exists():
+        raise BenchError(f"{folder} exists; choose another name, another --into, or remove it")
+    words = {
+        "@NAME@": name,
+        "@PACKAGE@": package,
+        "@CLASS@": "".join(w.capitalize() for w in name.split("-")),
+    }
+    for path, template in FILES.items():
+        target = folder / _filled(path, words)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(_filled(_template(template), words) if template else "", "utf-8")
+        except OSError as error:
+            raise BenchError(f"{target} cannot be written ({error.strerror}); give another --into") from error
+    return folder
+
+
+def _template(name: str) -> str:
+    return (resources.files("fretal_bench.scaffold") / "strategy" / f"{name}.txt").read_text("utf-8")
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for mark, word in words.items():
+        text = text.replace(mark, word)
+    return text

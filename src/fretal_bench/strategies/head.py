@@ -1,0 +1,68 @@
+"""The head of a model, the layer that turns features into logits, and what enters it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from fretal_bench.errors import BenchError
+from fretal_bench.strategies.template import at_least_float32
+
+
+def head_of(model: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the layers that ``model.get_classifier()`` names: one, or two where a timm model has two heads.
+
+    Raises:
+        BenchError: The model has no ``get_classifier``, or its head has no weights.
+    """
+    get_classifier: Any = getattr(model, "get_classifier", None)
+    found = get_classifier() if callable(get_classifier) else None
+    heads = found if isinstance(found, tuple) else (found,)
+    if not all(isinstance(head, nn.Module) and any(True for _ in head.parameters()) for head in heads):
+        raise BenchError(
+            f"{type(model).__name__} has no head that can be told apart: get_classifier() should return its last "
+            f"layer, found {found!r}; use a timm model with classes or add the method"
+        )
+    return heads
+
+
+def head_names(model: nn.Module) -> frozenset[str]:
+    """Return the names that the head's weights have among ``model.named_parameters()``.
+
+    Raises:
+        BenchError: See ``head_of``.
+    """
+    inside = {id(weight) for head in head_of(model) for weight in head.parameters()}
+    return frozenset(name for name, weight in model.named_parameters() if id(weight) in inside)
+
+
+def head_inputs_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Run ``model`` once and return what enters its head and its logits.
+
+    For a timm model the former is ``forward_head(forward_features(inputs), pre_logits=True)``: features after the
+    model's own pooling (most often the mean over space) and, where there is one, the norm before the head. They are read
+    where they enter, since running the head twice would move the statistics of a BatchNorm inside it twice.
+
+    Args:
+        model: See ``head_of``; of two heads, the first is read.
+        inputs: [B, 3, H, W].
+
+    Returns:
+        Features [B, D] and logits [B, 2], both at least float32.
+
+    Raises:
+        BenchError: See ``head_of``.
+    """
+    entered: list[Tensor] = []
+
+    def keep(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        entered.append(arguments[0])
+
+    handle = head_of(model)[0].register_forward_pre_hook(keep)
+    try:
+        # Not model(inputs): a compiled model would not see the hook.
+        logits: Tensor = model.forward(inputs)
+    finally:
+        handle.remove()
+    return at_least_float32(entered[-1].flatten(1)), at_least_float32(logits)

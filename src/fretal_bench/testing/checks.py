@@ -1,0 +1,299 @@
+"""The checks, one small function each: what was seen and what is expected, or None where all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fretal_bench.errors import BenchError
+from fretal_bench.metrics.detection import auc
+from fretal_bench.strategies.registration import check_class, check_info
+from fretal_bench.testing.data import DOMAINS, SIDE
+from fretal_bench.testing.rig import Rig, TrainingFailed, Walk, digest, disturb_generators
+from fretal_bench.testing.values import accepted, alternatives, choices, fields, nonsense
+from fretal_bench.testing.watcher import MODULES, PARAMETERS
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check has against a strategy: what it saw, and what it expects."""
+
+    seen: str
+    expected: str
+
+
+CheckFunction = Callable[[Rig], Finding | None]
+
+
+def describes_itself(rig: Rig) -> Finding | None:
+    """The info's fields have their types; the class is there, has a docstring, and its hooks take what they are given."""
+    problem = check_info(rig.info)
+    if problem is None:
+        try:
+            found = rig.info.load()
+        except BenchError as error:
+            return Finding(str(error), "a ContinualStrategy class at StrategyInfo.target")
+        problem = check_class(found)
+        if problem is None and not (found.__doc__ or "").strip():
+            problem = f"{found.__name__} has no docstring"
+    if problem is None and rig.info.memory == "budget" and "memory" not in {f.name for f in fields(rig.info)}:
+        problem = f"memory='budget', and {rig.info.constants.__name__} has no field 'memory'"
+    return Finding(problem, "an info that says what the class is") if problem else None
+
+
+def trains_three_domains(rig: Rig) -> Finding | None:
+    """It learns three domains; its state changes at each (unless it is a bound)."""
+    states = [digest({"m": state["model"], "x": state["extra"]}) for state in rig.trained.saved]
+    if rig.info.bound or len(set(states)) == DOMAINS:
+        return None
+    at = next(number for number in range(1, DOMAINS) if states[number] in states[:number])
+    return Finding(f"domain {at} left the state as it was", "something learned from every domain")
+
+
+def gives_the_same_bytes_again(rig: Rig) -> Finding | None:
+    """A second run, the global generators of torch, NumPy and Python disturbed before each step, ends the same."""
+    walk = Walk(rig)
+    for _ in range(DOMAINS):
+        disturb_generators()
+        walk.step()
+    return _same(
+        rig,
+        walk.finish().states,
+        "another result in a second run",
+        "draws from a generator of its own: strategies.batches.generator_for(seed, step, ...)",
+    )
+
+
+def resumes_to_the_same_bytes(rig: Rig) -> Finding | None:
+    """New objects begun from saved files at every domain end where one object that goes all the way ends."""
+    if not rig.info.resumable:
+        return None
+    whole = rig.train(stopping=False)
+    return _same(
+        rig,
+        whole.states,
+        "one object trained all the way, and new objects begun from state_dict() at every domain, differ",
+        "everything that must outlive a domain in extra_state() and load_extra_state()",
+    )
+
+
+def does_not_mind_what_else_runs(rig: Rig) -> Finding | None:
+    """Steps of another cell of the same strategy between its own change nothing."""
+    walk, other = Walk(rig), Walk(rig, seed=2)
+    for _ in range(DOMAINS):
+        other.step()
+        walk.step()
+    return _same(
+        rig,
+        walk.finish().states,
+        "another result when another cell's steps run between its own",
+        "state on the object, none in the class or the module",
+    )
+
+
+def leaves_frozen_modules_alone(rig: Rig) -> Finding | None:
+    """A teacher stays in eval mode, its weights and BatchNorm statistics as they are, without gradients."""
+    return _faults(rig, MODULES, "template.frozen_copy(model), or the same by hand")
+
+
+def leaves_frozen_parameters_alone(rig: Rig) -> Finding | None:
+    """A parameter of the model with ``requires_grad`` off has no gradient and doesn't move."""
+    return _faults(rig, PARAMETERS, "no gradient and no update where requires_grad is False")
+
+
+def respects_its_memory_budget(rig: Rig) -> Finding | None:
+    """While a later domain is trained at most ``memory`` old training rows are read or kept as images."""
+    if rig.info.memory == "all":
+        return None
+    budgets: list[tuple[int, Mapping[str, Any]]] = [(0, {})]
+    if rig.info.memory == "budget":
+        used = int(rig.base.get("memory", getattr(rig.info.hyperparameters(), "memory", 0)))
+        smaller = [m for m in (used // 2,) if accepted(rig.info, {**rig.base, "memory": m})]
+        budgets = [(m, {"memory": m}) for m in (used, *smaller)]
+    for budget, changes in budgets:
+        trained = rig.train(changes) if changes else rig.trained
+        for step, reads in enumerate(trained.reads):
+            rows = sum(
+                len(rows) for (domain, split), rows in reads.items() if split == "train" and domain < step
+            )
+            if rows > budget:
+                return Finding(
+                    f"{rows} training rows of older domains read on domain {step}", f"at most {budget}"
+                )
+        for step, state in enumerate(trained.saved):
+            images = _images_in(state["extra"])
+            if images > budget:
+                return Finding(f"{images} images in the state after domain {step}", f"at most {budget}")
+    return None
+
+
+def reads_no_test_data(rig: Rig) -> Finding | None:
+    """Neither images nor labels of a validation or test split are read while a domain is trained."""
+    for step, reads in enumerate(rig.trained.reads):
+        for (domain, split), rows in reads.items():
+            if split != "train" and rows:
+                return Finding(
+                    f"{split} rows of domain {domain} read while domain {step} was trained", "none"
+                )
+    return None
+
+
+def reads_no_later_domain(rig: Rig) -> Finding | None:
+    """No training row of a domain is read before its turn."""
+    for step, reads in enumerate(rig.trained.reads):
+        for (domain, split), rows in reads.items():
+            if split == "train" and domain > step and rows:
+                return Finding(f"rows of domain {domain} read while domain {step} was trained", "none")
+    return None
+
+
+def scores_are_probabilities_of_fake(rig: Rig) -> Finding | None:
+    """``score`` gives float32 [N] in [0, 1], and fakes of the domain just learned first score higher than its reals."""
+    problem = _wrong_scores(rig.trained.scores)
+    if problem:
+        return problem
+    reached = auc(rig.trained.labels[0], rig.trained.scores[0][0])
+    if reached > 0.5:
+        return None
+    return Finding(
+        f"AUC {reached:.2f} on the first domain, just learned",
+        "above 0.5: column 1 of probabilities is P(fake)",
+    )
+
+
+def works_in_bf16(rig: Rig) -> Finding | None:
+    """With autocast to bfloat16 the weights stay float32 and finite, and the scores are scores."""
+    trained = rig.train(precision="bf16")
+    for step, state in enumerate(trained.saved):
+        for name, value in state["model"].items():
+            if value.is_floating_point() and value.dtype != torch.float32:
+                return Finding(f"{name} is {value.dtype} after domain {step}", "weights in float32")
+            if not bool(torch.isfinite(value).all()):
+                return Finding(f"{name} is not finite after domain {step}", "finite weights")
+    return _wrong_scores(trained.scores)
+
+
+def trains_on_plain_avalanche_experiences(rig: Rig) -> Finding | None:
+    """It works in an Avalanche user's script: one object, experiences without a batch source."""
+    trained = rig.train(stopping=False, plain=True)
+    return _wrong_scores(trained.scores)
+
+
+def refuses_nonsense(rig: Rig) -> Finding | None:
+    """Not-a-number, infinity, words that are no choice, unknown keys and the like are refused."""
+    taken = [
+        f"{key}={value!r}"
+        for change in nonsense(rig.info)
+        for key, value in change.items()
+        if accepted(rig.info, change)
+    ]
+    if not taken:
+        return None
+    return Finding(f"{', '.join(taken)} accepted", "ValueError from __post_init__ of the record")
+
+
+def reacts_to(key: str) -> CheckFunction:
+    """Make the check that hyperparameter ``key`` changes the result: every choice, or some other number.
+
+    A value that matters only beside some choice of another hyperparameter is tried beside each.
+    """
+
+    def check(rig: Rig) -> Finding | None:
+        (field,) = (field for field in fields(rig.info) if field.name == key)
+        values = alternatives(rig.info, field, rig.base)
+        if not values:
+            return Finding(
+                f"no other value of {key} to try", "a number, a bool, or a Literal with two choices"
+            )
+        if choices(rig.info, key):
+            still = [value for value in values if not _reacts(rig, {key: value})]
+            if not still:
+                return None
+            seen = f"the same bytes with {key}={' and '.join(map(repr, still))} as with the default"
+            return Finding(seen, "another result for each choice")
+        if any(_reacts(rig, {key: value}) for value in values):
+            return None
+        return Finding(
+            f"the same bytes with {key}={' and '.join(map(repr, values))} as with the value in use",
+            "a hyperparameter that is declared changes the result",
+        )
+
+    check.__doc__ = f"Another value of {key} gives another result."
+    return check
+
+
+def _reacts(rig: Rig, change: Mapping[str, Any]) -> bool:
+    """Whether ``change`` changes the result, by itself or beside a choice of another hyperparameter."""
+    if rig.train(change).digest != rig.trained.digest:
+        return True
+    for field in fields(rig.info):
+        if field.name in change or not (choices(rig.info, field.name) or isinstance(field.default, bool)):
+            continue
+        for other in alternatives(rig.info, field, rig.base):
+            beside = {field.name: other}
+            if accepted(rig.info, {**rig.base, **beside, **change}) and (
+                rig.train({**beside, **change}).digest != rig.train(beside).digest
+            ):
+                return True
+    return False
+
+
+def _same(rig: Rig, states: tuple[str, ...], seen: str, expected: str) -> Finding | None:
+    for step, (one, other) in enumerate(zip(rig.trained.states, states, strict=True)):
+        if one != other:
+            return Finding(f"{seen} (from domain {step} on)", expected)
+    return None
+
+
+def _faults(rig: Rig, kind: str, expected: str) -> Finding | None:
+    faults = rig.trained.faults.get(kind, ())
+    return Finding("; ".join(faults[:3]), expected) if faults else None
+
+
+def _wrong_scores(scores: tuple[tuple[NDArray[np.float32], ...], ...]) -> Finding | None:
+    expected = "float32 [N] in [0, 1]"
+    for step, by_domain in enumerate(scores):
+        for found in by_domain:
+            if found.dtype != np.float32 or found.ndim != 1:
+                return Finding(f"scores {found.dtype} {list(found.shape)} after domain {step}", expected)
+            if not bool(((found >= 0) & (found <= 1)).all()):
+                wrong = found[~((found >= 0) & (found <= 1))][0]
+                return Finding(f"a score of {wrong} after domain {step}", expected)
+    return None
+
+
+def _images_in(state: Any) -> int:
+    """Count the images inside a state: tensors [N, 32, 32, 3] or [N, 3, 32, 32], or one image."""
+    if isinstance(state, Mapping):
+        return sum(_images_in(value) for value in state.values())
+    if isinstance(state, list | tuple):
+        return sum(_images_in(value) for value in state)
+    if isinstance(state, torch.Tensor) and tuple(state.shape[-3:]) in ((SIDE, SIDE, 3), (3, SIDE, SIDE)):
+        return int(np.prod(state.shape[:-3]))
+    return 0
+
+
+CHECKS: tuple[CheckFunction, ...] = (
+    describes_itself,
+    refuses_nonsense,
+    trains_three_domains,
+    gives_the_same_bytes_again,
+    resumes_to_the_same_bytes,
+    does_not_mind_what_else_runs,
+    leaves_frozen_modules_alone,
+    leaves_frozen_parameters_alone,
+    respects_its_memory_budget,
+    reads_no_test_data,
+    reads_no_later_domain,
+    scores_are_probabilities_of_fake,
+    works_in_bf16,
+    trains_on_plain_avalanche_experiences,
+)
+"""Those that every strategy must pass; ``reacts_to`` adds one a hyperparameter."""
+
+__all__ = ["CHECKS", "CheckFunction", "Finding", "TrainingFailed", "reacts_to"]

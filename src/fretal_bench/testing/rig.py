@@ -1,0 +1,280 @@
+"""Trains a strategy along the tiny stream as the runner does: each step a new object, begun from saved files."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import io
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fretal_bench.strategies.info import StrategyInfo
+from fretal_bench.strategies.template import ContinualStrategy, Precision
+from fretal_bench.testing.data import DOMAINS, Ledger, Reads, TinyAugmentation, make_benchmark
+from fretal_bench.testing.models import seeded
+from fretal_bench.testing.watcher import Watcher
+
+ModelFactory = Callable[[], nn.Module]
+SOURCE_EPOCHS, EPOCHS, BATCH, RATE = 8, 2, 8, 0.02
+BUDGET = 8
+"""Samples that a strategy with a memory may keep in the checks: fewer than a domain has."""
+
+
+class TrainingFailed(Exception):
+    """A strategy raised while it was trained."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a cell left.
+
+    Attributes:
+        digest: Hash of the result: weights and scores after every domain.
+        states: Hash of everything that ``state_dict`` gave, after each domain.
+        saved: ``state_dict`` after each domain, as read back from its file.
+        scores: ``[step][domain]``, P(fake) of the test samples.
+        labels: ``[domain]``, labels of the test samples.
+        reads: What was read while each domain was trained, by step.
+        faults: What the watcher saw, by its kind: see ``Watcher``.
+    """
+
+    digest: str
+    states: tuple[str, ...]
+    saved: tuple[Mapping[str, Any], ...]
+    scores: tuple[tuple[NDArray[np.float32], ...], ...]
+    labels: tuple[NDArray[np.int64], ...]
+    reads: tuple[Reads, ...]
+    faults: Mapping[str, tuple[str, ...]]
+
+
+class Walk:
+    """One cell on its way along the stream.
+
+    Args:
+        rig: Whose strategy it trains.
+        changes: Hyperparameters beside the rig's own.
+        seed: The cell's seed.
+        precision: The cell's precision.
+        stopping: Begin every step with a new object from the files of the step before, as the runner does; if not, one
+            object goes all the way.
+        plain: Give experiences without a batch source, as an Avalanche user's script does.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        seed: int = 1,
+        precision: Precision = "fp32",
+        stopping: bool = True,
+        plain: bool = False,
+    ) -> None:
+        self.rig, self.changes, self.seed, self.precision = rig, dict(changes or {}), seed, precision
+        self.stopping = stopping and rig.info.resumable
+        self.ledger = Ledger()
+        benchmark = make_benchmark(self.ledger)
+        self.train, self.test = list(benchmark.train_stream), list(benchmark.test_stream)
+        self.test_sources = [experience.source for experience in self.test]
+        for experience in [*self.train, *self.test, *benchmark.val_stream]:
+            if plain:
+                del experience.source
+            elif rig.device != "cpu":
+                experience.source = experience.source.to(rig.device)
+        self.plain = plain
+        self.strategy: ContinualStrategy | None = None
+        self.files: list[bytes] = []
+        self.scores: list[tuple[NDArray[np.float32], ...]] = []
+        self.reads: list[Reads] = []
+        self.faults: dict[str, list[str]] = {}
+        self._hash = hashlib.sha256()
+
+    def step(self) -> None:
+        """Train the next domain and score all of them.
+
+        Raises:
+            TrainingFailed: The strategy raised.
+        """
+        number = len(self.files)
+        try:
+            with self._begun(number) as (strategy, watcher), self.ledger.opened() as reads:
+                if number == 0 and self.rig.info.shared_source and not self.plain:
+                    weights = source_weights(self.rig.model, self.seed, self.precision, self.rig.device)
+                    strategy.adopt(weights, self.train[0])
+                else:
+                    strategy.train(
+                        self.train[number], eval_streams=[], num_workers=0, reset_optimizer_state=True
+                    )
+                file = io.BytesIO()
+                torch.save(strategy.state_dict(), file)
+            self.files.append(file.getvalue())
+            self.reads.append(reads)
+            for kind, what in watcher.faults:
+                self.faults.setdefault(kind, []).append(f"{what} (domain {number})")
+            self.scores.append(tuple(strategy.score(source) for source in self.test_sources))
+            self._hash.update(digest({"w": strategy.model.state_dict(), "s": self.scores[-1]}).encode())
+        except Exception as error:
+            first = (str(error).splitlines() or [""])[0]
+            raise TrainingFailed(f"{type(error).__name__} on domain {number}: {first}") from error
+
+    def finish(self) -> Trained:
+        """Train what is left and return what the cell came to.
+
+        Raises:
+            TrainingFailed: The strategy raised, or its state cannot be read back without executing anything.
+        """
+        while len(self.files) < DOMAINS:
+            self.step()
+        saved = tuple(self._read(number) for number in range(DOMAINS))
+        return Trained(
+            self._hash.hexdigest(),
+            tuple(digest(state) for state in saved),
+            saved,
+            tuple(self.scores),
+            tuple(source.targets.numpy() for source in self.test_sources),
+            tuple(self.reads),
+            {kind: tuple(what) for kind, what in self.faults.items()},
+        )
+
+    @contextlib.contextmanager
+    def _begun(self, number: int) -> Iterator[tuple[ContinualStrategy, Watcher]]:
+        watcher = Watcher()
+        if self.strategy is None or self.stopping:
+            self.strategy = self._build(number)
+            if number > 0:
+                self.strategy.load_state_dict(self._read(number - 1))
+        self.strategy.train_epochs = SOURCE_EPOCHS if number == 0 else EPOCHS
+        self.strategy.plugins.append(watcher)
+        try:
+            yield self.strategy, watcher
+        finally:
+            self.strategy.plugins.remove(watcher)
+
+    def _build(self, number: int) -> ContinualStrategy:
+        info, rig = self.rig.info, self.rig
+        model = seeded(rig.model, self.seed)
+        strategy = info.load()(
+            model=model,
+            optimizer=torch.optim.SGD(model.parameters(), RATE, momentum=0.9),
+            train_mb_size=BATCH,
+            train_epochs=EPOCHS,
+            eval_mb_size=16,
+            device=rig.device,
+            transform=TinyAugmentation(),
+            seed=self.seed,
+            balance=True,
+            precision=self.precision,
+            **{**rig.base, **self.changes},
+        )
+        strategy.model.to(strategy.device)
+        if info.memory != "none" and hasattr(strategy, "past") and not self.plain:
+            strategy.past = list(self.train[:number])
+        return strategy
+
+    def _read(self, number: int) -> Mapping[str, Any]:
+        try:
+            state: Mapping[str, Any] = torch.load(
+                io.BytesIO(self.files[number]), map_location=self.rig.device, weights_only=True
+            )
+        except Exception as error:
+            first = str(error).splitlines()[0]
+            raise TrainingFailed(
+                f"its state holds more than tensors and plain data, torch.load(weights_only=True) says: {first}"
+            ) from error
+        return state
+
+
+class Rig:
+    """Trains one strategy again and again.
+
+    Args:
+        info: The strategy.
+        model: Makes the model; its initial weights come from torch's global generator.
+        device: ``cpu`` or ``cuda``.
+        settings: Hyperparameters to train with where the defaults don't suit a tiny stream.
+    """
+
+    def __init__(
+        self,
+        info: StrategyInfo,
+        model: ModelFactory,
+        device: str = "cpu",
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.info, self.model, self.device = info, model, device
+        self.base: dict[str, Any] = {}
+        if info.memory == "budget" and hasattr(info.hyperparameters(), "memory"):
+            self.base["memory"] = BUDGET
+        self.base.update(settings or {})
+
+    @functools.cached_property
+    def trained(self) -> Trained:
+        """The cell that others are compared with, trained once."""
+        return self.train()
+
+    def train(self, changes: Mapping[str, Any] | None = None, **kind: Any) -> Trained:
+        """Train a cell; arguments as ``Walk``."""
+        return Walk(self, changes, **kind).finish()
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of nested tensors, arrays and plain data; dictionaries in the order of their keys."""
+    found = hashlib.sha256()
+
+    def walk(value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key in sorted(value, key=repr):
+                found.update(repr(key).encode())
+                walk(value[key])
+        elif isinstance(value, list | tuple):
+            found.update(b"[")
+            for item in value:
+                walk(item)
+        elif isinstance(value, torch.Tensor | np.ndarray):
+            tensor = torch.as_tensor(value).detach().cpu().contiguous()
+            found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            found.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        else:
+            found.update(repr(value).encode())
+
+    walk(value)
+    return found.hexdigest()
+
+
+def disturb_generators() -> None:
+    """Put the global generators of torch, NumPy and Python in a state that nobody expects."""
+    torch.seed()
+    random.seed()
+    np.random.seed(random.getrandbits(32))  # noqa: NPY002  # the global generator is meant
+
+
+@functools.lru_cache(maxsize=16)
+def source_weights(
+    factory: ModelFactory, seed: int, precision: Precision, device: str
+) -> Mapping[str, torch.Tensor]:
+    """Train the first domain with plain cross-entropy: the model that all strategies of one seed start from."""
+    from fretal_bench.strategies.finetuning import FineTuning
+
+    model = seeded(factory, seed)
+    strategy = FineTuning(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), RATE, momentum=0.9),
+        train_mb_size=BATCH,
+        train_epochs=SOURCE_EPOCHS,
+        device=device,
+        transform=TinyAugmentation(),
+        seed=seed,
+        balance=True,
+        precision=precision,
+    )
+    strategy.model.to(strategy.device)
+    strategy.train(next(iter(make_benchmark(Ledger()).train_stream)), eval_streams=[], num_workers=0)
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}

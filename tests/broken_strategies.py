@@ -1,0 +1,305 @@
+"""Strategies each of which breaks one rule, and a good one beside them, for tests of the conformance kit."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from fretal_bench.strategies.batches import ConcatSource, generator_for
+from fretal_bench.strategies.distillation import softened_divergence
+from fretal_bench.strategies.ewc import EWC
+from fretal_bench.strategies.info import StrategyInfo, tunable
+from fretal_bench.strategies.lwf import LwF
+from fretal_bench.strategies.template import ContinualStrategy
+
+
+@dataclass(frozen=True)
+class Strength:
+    strength: float = tunable(0.1, 0.001, 10)
+
+    def __post_init__(self):
+        if self.strength < 0:
+            raise ValueError(f"strength must be >= 0, found {self.strength}")
+
+
+class Good(ContinualStrategy):
+    """L2 to the weights before the domain."""
+
+    Hyperparameters = Strength
+
+    def before_domain(self, experience):
+        self.anchor = [w.detach().clone() for w in self.model.parameters()]
+
+    def penalty(self):
+        pairs = zip(self.model.parameters(), self.anchor, strict=True)
+        return self.hyperparameters.strength * sum(((w - old) ** 2).sum() for w, old in pairs)
+
+
+class SIWithoutClone(Good):
+    """The stock SI's mistake: old and new weights are the same memory, so the penalty is always 0."""
+
+    def before_domain(self, experience):
+        self.anchor = [w.detach() for w in self.model.parameters()]
+
+
+class TeacherInTrainMode(LwF):
+    """The stock LwF's mistake: a deep copy as it is, so that BatchNorm moves and dropout is on."""
+
+    def before_domain(self, experience):
+        self.teacher = copy.deepcopy(self.model)
+        self.teacher.train()
+
+
+class TeacherWithGradients(LwF):
+    """The teacher is in eval mode, but gradients are computed for it."""
+
+    def before_domain(self, experience):
+        self.teacher = copy.deepcopy(self.model).eval()
+
+    def penalty(self):
+        return softened_divergence(self.mb_output, self.teacher(self.mb_x), 2) * self.hyperparameters.lambda_
+
+
+class LambdaIgnored(EWC):
+    """EWC with a strength written into the code."""
+
+    def penalty(self):
+        return super().penalty() / self.hyperparameters.lambda_
+
+
+@dataclass(frozen=True)
+class Budget:
+    memory: int = 200
+
+    def __post_init__(self):
+        if self.memory < 0:
+            raise ValueError(f"memory must be >= 0, found {self.memory}")
+
+
+class Replay(ContinualStrategy):
+    """Train on the new domain and a sample of old rows, drawn anew from the rows themselves at every domain."""
+
+    Hyperparameters = Budget
+    over = 0
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.past = []
+
+    def training_source(self, experience):
+        if not self.past:
+            return experience.source
+        old = ConcatSource([past.source for past in self.past])
+        drawn = torch.randperm(len(old), generator=generator_for(self.seed, self.step, 77))
+        kept = Kept(old, drawn[: self.hyperparameters.memory + self.over])
+        return ConcatSource([experience.source, kept])
+
+    def after_domain(self, experience):
+        self.past.append(experience)
+
+
+class Kept:
+    """Some rows of a source."""
+
+    def __init__(self, source, index):
+        self.source, self.index = source, index
+        self.targets = source.targets[index]
+
+    def __len__(self):
+        return len(self.index)
+
+    def images(self, index):
+        return self.source.images(self.index[index])
+
+
+class ReplayOverBudget(Replay):
+    """One row more than it declares."""
+
+    over = 1
+
+
+class HoardsImages(Good):
+    """Keeps images in its state though it declares no memory."""
+
+    kept = None
+
+    def after_domain(self, experience):
+        if hasattr(experience, "source"):
+            self.kept = experience.source.images(torch.arange(3))
+
+    def extra_state(self):
+        return {} if self.kept is None else {"images": self.kept}
+
+
+class ReadsOldDomains(Good):
+    """Looks up the first domain through Avalanche's streams, without declaring a memory."""
+
+    def before_domain(self, experience):
+        super().before_domain(experience)
+        experience.origin_stream[0].dataset[5]
+
+
+class ReadsTestData(Good):
+    """Looks at the test images of its domain."""
+
+    def before_domain(self, experience):
+        super().before_domain(experience)
+        if hasattr(experience, "source"):
+            benchmark = experience.origin_stream.benchmark
+            benchmark.test_stream[experience.current_experience].source.images(torch.arange(2))
+
+
+class ReadsTestDataset(Good):
+    """Looks at validation samples through Avalanche's data set."""
+
+    def after_domain(self, experience):
+        experience.origin_stream.benchmark.streams["val"][0].dataset[0]
+
+
+class ReadsAhead(Good):
+    """Looks at the domain after this one."""
+
+    def before_domain(self, experience):
+        super().before_domain(experience)
+        if self.step == 1:
+            experience.origin_stream[2].dataset[0]
+
+
+class NotResumable(Good):
+    """Anchors at the source model, and forgets it when it is stopped."""
+
+    def before_domain(self, experience):
+        if not hasattr(self, "anchor"):
+            super().before_domain(experience)
+
+
+class PicklesObjects(Good):
+    """Puts an object into its state."""
+
+    def extra_state(self):
+        return {"constants": self.hyperparameters}
+
+
+class GlobalGenerator(Good):
+    """Draws its strength from NumPy's global generator."""
+
+    def before_domain(self, experience):
+        super().before_domain(experience)
+        self.factor = float(np.random.rand())  # noqa: NPY002
+
+    def penalty(self):
+        return super().penalty() * self.factor
+
+
+class StateInTheClass(Good):
+    """Counts updates in the class, so that cells disturb one another."""
+
+    updates = 0
+
+    def penalty(self):
+        StateInTheClass.updates += 1
+        return super().penalty() * (1 + 0.1 * (StateInTheClass.updates % 7))
+
+
+class MovesFrozenWeights(Good):
+    """Freezes the first layer and moves it all the same."""
+
+    def before_domain(self, experience):
+        super().before_domain(experience)
+        next(self.model.parameters()).requires_grad_(False)
+
+    def optimizer_step(self):
+        super().optimizer_step()
+        if self.step > 0:
+            next(self.model.parameters()).data.mul_(1.001)
+
+
+class SwappedScores(Good):
+    """Gives P(real) as the score."""
+
+    def probabilities(self, inputs):
+        return super().probabilities(inputs).flip(1)
+
+
+class Logits(Good):
+    """Gives logits as scores."""
+
+    def probabilities(self, inputs):
+        return self.model(inputs) * 10
+
+
+class HalfPrecision(Good):
+    """Fails where the model's outputs are not float32."""
+
+    def penalty(self):
+        if self.precision != "fp32":
+            raise RuntimeError("expected scalar type Float but found BFloat16")
+        return super().penalty()
+
+
+class NeedsASource(Good):
+    """Works with the suite's experiences only."""
+
+    def before_domain(self, experience):
+        super().before_domain(experience)
+        len(experience.source)
+
+
+class NeverLearns(Good):
+    """Does nothing on later domains."""
+
+    def _train_exp(self, experience, eval_streams=None, **kwargs):
+        if self.step == 0:
+            super()._train_exp(experience, eval_streams, **kwargs)
+
+
+class OddHook(Good):
+    """Its hook takes no experience."""
+
+    def before_domain(self):
+        pass
+
+
+@dataclass(frozen=True)
+class Anything:
+    strength: float = tunable(0.1, 0.001, 10)
+    kind: Literal["l1", "l2"] = "l2"
+
+
+class AcceptsNonsense(Good):
+    """Takes any value, and gives the same with every kind."""
+
+    Hyperparameters = Anything
+
+
+@dataclass(frozen=True)
+class Late:
+    warmup: int = tunable(1000, 500, 2000)
+
+    def __post_init__(self):
+        if self.warmup < 0:
+            raise ValueError(f"warmup must be >= 0, found {self.warmup}")
+
+
+class StartsLate(ContinualStrategy):
+    """The penalty begins after ``warmup`` updates; nothing is wrong with it."""
+
+    Hyperparameters = Late
+
+    def before_domain(self, experience):
+        self.updates = 0
+
+    def penalty(self):
+        self.updates += 1
+        late = self.updates > self.hyperparameters.warmup
+        return sum((w**2).sum() for w in self.model.parameters()) if late else None
+
+
+def info_of(kind: type, **changes: Any) -> StrategyInfo:
+    """The record of a strategy of this module."""
+    name = "".join(f"-{c.lower()}" if c.isupper() else c for c in kind.__name__).strip("-")
+    name = "-".join(part for part in name.split("-") if part)
+    values = {"summary": "for tests", "paper": "none", "constants": kind.Hyperparameters}
+    return StrategyInfo(name, f"broken_strategies:{kind.__name__}", **{**values, **changes})

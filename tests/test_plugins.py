@@ -1,0 +1,432 @@
+"""Plugins, installed or in a file: found, checked before anything trains, and part of what a result is."""
+
+import json
+import re
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import pytest
+
+from fretal_bench import cli, plugins
+from fretal_bench.benchmark.results import load_results
+from fretal_bench.errors import BenchError
+from fretal_bench.metrics.plugin_metrics import plugin_metrics
+from fretal_bench.strategies.registry import find_strategy, list_strategies, strategies
+from installed import an_installation
+from tests_support import TINY, tiny_stream
+
+INFO = """
+from dataclasses import dataclass
+from fretal_bench.strategies.info import StrategyInfo, tunable
+
+@dataclass(frozen=True)
+class Constants:
+    strength: float = tunable(0.1, 0.001, 10)
+
+INFO = StrategyInfo("pulled", "{module}:Pulled", "weights pulled to 0", "none", constants=Constants{more})
+"""
+CODE = """
+from fretal_bench.strategies.template import ContinualStrategy
+
+class Pulled(ContinualStrategy):
+    "The squared weights as penalty."
+
+    Hyperparameters = Constants
+
+    def {hook}:
+        return {strength} * sum((w ** 2).sum() for w in self.model.parameters())
+"""
+
+
+def code(module="a_strategy", hook="penalty(self)", strength="self.hyperparameters.strength", more=""):
+    """The text of a module with the record of a strategy and the strategy."""
+    return INFO.format(module=module, more=more) + CODE.format(hook=hook, strength=strength)
+
+
+@pytest.fixture(autouse=True)
+def no_plugins():
+    """Every test begins and ends without plugins."""
+    plugins.forget()
+    yield
+    plugins.forget()
+    for name in ("a_strategy", "a_light_one", "a_broken_one"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a distribution with one kind of entry points."""
+    monkeypatch.syspath_prepend(tmp_path / "site")
+
+    def install(modules, points, kind="strategies", name="my-dist", version="1.2", direct_url=""):
+        (tmp_path / "site").mkdir(exist_ok=True)
+        an_installation(tmp_path / "site", name, version, modules, kind, points, direct_url)
+        plugins.forget()
+
+    return install
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a plugin file."""
+
+    def write(text, name="mine.py"):
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys, tmp_path):
+    """Call ``bench`` in an empty folder, without plugins from earlier calls: (exit code, output, errors)."""
+    (tmp_path / "desk").mkdir()
+    monkeypatch.chdir(tmp_path / "desk")
+
+    def call(*words):
+        plugins.forget()
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory):
+    return str(tiny_stream(tmp_path_factory.mktemp("tiny"), domains=2))
+
+
+def of_recipe():
+    return [word for key, value in TINY.items() for word in ("--set", f"recipe.{key}={value}")]
+
+
+def test_an_installed_strategy_is_one_like_any_other_and_says_where_it_comes_from(install):
+    install({"a_strategy": code()}, {"pulled": "a_strategy:INFO"})
+
+    info = find_strategy("pulled")
+
+    assert info.origin == "my-dist 1.2"
+    assert info.load().__name__ == "Pulled"
+    assert info in list_strategies("pul*")
+    assert all(not strategies()[name].origin for name in ("ewc", "fretal"))
+    assert plugins.plugin_versions() == {"my-dist": "1.2"}
+
+
+def test_the_class_is_imported_only_when_it_is_used(install):
+    light = INFO.format(module="a_strategy", more="")
+    install(
+        {"a_light_one": light, "a_strategy": "raise RuntimeError('slow')"}, {"pulled": "a_light_one:INFO"}
+    )
+
+    assert find_strategy("pulled").name == "pulled"
+    with pytest.raises(RuntimeError, match="slow"):
+        find_strategy("pulled").load()
+
+
+def test_an_editable_installation_has_another_origin_when_its_code_changes(install, tmp_path):
+    editable = json.dumps({"url": "file:///home/me", "dir_info": {"editable": True}})
+    install({"a_strategy": code()}, {"pulled": "a_strategy:INFO"}, direct_url=editable)
+    first = find_strategy("pulled").origin
+    module = tmp_path / "site" / "a_strategy.py"
+
+    module.write_text(module.read_text() + "# changed\n")
+    plugins.forget()
+
+    assert re.fullmatch(r"my-dist 1\.2 sha256:[0-9a-f]{16}", first)
+    assert find_strategy("pulled").origin != first
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("INFO = 3", "expected a StrategyInfo, found int"),
+        (code().replace('"pulled"', '"ewc"'), "the name 'ewc' is taken"),
+        (code().replace('"pulled"', '"Pulled Weights"'), "expected lower-case words joined by '-'"),
+        (
+            code().replace('"none", constants', "7, constants"),
+            "strategy 'pulled': paper must be str, found 7",
+        ),
+        (code(more=", memory='some'"), "memory 'some': expected 'none', 'budget', 'all'"),
+        (code().replace("a_strategy:Pulled", "Pulled"), "expected 'package.module:Class'"),
+        (code().replace("(frozen=True)", ""), "constants Constants must be a dataclass that is frozen"),
+        (code().replace(" = tunable(0.1, 0.001, 10)", ""), "strength needs a default"),
+        (code(more=", bound='no'"), "bound must be bool, found 'no'"),
+    ],
+)
+def test_a_wrong_plugin_is_named_once_and_stops_nothing_else(install, text, message):
+    good = code("a_strategy").replace('"pulled"', '"good"')
+    install({"a_broken_one": text}, {"pulled": "a_broken_one:INFO"}, name="broken-dist")
+    install({"a_strategy": good}, {"good": "a_strategy:INFO"})
+
+    with pytest.warns(plugins.PluginWarning) as caught:
+        known = strategies()
+
+    (said,) = [str(one.message) for one in caught if one.category is plugins.PluginWarning]
+    assert said.startswith("broken-dist 1.2: strategy plugin 'pulled': ")
+    assert message in said
+    assert "\n" not in said
+    assert {"good", "ewc", "fretal"} <= set(known)
+    assert known["ewc"].origin == ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", plugins.PluginWarning)
+        strategies()
+    with pytest.raises(BenchError, match=r"strategy 'pulled' is left out: broken-dist 1\.2"):
+        find_strategy("pulled")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (code(hook="before_domain(self)"), "before_domain(self) takes no 'experience'"),
+        (code(hook="penalty(self, scale)"), "penalty(self, scale) needs 'scale', which it is not given"),
+        (code(hook="after_domain(self, experience, *, more)"), "needs 'more', which it is not given"),
+        (code(hook="__init__(self, model)"), "__init__ takes no **kwargs"),
+        (code().replace("(ContinualStrategy)", ""), "is not a ContinualStrategy class"),
+        (
+            code().replace("Hyperparameters = Constants", ""),
+            "its class takes NoHyperparameters, its row declares",
+        ),
+        (code().replace("class Pulled", "class Other"), "cannot load 'a_strategy:Pulled'"),
+    ],
+)
+def test_a_wrong_class_is_named_with_its_distribution_and_hook_before_anything_trains(install, text, message):
+    install({"a_strategy": text}, {"pulled": "a_strategy:INFO"})
+
+    with pytest.raises(BenchError) as caught:
+        find_strategy("pulled").load()
+
+    assert str(caught.value).startswith("my-dist 1.2: strategy 'pulled': ")
+    assert message in str(caught.value)
+
+
+def test_hooks_may_take_more_arguments_if_they_have_defaults(install):
+    text = code(hook="penalty(self, scale=1, *rest, **more)")
+    install({"a_strategy": text}, {"pulled": "a_strategy:INFO"})
+
+    assert find_strategy("pulled").load()
+
+
+def as_file(text):
+    """The same module as a file on the desk: the variable is STRATEGY, the class is looked up in the file itself."""
+    return text.replace("INFO = ", "STRATEGY = ")
+
+
+def test_a_file_on_the_desk_adds_a_strategy(write):
+    path = write(as_file(code(module="")))
+    plugins.use_files([path])
+
+    info = find_strategy("pulled")
+
+    assert re.fullmatch(r"mine\.py sha256:[0-9a-f]{16}", info.origin)
+    assert info.load().__name__ == "Pulled"
+    assert set(plugins.plugin_versions()) == {"mine.py"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
+        ("x = 1", "expected one of STRATEGY, STRATEGIES"),
+        (as_file(code(module="")).replace('"pulled"', '"ewc"'), "the name 'ewc' is taken"),
+    ],
+)
+def test_a_wrong_file_is_an_error_since_it_was_asked_for(bench, write, text, message):
+    code, out, err = bench("list", "strategies", "--plugin", write(text))
+
+    assert (code, out) == (2, "")
+    assert "mine.py" in err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_file_that_is_not_there_is_named(bench):
+    code, _, err = bench("list", "strategies", "--plugin", "absent.py")
+
+    assert code == 2
+    assert "absent.py: No such file or directory; give a Python file" in err
+
+
+def test_a_run_with_a_file_reaches_worker_processes_and_an_edited_file_is_trained_anew(bench, write, stream):
+    path = write(as_file(code(module="")))
+    words = [
+        "run",
+        "--strategies",
+        "pulled",
+        "--seeds",
+        "0,1",
+        "--stream",
+        stream,
+        "--jobs",
+        "2",
+        *of_recipe(),
+    ]
+    assert bench(*words)[0] == 2, "unknown without the file"
+    status, _, err = bench(*words, "--plugin", path)
+    assert (status, err) == (0, "")
+    status, out, _ = bench(*words, "--plugin", path)
+    assert "nothing to train" in out
+    first = load_results("results/tiny-mini").cells
+    about = json.loads((first[0].path / "cell.json").read_text())
+    assert about["origin"].startswith("mine.py sha256:")
+    assert first[0].environment["versions"]["mine.py"] == about["origin"].partition(" ")[2]
+
+    write(as_file(code(module="", strength="100")))
+    status, out, _ = bench(*words, "--plugin", path, "--jobs", "1", "--seeds", "0")
+
+    assert status == 0
+    assert "nothing to train" not in out
+    second = load_results("results/tiny-mini").cells
+    assert [cell.seed for cell in second] == [1, 0], "the new cell has taken the old one's place"
+    assert second[0].id == first[1].id
+    assert second[1].id != first[0].id
+    assert not second[1].scores["score"].equals(first[0].scores["score"])
+
+
+def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench, write, stream, tmp_path):
+    path = write(as_file(code(module="")))
+    words = ["run", "--strategies", "pulled,finetuning", "--stream", stream, "--jobs", "1", *of_recipe()]
+    assert bench(*words, "--plugin", path)[0] == 0
+    checkpoint = next(
+        cell.path / "checkpoint.pt"
+        for cell in load_results("results/tiny-mini").cells
+        if cell.strategy == "pulled"
+    )
+
+    status, _, err = bench("report", "results/tiny-mini", "--out", "again")
+    assert (status, err) == (0, "")
+    summary = json.loads(bench("report", "results/tiny-mini", "--out", "again", "--json")[1])
+    (told,) = [one for one in summary["strategies"] if one["label"] == "pulled"]
+    assert not told["bound"], "a competitor"
+
+    status, _, err = bench("predict", checkpoint, tmp_path / "any.png")
+    assert status == 2
+    assert "strategy 'pulled' comes from the plugin mine.py sha256:" in err
+    assert "which is not here; give --plugin mine.py" in err
+
+
+def test_a_file_that_changes_while_a_run_is_going_fails_the_cell(write, stream, tmp_path, monkeypatch):
+    from fretal_bench.benchmark import run as running
+
+    path = write(as_file(code(module="")))
+    plugins.use_files([path])
+    ready = running.prepare(["pulled"], stream, changes={"recipe": TINY}, jobs=1, out=tmp_path / "out")
+    write(as_file(code(module="", strength="100")))
+    plugins.forget()
+    plugins.use_files([path])
+
+    results = running.execute(ready)
+
+    assert "was planned from mine.py sha256:" in results.failures[0].reason
+    assert "run the same command again" in results.failures[0].reason
+
+
+STREAM = """
+name = "{name}"
+description = "from a plugin"
+[[domains]]
+name = "only"
+store = "store"
+methods = ["m0"]
+"""
+
+
+def test_a_stream_of_a_plugin_is_listed_opened_and_checked(install, bench, write, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "mine.toml").write_text(STREAM.format(name="their-stream"))
+    module = "from importlib import resources\nfrom pathlib import Path\nSTREAMS = [Path(__file__).parent / 'mine.toml']"
+    install({"a_strategy": module}, {"streams": "a_strategy:STREAMS"}, kind="streams")
+    write(STREAM.format(name="desk-stream"), "desk.toml")
+    file = write("STREAM = 'desk.toml'")
+
+    code, out, _ = bench("list", "streams", "*-stream", "--plugin", file)
+
+    assert code == 0
+    assert "their-stream" in out
+    assert "desk-stream" in out
+
+
+def test_a_stream_that_is_wrong_is_named_and_left_out(install, bench, tmp_path):
+    install({"a_strategy": "STREAM = 'absent.toml'"}, {"theirs": "a_strategy:STREAM"}, kind="streams")
+
+    code, out, err = bench("list", "streams")
+
+    assert code == 0
+    assert "ffpp-mini" in out
+    assert err.startswith(
+        "bench: my-dist 1.2: stream plugin 'theirs': cannot read the stream file absent.toml"
+    )
+    assert err.count("\n") == 1
+
+
+METRIC = """
+from fretal_bench.metrics.plugin_metrics import MetricInfo
+
+def brier(scores, labels):
+    scores.sort()  # an ill-behaved function
+    return 0.25
+
+def picky(scores, labels):
+    raise ValueError("needs a third class")
+
+METRICS = (
+    MetricInfo("brier", brier, False, "mean squared error of P(fake)"),
+    MetricInfo("picky", picky, True, "something else"),
+    MetricInfo("share", lambda scores, labels: float(labels.mean()), True, "share of fakes"),
+)
+"""
+
+
+def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, stream, tmp_path):
+    words = ["run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *of_recipe()]
+    assert bench(*words)[0] == 0
+    before = bench("report", "results/tiny-mini", "--json")[1]
+    code, _, err = bench("report", "results/tiny-mini", "--json", "--plugin", write(METRIC))
+
+    assert (code, err) == (0, "")
+    (table,) = (tmp_path / "desk" / "reports" / "tiny-mini").rglob("detection.csv")
+    lines = table.read_text().splitlines()
+    row = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
+    labels = load_results("results/tiny-mini").cells[0].scores.query("step == 1")
+    share = labels.groupby("domain")["label"].mean().mean()
+    assert float(row["plugin_brier"]) == 0.25
+    assert float(row["plugin_share"]) == pytest.approx(share, abs=5e-4)
+    assert row["plugin_picky"] in ("", "nan", "–")
+    summary = (tmp_path / "desk" / "reports" / "tiny-mini" / "summary.md").read_text()
+    assert "picky (frame level) does not exist on D0: needs a third class" in summary
+    assert "plugin_brier" not in before
+
+
+def test_a_metric_may_not_take_a_name_of_the_suites_own(write):
+    plugins.use_files([write(METRIC.replace('"share"', '"auc"'))])
+
+    with pytest.raises(BenchError, match=r"mine.py sha256:.*the name 'auc' is taken"):
+        plugin_metrics()
+
+
+def test_listing_strategies_with_plugins_imports_nothing_slow(write, tmp_path):
+    light = INFO.format(module="nowhere", more="").replace("INFO = ", "STRATEGY = ")
+    script = textwrap.dedent(
+        """
+        import sys
+        from fretal_bench import cli
+        sys.argv = ["bench", "list", "strategies", "pulled", "--plugin", sys.argv[1]]
+        cli.main()
+        slow = {"torch", "avalanche", "timm", "pandas", "numpy"} & set(sys.modules)
+        sys.exit(f"imported {slow}" if slow else 0)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(write(light))], cwd=tmp_path, capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "pulled" in done.stdout

@@ -1,0 +1,127 @@
+"""The conformance kit: a good strategy passes, and every broken one is caught by the check that is meant for it."""
+
+import re
+
+import pytest
+
+import broken_strategies as broken
+from broken_strategies import info_of
+from fretal_bench.errors import BenchError
+from fretal_bench.testing import ConformanceError, check_strategy, strategy_checks
+
+
+def failures(info, **options):
+    """Names of the checks that a strategy fails."""
+    failed = {}
+    for check in strategy_checks(info, **options):
+        try:
+            check()
+        except ConformanceError as error:  # noqa: PERF203
+            failed[check.name] = str(error)
+    return failed
+
+
+def test_a_good_strategy_passes_every_check():
+    assert failures(info_of(broken.Good)) == {}
+    assert failures(info_of(broken.Replay, memory="budget")) == {}
+
+
+CAUGHT = [
+    (broken.SIWithoutClone, "reacts_to_strength", "the same bytes with strength=10.0 and 0.001"),
+    (broken.TeacherInTrainMode, "leaves_frozen_modules_alone", "teacher is in train mode"),
+    (broken.TeacherWithGradients, "leaves_frozen_modules_alone", "teacher gets gradients"),
+    (broken.LambdaIgnored, "reacts_to_lambda_", "the same bytes with lambda_="),
+    (
+        broken.HoardsImages,
+        "respects_its_memory_budget",
+        "3 images in the state after domain 0; expected at most 0",
+    ),
+    (
+        broken.ReadsOldDomains,
+        "respects_its_memory_budget",
+        "1 training rows of older domains read on domain 1",
+    ),
+    (broken.ReadsTestData, "reads_no_test_data", "test rows of domain 1 read while domain 1 was trained"),
+    (broken.ReadsTestDataset, "reads_no_test_data", "val rows of domain 0 read while domain 0 was trained"),
+    (broken.ReadsAhead, "reads_no_later_domain", "rows of domain 2 read while domain 1 was trained"),
+    (broken.NotResumable, "resumes_to_the_same_bytes", "from domain 2 on"),
+    (broken.PicklesObjects, "trains_three_domains", "its state holds more than tensors and plain data"),
+    (
+        broken.GlobalGenerator,
+        "gives_the_same_bytes_again",
+        "another result in a second run (from domain 1 on)",
+    ),
+    (broken.StateInTheClass, "does_not_mind_what_else_runs", "when another cell's steps run between its own"),
+    (broken.MovesFrozenWeights, "leaves_frozen_parameters_alone", "requires_grad=False and has moved"),
+    (broken.SwappedScores, "scores_are_probabilities_of_fake", "expected above 0.5"),
+    (broken.Logits, "scores_are_probabilities_of_fake", "expected float32 [N] in [0, 1]"),
+    (broken.HalfPrecision, "works_in_bf16", "expected scalar type Float but found BFloat16"),
+    (broken.NeedsASource, "trains_on_plain_avalanche_experiences", "no attribute 'source'"),
+    (broken.NeverLearns, "trains_three_domains", "domain 1 left the state as it was"),
+    (broken.OddHook, "describes_itself", "before_domain(self) takes no 'experience'"),
+    (broken.AcceptsNonsense, "refuses_nonsense", "kind='no-such-choice'"),
+    (broken.AcceptsNonsense, "reacts_to_kind", "kind='l1'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "check", "message"), CAUGHT, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_a_broken_strategy_is_caught_by_the_check_meant_for_it(kind, check, message):
+    failed = failures(info_of(kind))
+
+    assert check in failed, failed
+    assert message in failed[check]
+
+
+def test_a_replay_over_its_budget_is_caught_at_one_row_too_many():
+    failed = failures(info_of(broken.ReplayOverBudget, memory="budget"))
+
+    assert list(failed) == ["respects_its_memory_budget"]
+    assert (
+        "9 training rows of older domains read on domain 1; expected at most 8"
+        in failed["respects_its_memory_budget"]
+    )
+
+
+def test_checks_meant_for_other_rules_let_a_broken_strategy_pass():
+    assert list(failures(info_of(broken.SIWithoutClone))) == ["reacts_to_strength"]
+    assert list(failures(info_of(broken.NotResumable))) == ["resumes_to_the_same_bytes"]
+
+
+def test_check_strategy_raises_what_was_seen_and_what_is_expected():
+    with pytest.raises(ConformanceError) as caught:
+        check_strategy(info_of(broken.AcceptsNonsense))
+
+    error = caught.value
+    assert isinstance(error, AssertionError)
+    assert (error.strategy, error.check) == ("accepts-nonsense", "refuses_nonsense")
+    assert "strength=-1.0" in error.seen
+    assert (
+        str(error)
+        == f"strategy 'accepts-nonsense': refuses_nonsense: {error.seen}; expected {error.expected}"
+    )
+
+
+def test_a_check_can_be_left_out_with_a_reason_and_only_if_there_is_one_of_that_name():
+    info = info_of(broken.SIWithoutClone)
+    check_strategy(info, exempt={"reacts_to_strength": "known"})
+    with pytest.raises(BenchError, match=re.escape("did you mean 'reacts_to_strength'")):
+        check_strategy(info, exempt={"reacts_to_strenght": "misspelt"})
+
+
+def test_settings_suit_defaults_that_are_too_large_for_a_tiny_stream():
+    info = info_of(broken.StartsLate)
+
+    assert list(failures(info)) == ["reacts_to_warmup"]
+    assert failures(info, settings={"warmup": 2}) == {}
+
+
+def test_a_run_in_processes_needs_a_strategy_that_can_be_looked_up():
+    info = info_of(broken.Good)
+    (check,) = [check for check in strategy_checks(info, processes=True) if "processes" in check.name]
+
+    with pytest.raises(
+        ConformanceError, match=r"unknown strategy 'good'.*expected a strategy that is registered"
+    ):
+        check()
