@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of
 
 
 class TwoLayers(nn.Module):
@@ -20,13 +20,6 @@ class TwoLayers(nn.Module):
 
     def get_classifier(self):
         return self.second
-
-
-class TinyWithHead(TinyBackbone):
-    """``TinyBackbone`` that names its head."""
-
-    def get_classifier(self):
-        return self.head
 
 
 def samples(number, count=10, shape=(3, 2, 2), dtype=torch.float64):

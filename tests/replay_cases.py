@@ -3,14 +3,7 @@
 import torch
 from torch import nn
 
-from tests_support import TinyBackbone, namespace
-
-
-class HeadedBackbone(TinyBackbone):
-    """``TinyBackbone`` that names its head, as timm's models do."""
-
-    def get_classifier(self):
-        return self.head
+from tests_support import namespace
 
 
 class SmoothNet(nn.Module):

@@ -129,5 +129,5 @@ def test_names_that_cannot_be_are_refused_and_nothing_is_written(name, message, 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(BenchError, match="cannot be written .* give another --into"):
+    with pytest.raises(BenchError, match=r"cannot be written .* give another --into"):
         write_strategy_package("my-method", Path(tmp_path / "file"))

@@ -145,8 +145,8 @@ def test_a_users_own_rows_and_table_are_run_too(bench, tmp_path):
         writer.writeheader()
         writer.writerow({**row, "table": "mine", "method": "ours", "column": "AA", "value": "77.5"})
         writer.writerow({**row, "table": "mine", "method": "Theirs", "column": "AA", "value": "78.5"})
-    text = 'streams.all = "{}"\nrows.r = {{ strategy = "ewc", stream = "all" }}\ncolumns.AA = {{ quantity = "average" }}\n'
-    (tmp_path / "mine.toml").write_text(text.format(stream).replace("rows.r", "rows.ours"))
+    text = f'streams.all = "{stream}"\nrows.ours.strategy = "ewc"\ncolumns.AA.quantity = "average"\n'
+    (tmp_path / "mine.toml").write_text(text)
     code, _, err = bench("paper", "run", "mine", "--published", "own.csv", *FAST)
     assert code == 2
     assert "no file says which cells it needs" in err

@@ -430,3 +430,26 @@ def test_listing_strategies_with_plugins_imports_nothing_slow(write, tmp_path):
 
     assert done.returncode == 0, done.stderr
     assert "pulled" in done.stdout
+
+
+def test_an_importer_in_a_file_reads_a_folder_of_its_own(bench, write, tmp_path):
+    text = """
+    from fretal_bench.datasets.importers import Importer, Match, csv_manifest
+
+    def sees(root):
+        return Match(1.0 if (root / "ours.list").exists() else 0.0)
+
+    def read(root, options):
+        return csv_manifest.IMPORTER.read(root / "ours.list", options)
+
+    IMPORTER = Importer("ours", "Ours", "ours.list", sees, read)
+    """
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "ours.list").write_text("path,label\n")
+    file = write(textwrap.dedent(text))
+
+    code, out, err = bench("data", "check", folder, "--plugin", file, "--json")
+
+    assert (code, err) == (1, ""), "there is nothing in it"
+    assert json.loads(out)["family"] == "ours"

@@ -19,6 +19,9 @@ class TinyBackbone(nn.Module):
         self.head = nn.Linear(8, 2)
         nn.init.normal_(self.head.weight, std=spread)
 
+    def get_classifier(self):
+        return self.head
+
     def forward_features(self, x):
         return self.body(x)
 

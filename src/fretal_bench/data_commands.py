@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fretal_bench.errors import BenchError
+from fretal_bench.plugin_option import PluginOption
 
 if TYPE_CHECKING:
     from fretal_bench.datasets.faces.prepare import Prepared
@@ -58,6 +59,7 @@ def check(
     splits: SplitsOption = "official",
     split_path: SplitPathOption = None,
     seed: SeedOption = 0,
+    plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Say what a data set holds, what it lacks and what is wrong with it; exit code 1 if anything is."""
@@ -117,6 +119,7 @@ def prepare(
     splits: SplitsOption = "official",
     split_path: SplitPathOption = None,
     seed: SeedOption = 0,
+    plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Cut the faces out of a data set into a crop store; goes on where it stopped.

@@ -81,6 +81,7 @@ def test_task_1_trains_first_on_the_domain_of_its_row():
 def test_a_users_own_row_is_run_if_it_is_the_name_of_a_strategy():
     paper = open_paper("cored-task2")
     assert paper.setting("ewc", "HQ").strategy == "ewc"
+    assert open_paper("dfil").setting("ewc", "AF").stream == "all"
     assert "is no strategy of the suite" in paper.setting("Mine", "HQ")
     assert "names no column" in paper.setting("ewc", "SD")
 

@@ -13,8 +13,8 @@ from fretal_bench.strategies.derpp import DERpp
 from fretal_bench.strategies.er import ExperienceReplay
 from fretal_bench.strategies.finetuning import FineTuning
 from fretal_bench.strategies.replay import DRAWING
-from replay_cases import HeadedBackbone, avalanche, build, domain, learn, weights
-from tests_support import experience_of
+from replay_cases import avalanche, build, domain, learn, weights
+from tests_support import TinyBackbone, experience_of
 
 RESERVOIR = (ExperienceReplay, DER, DERpp, AGEM)
 
@@ -120,7 +120,7 @@ def test_a_run_that_is_stopped_after_every_domain_ends_with_the_same_bytes(kind)
     experiences = [domain(k, side=8) for k in range(4)]
     ends = []
     for stop in (False, True):
-        strategy = build(kind, HeadedBackbone(), memory=9)
+        strategy = build(kind, TinyBackbone(), memory=9)
         strategy.model.load_state_dict(_start())
         for number, experience in enumerate(experiences):
             learn(strategy, [experience])
@@ -128,7 +128,7 @@ def test_a_run_that_is_stopped_after_every_domain_ends_with_the_same_bytes(kind)
                 file = io.BytesIO()
                 torch.save(strategy.state_dict(), file)
                 file.seek(0)
-                strategy = build(kind, HeadedBackbone(), memory=9)
+                strategy = build(kind, TinyBackbone(), memory=9)
                 strategy.load_state_dict(torch.load(file, weights_only=True))
                 strategy.past = [avalanche(past) for past in experiences[: number + 1]]
         ends.append((weights(strategy.model), strategy.memory.rows, strategy.memory.logits.nan_to_num(9)))
@@ -139,12 +139,12 @@ def test_a_run_that_is_stopped_after_every_domain_ends_with_the_same_bytes(kind)
 def _start():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return HeadedBackbone().state_dict()
+        return TinyBackbone().state_dict()
 
 
 @pytest.mark.parametrize("kind", RESERVOIR)
 def test_replay_works_in_a_plain_avalanche_script(kind):
-    strategy = build(kind, HeadedBackbone(), memory=8)
+    strategy = build(kind, TinyBackbone(), memory=8)
     recorder = Recorder()
     strategy.plugins.append(recorder)
     for number in range(3):

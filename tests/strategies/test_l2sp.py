@@ -7,7 +7,8 @@ from torch import nn
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.head import head_names
 from fretal_bench.strategies.l2sp import L2SP
-from penalty_cases import TinyWithHead, TwoLayers, assert_same_value_and_gradient, domain, push, weights_of
+from penalty_cases import TwoLayers, assert_same_value_and_gradient, domain, push, weights_of
+from tests_support import TinyBackbone
 
 
 def reference(model, start, head, alpha, beta):
@@ -21,7 +22,7 @@ def reference(model, start, head, alpha, beta):
 
 
 @pytest.mark.parametrize("anchor", ["previous", "source"])
-@pytest.mark.parametrize(("kind", "head"), [(TwoLayers, "second"), (TinyWithHead, "head")])
+@pytest.mark.parametrize(("kind", "head"), [(TwoLayers, "second"), (TinyBackbone, "head")])
 def test_penalty_equals_the_formula_after_two_past_domains(anchor, kind, head):
     torch.manual_seed(0)
     model = kind().double()

@@ -5,7 +5,6 @@ import torch
 
 from fretal_bench.strategies.mas import MAS, output_sensitivity
 from penalty_cases import (
-    TinyWithHead,
     TwoLayers,
     assert_same_value_and_gradient,
     domain,
@@ -13,6 +12,7 @@ from penalty_cases import (
     samples,
     weights_of,
 )
+from tests_support import TinyBackbone
 
 
 def sensitivity_by_single_passes(model, inputs):
@@ -29,7 +29,7 @@ def sensitivity_by_single_passes(model, inputs):
     return total
 
 
-@pytest.mark.parametrize(("kind", "shape"), [(TwoLayers, (3, 2, 2)), (TinyWithHead, (3, 8, 8))])
+@pytest.mark.parametrize(("kind", "shape"), [(TwoLayers, (3, 2, 2)), (TinyBackbone, (3, 8, 8))])
 def test_importance_equals_a_loop_of_single_backward_passes_and_not_that_of_the_batch(kind, shape):
     torch.manual_seed(0)
     model = kind().double()
@@ -45,7 +45,7 @@ def test_importance_equals_a_loop_of_single_backward_passes_and_not_that_of_the_
 
 
 def test_importance_leaves_the_model_as_it_was():
-    model = TinyWithHead().train()
+    model = TinyBackbone().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     output_sensitivity(model, [samples(0, shape=(3, 8, 8), dtype=torch.float32)])
     assert model.training

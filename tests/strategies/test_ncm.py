@@ -1,11 +1,9 @@
 """Nearest class mean: its scores, and that nothing but sums survives."""
 
 import numpy as np
-import pytest
 import torch
 
-from fretal_bench.errors import BenchError
-from fretal_bench.strategies.frozen_features import classifier_of, head_features
+from fretal_bench.strategies.head import head_inputs_and_logits
 from fretal_bench.strategies.ncm import NCM
 from tests_support import TinyBackbone, experience_of
 
@@ -108,16 +106,12 @@ def test_features_are_what_enters_the_head_of_a_timm_model():
     for name in ("test_byobnet", "test_resnet", "test_vit"):
         model = timm.create_model(name, num_classes=2).eval()
         with torch.no_grad():
-            features = head_features(model, x)
-            torch.testing.assert_close(classifier_of(model)(features), model(x))
+            features, logits = head_inputs_and_logits(model, x)
+            torch.testing.assert_close(logits, model(x))
+            torch.testing.assert_close(model.get_classifier()(features), logits)
             torch.testing.assert_close(
                 features, model.forward_head(model.forward_features(x), pre_logits=True)
             )
-
-
-def test_a_model_without_a_linear_layer_is_refused():
-    with pytest.raises(BenchError, match="no linear layer"):
-        classifier_of(torch.nn.Sequential(torch.nn.Conv2d(3, 2, 8), torch.nn.Flatten()))
 
 
 def test_a_cell_of_a_rule_of_its_own_is_scored_by_that_rule_from_the_first_domain_on(tmp_path):

@@ -44,7 +44,7 @@ class Setting:
     """What a row or a column says of the cells in it; put together, what to train for one value.
 
     Attributes:
-        stream: Key in the table's streams.
+        stream: Key in the table's streams; empty if there is one only.
         strategy: Its name in the registry; it need not be there.
         set: Hyperparameters that differ from the suite's defaults.
         recipe: Recipe keys that differ from the table's recipe, e.g. the backbone of a row.
@@ -133,7 +133,7 @@ class PaperTable:
             if method not in strategies():
                 return f"{method} is no strategy of the suite, and no row of {self.name}.toml"
             row = Setting(strategy=method)
-        setting = row.joined(self.columns[column][0])
+        setting = self._joined(row, column)
         if setting.strategy not in strategies():
             return NO_STRATEGY + setting.strategy
         try:
@@ -143,6 +143,12 @@ class PaperTable:
         if setting.stream not in self.streams:
             return f"{self.name}.toml names no stream {setting.stream!r}"
         return setting
+
+    def _joined(self, row: Setting, column: str) -> Setting:
+        setting = row.joined(self.columns[column][0])
+        # Where there is one stream only nothing needs to name it.
+        only = next(iter(self.streams)) if len(self.streams) == 1 else ""
+        return replace(setting, stream=setting.stream or only)
 
 
 def list_papers() -> dict[str, PaperTable]:
@@ -210,11 +216,11 @@ def paper_of_table(path: Path, table: Mapping[str, Any]) -> PaperTable:
 
 def _check_names(path: Path, paper: PaperTable) -> None:
     """Check that what rows and columns name is there."""
-    for name, (column, reading) in paper.columns.items():
+    for name, (_, reading) in paper.columns.items():
         for part in reading.mean:
             _one_of(path, f"column {name!r}: mean", part, paper.columns)
         for row in paper.rows.values():
-            stream = row.joined(column).stream
+            stream = paper._joined(row, name).stream
             if not reading.mean:
                 _one_of(path, f"column {name!r}: stream", stream, paper.streams)
             if reading.domain:

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import generator_for
 from fretal_bench.strategies.catalogue.features import DomainLoRAHyperparameters
-from fretal_bench.strategies.frozen_features import head_features
+from fretal_bench.strategies.head import head_inputs_and_logits
 from fretal_bench.strategies.template import ContinualStrategy, at_least_float32
 
 ADAPTERS, CENTROIDS = 2**31 + 1, 2**31 + 2
@@ -192,7 +192,7 @@ class DomainLoRA(ContinualStrategy):
         """Return the features that enter the source model's head, float32 [B, D]."""
         self._activate(0)
         with self.autocast():
-            return head_features(self.model, inputs).detach()
+            return head_inputs_and_logits(self.model, inputs)[0].detach()
 
     def route(self, inputs: Tensor) -> Tensor:
         """Return the domain whose centroid is nearest to each sample, int64 [B]."""

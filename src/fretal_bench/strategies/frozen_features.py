@@ -3,54 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fretal_bench.errors import BenchError
-from fretal_bench.strategies.template import ContinualStrategy, at_least_float32
+from fretal_bench.strategies.head import head_inputs_and_logits
+from fretal_bench.strategies.template import ContinualStrategy
 
 CLASSES = 2
 """Real and fake."""
-
-
-def classifier_of(model: nn.Module) -> nn.Module:
-    """Return the layer that turns features into logits: timm's ``get_classifier()``, else the last linear layer.
-
-    Raises:
-        BenchError: The model has neither.
-    """
-    named = cast(Any, model).get_classifier() if hasattr(model, "get_classifier") else None
-    if isinstance(named, nn.Module):
-        return named
-    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise BenchError(
-            f"{type(model).__name__} has no linear layer, so nothing says which features enter its head; "
-            "use a timm model or give the model a get_classifier method"
-        )
-    return linear[-1]
-
-
-def head_features(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Run ``model`` and return the features that enter its head.
-
-    Args:
-        model: Classifier with a head that ``classifier_of`` finds.
-        inputs: [B, 3, H, W].
-
-    Returns:
-        [B, D], at least float32: what the head takes, after pooling.
-    """
-    kept: list[Tensor] = []
-    handle = classifier_of(model).register_forward_pre_hook(lambda _, given: kept.append(given[0]))
-    try:
-        # Not model(inputs): a compiled model may pass by hooks that it did not see when it was compiled.
-        model.forward(inputs)
-    finally:
-        handle.remove()
-    return at_least_float32(kept[-1].flatten(1))
 
 
 class FrozenFeatures(ContinualStrategy):
@@ -82,7 +44,7 @@ class FrozenFeatures(ContinualStrategy):
     def features(self, inputs: Tensor) -> Tensor:
         """Return the features that enter the head, float64 [B, D]; computed at the strategy's precision."""
         with self.autocast():
-            return head_features(self.model, inputs).double()
+            return head_inputs_and_logits(self.model, inputs)[0].double()
 
     def probabilities(self, inputs: Tensor) -> Tensor:
         """Return the softmax of the classes' scores, float32 [B, 2]."""
