@@ -104,6 +104,7 @@ def test_a_table_on_a_stand_in_is_printed_and_written_with_the_label_everywhere(
         rows = list(csv.DictReader(file))
     assert len(rows) == 16
     assert {row["measured_on"] for row in rows} == {"tiny"}
+    assert rows[0]["recipe"].startswith("mini with recipe.backbone=test_byobnet, recipe.epochs=1")
     row = next(row for row in rows if (row["method"], row["column"]) == ("trained on F2F", "FS"))
     assert float(row["published"]) == 50.55
     cells = sorted(
@@ -172,6 +173,7 @@ def test_a_users_own_rows_and_table_are_run_too(bench, tmp_path):
         ),
         (["run", "dfil", "--stream-as", "ffpp-mini", "--seeds", ""], "name at least one seed"),
         (["run", "dfil", "--stream-as", "ffpp-mini", "--data", "x"], "leave --data out"),
+        (["run", "dfil", "--stream-as", "ffpp-mini", "--jobs", "0"], "--jobs must be at least 1"),
         (
             ["run", "cored-task1-ffpp", "--stream-as", "ffpp-mini", "--recipe", "paper", "--device", "cpu"],
             "precision fp16 needs CUDA; on a CPU set recipe.precision=fp32",

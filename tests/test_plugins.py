@@ -6,7 +6,9 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fretal_bench import cli, plugins
@@ -437,19 +439,42 @@ def test_an_importer_in_a_file_reads_a_folder_of_its_own(bench, write, tmp_path)
     from fretal_bench.datasets.importers import Importer, Match, csv_manifest
 
     def sees(root):
-        return Match(1.0 if (root / "ours.list").exists() else 0.0)
+        return Match(1.0 if (root / "ours.csv").exists() else 0.0)
 
     def read(root, options):
-        return csv_manifest.IMPORTER.read(root / "ours.list", options)
+        return csv_manifest.IMPORTER.read(root / "ours.csv", options)
 
-    IMPORTER = Importer("ours", "Ours", "ours.list", sees, read)
+    IMPORTER = Importer("ours", "Ours", "ours.csv", sees, read)
     """
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "ours.list").write_text("path,label\n")
+    (folder / "ours.csv").write_text("path,label\n")
     file = write(textwrap.dedent(text))
 
     code, out, err = bench("data", "check", folder, "--plugin", file, "--json")
 
-    assert (code, err) == (1, ""), "there is nothing in it"
+    assert (code, err) == (1, ""), "nothing is in it"
     assert json.loads(out)["family"] == "ours"
+
+
+@pytest.mark.parametrize(
+    ("mark", "find"),
+    [
+        ("# my_method.py", lambda: find_strategy("my-method")),
+        ("import numpy", lambda: plugin_metrics()["brier"]),
+    ],
+)
+def test_the_examples_in_the_documentation_are_plugins(write, mark, find):
+    page = Path(__file__).parents[1] / "docs" / "plugins.md"
+    if not page.exists():
+        pytest.skip("not run from a source tree")
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", page.read_text("utf-8"), re.MULTILINE)
+    (block,) = [textwrap.dedent(block).strip() + "\n" for block in blocks if block.strip().startswith(mark)]
+    plugins.use_files([write(block)])
+
+    found = find()
+
+    if mark.startswith("#"):
+        assert found.load().__name__ == "MyMethod"
+    else:
+        assert found.function(np.array([0.5, 1.0]), np.array([0, 1])) == 0.125

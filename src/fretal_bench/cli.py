@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,10 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from fretal_bench.data_commands import data
-from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.errors import BenchError, BenchWarning, unknown_name
 from fretal_bench.new_commands import new
 from fretal_bench.paper_commands import paper, print_rows, table_rows
-from fretal_bench.plugin_option import PluginOption, say_plugin_warnings_in_one_line
+from fretal_bench.plugin_option import PluginOption
 from fretal_bench.tune_commands import tune
 
 app = typer.Typer(
@@ -49,7 +50,7 @@ DataOption = Annotated[
 
 def main() -> None:
     """Run the command; problems the user can mend are one line on standard error."""
-    say_plugin_warnings_in_one_line()
+    _say_warnings_in_one_line()
     try:
         app()
     except BenchError as error:
@@ -60,6 +61,18 @@ def main() -> None:
     except KeyboardInterrupt:
         Console(stderr=True).print("bench: stopped; run the same command again to go on where it stopped")
         sys.exit(130)
+
+
+def _say_warnings_in_one_line() -> None:
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, BenchWarning):
+            Console(stderr=True).print(f"bench: {message}", markup=False, highlight=False, soft_wrap=True)
+        else:
+            before(message, category, *where, **more)
+
+    warnings.showwarning = show
 
 
 @app.command()

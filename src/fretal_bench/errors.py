@@ -15,6 +15,10 @@ class BenchError(Exception):
     exit_code: int = 2
 
 
+class BenchWarning(UserWarning):
+    """Something the user should know that stops nothing; the command prints it as one line."""
+
+
 class RunError(BenchError):
     """Work was begun and could not be finished; what was finished is kept."""
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fretal_bench.errors import BenchError
+from fretal_bench.plugin_option import PluginOption
 
 paper = typer.Typer(
     name="paper",
@@ -46,6 +47,7 @@ def list_(
     pattern: Annotated[str, typer.Argument(help="e.g. 'cored*'")] = "*",
     published: PublishedOption = None,
     data: DataOption = None,
+    plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
     """List the published tables, and whether they can be run here."""
@@ -67,7 +69,7 @@ def show(table: TableArgument, published: PublishedOption = None, json_: JsonOpt
     if json_:
         print(json.dumps(as_rows(found), indent=1))
         return
-    from fretal_bench.reporting.paper_table import print_published
+    from fretal_bench.reporting.published_table import print_published
 
     print_published(found, Console())
 
@@ -103,13 +105,14 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results.  [default: results/paper-TABLE]")
     ] = None,
+    plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Train what a published table needs and print it beside the published values; goes on where it stopped.
 
     Exit code 1 if a cell failed. Values that cannot be run here are named with the reason.
     """
-    from fretal_bench.benchmark.paper import open_paper
+    from fretal_bench.benchmark.paper_file import open_paper
     from fretal_bench.benchmark.paper_run import execute_paper, prepare_paper
     from fretal_bench.benchmark.plan import split_changes
     from fretal_bench.reporting.live import Live, building
@@ -165,8 +168,8 @@ def table_rows(
     pattern: str = "*", data: Sequence[Path] = (), published: Path | None = None
 ) -> list[dict[str, Any]]:
     """List the tables whose name fits a pattern: what they are, and whether they can be run here."""
-    from fretal_bench.benchmark.paper import open_paper
     from fretal_bench.benchmark.paper_data import TableStreams
+    from fretal_bench.benchmark.paper_file import open_paper
     from fretal_bench.reporting.published import published_tables
 
     rows = []

@@ -1,15 +1,13 @@
-"""The ``--plugin`` option of the commands, and how what is wrong with a plugin is said."""
+"""The ``--plugin`` option of the commands."""
 
 from __future__ import annotations
 
-import sys
-import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from fretal_bench.plugins import PluginWarning, use_files
+from fretal_bench.plugins import use_files
 
 
 def _use(paths: list[Path] | None) -> list[Path] | None:
@@ -27,16 +25,3 @@ PluginOption = Annotated[
     ),
 ]
 """Takes effect when the call is read; the command itself need not look at it."""
-
-
-def say_plugin_warnings_in_one_line() -> None:
-    """Print a ``PluginWarning`` as one line on standard error; other warnings as ever."""
-    before = warnings.showwarning
-
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, PluginWarning):
-            print(f"bench: {message}", file=sys.stderr)
-        else:
-            before(message, category, *where, **more)
-
-    warnings.showwarning = show

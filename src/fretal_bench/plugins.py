@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, BenchWarning
 
 Kind = Literal["strategies", "streams", "importers", "metrics"]
 KINDS: Mapping[Kind, tuple[str, str]] = {
@@ -36,7 +36,7 @@ GROUP = "fretal_bench."
 Record = TypeVar("Record")
 
 
-class PluginWarning(UserWarning):
+class PluginWarning(BenchWarning):
     """A plugin is left out, and why; everything else goes on."""
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fretal_bench.benchmark.paper import NO_STRATEGY, Setting, list_papers, open_paper, paper_of_table
+from fretal_bench.benchmark.paper import NO_STRATEGY, Setting
 from fretal_bench.benchmark.paper_data import TableStreams
+from fretal_bench.benchmark.paper_file import list_papers, open_paper, paper_of_table
 from fretal_bench.benchmark.paper_run import execute_paper, prepare_paper
 from fretal_bench.benchmark.recipe import open_recipe
 from fretal_bench.benchmark.stand_in import stand_ins

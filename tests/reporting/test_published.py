@@ -8,8 +8,8 @@ import pytest
 
 from fretal_bench.errors import BenchError
 from fretal_bench.reporting.formats import to_csv
-from fretal_bench.reporting.paper_table import published_notes, published_table
 from fretal_bench.reporting.published import COLUMNS, as_rows, find_table, published_tables
+from fretal_bench.reporting.published_table import published_notes, published_table
 
 BUILT_IN = Path(str(resources.files("fretal_bench.reporting"))) / "published_results.csv"
 ROW = {

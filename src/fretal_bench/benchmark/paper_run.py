@@ -1,45 +1,29 @@
-"""Running the cells that a published table needs, and reading its values from them."""
+"""Running the cells that a published table needs."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fretal_bench.benchmark.paper import PaperTable, Reading, Setting
+from fretal_bench.benchmark.paper import PaperTable, Setting
 from fretal_bench.benchmark.paper_data import TableStreams
+from fretal_bench.benchmark.paper_values import Measured, Place, measure
 from fretal_bench.benchmark.plan import Changes
 from fretal_bench.benchmark.progress import Listener
 from fretal_bench.benchmark.recipe import Recipe, open_recipe
-from fretal_bench.benchmark.results import CellResult, load_results, write_file, writing
+from fretal_bench.benchmark.results import write_file, writing
 from fretal_bench.benchmark.run import BuildProgress, Prepared, execute, prepare
 from fretal_bench.datasets.stream_file import StreamFile, toml_of_stream
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.registry import find_strategy
 
-Place = tuple[str, str]
-"""Method and column of one value."""
 Group = tuple[StreamFile, tuple[tuple[str, Any], ...]]
 """A stream, and the recipe keys that rows and columns change."""
 Values = tuple[tuple[str, Any], ...]
 """Hyperparameters that differ from the defaults."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the suite measured for one value of a table.
-
-    Attributes:
-        values: By seed, in the table's unit.
-        reason: Why there is no value, in a few words; empty if there is.
-        failed: Whether a cell of it was trained and failed.
-    """
-
-    values: Mapping[int, float] = field(default_factory=dict)
-    reason: str = ""
-    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +60,7 @@ class PreparedPaper:
         reasons: Why the others cannot be run.
         remarks: What stands in for what, and what was left out.
         commands: What to type to get the data that are missing.
+        changed: What the call changed of recipe and hyperparameters, as ``recipe.epochs=3``.
     """
 
     paper: PaperTable
@@ -86,6 +71,7 @@ class PreparedPaper:
     reasons: Mapping[Place, str]
     remarks: tuple[str, ...]
     commands: tuple[str, ...]
+    changed: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -130,7 +116,10 @@ def prepare_paper(
     """
     if not seeds:
         raise BenchError("nothing to run: name at least one seed")
+    if jobs is not None and jobs < 1:
+        raise BenchError(f"--jobs must be at least 1, found {jobs}")
     changes = dict(changes or {})
+    changed = tuple(f"{owner}.{key}={value}" for owner, of in changes.items() for key, value in of.items())
     wanted = dict.fromkeys((method, part) for method, column in places for part in paper.parts(column))
     settings = {place: paper.setting(*place) for place in wanted}
     reasons = {place: setting for place, setting in settings.items() if isinstance(setting, str)}
@@ -163,7 +152,15 @@ def prepare_paper(
     if stream_as and not own and any(setting.recipe for setting in found.values()):
         remarks += ("Backbones and input sizes of single rows and columns are left out: one recipe for all.",)
     return PreparedPaper(
-        paper, chosen, tuple(dict.fromkeys(seeds)), tuple(ready), cells, reasons, remarks, streams.commands
+        paper,
+        chosen,
+        tuple(dict.fromkeys(seeds)),
+        tuple(ready),
+        cells,
+        reasons,
+        remarks,
+        streams.commands,
+        changed,
     )
 
 
@@ -211,62 +208,6 @@ def execute_paper(
         if job.prepared.total:
             execute(job.prepared, listener)
     return measure(prepared, places)
-
-
-def measure(prepared: PreparedPaper, places: Iterable[Place]) -> dict[Place, Measured]:
-    """Read the values of a table from its result folders; those of cells that are not done carry the reason."""
-    done: dict[str, tuple[CellResult, tuple[str, ...]]] = {}
-    failed: dict[str, str] = {}
-    for job in prepared.jobs:
-        results = load_results(job.prepared.folder.path)
-        names = tuple(domain.name for domain in job.file.domains)
-        done.update({cell.id: (cell, names) for cell in results.cells})
-        failed.update(
-            {one.id: f"failed: {one.label}, seed {one.seed}: {one.reason}" for one in results.failures}
-        )
-    matrices: dict[str, Any] = {}
-
-    def of_part(place: Place) -> Measured:
-        if place not in prepared.cells:
-            return Measured(reason=prepared.reasons[place])
-        values = {}
-        for seed, id in prepared.cells[place].items():
-            if id not in done:
-                return Measured(reason=failed.get(id, "not trained yet"), failed=id in failed)
-            if id not in matrices:
-                matrices[id] = _matrix(prepared.paper, *done[id])
-            values[seed] = _read(matrices[id], prepared.paper.columns[place[1]][1]) * prepared.paper.scale
-        return Measured(values)
-
-    return {place: _mean(prepared.paper, place, of_part) for place in places}
-
-
-def _mean(paper: PaperTable, place: Place, of_part: Callable[[Place], Measured]) -> Measured:
-    """Return the value of a column that may be the mean of others, seed by seed."""
-    parts = {column: of_part((place[0], column)) for column in paper.parts(place[1])}
-    if len(parts) == 1:
-        return next(iter(parts.values()))
-    for column, part in parts.items():
-        if part.reason:
-            return Measured(reason=f"needs {column}: {part.reason}", failed=part.failed)
-    seeds = next(iter(parts.values())).values
-    return Measured({seed: sum(part.values[seed] for part in parts.values()) / len(parts) for seed in seeds})
-
-
-def _matrix(paper: PaperTable, cell: CellResult, names: tuple[str, ...]) -> Any:
-    from fretal_bench.metrics.matrices import accuracy_matrix
-
-    return accuracy_matrix(cell.scores, paper.metric, paper.level, names)
-
-
-def _read(matrix: Any, reading: Reading) -> float:
-    from fretal_bench.metrics.continual import CONTINUAL_METRICS
-
-    if reading.domain:
-        step = 0 if reading.after == "first" else -1
-        return float(matrix.values[step, matrix.domains.index(reading.domain)])
-    function = CONTINUAL_METRICS[reading.quantity].function
-    return reading.sign * function(matrix.values, matrix.baseline, matrix.higher_is_better)
 
 
 def _recipe(name: str, changes: dict[str, Mapping[str, Any]], device: str | None) -> Recipe:

@@ -13,7 +13,7 @@ from fretal_bench.benchmark.plan import Changes, Plan, make_plan
 from fretal_bench.benchmark.progress import Listener
 from fretal_bench.benchmark.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.results import ResultFolder, Results, load_results, write_file
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
 
 BuildProgress = Callable[[int, int], None]
@@ -88,7 +88,7 @@ def prepare(
     for info in {cell.strategy: find_strategy(cell.strategy) for cell in plan.cells}.values():
         if info.caution:
             # Here, so that it is said before anything trains, and not again by every worker.
-            warnings.warn(f"{info.name}: {info.caution}", stacklevel=2)
+            warnings.warn(f"{info.name}: {info.caution}", BenchWarning, stacklevel=2)
     if file.needs_data:
         write_file(written, toml_of_stream(located))
     from fretal_bench.benchmark.executors import Schedule

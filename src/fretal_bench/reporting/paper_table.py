@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fretal_bench.benchmark.paper_run import Measured, PreparedPaper
+from fretal_bench.benchmark.paper_run import PreparedPaper
+from fretal_bench.benchmark.paper_values import Measured
 from fretal_bench.benchmark.results import write_file, writing
 from fretal_bench.metrics.intervals import Interval, mean_interval
 from fretal_bench.reporting.formats import to_csv, to_latex, to_markdown
 from fretal_bench.reporting.published import PublishedTable, PublishedValue, as_rows
+from fretal_bench.reporting.published_table import print_table, published_notes, where
 from fretal_bench.reporting.tables import (
-    NAN,
     NOTHING,
     Column,
     Number,
@@ -23,80 +24,10 @@ from fretal_bench.reporting.tables import (
     Table,
     decimal,
     drawn_width,
-    fitted,
-    to_rich,
 )
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-def published_table(table: PublishedTable) -> Table:
-    """Make the table as it was published: methods by columns, with source and confidence of every value as notes."""
-    digits = {c: max(v.digits for v in table.values if v.column == c) for c in table.columns}
-    rows = []
-    for method in table.methods:
-        values = [table.get(method, column) for column in table.columns]
-        rows.append(Row((method, *(Number(v.number if v else NAN, empty=v is None) for v in values))))
-    return Table(
-        name=table.name,
-        title=f"{table.name}: {'; '.join(table.distinct('paper'))}",
-        columns=(
-            Column("method", "method"),
-            *(Column(column, column, digits=digits[column]) for column in table.columns),
-        ),
-        rows=tuple(rows),
-        notes=tuple(published_notes(table)),
-    )
-
-
-def published_notes(table: PublishedTable) -> list[str]:
-    """Say quantity, protocol, source and confidence of every value: one line where all have the same."""
-    notes = []
-    for field, title in (
-        ("quantity", "Quantity"),
-        ("protocol", "Protocol"),
-        ("source", "Source"),
-        ("confidence", "Confidence"),
-    ):
-        texts = table.distinct(field)
-        if len(texts) == 1:
-            notes.append(f"{title} of every value: {texts[0]}.")
-            continue
-        for text in texts:
-            having = [value for value in table.values if getattr(value, field) == text]
-            notes.append(f"{title} of {_whose(table, having)}: {text}.")
-    return notes
-
-
-def _whose(table: PublishedTable, values: Sequence[PublishedValue]) -> str:
-    """Name values as shortly as can be: whole columns, whole rows, or one by one."""
-    places = {(value.method, value.column) for value in values}
-    return where(places, [(value.method, value.column) for value in table.values])
-
-
-def where(places: set[tuple[str, str]], all_places: Sequence[tuple[str, str]]) -> str:
-    """Name some places of a table as shortly as can be: whole columns, then whole rows, the rest one by one."""
-    columns, rows = (
-        [
-            name
-            for name in dict.fromkeys(place[axis] for place in all_places)
-            if _is_whole(name, axis, places, all_places)
-        ]
-        for axis in (1, 0)
-    )
-    if places <= {place for place in all_places if place[0] in rows}:
-        columns = []
-    elif places <= {place for place in all_places if place[1] in columns}:
-        rows = []
-    rest = [p for p in all_places if p in places and p[0] not in rows and p[1] not in columns]
-    return ", ".join([*columns, *rows, *(" / ".join(place) for place in rest)])
-
-
-def _is_whole(
-    name: str, axis: int, places: set[tuple[str, str]], all_places: Sequence[tuple[str, str]]
-) -> bool:
-    return all(place in places for place in all_places if place[axis] == name)
 
 
 @dataclass(frozen=True)
@@ -106,7 +37,7 @@ class Comparison:
     Attributes:
         table: The published table.
         measured: By method and column.
-        recipe: The recipe's name.
+        recipe: The recipe's name, and what the call changed of it.
         seeds: The seeds.
         notes: What the suite chose, what stands in for what.
         stand_in: The stream in whose data this was measured; empty for the paper's own.
@@ -194,7 +125,7 @@ def compare(
     return Comparison(
         table=table,
         measured=measured,
-        recipe=prepared.recipe.name,
+        recipe=" with ".join(filter(None, (prepared.recipe.name, ", ".join(prepared.changed)))),
         seeds=prepared.seeds,
         notes=(*prepared.remarks, *prepared.paper.notes),
         stand_in=stand_in,
@@ -312,27 +243,10 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if len(comparison.table.columns) > 1 and len(comparison.table.methods) > 1:
         wide = side_by_side(comparison)
         fits = drawn_width(wide) <= console.width
-        _print_table(wide if fits else side_by_side(comparison, intervals=False), console)
-    _print_table(difference_table(comparison), console)
+        print_table(wide if fits else side_by_side(comparison, intervals=False), console)
+    print_table(difference_table(comparison), console)
     for line in comparison.reasons():
         console.print(Text(f"- {line}"))
-
-
-def print_published(table: PublishedTable, console: Console) -> None:
-    """Print a published table with its sources."""
-    _print_table(published_table(table), console)
-
-
-def _print_table(table: Table, console: Console) -> None:
-    """Print title, table and notes; a title inside a narrow table would be squeezed into its width."""
-    from rich.text import Text
-
-    console.print()
-    console.print(Text(table.title, style="bold"))
-    for piece in fitted(replace(table, title=""), console.width):
-        console.print(to_rich(piece))
-        for note in piece.notes:
-            console.print(Text(note, style="dim"))
 
 
 def _labelled_csv(comparison: Comparison, table: Table) -> str:

@@ -29,7 +29,7 @@ from fretal_bench.datasets.importers.family import (
     Official,
     ReadOptions,
 )
-from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.errors import BenchError, BenchWarning, unknown_name
 from fretal_bench.plugins import Plugin, register
 
 __all__ = [
@@ -135,7 +135,9 @@ def _match(family: Importer, root: Path) -> Match:
     except Exception as error:
         if family in _BUILT_IN:
             raise
-        warnings.warn(f"importer plugin {family.name!r} failed to look at {root}: {error!r}", stacklevel=4)
+        warnings.warn(
+            f"importer plugin {family.name!r} failed to look at {root}: {error!r}", BenchWarning, stacklevel=4
+        )
         return Match(0, missed=("a working plugin",))
 
 
