@@ -187,9 +187,25 @@ def test_avalanches_own_evaluation_is_routed():
     torch.testing.assert_close(torch.softmax(strategy.forward(), 1), strategy.probabilities(x))
 
 
-def test_a_model_that_is_no_vision_transformer_is_refused_with_what_to_do():
+def test_of_a_hybrid_everything_but_adapters_and_head_stays_batchnorm_statistics_included():
+    torch.manual_seed(0)
+    strategy = train(build(timm.create_model("mobilevit_xxs", num_classes=2)), 0)
+    before = {name: value.clone() for name, value in strategy.model.state_dict().items()}
+    routed = strategy.frozen_features(DOMAINS[0][0])
+    train(strategy, 1)
+    after = strategy.model.state_dict()
+    # A weight that has come to depend on the domain is kept under another name.
+    moved = [n for n, old in before.items() if not torch.equal(after.get(n, old), old)]
+    assert moved == []
+    assert any(name.endswith("running_mean") for name in before)
+    assert torch.equal(strategy.frozen_features(DOMAINS[0][0]), routed)
+    learned = [name for name in after if name not in before]
+    assert any(after[name].abs().sum() > 0 for name in learned if ".up." in name)
+
+
+def test_a_model_without_attention_is_refused_with_what_to_do():
     with pytest.raises(
-        BenchError, match=r"needs a timm vision transformer.*found TinyBackbone; use --recipe mini-vit"
+        BenchError, match=r"needs a model with attention blocks.*found TinyBackbone; use --recipe mini-vit"
     ):
         build(TinyBackbone())
 

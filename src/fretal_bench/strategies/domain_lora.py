@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import generator_for
 from fretal_bench.strategies.catalogue.features import DomainLoRAHyperparameters
-from fretal_bench.strategies.head import head_inputs_and_logits
+from fretal_bench.strategies.head import head_inputs_and_logits, head_of
 from fretal_bench.strategies.template import ContinualStrategy, at_least_float32
 
 ADAPTERS, CENTROIDS = 2**31 + 1, 2**31 + 2
@@ -74,25 +74,25 @@ class Own(PerDomain):
 
 
 def adapted_layers(model: nn.Module) -> tuple[list[nn.Linear], nn.Linear]:
-    """Return ``qkv`` and ``proj`` of every attention block of a timm vision transformer, and its head.
+    """Return ``qkv`` and ``proj`` of every attention block of a timm model, in its order, and its head.
 
     Raises:
-        BenchError: The model is not built so.
+        BenchError: The model has no such blocks, or its head is not linear.
     """
-    blocks = getattr(model, "blocks", None)
-    found = [
-        getattr(getattr(block, "attn", None), name, None)
-        for block in (blocks if blocks is not None else ())
-        for name in ("qkv", "proj")
-    ]
-    head = getattr(model, "head", None)
-    if not found or not all(isinstance(layer, nn.Linear) for layer in [*found, head]):
+    blocks = [module for module in model.modules() if hasattr(module, "qkv") and hasattr(module, "proj")]
+    found = [getattr(block, name) for block in blocks for name in ("qkv", "proj")]
+    if not found or not all(isinstance(layer, nn.Linear) for layer in found):
         raise BenchError(
-            f"domain-lora needs a timm vision transformer with linear qkv and proj in every block and a linear head, "
+            f"domain-lora needs a model with attention blocks, such as timm's vision transformers and their hybrids, "
             f"found {type(model).__name__}; use --recipe mini-vit, or --set recipe.backbone=vit_tiny_patch16_224 "
             "--set recipe.image_size=224"
         )
-    return cast(list[nn.Linear], found), cast(nn.Linear, head)
+    head = head_of(model)[0]
+    if not isinstance(head, nn.Linear):
+        raise BenchError(
+            f"domain-lora needs a linear head, {type(model).__name__} has {type(head).__name__}; use --recipe mini-vit"
+        )
+    return cast(list[nn.Linear], found), head
 
 
 def centroids_of(features: Tensor, clusters: int, generator: torch.Generator) -> Tensor:
@@ -114,8 +114,10 @@ class DomainLoRA(ContinualStrategy):
     features (both classes together, un-augmented; the features that enter the source model's head). At test time
     each sample is judged by the domain of its nearest centroid, in Euclidean distance. No sample is kept.
 
-    The frozen backbone must have learned something to adapt: start from published weights, as both papers do. A vision
-    transformer that begins at random weights stays at chance on a stream as small as FF++-mini.
+    The frozen backbone must have learned something to adapt; both papers start from published weights. On a stream as
+    small as FF++-mini a plain vision transformer that begins at random weights stays at chance, one that begins with
+    convolutions learns (recipe ``mini-vit``). BatchNorm's statistics are frozen with the backbone, whatever the recipe
+    says: the features that choose a domain must stay what they were.
 
     Source: the adapters are LoRA (Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022, equation
     3); the independent parameters a domain and their choice are those of Wang, Huang, Hong, "S-Prompts Learning with
@@ -155,6 +157,13 @@ class DomainLoRA(ContinualStrategy):
             group["params"] = []
         self.optimizer.param_groups[0]["params"] = [w for w in self.model.parameters() if w.requires_grad]
         self.optimizer.state.clear()
+
+    def _before_training_epoch(self, **kwargs: Any) -> None:
+        super()._before_training_epoch(**kwargs)
+        if self.step > 0:
+            for module in self.model.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
 
     def _parts(self) -> Iterator[PerDomain]:
         return (module for module in self.model.modules() if isinstance(module, PerDomain))
