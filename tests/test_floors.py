@@ -26,12 +26,13 @@ BELOW = {
     "plugin_option": {"plugins", "errors"},
     "reporting": {"benchmark", "strategies", "datasets", "metrics", "plugins", "errors"},
     "testing": {"benchmark", "strategies", "datasets", "metrics", "plugins", "errors"},
-    "benchmark": {"strategies", "datasets", "metrics", "plugins", "errors"},
+    "benchmark": {"strategies", "datasets", "metrics", "plugins", "workers", "errors"},
     "scaffold": {"strategies", "errors"},
     "strategies": {"metrics", "plugins", "errors"},
-    "datasets": {"metrics", "plugins", "errors"},
+    "datasets": {"metrics", "plugins", "workers", "errors"},
     "metrics": {"plugins", "errors"},
     "plugins": {"errors"},
+    "workers": {"errors"},
     "errors": set(),
 }
 

@@ -193,6 +193,10 @@ def list_(
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     Console().print(table, highlight=False)
+    if what == "strategies" and pattern == "*":
+        Console().print(
+            "\nAvalanche's own, as shipped: bench list strategies 'avalanche:*'", highlight=False, markup=False
+        )
 
 
 def _strategies(pattern: str) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import multiprocessing
 import os
-import signal
 import threading
 import traceback
 import warnings
@@ -23,6 +22,7 @@ from fretal_bench.benchmark.results import ResultFolder, writing
 from fretal_bench.errors import BenchError, RunError
 from fretal_bench.plugins import PluginWarning, plugin_files, use_files
 from fretal_bench.strategies.registry import find_strategy
+from fretal_bench.workers import begin_worker, stop, worker_was_killed
 
 Work = SourceModel | Cell
 
@@ -167,27 +167,14 @@ def run_processes(schedule: Schedule, path: Path, listener: Listener, jobs: int)
                     listener(_finished(work))
             pool.shutdown()
         except BrokenProcessPool as error:
-            raise RunError(
-                "a worker process was killed from outside (out of memory?); run the same command again to go on "
-                "where it stopped, with fewer --jobs if memory is short"
-            ) from error
+            raise worker_was_killed() from error
         except BaseException:
-            _stop(pool)
+            stop(pool)
             raise
 
 
 def _finished(work: Work) -> Progress:
     return Progress(work.id, work.label, "done")
-
-
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers at once; their steps begin anew when the run is started again."""
-    workers = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join(5)
 
 
 @contextlib.contextmanager
@@ -229,25 +216,11 @@ _report: Callable[[Progress], None] = lambda _: None  # noqa: E731
 def _begin(messages: Any, files: tuple[Path, ...]) -> None:
     """Set up a worker process."""
     global _report
+    begin_worker()
     # The parent has said already which plugins are left out.
     warnings.simplefilter("ignore", PluginWarning)
     use_files(files)
-    # Ctrl-C reaches the whole group; the parent ends the workers, so that each doesn't print a traceback of its own.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _report = messages.put
-    _exit_with_parent()
-
-
-def _exit_with_parent() -> None:
-    """End this worker when its parent is killed, lest it train on unseen."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            threading.Event().wait(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run_here(work: Work, path: Path) -> Outcome:

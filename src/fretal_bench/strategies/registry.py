@@ -55,6 +55,6 @@ def find_strategy(name: str) -> StrategyInfo:
 
 
 def list_strategies(pattern: str = "*") -> list[StrategyInfo]:
-    """Return the strategies whose name fits a shell ``pattern`` such as ``fre*``."""
-    known = [*strategies().values(), *STOCK]
+    """Return the strategies whose name fits a shell ``pattern`` such as ``fre*``; Avalanche's for ``avalanche:*``."""
+    known = STOCK if pattern.lower().startswith(PREFIX) else strategies().values()
     return [info for info in known if fnmatch.fnmatchcase(info.name, pattern)]

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 
 import cv2
@@ -18,7 +14,7 @@ import cv2
 from fretal_bench.datasets.faces.groups import Unit
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.unit import prepare_unit
-from fretal_bench.errors import RunError
+from fretal_bench.workers import begin_worker, stop, worker_was_killed
 
 Job = tuple[Unit, Path]
 """A unit, and the path of its part without extension."""
@@ -63,45 +59,16 @@ def run_units(
                 done(running.pop(future))
         pool.shutdown()
     except BaseException as error:
-        _stop(pool)
+        stop(pool)
         if isinstance(error, BrokenProcessPool):
-            raise RunError(
-                "a worker process was killed from outside (out of memory?); run the same command again to go on where "
-                "it stopped, with fewer --jobs if memory is short"
-            ) from error
+            raise worker_was_killed() from error
         raise
 
 
 def _begin() -> None:
     """Set up a worker process."""
-    # Ctrl-C reaches the whole group; the parent ends the workers, so that each doesn't print a traceback of its own.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin_worker()
     cv2.setNumThreads(1)
-    _exit_with_parent()
-
-
-def _exit_with_parent() -> None:
-    """End this worker as soon as its parent is gone, lest it work on unseen."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    sentinel = parent.sentinel
-
-    def watch() -> None:
-        wait_for([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers at once; their units begin anew when the run is started again."""
-    workers = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join(5)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,49 @@
+"""What pools of worker processes share: how a worker begins, how a pool is stopped, what is said when one is killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import wait
+
+from fretal_bench.errors import RunError
+
+
+def begin_worker() -> None:
+    """Set up a worker process: to be called first in it.
+
+    Ctrl-C reaches the whole group; the parent ends the workers, so that each doesn't print a traceback of its own. A
+    worker ends as soon as its parent is gone, lest it work on unseen.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers at once; what they were at begins anew when the run is started again."""
+    workers = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(5)
+
+
+def worker_was_killed() -> RunError:
+    """Build the error to raise when a worker was killed from outside."""
+    return RunError(
+        "a worker process was killed from outside (out of memory?); run the same command again to go on where it "
+        "stopped, with fewer --jobs if memory is short"
+    )
