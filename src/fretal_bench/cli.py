@@ -195,7 +195,9 @@ def list_(
     Console().print(table, highlight=False)
     if what == "strategies" and pattern == "*":
         Console().print(
-            "\nAvalanche's own, as shipped: bench list strategies 'avalanche:*'", highlight=False, markup=False
+            "\nAvalanche's own, as shipped: bench list strategies 'avalanche:*'",
+            highlight=False,
+            markup=False,
         )
 
 

@@ -154,3 +154,37 @@ def test_lost_seeds_are_said_beside_the_verdict(make):
     failure = dataclasses.make_dataclass("Failure", ["label", "seed", "reason"])("ewc", 3, "killed")
     said = verdict(summarize(make(failures=[failure])))
     assert "ewc has 3 of 4 seeds: seed 3 failed; the reasons are listed below." in said.notes
+
+
+def test_a_leader_with_a_memory_is_followed_by_the_best_of_those_without(make):
+    labels = ("er", "ewc", "lwf", "fretal", "joint")
+    summary = summarize(make(dict.fromkeys(labels, (0.9, 0.05)), seeds=3, domains=("a", "b")))
+    summary = having(
+        summary,
+        er=[0.01, 0.02, 0.03],
+        ewc=[0.10, 0.11, 0.12],
+        lwf=[0.11, 0.10, 0.13],
+        fretal=[0.30, 0.31, 0.33],
+        joint=[0.0, 0.0, 0.0],
+    )
+    said = verdict(summary)
+    (note,) = [note for note in said.notes if "old training samples" in note]
+    assert said.leader == "er"
+    assert note.startswith(
+        "er keeps some old training samples. Of those that keep none ewc has the lowest mean, 0.110"
+    )
+    assert note.endswith("the seeds do not separate it from lwf.")
+    without = verdict(having(summary, ewc=[0.10, 0.11, 0.12], lwf=[0.11, 0.10, 0.13]))
+    assert not [note for note in without.notes if "old training samples" in note]
+
+
+def test_the_first_table_says_who_keeps_old_samples(make):
+    from fretal_bench.reporting.contents import summary_table
+
+    results = make({"er": (0.9, 0.05), "ewc": (0.9, 0.05), "joint": (0.9, 0.0)})
+    cells = [
+        dataclasses.replace(cell, hyperparameters={"memory": 500}) if cell.strategy == "er" else cell
+        for cell in results.cells
+    ]
+    notes = summary_table(summarize(dataclasses.replace(results, cells=tuple(cells)))).notes
+    assert "Old training samples kept: er (500); joint (all); the others keep none." in notes

@@ -21,7 +21,7 @@ def summary_table(summary: Summary) -> Table:
         "forgetting, higher is better. Averages are macro: every domain counts the same."
     )
     table = _quantity_table(summary, "summary", "Forgetting, and what was learned", STREAM, note)
-    return replace(table, notes=(*table.notes, summary.tuning))
+    return replace(table, notes=(*table.notes, *_old_samples(summary), summary.tuning))
 
 
 def transfer_table(summary: Summary) -> Table:
@@ -227,6 +227,18 @@ def _bounds(summary: Summary) -> tuple[str, ...]:
     """Say which rows are not ranked."""
     names = [strategy.label for strategy in summary.strategies if strategy.bound]
     return (f"Not ranked, because a bound: {', '.join(names)}.",) if names else ()
+
+
+def _old_samples(summary: Summary) -> tuple[str, ...]:
+    """Say who keeps training samples of past domains, and how many."""
+    keep = {s.label: s.old_samples for s in summary.strategies if s.old_samples}
+    if not keep:
+        return ()
+    named = [
+        f"{', '.join(label for label, kept in keep.items() if kept == number)} ({number})"
+        for number in dict.fromkeys(keep.values())
+    ]
+    return (f"Old training samples kept: {'; '.join(named)}; the others keep none.",)
 
 
 def _seeds(summary: Summary) -> tuple[str, ...]:

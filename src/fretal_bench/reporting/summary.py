@@ -28,6 +28,8 @@ from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fretal_bench.strategies.info import StrategyInfo
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -54,6 +56,7 @@ class StrategySummary:
         hyperparameters: All of them.
         bound: Whether it is a reference, not a competitor.
         summary: The registry's line about it; empty for a plugin that is not installed here.
+        old_samples: Training samples of past domains that it keeps: a number, ``all``, or empty for none.
         seeds: Seeds with numbers.
         by_seed: Quantity name -> seed -> value.
         values: Quantity name -> mean and interval.
@@ -67,6 +70,7 @@ class StrategySummary:
     hyperparameters: Mapping[str, Any]
     bound: bool
     summary: str
+    old_samples: str
     seeds: tuple[int, ...]
     by_seed: dict[str, dict[int, float]]
     values: dict[str, Interval]
@@ -279,6 +283,7 @@ def _over_seeds(
         hyperparameters,
         info is not None and info.bound,
         "" if info is None else info.summary,
+        _old_samples(info, hyperparameters),
         tuple(one.seed for one in measures),
         by_seed,
         {name: mean_interval(list(values.values())) for name, values in by_seed.items()},
@@ -286,3 +291,10 @@ def _over_seeds(
         MeanMatrix(*mean_and_half([one.matrix.baseline for one in measures])),
         MeanMatrix(*mean_and_half([one.forgetting for one in measures])),
     )
+
+
+def _old_samples(info: StrategyInfo | None, hyperparameters: Mapping[str, Any]) -> str:
+    """Say how many old training samples a strategy keeps; empty for none (and for a plugin that is gone)."""
+    if info is None or info.memory == "none":
+        return ""
+    return "all" if info.memory == "all" else str(hyperparameters.get("memory", "some"))

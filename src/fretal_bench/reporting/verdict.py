@@ -60,7 +60,7 @@ def verdict(summary: Summary) -> Verdict:
     differences = {s.label: _difference(s, leader) for s in others}
     unresolved = tuple(label for label, difference in differences.items() if not difference.resolved)
     resolved = bool(others) and not unresolved
-    notes = [*_learned_little(summary, leader), *notes]
+    notes = [*_learned_little(summary, leader), *_without_old_samples(summary, ranked), *notes]
     return Verdict(
         _sentence(summary, leader, others, differences, unresolved),
         tuple(notes),
@@ -135,6 +135,21 @@ def _learned_little(summary: Summary, leader: StrategySummary) -> list[str]:
     return [
         f"{leader.label} also learned less: learning {title} {abs(learned[leader.label]):.3f} against "
         f"{abs(learned[best]):.3f} of {best}; who learns little has little to forget."
+    ]
+
+
+def _without_old_samples(summary: Summary, ranked: list[StrategySummary]) -> list[str]:
+    """If the leader keeps old samples, name the one that forgets least of those that keep none."""
+    none = [s for s in ranked if not s.old_samples]
+    if not ranked[0].old_samples or not none:
+        return []
+    first, others = none[0], none[1:]
+    alike = [s.label for s in others if not _difference(s, first).resolved]
+    beside = f"; the seeds do not separate it from {_and(alike)}" if alike else ""
+    price = f"at average {summary.metric_title} {first.values[AVERAGE].mean:.3f}"
+    return [
+        f"{ranked[0].label} keeps {ranked[0].old_samples} old training samples. Of those that keep none {first.label} "
+        f"has the lowest mean, {_forgetting(first)}, {price}{beside}."
     ]
 
 
