@@ -315,3 +315,42 @@ def test_plan_lists_every_cell_that_was_asked_for(stream, reference):
     assert [domain["name"] for domain in plan["stream"]["domains"]] == ["D0", "D1", "D2"]
     assert isinstance(ResultFolder(reference).cell(plan["cells"][0]["id"]) / "x", os.PathLike)
     assert pd.read_parquet(next(reference.glob("cells/*/scores.parquet"))).shape[0] > 0
+
+
+def test_a_recipe_that_selects_by_validation_is_refused_where_there_is_none(tmp_path):
+    from fretal_bench.benchmark.recipe import Recipe
+    from fretal_bench.benchmark.run import _check_validation
+    from fretal_bench.datasets.stream import open_stream
+
+    opened = open_stream(tiny_stream(tmp_path, people=9))
+    for domain in opened:
+        domain.rows["val"] = domain.rows["val"][:0]
+    with pytest.raises(BenchError, match=r"domain 'D0' has none; prepare a store.*recipe.select=last"):
+        _check_validation(opened, Recipe().changed({"select": "validation"}))
+
+
+def test_step_0_is_scored_anew_only_if_the_strategy_says_something_else_than_the_source_model():
+    import timm
+
+    from fretal_bench.benchmark.cell import judges_otherwise
+    from fretal_bench.strategies.finetuning import FineTuning
+    from fretal_bench.strategies.ncm import NCM
+
+    torch.manual_seed(0)
+    weights = timm.create_model("test_resnet", num_classes=2).state_dict()
+
+    class Pruner(FineTuning):
+        """Sets small weights to 0 after a domain."""
+
+        def after_domain(self, experience):
+            with torch.no_grad():
+                for weight in self.model.parameters():
+                    weight[weight.abs() < 0.01] = 0
+
+    for kind, otherwise in ((FineTuning, False), (NCM, True), (Pruner, True)):
+        model = timm.create_model("test_resnet", num_classes=2)
+        strategy = kind(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1))
+        strategy.model.load_state_dict(weights)
+        if kind is Pruner:
+            strategy.after_domain(None)
+        assert judges_otherwise(strategy, weights) is otherwise

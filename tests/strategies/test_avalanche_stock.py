@@ -137,6 +137,12 @@ def test_stock_mas_stops_when_a_loss_is_exactly_0():
         plugin_of(strategy).before_backward(strategy)
 
 
+def test_stock_rwalk_leaves_the_model_in_eval_mode():
+    strategy = train(build("avalanche:rwalk"), 0)
+    assert not strategy.model.training
+    assert not strategy.model.body[1].running_mean.any()
+
+
 def test_stock_agem_reads_its_memory_in_one_fixed_order():
     strategy = train(build("avalanche:agem", patterns_per_experience=24, sample_size=8), 0)
     plugin = plugin_of(strategy)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from fretal_bench.strategies.fretal import FReTAL, bin_membership
+from fretal_bench.strategies.template import features_and_logits
 from tests_support import TinyBackbone, experience_of
 
 CONSTANTS = {"temperature": 20.0, "alpha": 0.5}
@@ -144,3 +145,22 @@ def test_the_source_model_goes_on_teaching_only_when_asked():
         wanted = first if kind == "source" else second
         for key, value in strategy.teacher.state_dict().items():
             torch.testing.assert_close(value, wanted[key], rtol=0, atol=0)
+
+
+def test_features_are_pooled_over_space_where_the_channels_come_last():
+    import timm
+
+    torch.manual_seed(0)
+    model = timm.create_model(
+        "swin_tiny_patch4_window7_224", num_classes=2, img_size=64, depths=(1, 1, 1, 1)
+    ).eval()
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        features, logits = features_and_logits(model, x)
+        maps = model.forward_features(x)
+    wanted = [
+        [max(float(maps[b, i, j, c]) for i in range(2) for j in range(2)) for c in range(4)] for b in (0, 1)
+    ]
+    assert features.shape == (2, 768)
+    torch.testing.assert_close(features[:, :4], torch.tensor(wanted))
+    torch.testing.assert_close(logits, model(x))

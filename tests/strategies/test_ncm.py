@@ -42,7 +42,7 @@ def test_probabilities_are_the_softmax_of_minus_squared_distances_to_the_means_o
         for label in (0, 1):
             mine = [f for f, own in zip(features, labels, strict=True) if own == label]
             mean = sum(mine) / len(mine)
-            weights.append(np.exp(-sum((a - b) ** 2 for a, b in zip(z, mean, strict=True))))
+            weights.append(np.exp(-sum((a - b) ** 2 for a, b in zip(z, mean, strict=True)) / len(z)))
         np.testing.assert_allclose(got, np.array(weights) / sum(weights), rtol=1e-5)
 
 

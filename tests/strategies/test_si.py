@@ -136,3 +136,35 @@ def test_an_update_that_half_precision_skips_adds_nothing():
         weight.grad = torch.zeros_like(weight)
     strategy.optimizer_step()
     assert all(torch.equal(path, torch.zeros_like(path)) for path in strategy.path.values())
+
+
+def test_where_a_recipe_goes_back_to_an_earlier_epoch_the_path_integral_goes_back_too():
+    from types import SimpleNamespace
+
+    from fretal_bench.benchmark.plugins import KeepBest
+
+    keeper = KeepBest()
+    model = TinyBackbone()
+    strategy = SI(model=model, optimizer=optimizer_of(model), train_epochs=3, plugins=[keeper])
+    qualities = iter([0.6, 0.9, 0.7])
+    paths, ends = [], []
+
+    class Watch(SimpleNamespace):
+        supports_distributed = True
+
+        def after_training_epoch(self, strategy, **_):
+            paths.append({name: path.clone() for name, path in strategy.path.items()})
+            ends.append({name: w.detach().clone() for name, w in strategy.model.named_parameters()})
+
+    strategy.plugins.insert(0, Watch())
+    keeper.validations = (None,)
+    keeper._accuracy = lambda *_: next(qualities)
+    start = {name: w.detach().clone() for name, w in model.named_parameters()}
+    strategy.train(domain(0, shape=(3, 8, 8), dtype=torch.float32), eval_streams=[])
+    for name, weight in model.named_parameters():
+        assert torch.equal(weight, ends[1][name])
+        wanted = (paths[1][name] / ((ends[1][name] - start[name]) ** 2 + strategy.hyperparameters.xi)).clamp(
+            min=0
+        )
+        torch.testing.assert_close(strategy.importance[name], wanted)
+    assert any(not torch.equal(paths[1][name], paths[2][name]) for name in start)

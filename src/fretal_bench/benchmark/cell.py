@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,8 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
         ]
         with measured(phases, "after", 0, strategy.device.type):
             strategy.adopt(weights, experiences(work.stream, strategy.device.type)[0])
-        if type(strategy).probabilities is not ContinualStrategy.probabilities:
-            # It judges by a rule of its own, so what the source model says is not what it says.
+        if judges_otherwise(strategy, weights):
+            # What the source model says is not what it says.
             test.append(scores(strategy, stream, "test", 0, phases))
             validation.append(scores(strategy, stream, "val", 0, phases))
         save_step(folder.step(work.id, 0), strategy, test, validation, phases)
@@ -100,6 +101,14 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
     test.append(scores(strategy, stream, "test", step, phases))
     validation.append(scores(strategy, stream, "val", step, phases))
     save_step(folder.step(work.id, step), strategy, test, validation, phases)
+
+
+def judges_otherwise(strategy: ContinualStrategy, weights: Mapping[str, torch.Tensor]) -> bool:
+    """Whether a strategy has a rule of its own for probabilities, or changed the weights that it adopted."""
+    if type(strategy).probabilities is not ContinualStrategy.probabilities:
+        return True
+    now = strategy.model.state_dict()
+    return now.keys() != weights.keys() or any(not torch.equal(now[name], w) for name, w in weights.items())
 
 
 def train_in_one_piece(work: Cell, folder: ResultFolder, listener: Listener) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from typing import Any
@@ -91,6 +92,7 @@ class KeepBest(SupervisedPlugin):  # type: ignore[misc]
         self.validations = validations
         self.best = -1.0
         self.weights: dict[str, Tensor] = {}
+        self.running: dict[str, Any] = {}
 
     def after_training_epoch(self, strategy: Any, **_: Any) -> None:
         """Keep the weights if they are the best so far."""
@@ -98,6 +100,7 @@ class KeepBest(SupervisedPlugin):  # type: ignore[misc]
         if accuracy > self.best:
             self.best = accuracy
             self.weights = {key: value.clone() for key, value in strategy.model.state_dict().items()}
+            self.running = copy.deepcopy(strategy.running_state())
 
     @staticmethod
     def _accuracy(strategy: Any, validation: BatchSource) -> float:
@@ -108,6 +111,8 @@ class KeepBest(SupervisedPlugin):  # type: ignore[misc]
         """Restore the best weights."""
         if self.weights:
             strategy.model.load_state_dict(self.weights)
+            for name, value in self.running.items():
+                setattr(strategy, name, value)
 
 
 class Reporter(SupervisedPlugin):  # type: ignore[misc]

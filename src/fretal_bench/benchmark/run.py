@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fretal_bench.benchmark.plan import Changes, Plan, make_plan
 from fretal_bench.benchmark.progress import Listener
@@ -15,6 +16,9 @@ from fretal_bench.benchmark.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.results import ResultFolder, Results, load_results, write_file
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
+
+if TYPE_CHECKING:
+    from fretal_bench.datasets.stream import Stream
 
 BuildProgress = Callable[[int, int], None]
 STREAM_FILE = "stream.toml"
@@ -63,7 +67,8 @@ def prepare(
     Raises:
         BenchError: Something in the call is wrong; the message says what to do.
     """
-    from fretal_bench.benchmark.models import resolve_device
+    from fretal_bench.benchmark.executors import Schedule
+    from fretal_bench.benchmark.models import check_backbone, resolve_device
     from fretal_bench.datasets.stream import find_stream, open_located
     from fretal_bench.datasets.stream_data import locate
     from fretal_bench.datasets.stream_file import toml_of_stream
@@ -81,9 +86,14 @@ def prepare(
     written = folder.path / STREAM_FILE
     located = locate(file, data, earlier_stores(written))
     opened = open_located(located, building)
+    if chosen.select != "last":
+        _check_validation(opened, chosen)
     reference = str(written.absolute()) if file.needs_data else stream
     plan = make_plan(strategies, reference, opened.fingerprint(), chosen, seeds, changes)
     plan = dataclasses.replace(plan, left_out=opened.left_out())
+    total = Schedule(plan, folder, len(opened)).total
+    if total:
+        check_backbone(chosen)
     folder.create(plan)
     for info in {cell.strategy: find_strategy(cell.strategy) for cell in plan.cells}.values():
         if info.caution:
@@ -91,10 +101,17 @@ def prepare(
             warnings.warn(f"{info.name}: {info.caution}", BenchWarning, stacklevel=2)
     if file.needs_data:
         write_file(written, toml_of_stream(located))
-    from fretal_bench.benchmark.executors import Schedule
-
-    total = Schedule(plan, folder, len(opened)).total
     return Prepared(plan, folder, len(opened), jobs or os.cpu_count() or 1, total)
+
+
+def _check_validation(stream: Stream, recipe: Recipe) -> None:
+    """Refuse a recipe that chooses an epoch by validation data where there are none."""
+    for domain in stream:
+        if not len(domain.rows["val"]):
+            raise BenchError(
+                f"recipe {recipe.name!r} keeps the epoch that is best on validation data, and domain {domain.name!r} has "
+                "none; prepare a store that has them, or use --set recipe.select=last"
+            )
 
 
 def earlier_stores(path: Path) -> dict[str, Path]:

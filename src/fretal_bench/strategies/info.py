@@ -42,9 +42,21 @@ def tunable(default: Any, low: float, high: float, *, log: bool = True) -> Any:
         log: Draw log-uniformly (uniformly if False).
 
     A field of a ``Literal`` type is tried at each of its values without this. A field declared without it (a budget,
-    which must be the same for all) is left alone.
+    which must be the same for all) is left alone, and so is one declared with ``fixed``.
     """
     return dataclasses.field(default=default, metadata={"range": Range(low, high, log)})
+
+
+def fixed(default: Any) -> Any:
+    """Declare a hyperparameter that `bench tune` leaves alone, though its type (``Literal``, bool) would be searched.
+
+    For what makes a method that method: with another value it would be a different one. ``--set`` changes it all the
+    same.
+
+    Args:
+        default: The default.
+    """
+    return dataclasses.field(default=default, metadata={"search": False})
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,17 @@ from fretal_bench.strategies.frozen_features import CLASSES, FrozenFeatures, add
 
 
 class NCM(FrozenFeatures):
-    """``score_c(x) = -|f(x) - m_c|^2``, ``m_c`` the mean feature of class c over all samples seen so far.
+    """``score_c(x) = -|f(x) - m_c|^2 / D``, ``m_c`` the mean feature of class c over all samples seen so far.
 
     ``f`` are the features that enter the head of the source model, which is never trained again. The means are running
     sums and counts: no sample is kept, every sample of every domain weighs the same, and the order of the domains makes
     no difference. P(fake) is the softmax of the scores, that is a logistic function of the difference of the squared
-    distances; its scale is that of the features, so it ranks well but is not calibrated.
+    distances. Their mean over the D features, not their sum: that would be so large that float32 rounds P(fake) to
+    exactly 1 for many samples and loses their order. It is not calibrated.
 
     Source: Mensink, Verbeek, Perronnin, Csurka, "Distance-Based Image Classification: Generalizing to New Classes at
     Near-Zero Cost", TPAMI 2013: its nearest-class-mean classifier with the Euclidean distance. That the softmax is of the
-    squared distances without a factor is the suite's choice.
+    squared distances over D is the suite's choice.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -37,9 +38,9 @@ class NCM(FrozenFeatures):
             self.sums, self.counts = add_by_class(self.sums, self.counts, features, targets)
 
     def class_scores(self, features: Tensor) -> Tensor:
-        """Return minus the squared distances to the class means."""
+        """Return minus the squared distances to the class means, mean over the features."""
         means = self.sums / self.counts[:, None]
-        return -((features[:, None] - means) ** 2).sum(2)
+        return -((features[:, None] - means) ** 2).mean(2)
 
     def extra_state(self) -> dict[str, Any]:
         """Keep the sums and counts."""

@@ -22,7 +22,6 @@ _HOOKS = (
     "state_dict",
     "load_state_dict",
     "adopt",
-    "score",
     "probabilities",
     "forward",
 )
@@ -77,6 +76,8 @@ def check_class(found: type) -> str | None:
     """Say what is wrong with a strategy's class: its hooks must take what they are given. None if nothing is."""
     from fretal_bench.strategies.template import ContinualStrategy
 
+    if getattr(found, "score", None) is not ContinualStrategy.score:
+        return "score is the suite's own, the same for all; override probabilities(inputs)"
     for name in _HOOKS:
         own = getattr(found, name)
         base = getattr(ContinualStrategy, name)

@@ -76,6 +76,10 @@ class SI(AnchoredStrategy):
                 # An update that half precision skipped has infinite gradients and no move: that adds nothing.
                 self.path[name] -= torch.where(moved != 0, self.task_gradients[name] * moved, 0.0)
 
+    def running_state(self) -> dict[str, Any]:
+        """Return the path integral: it must end where the weights do."""
+        return {"path": self.path}
+
     def after_domain(self, experience: Any) -> None:
         """Turn the path integral into importance.
 

@@ -134,6 +134,13 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         """Take back what ``extra_state`` returned."""
 
+    def running_state(self) -> dict[str, Any]:
+        """Return what is gathered while a domain is trained, by attribute name.
+
+        A recipe that goes back to an earlier epoch's weights goes back to this as well, so that both belong together.
+        """
+        return {}
+
     # State between two domains
 
     def state_dict(self) -> dict[str, Any]:
@@ -285,11 +292,12 @@ def features_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tenso
         inputs: [B, 3, H, W].
 
     Returns:
-        Features: the output of ``forward_features``, maximum over space ([B, C, H, W] -> [B, C]) or over tokens
-        ([B, tokens, C] -> [B, C]); and logits [B, 2]. Both at least float32.
+        Features: the output of ``forward_features``, maximum over space ([B, C, H, W] -> [B, C], or [B, H, W, C] for
+        models whose ``output_fmt`` is NHWC) or over tokens ([B, tokens, C] -> [B, C]); and logits [B, 2]. Both at least
+        float32.
 
     Raises:
-        BenchError: The model has no ``forward_features`` and ``forward_head``.
+        BenchError: The model has no ``forward_features`` and ``forward_head``, or its features are not one tensor.
     """
     if not (hasattr(model, "forward_features") and hasattr(model, "forward_head")):
         raise BenchError(
@@ -297,7 +305,14 @@ def features_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tenso
             "use a timm model or add the two methods"
         )
     timm_model: Any = model
-    maps: Tensor = timm_model.forward_features(inputs)
+    maps = timm_model.forward_features(inputs)
+    if not isinstance(maps, Tensor):
+        raise BenchError(
+            f"{type(model).__name__}: forward_features gives a {type(maps).__name__}, matching features needs one "
+            "tensor; use another backbone"
+        )
     logits: Tensor = timm_model.forward_head(maps)
-    pooled = maps.amax(dim=(2, 3)) if maps.ndim == 4 else maps.amax(dim=1) if maps.ndim == 3 else maps
+    # timm's Swin and its like put the channels last.
+    space = (1, 2) if str(getattr(model, "output_fmt", "NCHW")) == "NHWC" else (2, 3)
+    pooled = maps.amax(dim=space) if maps.ndim == 4 else maps.amax(dim=1) if maps.ndim == 3 else maps
     return at_least_float32(pooled), at_least_float32(logits)

@@ -29,7 +29,7 @@ from fretal_bench.datasets.store import CropStore, CropStoreWriter, open_or_buil
 from fretal_bench.errors import unknown_name
 
 DATASET: Final = "ffpp-mini"
-VERSION: Final = 1
+VERSION: Final = 2
 # Photographs, real and fake, are enlarged before coding: on 92 x 112 a macroblock covers half a mouth, and c23 would
 # take away what it leaves of a face in a FaceForensics++ video.
 ENLARGED: Final = 2

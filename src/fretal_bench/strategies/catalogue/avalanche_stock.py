@@ -69,6 +69,7 @@ STOCK: tuple[StrategyInfo, ...] = (
         "rwalk",
         "Riemannian walk",
         "Chaudhry et al., ECCV 2018",
+        "it leaves the model in eval mode from the first domain on: BatchNorm keeps the statistics it began with",
         ewc_lambda=0.1,
         ewc_alpha=0.9,
         delta_t=10,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fretal_bench.strategies.info import HERE, StrategyInfo, tunable
+from fretal_bench.strategies.info import HERE, StrategyInfo, fixed, tunable
 
 Teacher = Literal["previous", "source"]
 Feature = Literal["scalar", "vector"]
@@ -58,12 +58,15 @@ class KDHyperparameters:
 class FReTALHyperparameters(KDHyperparameters):
     """Constants of FReTAL; the distillation loss's own are KD's.
 
+    The teacher is not tuned: it is what tells FReTAL from CoReD.
+
     Args:
         feature: ``scalar``: features averaged over channels and samples of a bin (the released code); ``vector``:
             averaged over the samples only (what the paper's text suggests).
         representation_weight: Weight of the representation loss.
     """
 
+    teacher: Teacher = fixed("source")  # noqa: RUF009  (a dataclass field)
     feature: Feature = "scalar"
     representation_weight: float = tunable(1.0, 0.01, 100)
 
@@ -79,7 +82,7 @@ class FReTALHyperparameters(KDHyperparameters):
 class CoReDHyperparameters(FReTALHyperparameters):
     """FReTAL's constants, with the teacher refreshed at every domain."""
 
-    teacher: Teacher = "previous"
+    teacher: Teacher = fixed("previous")  # noqa: RUF009  (a dataclass field)
 
 
 @dataclass(frozen=True)
