@@ -133,6 +133,33 @@ class HoardsImages(Good):
         return {} if self.kept is None else {"images": self.kept}
 
 
+class HoardsFlatImages(Good):
+    """Keeps all images of every domain without their shape."""
+
+    kept = torch.empty(0)
+
+    def after_domain(self, experience):
+        if hasattr(experience, "source"):
+            new = experience.source.images(torch.arange(len(experience.source))).flatten(1)
+            self.kept = torch.cat([self.kept, new]) if len(self.kept) else new
+
+    def extra_state(self):
+        return {"kept": self.kept}
+
+    def load_extra_state(self, state):
+        self.kept = state["kept"]
+
+
+class HoardsFlatImagesAsNumbers(HoardsFlatImages):
+    """The same as a list of numbers."""
+
+    def extra_state(self):
+        return {"kept": self.kept.tolist()}
+
+    def load_extra_state(self, state):
+        self.kept = torch.tensor(state["kept"])
+
+
 class ReadsOldDomains(Good):
     """Looks up the first domain through Avalanche's streams, without declaring a memory."""
 
@@ -175,6 +202,32 @@ class NotResumable(Good):
             super().before_domain(experience)
 
 
+class Forgetful(Good):
+    """Scores with the output biases of all domains, and saves none of them."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.shifts = []
+
+    def after_domain(self, experience):
+        self.shifts.append(self.model.head.bias.detach().clone())
+
+    def probabilities(self, inputs):
+        return torch.softmax(self.model(inputs) + sum(self.shifts), 1)
+
+
+class ForgetsItsScale(Good):
+    """Scores at a temperature set at every domain from the weights, lost by whoever only loads it to score."""
+
+    scale = 1.0
+
+    def after_domain(self, experience):
+        self.scale = float(self.model.head.weight.detach().abs().sum())
+
+    def probabilities(self, inputs):
+        return torch.softmax(self.model(inputs) * self.scale, 1)
+
+
 class PicklesObjects(Good):
     """Puts an object into its state."""
 
@@ -191,6 +244,13 @@ class GlobalGenerator(Good):
 
     def penalty(self):
         return super().penalty() * self.factor
+
+
+class NoisyScores(Good):
+    """Adds noise from torch's global generator to what it scores."""
+
+    def probabilities(self, inputs):
+        return super().probabilities(inputs + 0.3 * torch.randn_like(inputs))
 
 
 class StateInTheClass(Good):
@@ -221,6 +281,22 @@ class SwappedScores(Good):
 
     def probabilities(self, inputs):
         return super().probabilities(inputs).flip(1)
+
+
+class SwappedLater(Good):
+    """Gives P(real) as the score from the second domain on."""
+
+    def probabilities(self, inputs):
+        found = super().probabilities(inputs)
+        return found.flip(1) if self.step > 1 else found
+
+
+class SwappedLast(Good):
+    """Gives P(real) as the score after the third domain."""
+
+    def probabilities(self, inputs):
+        found = super().probabilities(inputs)
+        return found.flip(1) if self.step > 2 else found
 
 
 class Logits(Good):
@@ -272,6 +348,25 @@ class AcceptsNonsense(Good):
     """Takes any value, and gives the same with every kind."""
 
     Hyperparameters = Anything
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    strength: float = 0.1
+    temperature: float = 1.0
+    shift: float = 0.5
+
+
+class AcceptsNegativeNumbers(Good):
+    """Takes a negative strength and a negative temperature, of which no range is declared; ``shift`` has a sign."""
+
+    Hyperparameters = Unchecked
+
+    def penalty(self):
+        return (
+            super().penalty() / self.hyperparameters.temperature
+            + self.mb_output.mean() * self.hyperparameters.shift
+        )
 
 
 @dataclass(frozen=True)

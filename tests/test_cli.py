@@ -1,6 +1,7 @@
 """The command as a person types it, in this process: output, exit codes, one line for what is wrong."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fretal_bench import cli
+from fretal_bench.errors import unknown_name
 from tests_support import TINY, tiny_stream
 
 
@@ -74,6 +76,7 @@ def test_a_run_prints_the_answer_first_and_leaves_a_report(bench, stream, tmp_pa
         (["run", "--strategies", "ewc", "--set", "lambda_"], "expected STRATEGY.KEY=VALUE"),
         (["run", "--strategies", "ewc", "--seeds", "one"], "--seeds 'one': expected whole numbers"),
         (["run", "--strategies", "ewc", "--jobs", "0"], "--jobs must be at least 1"),
+        (["run", "--strategies", "ewc", "--device", "gpu"], "unknown device 'gpu'"),
         (["run", "--strategies", ""], "nothing to run"),
         (["run", "--strategies", "ewc", "--stream", "none.toml"], "none.toml"),
         (["report", "nowhere"], "nowhere is no result folder"),
@@ -89,6 +92,64 @@ def test_what_is_wrong_with_a_call_is_one_line_with_exit_code_2(bench, words, me
     assert err.count("\n") == 1
     assert message in err
     assert list(tmp_path.iterdir()) == [], "nothing half-written"
+
+
+def test_a_backbone_that_does_not_exist_is_refused_and_the_corrected_call_runs(bench, stream, tmp_path):
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options())
+    wrong = ["recipe.backbone=resnet5" if word.startswith("recipe.backbone=") else word for word in call]
+    code, out, err = bench(*wrong)
+    assert (code, out) == (2, "")
+    assert err.startswith("bench: unknown backbone 'resnet5'; did you mean 'resnet50'")
+    assert re.search(r", \.\.\. and \d+ more\n$", err)
+    assert len(err) < 600
+    assert list(tmp_path.iterdir()) == [], "no plan is written that the corrected call would not fit"
+    code, _, err = bench(*call)
+    assert (code, err) == (0, "")
+
+
+def test_a_finished_run_is_shown_without_asking_timm_for_its_backbone(bench, stream, monkeypatch):
+    from fretal_bench.benchmark import models
+
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options())
+    assert bench(*call)[0] == 0
+    monkeypatch.setattr(models, "check_backbone", lambda recipe: 1 / 0)
+    code, out, _ = bench(*call)
+    assert code == 0
+    assert "nothing to train" in out
+
+
+def test_paths_are_printed_as_they_are(bench, stream, tmp_path):
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options())
+    call += ("--out", "re [red]s")
+    for said in ("to train into re [red]s", "all done already in re [red]s"):
+        code, out, _ = bench(*call)
+        assert code == 0
+        assert said in " ".join(out.split())
+        assert "reports/re [red]s/index.html" in " ".join(out.split())
+    code, out, err = bench("new", "strategy", "q9", "--into", "[/x]")
+    assert (code, err) == (0, "")
+    assert "[/x]/q9: 6 files" in out
+    assert "pip install -e '[/x]/q9'" in out
+
+
+def test_the_folder_that_data_commands_name_is_printed_as_it_is(bench):
+    code, out, err = bench("data", "make-mini", "a [b]c", "--compression", "raw")
+    assert (code, err) == (0, "")
+    assert "a [b]c: " in out
+    assert "bench data check 'a [b]c'" in out
+
+
+@pytest.mark.parametrize(("count", "listed", "rest"), [(20, 20, ""), (25, 20, ", ... and 5 more")])
+def test_of_a_long_list_of_names_the_nearest_are_shown(count, listed, rest):
+    known = [f"aaa{i:02}" for i in range(count - 1)] + ["zebra"]
+    said = str(unknown_name("animal", "zebre", known))
+    shown, _, _ = said.partition(", ...")
+    names = shown.split("Known: ")[1].split(", ")
+    assert len(names) == listed
+    assert said.endswith(f"{names[-1]}{rest}")
+    assert names[0 if rest else -1] == "zebra", (
+        "nearest first where the list is cut, else in alphabetical order"
+    )
 
 
 def test_cuda_that_is_not_there_is_refused(bench, monkeypatch, tmp_path):

@@ -117,6 +117,7 @@ def test_the_command_says_what_to_do_next_and_refuses_a_folder_that_is_there(mon
         ("3d", "expected lower-case words joined by '-'"),
         ("../up", "expected lower-case words joined by '-'"),
         ("", "expected lower-case words joined by '-'"),
+        ("a" * 300, "300 characters; give one of at most 60"),
     ],
 )
 def test_names_that_cannot_be_are_refused_and_nothing_is_written(name, message, tmp_path):
@@ -124,6 +125,24 @@ def test_names_that_cannot_be_are_refused_and_nothing_is_written(name, message, 
         write_strategy_package(name, tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_midway_leaves_nothing(tmp_path, monkeypatch):
+    write = Path.write_text
+
+    def full(path, *rest):
+        if path.name == "strategy.py":
+            raise OSError(28, "No space left on device")
+        return write(path, *rest)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(BenchError, match=r"my-method cannot be written \(No space left on device\)"):
+        write_strategy_package("my-method", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+    monkeypatch.undo()
+    write_strategy_package("my-method", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["my-method"]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

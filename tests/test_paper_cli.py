@@ -51,9 +51,10 @@ def test_the_list_names_every_table_and_whether_it_can_run(bench):
     assert rows["fretal-headline"]["runs here"].startswith("none of 1 values: a value without a protocol")
     assert rows["cored-task2"]["commands"]
     assert bench("paper", "list", "--json")[1] == listed
-    code, out, err = bench("paper", "list", "x*")
-    assert (code, out) == (2, "")
-    assert "no table fits 'x*'" in err
+    for words in ([], ["--json"]):
+        code, out, err = bench("paper", "list", "x*", *words)
+        assert (code, out) == (2, "")
+        assert "no table fits 'x*'" in err
 
 
 def test_a_table_that_has_its_data_can_run(bench, tmp_path):
@@ -103,7 +104,7 @@ def test_a_table_on_a_stand_in_is_printed_and_written_with_the_label_everywhere(
     with (report / "comparison.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 16
-    assert {row["measured_on"] for row in rows} == {"tiny"}
+    assert {row["measured_on"] for row in rows} == {"tiny, not the paper's data"}
     assert rows[0]["recipe"].startswith("mini with recipe.backbone=test_byobnet, recipe.epochs=1")
     row = next(row for row in rows if (row["method"], row["column"]) == ("trained on F2F", "FS"))
     assert float(row["published"]) == 50.55
@@ -148,6 +149,12 @@ def test_a_users_own_rows_and_table_are_run_too(bench, tmp_path):
         writer.writerow({**row, "table": "mine", "method": "Theirs", "column": "AA", "value": "78.5"})
     text = f'streams.all = "{stream}"\nrows.ours.strategy = "ewc"\ncolumns.AA.quantity = "average"\n'
     (tmp_path / "mine.toml").write_text(text)
+    code, _, err = bench("paper", "run", "mine.toml", *FAST)
+    assert code == 2
+    assert (
+        "mine.toml: no value of a table 'mine' stands in the suite's own tables; give them with --published CSV"
+        in err
+    )
     code, _, err = bench("paper", "run", "mine", "--published", "own.csv", *FAST)
     assert code == 2
     assert "no file says which cells it needs" in err
@@ -156,6 +163,88 @@ def test_a_users_own_rows_and_table_are_run_too(bench, tmp_path):
     assert "77.5" in out
     assert "Theirs is no strategy of the suite" in " ".join(out.split())
     assert LABEL not in " ".join(out.split())
+
+
+def own_table(folder, toml, **fields):
+    row = {**dict.fromkeys(COLUMNS, "x"), "table": "mine", "method": "ours", "column": "AA", "value": "77.5"}
+    with (folder / "own.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerow({**row, **fields})
+    (folder / "mine.toml").write_text(toml)
+    return ("paper", "run", "mine.toml", "--published", "own.csv", "--jobs", "1", *FAST)
+
+
+ONE = 'streams.all = "{}"\nrows.ours.strategy = "finetuning"\ncolumns.AA.quantity = "average"\n'
+
+
+def strict(text):
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_a_diverged_run_is_valid_json_with_the_reason_and_exit_code_1(bench, tmp_path):
+    call = own_table(tmp_path, ONE.format(tiny_stream(tmp_path)))
+    fast = ["recipe.lr=1e30" if word.startswith("recipe.lr=") else word for word in call]
+    code, out, err = bench(*fast, "--json")
+    assert code == 1, err
+    (value,) = strict(out)["values"]
+    assert (value["measured"], value["by_seed"]) == (None, {"0": None})
+    assert value["reason"].startswith("not finite: training diverged: finetuning, seed 0")
+    assert "bench: not finite: training diverged" in err
+
+
+def test_paths_and_texts_in_brackets_are_printed_as_they_are(bench, tmp_path):
+    call = own_table(tmp_path, ONE.format(tiny_stream(tmp_path)), paper="[red]Ours", quantity="mean [bold]%")
+    code, out, _ = bench(*call, "--out", "re [red]s")
+    assert code == 0
+    flat = " ".join(out.split())
+    assert "steps to train into re [red]s" in flat
+    assert "Report: reports/re [red]s/summary.md" in flat
+    assert "mean [bold]%" in flat
+    assert "nothing to train" in bench(*call, "--out", "re [red]s")[1]
+
+
+def test_the_report_folder_is_checked_before_anything_trains(bench, tmp_path):
+    call = own_table(tmp_path, ONE.format(tiny_stream(tmp_path)))
+    (tmp_path / "reports").write_text("in the way")
+    code, out, err = bench(*call)
+    assert (code, out) == (2, "")
+    assert "reports/paper-mine: the report cannot be written there" in err
+    assert not (tmp_path / "results").exists()
+
+
+def test_notes_about_the_papers_data_and_recipe_stand_only_with_them(bench, tmp_path):
+    stream = tiny_stream(tmp_path)
+    notes = 'notes = ["Always."]\nnotes_data = ["Of the data."]\nnotes_recipe = ["Of the recipe."]\n'
+    call = own_table(tmp_path, notes + ONE.format(stream))
+    for more, expected in [
+        ((), ["Always.", "Of the data.", "Of the recipe."]),
+        (("--stream-as", str(stream)), ["Always."]),
+        (("--recipe", "quick.toml"), ["Always.", "Of the data."]),
+    ]:
+        (tmp_path / "quick.toml").write_text('description = "x"\n')
+        code, out, err = bench(*call, *more, "--json", "--out", f"out{len(expected)}")
+        assert code == 0, err
+        assert [
+            note for note in json.loads(out)["notes"] if note.endswith(("Always.", "data.", "recipe."))
+        ] == expected
+
+
+def test_captions_say_metric_level_and_what_an_average_is_and_promise_no_interval_of_one_seed(
+    bench, tmp_path
+):
+    call = own_table(tmp_path, ONE.format(tiny_stream(tmp_path)))
+    for seeds, interval in [("0", False), ("0,1", True)]:
+        assert bench(*call, "--seeds", seeds)[0] == 0
+        for name in ("summary.md", "comparison.tex", "side-by-side.tex"):
+            text = (tmp_path / "reports" / "paper-mine" / name).read_text()
+            assert "accuracy in percent" in text, name
+            assert "over frames" in text, name
+            assert "AA = average accuracy" in text, name
+            assert ("95" in text) is interval, name
 
 
 @pytest.mark.parametrize(
@@ -179,12 +268,16 @@ def test_a_users_own_rows_and_table_are_run_too(bench, tmp_path):
             "precision fp16 needs CUDA; on a CPU set recipe.precision=fp32",
         ),
         (["run", "dfil", "--published", "none.csv"], "none.csv: cannot be read"),
+        (["run", "nope.toml"], "nope.toml: cannot be read (No such file or directory)"),
     ],
 )
 def test_what_is_wrong_with_a_call_is_one_line_with_exit_code_2(bench, words, message, tmp_path):
     code, out, err = bench("paper", *words)
     assert code == 2
     assert out == ""
+    assert ("--stream-as ffpp-mini" in err) is (words == ["run", "dfil"]), (
+        "advice where data are missing only"
+    )
     assert err.startswith("bench: ")
     assert err.count("\n") == 1
     assert message in err

@@ -150,6 +150,7 @@ def test_an_editable_installation_has_another_origin_when_its_code_changes(insta
     ("text", "message"),
     [
         ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise SystemExit", "SystemExit: "),
         ("INFO = 3", "expected a StrategyInfo, found int"),
         (code().replace('"pulled"', '"ewc"'), "the name 'ewc' is taken"),
         (code().replace('"pulled"', '"Pulled Weights"'), "expected lower-case words joined by '-'"),
@@ -237,6 +238,7 @@ def test_a_file_on_the_desk_adds_a_strategy(write):
     ("text", "message"),
     [
         ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
+        ("import sys; sys.exit(0)", "cannot be imported: SystemExit: 0; mend it"),
         ("x = 1", "expected one of STRATEGY, STRATEGIES"),
         (as_file(code(module="")).replace('"pulled"', '"ewc"'), "the name 'ewc' is taken"),
     ],

@@ -37,6 +37,12 @@ CAUGHT = [
         "3 images in the state after domain 0; expected at most 0",
     ),
     (
+        broken.HoardsFlatImages,
+        "respects_its_memory_budget",
+        "room for 29 images beyond the model's own size; expected at most 0",
+    ),
+    (broken.HoardsFlatImagesAsNumbers, "respects_its_memory_budget", "expected at most 0"),
+    (
         broken.ReadsOldDomains,
         "respects_its_memory_budget",
         "1 training rows of older domains read on domain 1",
@@ -45,15 +51,22 @@ CAUGHT = [
     (broken.ReadsTestDataset, "reads_no_test_data", "val rows of domain 0 read while domain 0 was trained"),
     (broken.ReadsAhead, "reads_no_later_domain", "rows of domain 2 read while domain 1 was trained"),
     (broken.NotResumable, "resumes_to_the_same_bytes", "from domain 2 on"),
+    (broken.Forgetful, "resumes_to_the_same_bytes", "differ (scores from domain 1 on)"),
+    (broken.Forgetful, "scores_the_same_when_loaded", "after domain 0 gives other scores"),
+    (broken.ForgetsItsScale, "scores_the_same_when_loaded", "after domain 0 gives other scores"),
     (broken.PicklesObjects, "trains_three_domains", "its state holds more than tensors and plain data"),
     (
         broken.GlobalGenerator,
         "gives_the_same_bytes_again",
         "another result in a second run (from domain 1 on)",
     ),
+    (broken.NoisyScores, "gives_the_same_bytes_again", "in a second run (scores from domain 0 on)"),
+    (broken.NoisyScores, "scores_the_same_when_loaded", "after domain 0 gives other scores"),
     (broken.StateInTheClass, "does_not_mind_what_else_runs", "when another cell's steps run between its own"),
     (broken.MovesFrozenWeights, "leaves_frozen_parameters_alone", "requires_grad=False and has moved"),
     (broken.SwappedScores, "scores_are_probabilities_of_fake", "expected above 0.5"),
+    (broken.SwappedLater, "scores_are_probabilities_of_fake", "on the domains learned, after domain 1"),
+    (broken.SwappedLast, "scores_are_probabilities_of_fake", "on the domains learned, after domain 2"),
     (broken.Logits, "scores_are_probabilities_of_fake", "expected float32 [N] in [0, 1]"),
     (broken.HalfPrecision, "works_in_bf16", "expected scalar type Float but found BFloat16"),
     (broken.NeedsASource, "trains_on_plain_avalanche_experiences", "no attribute 'source'"),
@@ -61,6 +74,11 @@ CAUGHT = [
     (broken.OddHook, "describes_itself", "before_domain(self) takes no 'experience'"),
     (broken.AcceptsNonsense, "refuses_nonsense", "kind='no-such-choice'"),
     (broken.AcceptsNonsense, "reacts_to_kind", "kind='l1'"),
+    (
+        broken.AcceptsNegativeNumbers,
+        "refuses_nonsense",
+        "refuses_nonsense: strength=-1.0, temperature=-1.0 accepted",
+    ),
 ]
 
 
@@ -87,6 +105,10 @@ def test_a_replay_over_its_budget_is_caught_at_one_row_too_many():
 def test_checks_meant_for_other_rules_let_a_broken_strategy_pass():
     assert list(failures(info_of(broken.SIWithoutClone))) == ["reacts_to_strength"]
     assert list(failures(info_of(broken.NotResumable))) == ["resumes_to_the_same_bytes"]
+    assert list(failures(info_of(broken.ForgetsItsScale))) == ["scores_the_same_when_loaded"]
+    assert list(failures(info_of(broken.HoardsFlatImages))) == ["respects_its_memory_budget"]
+    assert list(failures(info_of(broken.SwappedLater))) == ["scores_are_probabilities_of_fake"]
+    assert list(failures(info_of(broken.AcceptsNegativeNumbers))) == ["refuses_nonsense"]
 
 
 def test_check_strategy_raises_what_was_seen_and_what_is_expected():

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from fretal_bench.data_commands import data
 from fretal_bench.errors import BenchError, BenchWarning, unknown_name
@@ -117,11 +117,13 @@ def run(
             building=tell,
         )
     if ready.total:
-        console.print(f"{ready.total} steps to train into {ready.folder.path}", highlight=False)
+        console.print(f"{ready.total} steps to train into {ready.folder.path}", markup=False, highlight=False)
         with Live(console, ready.total) as live:
             execute(ready, live)
     else:
-        console.print(f"all done already in {ready.folder.path}: nothing to train", highlight=False)
+        console.print(
+            f"all done already in {ready.folder.path}: nothing to train", markup=False, highlight=False
+        )
     _report(ready.folder.path, None, json_)
 
 
@@ -149,7 +151,9 @@ def _report(path: Path, out: Path | None, as_json: bool) -> None:
         console = Console()
         print_report(results, console)
         console.print(
-            f"\nReport: {where / 'index.html'}  (tables, plots and summary.md beside it)", highlight=False
+            f"\nReport: {where / 'index.html'}  (tables, plots and summary.md beside it)",
+            markup=False,
+            highlight=False,
         )
     if results.failures:
         for failure in results.failures:
@@ -191,7 +195,7 @@ def list_(
     for column in rows[0]:
         table.add_column(column, no_wrap=column == "name")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(str(value)) for value in row.values()))
     Console().print(table, highlight=False)
     if what == "strategies" and pattern == "*":
         Console().print(
@@ -257,10 +261,10 @@ def predict(
             table.add_column(column)
         for one in said:
             if one.score is None:
-                table.add_row(escape(one.file), "-", "0", escape(one.reason))
+                table.add_row(Text(one.file), "-", "0", Text(one.reason))
             else:
                 box = ", ".join(f"{value:.0f}" for value in one.frames[0].box)
-                table.add_row(escape(one.file), f"{one.score:.3f}", str(len(one.frames)), box)
+                table.add_row(Text(one.file), f"{one.score:.3f}", str(len(one.frames)), box)
         Console().print(table, highlight=False)
     if any(one.score is None for one in said):
         sys.exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -78,7 +80,9 @@ def check(
         if found.checksums is not None:
             did = "written to" if found.checksums.written else "compared with"
             console.print(
-                f"{found.checksums.files:,} checksums {did} {found.checksums.file}\n", highlight=False
+                f"{found.checksums.files:,} checksums {did} {found.checksums.file}\n",
+                markup=False,
+                highlight=False,
             )
         if found.command:
             console.print("Next:", style="bold")
@@ -151,7 +155,7 @@ def prepare(
             jobs=(os.cpu_count() or 1) if jobs is None else jobs,
             progress=tell,
             waiting=lambda: err.print(
-                f"{out}: another process is making it; waiting for it", highlight=False
+                f"{out}: another process is making it; waiting for it", markup=False, highlight=False
             ),
         )
     if json_:
@@ -204,10 +208,14 @@ def make_mini(
         print(json.dumps({"root": str(made.root), "written": made.written, "there": made.there}))
         return
     console = Console()
-    console.print(f"{made.root}: {made.written} videos written, {made.there} were there", highlight=False)
-    command = f"bench data check {root}"
+    console.print(
+        f"{made.root}: {made.written} videos written, {made.there} were there", markup=False, highlight=False
+    )
+    command = f"bench data check {shlex.quote(str(root))}"
     console.print(
         f"Photographs: the Database of Faces, AT&T Laboratories Cambridge.\nNext:\n  {command}",
+        soft_wrap=True,
+        markup=False,
         highlight=False,
     )
 
@@ -224,12 +232,15 @@ def _print_prepared(made: Prepared) -> None:
     did = "" if made.made else " (it was there already, made from the same rows with the same options)"
     console.print(
         f"{store.path}: {len(store):,} crops of {store.size} px from {made.videos:,} videos{did}",
+        markup=False,
         highlight=False,
     )
     if made.boxes.get("shared"):
         own, shared = (f"{made.boxes[kind]:,}" for kind in ("own", "shared"))
         console.print(
-            f"faces looked for in {own} videos; {shared} fakes share their original's", highlight=False
+            f"faces looked for in {own} videos; {shared} fakes share their original's",
+            markup=False,
+            highlight=False,
         )
     if made.failures:
         rows = [
@@ -238,17 +249,18 @@ def _print_prepared(made: Prepared) -> None:
         ]
         console.print()
         _print_table(console, "Counted in store.json", ["reason", "videos", "frames", "first"], rows)
-    console.print(f"Next:\n  bench data preview {store.path}", soft_wrap=True, markup=False, highlight=False)
+    command = f"bench data preview {shlex.quote(str(store.path))}"
+    console.print(f"Next:\n  {command}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _print_table(console: Console, title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table: numbers set to the right, only long texts wrapped, a source they all share said once below it."""
     caption = None
     if columns[-1] == "source" and len({row[-1] for row in rows}) == 1:
-        caption = f"source: {rows[0][-1]}"
+        caption = escape(f"source: {rows[0][-1]}")
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     table = Table(
-        title=title,
+        title=escape(title),
         title_justify="left",
         title_style="bold",
         caption=caption,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
+
+_LISTED: Final = 20
 
 
 class BenchError(Exception):
@@ -34,9 +37,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
         known: Every valid name.
 
     Returns:
-        A ``BenchError`` to raise; e.g. ``unknown strategy 'fretel'; did you mean 'fretal'? Known: ewc, fretal``.
+        A ``BenchError`` to raise; e.g. ``unknown strategy 'fretel'; did you mean 'fretal'? Known: ewc, fretal``. Of a
+        long list only the nearest names are given, the most similar first, and how many more there are.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ";"
-    return BenchError(f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}")
+    listed, more = names, ""
+    if len(names) > _LISTED:
+        listed = difflib.get_close_matches(name, names, n=_LISTED, cutoff=0)
+        more = f", ... and {len(names) - _LISTED} more"
+    return BenchError(f"unknown {kind} {name!r}{hint} Known: {', '.join(listed) or 'none'}{more}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -31,11 +32,11 @@ def strategy(
 
     folder = write_strategy_package(name, into)
     console = Console()
-    console.print(f"{folder}: {len(FILES)} files", highlight=False)
+    console.print(f"{folder}: {len(FILES)} files", markup=False, highlight=False)
     console.print("Next:", style="bold")
     for command in (
-        f"pip install -e {folder}",
-        f"pytest {folder}",
+        f"pip install -e {shlex.quote(str(folder))}",
+        f"pytest {shlex.quote(str(folder))}",
         f"bench run --strategies {name},finetuning",
     ):
         console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)

@@ -8,14 +8,21 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypedDict
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fretal_bench.errors import BenchError
 from fretal_bench.plugin_option import PluginOption
+
+
+class _Plain(TypedDict):
+    markup: bool
+    highlight: bool
+
 
 paper = typer.Typer(
     name="paper",
@@ -23,6 +30,9 @@ paper = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+# Paths and texts of a user's CSV are printed as they are: [red] in them is no colour.
+PLAIN: Final[_Plain] = {"markup": False, "highlight": False}
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PublishedOption = Annotated[
@@ -52,11 +62,11 @@ def list_(
 ) -> None:
     """List the published tables, and whether they can be run here."""
     rows = table_rows(pattern, data or (), published)
+    if not rows:
+        raise BenchError(f"no table fits {pattern!r}; `bench paper list` shows all")
     if json_:
         print(json.dumps(rows, indent=1))
         return
-    if not rows:
-        raise BenchError(f"no table fits {pattern!r}; `bench paper list` shows all")
     print_rows(rows)
 
 
@@ -116,19 +126,38 @@ def run(
     from fretal_bench.benchmark.paper_run import execute_paper, prepare_paper
     from fretal_bench.benchmark.plan import split_changes
     from fretal_bench.reporting.live import Live, building
-    from fretal_bench.reporting.paper_table import compare, print_comparison, write_comparison
+    from fretal_bench.reporting.paper_table import (
+        check_report_folder,
+        compare,
+        print_comparison,
+        write_comparison,
+    )
     from fretal_bench.reporting.published import find_table, published_tables
 
-    name = Path(table).stem if table.endswith(".toml") else table
-    found = find_table(name, published_tables(published))
+    tables = published_tables(published)
+    if table.endswith(".toml"):
+        how = open_paper(table)
+        if how.name not in tables:
+            where = published or "the suite's own tables"
+            raise BenchError(
+                f"{table}: no value of a table {how.name!r} stands in {where}; "
+                f"give them with --published CSV, a CSV whose column table says {how.name}"
+            )
+        found = tables[how.name]
+    else:
+        found = find_table(table, tables)
+        how = open_paper(table)
+    name = found.name
     places = [(value.method, value.column) for value in found.values]
     folder = out or Path("results") / (
         f"paper-{name}-as-{Path(stream_as).stem}" if stream_as else f"paper-{name}"
     )
+    report = Path("reports") / folder.resolve().name
+    check_report_folder(report)
     console = Console(stderr=json_)
     with building(console) as tell:
         ready = prepare_paper(
-            open_paper(table),
+            how,
             places,
             folder,
             recipe=recipe,
@@ -141,25 +170,24 @@ def run(
             building=tell,
         )
     if ready.total:
-        console.print(f"{ready.total} steps to train into {folder}", highlight=False)
+        console.print(f"{ready.total} steps to train into {folder}", **PLAIN)
         with Live(console, ready.total) as live:
             measured = execute_paper(ready, places, live)
     else:
-        console.print(f"all done already in {folder}: nothing to train", highlight=False)
+        console.print(f"all done already in {folder}: nothing to train", **PLAIN)
         measured = execute_paper(ready, places)
     comparison = compare(found, ready, measured, Path(stream_as).stem if stream_as else "", _command())
-    report = Path("reports") / folder.resolve().name
     write_comparison(comparison, report)
     if json_:
-        print(json.dumps({**comparison.to_dict(), "report": str(report)}, indent=1))
+        print(json.dumps({**comparison.to_dict(), "report": str(report)}, indent=1, allow_nan=False))
     else:
         print_comparison(comparison, console)
         for line in ready.commands:
-            console.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
-        console.print(f"\nReport: {report / 'summary.md'}  (CSV and LaTeX beside it)", highlight=False)
+            console.print(f"  {line}", soft_wrap=True, **PLAIN)
+        console.print(f"\nReport: {report / 'summary.md'}  (CSV and LaTeX beside it)", **PLAIN)
     failed = list(dict.fromkeys(one.reason for one in measured.values() if one.failed))
     for reason in failed:
-        Console(stderr=True).print(f"bench: {reason}", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"bench: {reason}", soft_wrap=True, **PLAIN)
     if failed:
         sys.exit(1)
 
@@ -218,11 +246,11 @@ def print_rows(rows: Sequence[dict[str, Any]]) -> None:
         head = Table.grid(padding=(0, 1))
         head.add_column(no_wrap=True)
         head.add_column()
-        console.print(row["name"], style="bold", highlight=False)
-        for key in ("paper", "protocol", "quantity"):
-            head.add_row(f"  {key}", row[key])
-        head.add_row("  values", f"{row['values']}, {row['confidence']}")
-        head.add_row("  runs here", row["runs here"])
+        console.print(row["name"], style="bold", **PLAIN)
+        lines = {key: row[key] for key in ("paper", "protocol", "quantity")}
+        lines |= {"values": f"{row['values']}, {row['confidence']}", "runs here": row["runs here"]}
+        for key, text in lines.items():
+            head.add_row(f"  {key}", Text(text))
         console.print(head, highlight=False)
 
 

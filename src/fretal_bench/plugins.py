@@ -132,7 +132,7 @@ def register(
                         raise ValueError(f"the name {name!r} is taken")
                     brought[name] = record
             found.update(brought)
-        except Exception as error:  # a plugin may fail in any way, and must not stop the rest
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way, and must not stop the rest
             reason = f"{plugin.origin}: {KINDS[kind][0].lower()} plugin {plugin.name!r}: {_words(error)}"
             if plugin.file is not None:
                 raise BenchError(f"{reason}; mend {plugin.file}") from error
@@ -205,7 +205,10 @@ def _import_file(path: Path) -> tuple[ModuleType, str]:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # a script that ends in sys.exit() would end the command without a word
         del sys.modules[name]
         raise BenchError(f"--plugin {path}: cannot be imported: {_words(error)}; mend it") from error
     variables = [variable for pair in KINDS.values() for variable in pair]

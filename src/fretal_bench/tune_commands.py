@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -73,11 +74,13 @@ def tune(
         )
     ready = search.prepared
     if ready.total:
-        console.print(f"{ready.total} steps to train into {ready.folder.path}", highlight=False)
+        console.print(f"{ready.total} steps to train into {ready.folder.path}", markup=False, highlight=False)
         with Live(console, ready.total) as live:
             found = run_search(search, live)
     else:
-        console.print(f"all done already in {ready.folder.path}: nothing to train", highlight=False)
+        console.print(
+            f"all done already in {ready.folder.path}: nothing to train", markup=False, highlight=False
+        )
         found = run_search(search)
     if json_:
         print(json.dumps(to_plain(search, found), indent=1))
@@ -87,14 +90,19 @@ def tune(
             f"\nScored by {search.tuning['objective']}: {learnt}. No test data were read.",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )
         for one in found:
-            console.print(f"\n{sentence(one, budget)}", style="bold", highlight=False, soft_wrap=True)
+            console.print(
+                f"\n{sentence(one, budget)}", style="bold", highlight=False, soft_wrap=True, markup=False
+            )
             if one.best.trial.values:
                 console.print(trial_table(one), highlight=False)
+        call = ["bench", "run", "--strategies", strategies, "--stream", stream, "--recipe", str(search.file)]
+        call += [word for path in data or () for word in ("--data", str(path))]
+        call += [word for path in plugin or () for word in ("--plugin", str(path))]
         console.print(
-            f"\nRecipe: {search.file}  (next: bench run --strategies {strategies} --stream {stream} "
-            f"--recipe {search.file})",
+            f"\nRecipe: {search.file}  (next: {shlex.join(call)})",
             highlight=False,
             soft_wrap=True,
             markup=False,

@@ -1,5 +1,6 @@
 """Published tables: which cells they need, what stands in for missing data, and that the numbers are the table's."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from toy_stores import toy_rows, toy_store
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 FAST = {"recipe": {**TINY, "source_epochs": 1}}
+DOMAIN = {"name": "D", "store": "s", "methods": ["m"]}
+ONE_COLUMN = {"streams": {"s": "ffpp-hq"}, "columns": {"A": {"quantity": "average"}}}
 
 
 def table_of(tmp_path, text):
@@ -79,6 +82,11 @@ def test_task_1_trains_first_on_the_domain_of_its_row():
         assert {domain.compressions for domain in stream.domains} == {("c23",)}
 
 
+def test_cddb_hard_says_that_memory_is_a_constant_total():
+    (note,) = [note for note in open_paper("cddb-hard").notes if "constant total" in note]
+    assert "equals the paper's budget a class only at the end" in note
+
+
 def test_a_users_own_row_is_run_if_it_is_the_name_of_a_strategy():
     paper = open_paper("cored-task2")
     assert paper.setting("ewc", "HQ").strategy == "ewc"
@@ -105,6 +113,52 @@ def test_a_table_without_a_file_cannot_be_run_and_says_why():
         ({"columns": {"A": {"quantity": "average", "sign": 2}}}, "sign must be 1 or -1, found 2"),
         ({"columns": {"A": {"domain": "x", "after": "middle"}}}, "unknown column 'A': after 'middle'"),
         ({"columns": {"A": {"mean": ["B"]}}}, "unknown column 'A': mean 'B'"),
+        ({"notes": [1, 2]}, "the file: notes must be a list of texts, found [1, 2]"),
+        ({"notes_data": [{}]}, "notes_data must be a list of texts"),
+        ({"scale": 0}, "scale must be 1 or more, found 0"),
+        ({"scale": True}, "scale must be of type int, found True"),
+        ({"streams": {"a": {"of": "ffpp-hq", "order": [3]}}}, "order must be a list of texts, found [3]"),
+        ({"streams": {"a": {"of": "ffpp-hq", "order": []}}}, "stream 'a': order is empty"),
+        (
+            {"streams": {"a": {"of": "ffpp-hq", "order": ["Deepfakes", "Deepfakes"]}}},
+            "stream 'a': order names 'Deepfakes' twice",
+        ),
+        ({"streams": {"a": {"name": "../x", "domains": [DOMAIN]}}}, "'../x' cannot be that of a file"),
+        ({"streams": {"a": {"domains": [DOMAIN], "optional": 1}}}, "optional must be of type bool, found 1"),
+        (
+            {"streams": {"a b": {"domains": [DOMAIN]}, "a-b": {"domains": [{**DOMAIN, "name": "E"}]}}},
+            "streams 'a b' and 'a-b' are both called 'mine-a-b'",
+        ),
+        ({"columns": {"A": {"mean": [["A"]]}}}, "column 'A': mean must be a list of texts, found [['A']]"),
+        ({"columns": {"A": {"mean": ["A"]}}}, "column 'A': mean of 'A', which is a mean itself"),
+        (
+            {"columns": {"A": {"mean": ["B"]}, "B": {"mean": ["C"]}, "C": {"quantity": "average"}}},
+            "column 'A': mean of 'B', which is a mean itself",
+        ),
+        (
+            {"columns": {"A": {"mean": ["C", "C"]}, "C": {"quantity": "average"}}},
+            "column 'A': mean names 'C' twice",
+        ),
+        ({"columns": {"A": {"mean": ["B"], "sign": -1}}}, "column 'A': sign goes with quantity only"),
+        ({"columns": {"A": {"domain": "x", "sign": -1}}}, "column 'A': sign goes with quantity only"),
+        (
+            {"columns": {"A": {"quantity": "average", "after": "first"}}},
+            "column 'A': after goes with domain only",
+        ),
+        ({"columns": {"A": {"mean": ["B"], "stream": "s"}}}, "column 'A': a mean takes nothing else"),
+        (
+            {"rows": {"r": {"strategy": "ewc", "recipe": {"backbone": ["a"]}}}},
+            "recipe.backbone must be a single value, found ['a']",
+        ),
+        (
+            {**ONE_COLUMN, "rows": {"r": {"strategy": "fretel"}}},
+            "row 'r', column 'A': unknown strategy 'fretel'; did you mean 'fretal'",
+        ),
+        ({**ONE_COLUMN, "rows": {"r": {}}}, "row 'r', column 'A': no strategy is named"),
+        (
+            {**ONE_COLUMN, "rows": {"r": {"strategy": "kd", "set": {"temprature": 2.0}}}},
+            "did you mean 'temperature'",
+        ),
         (
             {"rows": {"r": {"strategy": "ewc", "stream": "b"}}, "columns": {"A": {"quantity": "average"}}},
             "unknown column 'A': stream 'b'",
@@ -183,7 +237,6 @@ def tiny_run(tmp_path_factory):
 FT = { strategy = "finetuning", stream = "all" }
 KD = { strategy = "kd", stream = "all" }
 "KD refreshed" = { strategy = "kd", stream = "all", set = { teacher = "previous" } }
-Gone = { strategy = "gone", stream = "all" }
 [columns]
 first = { domain = "D1", after = "first" }
 last = { domain = "D0" }
@@ -241,7 +294,11 @@ def test_values_are_the_tables_formulas_of_the_cells_that_belong_to_row_and_seed
 
 
 def test_a_row_that_is_not_in_the_suite_has_the_reason_and_no_value(tiny_run):
-    _, _, measured, _ = tiny_run
+    paper, _, _, out = tiny_run
+    own = dataclasses.replace(paper, rows={**paper.rows, "Gone": Setting(strategy="gone", stream="all")})
+    places = [("FT", "AA"), ("Gone", "AA"), ("Gone", "both")]
+    measured = execute_paper(prepare_paper(own, places, out, changes=FAST, jobs=1), places)
+    assert measured[("FT", "AA")].values
     assert measured[("Gone", "AA")].reason == NO_STRATEGY + "gone"
     assert measured[("Gone", "both")].reason == f"needs first: {NO_STRATEGY}gone"
     assert measured[("Gone", "AA")].values == {}
@@ -287,6 +344,75 @@ def test_a_failed_cell_carries_its_reason(tmp_path, monkeypatch):
     measured = execute_paper(prepared, [("FT", "AA")])[("FT", "AA")]
     assert measured.failed
     assert "finetuning, seed 0: ZeroDivisionError" in measured.reason
+
+
+def test_a_diverged_run_has_no_value_and_says_why(tmp_path):
+    text = (
+        streams_of(tiny_stream(tmp_path))
+        + """
+[rows]
+FT = { strategy = "finetuning" }
+[columns]
+AA = { quantity = "average" }
+last = { domain = "D0" }
+both = { mean = ["AA", "last"] }
+"""
+    )
+    paper = table_of(tmp_path, text)
+    places = [("FT", column) for column in paper.columns]
+    # Weights and scores are no numbers any more after a few such steps.
+    changes = {"recipe": {**FAST["recipe"], "lr": 1e30}}
+    prepared = prepare_paper(paper, places, tmp_path / "out", changes=changes, jobs=1)
+    measured = execute_paper(prepared, places)
+    why = "not finite: training diverged: finetuning, seed 0; try a lower learning rate"
+    assert measured[("FT", "AA")].reason == why
+    assert measured[("FT", "both")].reason == f"needs AA: {why}"
+    assert all(one.failed for one in measured.values())
+
+
+def test_a_number_that_a_stream_does_not_have_is_no_failure(tmp_path):
+    path = tiny_stream(tmp_path)
+    assert path.exists()
+    text = """
+[streams.all]
+domains = [{ name = "D0", store = "store", methods = ["m0"] }]
+[rows]
+FT = { strategy = "finetuning" }
+[columns]
+AF = { quantity = "backward_transfer" }
+"""
+    paper = table_of(tmp_path, text)
+    prepared = prepare_paper(paper, [("FT", "AF")], tmp_path / "out", changes=FAST, jobs=1)
+    measured = execute_paper(prepared, [("FT", "AF")])[("FT", "AF")]
+    assert measured.reason.startswith("not finite: the number does not exist")
+    assert not measured.failed
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{ strategy = "kd", recipe = { backbon = "x" } }', "did you mean 'backbone'"),
+        ('{ strategy = "kd", stream = "wrong" }', "methods: unknown method in the store"),
+    ],
+)
+def test_nothing_is_written_if_the_second_plan_of_a_table_is_wrong(tmp_path, row, message):
+    text = (
+        streams_of(tiny_stream(tmp_path))
+        + f"""
+[streams.wrong]
+domains = [{{ name = "D0", store = "store", methods = ["m9"] }}, {{ name = "D1", store = "store", methods = ["m1"] }}]
+[rows]
+FT = {{ strategy = "finetuning", stream = "all" }}
+KD = {row.replace("strategy", 'stream = "all", strategy') if "stream" not in row else row}
+[columns]
+AA = {{ quantity = "average" }}
+"""
+    )
+    paper = table_of(tmp_path, text)
+    out = tmp_path / "out"
+    with pytest.raises(BenchError, match=message):
+        prepare_paper(paper, [("FT", "AA"), ("KD", "AA")], out, recipe="mini", device="cpu")
+    assert not out.exists()
 
 
 def store_of(path, methods, dataset="ffpp", compression="c23"):

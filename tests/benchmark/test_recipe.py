@@ -64,3 +64,7 @@ def test_files_that_are_no_recipe_are_named(tmp_path):
     broken.write_text("epochs = = 3")
     with pytest.raises(BenchError, match="not valid TOML"):
         open_recipe(broken)
+    latin = tmp_path / "latin.toml"
+    latin.write_bytes('description = "mélange"'.encode("latin-1"))
+    with pytest.raises(BenchError, match=r"latin.toml: not UTF-8 text \(byte 16\); save it as UTF-8"):
+        open_recipe(latin)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -27,7 +28,7 @@ from fretal_bench.datasets.stream_file import read_stream_file, toml_of_stream
 from fretal_bench.errors import BenchError, RunError
 from fretal_bench.reporting.inputs import tuning_words
 from fretal_bench.reporting.report import write_report
-from fretal_bench.strategies.info import Range, StrategyInfo, tunable
+from fretal_bench.strategies.info import Range, StrategyInfo, fixed, tunable
 from fretal_bench.strategies.registry import find_strategy
 from tests_support import TINY, tiny_stream
 
@@ -99,7 +100,28 @@ def test_numbers_literals_and_bools_are_searched_and_a_budget_of_memory_is_not()
     }
     assert search_space(find_strategy("finetuning")) == {}
     # Types of inherited fields are read where they were declared.
-    assert search_space(find_strategy("cored"))["teacher"] == Choices(("previous", "source"))
+    assert search_space(find_strategy("cored"))["feature"] == Choices(("scalar", "vector"))
+
+
+def test_what_is_declared_fixed_is_not_searched_and_can_be_set_all_the_same():
+    @dataclass(frozen=True)
+    class Partly:
+        kind: Literal["a", "b"] = fixed("a")
+        exact: bool = fixed(True)
+        strength: float = tunable(1.0, 0.01, 100)
+
+    info = info_of(Partly)
+    assert list(search_space(info)) == ["strength"]
+    assert info.hyperparameters({"kind": "b"}) == Partly("b")
+    assert {frozenset(one) for one in trials(info, 9, 0, {})[1:]} == {frozenset({"strength"})}
+
+
+@pytest.mark.parametrize(("name", "teacher"), [("fretal", "source"), ("cored", "previous")])
+def test_no_trial_turns_fretal_into_cored_or_cored_into_fretal(name, teacher):
+    info = find_strategy(name)
+    for values in trials(info, 20, 0, {}):
+        assert info.hyperparameters(values).teacher == teacher
+    assert "teacher" in search_space(find_strategy("kd"))
 
 
 def test_draws_cover_their_ranges_evenly_in_the_declared_scale():
@@ -471,11 +493,35 @@ def test_a_report_says_where_untuned_hyperparameters_come_from():
         ({"domains": 4}, "--domains must be 2 to 3, the domains of stream 'tiny', found 4"),
         ({"jobs": 0}, "--jobs must be at least 1"),
         ({"write": "tuned.txt"}, "a recipe file's name ends in .toml"),
+        ({"write": f"{'x' * 300}.toml"}, "--write .*: cannot be written .its name is too long."),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        (
+            {"recipe": dataclasses.replace(RECIPE, backbone="test_byobnett")},
+            "unknown backbone 'test_byobnett'; did you mean 'test_byobnet'",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_call_is_said_before_anything_is_written(stream, tmp_path, options, message):
     with pytest.raises(BenchError, match=message):
         search_in(tmp_path / "r", stream, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["x.toml", "deeper/x.toml"])
+def test_a_recipe_file_that_could_not_be_written_is_refused_before_training(stream, tmp_path, below):
+    (tmp_path / "afile").write_text("")
+    with pytest.raises(
+        BenchError, match=r"--write \S+: cannot be written \(\S+afile is no folder\); give another"
+    ):
+        search_in(tmp_path / "r", stream, write=tmp_path / "afile" / below)
+    assert [path.name for path in tmp_path.iterdir()] == ["afile"]
+
+
+def test_a_recipe_file_in_a_read_only_folder_is_refused_before_training(stream, tmp_path, monkeypatch):
+    # Root may write anywhere, so the system's answer is given by hand.
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(BenchError, match=rf"--write .*: cannot be written \({tmp_path} is read-only\)"):
+        search_in(tmp_path / "r", stream, write=tmp_path / "new" / "x.toml")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -556,6 +602,21 @@ def test_the_command_shows_every_trial_and_writes_a_recipe_that_runs(bench, done
         )
         for scored in one.trials:
             assert str(next(iter(scored.trial.values.values()))) in out
+    plugin = tmp_path / "my plugin.py"
+    plugin.write_text("METRICS = []")
+    spaced = tmp_path / "tiny [i] recipe.toml"
+    _, out, _ = bench(*call[:-1], str(spaced), "--plugin", str(plugin))
+    next_run = " ".join(out.split("(next: ")[1].split()).removesuffix(")")
+    assert shlex.split(next_run)[2:] == [
+        "--strategies",
+        ",".join(STRATEGIES),
+        "--stream",
+        stream,
+        "--recipe",
+        str(spaced),
+        "--plugin",
+        str(plugin),
+    ]
     code, out, _ = bench(*call, "--json")
     assert code == 0
     told = json.loads(out)

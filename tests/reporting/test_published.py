@@ -81,6 +81,13 @@ def test_columns_may_come_in_any_order_blank_lines_and_a_byte_order_mark_are_pas
     [
         ([{"value": "91,2"}], "line 2: value must be a finite number, found '91,2'"),
         ([{}, {"column": "B", "value": "nan"}], "line 3: value must be a finite number, found 'nan'"),
+        ([{"value": "1_000"}], "line 2: value must be a finite number, found '1_000'"),
+        ([{"value": "1e3"}], "line 2: value must be a finite number, found '1e3'"),
+        ([{"value": "٩١"}], "line 2: value must be a finite number, found '٩١'"),
+        ([{"value": "9" * 400}], "line 2: value must be a finite number"),
+        ([{"table": "../mine"}], "line 2: table '../mine' must be of letters, digits, - and _"),
+        ([{"table": "-mine"}], "line 2: table '-mine' must be"),
+        ([{"table": "my table"}], "line 2: table 'my table' must be"),
         ([{"source": " "}], "line 2: source is empty"),
         ([{}, {"column": "B"}, {}], "line 4: mine / ours / A stands on line 2 already"),
         (

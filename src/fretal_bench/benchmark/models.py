@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fretal_bench.benchmark.recipe import Recipe
+from fretal_bench.benchmark.recipe import DEVICES, Recipe
 from fretal_bench.errors import BenchError, unknown_name
 
 
@@ -15,8 +15,10 @@ def resolve_device(wanted: str) -> str:
     """Return ``cpu`` or ``cuda`` for a recipe's ``device``.
 
     Raises:
-        BenchError: ``cuda`` is wanted and there is none.
+        BenchError: It is none of ``auto``, ``cpu`` and ``cuda``, or ``cuda`` is wanted and there is none.
     """
+    if wanted not in DEVICES:
+        raise unknown_name("device", wanted, DEVICES)
     if wanted == "cpu":
         return "cpu"
     if torch.cuda.is_available():
@@ -28,6 +30,19 @@ def resolve_device(wanted: str) -> str:
     return "cpu"
 
 
+def check_backbone(recipe: Recipe) -> None:
+    """Find out whether timm has the recipe's backbone; importing timm takes a second or more.
+
+    Raises:
+        BenchError: It has no such model; the nearest are named.
+    """
+    import timm
+
+    known = timm.list_models()
+    if recipe.backbone not in known:
+        raise unknown_name("backbone", recipe.backbone, known)
+
+
 def build_model(recipe: Recipe, seed: int) -> nn.Module:
     """Build the recipe's backbone with two outputs (real, fake); its initial weights depend on ``seed`` alone.
 
@@ -36,8 +51,7 @@ def build_model(recipe: Recipe, seed: int) -> nn.Module:
     """
     import timm
 
-    if recipe.backbone not in timm.list_models():
-        raise unknown_name("backbone", recipe.backbone, timm.list_models())
+    check_backbone(recipe)
     torch.manual_seed(seed)
     try:
         model: nn.Module = timm.create_model(recipe.backbone, pretrained=recipe.pretrained, num_classes=2)

@@ -69,7 +69,9 @@ class PaperTable:
         level: ``frame`` or ``video``.
         scale: What the suite's values are multiplied by: 100 for a table in percent.
         cannot: Why no value of it can be run; empty if some can.
-        notes: What the suite had to choose because the paper doesn't say, and what differs.
+        notes: What the suite had to choose because the paper doesn't say, and what differs; true of every run.
+        notes_data: The same of the paper's data; not said where other data stand in for them.
+        notes_recipe: The same of the table's own recipe; not said of a run with another.
         streams: The streams, by key.
         optional: Keys of streams whose later domains are only tested on: those that no store holds are left out.
         rows: Setting by row.
@@ -83,6 +85,8 @@ class PaperTable:
     scale: int = 100
     cannot: str = ""
     notes: tuple[str, ...] = ()
+    notes_data: tuple[str, ...] = ()
+    notes_recipe: tuple[str, ...] = ()
     streams: Mapping[str, StreamFile] = field(default_factory=dict)
     optional: frozenset[str] = frozenset()
     rows: Mapping[str, Setting] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Any
 from fretal_bench.benchmark.paper import PaperTable, Setting
 from fretal_bench.benchmark.paper_data import TableStreams
 from fretal_bench.benchmark.paper_values import Measured, Place, measure
-from fretal_bench.benchmark.plan import Changes
+from fretal_bench.benchmark.plan import Changes, make_plan
 from fretal_bench.benchmark.progress import Listener
 from fretal_bench.benchmark.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.results import write_file, writing
@@ -61,6 +61,7 @@ class PreparedPaper:
         remarks: What stands in for what, and what was left out.
         commands: What to type to get the data that are missing.
         changed: What the call changed of recipe and hyperparameters, as ``recipe.epochs=3``.
+        own_recipe: Whether the recipe is the table's own.
     """
 
     paper: PaperTable
@@ -72,6 +73,7 @@ class PreparedPaper:
     remarks: tuple[str, ...]
     commands: tuple[str, ...]
     changed: tuple[str, ...] = ()
+    own_recipe: bool = True
 
     @property
     def total(self) -> int:
@@ -139,8 +141,11 @@ def prepare_paper(
             groups.setdefault(key, {})[place] = setting
     if not groups:
         why = "; ".join(dict.fromkeys(reasons.values())) or "it has no value"
-        more = "" if stream_as or paper.cannot else "; `--stream-as ffpp-mini` tries the way without its data"
+        # Other data help only where data are what is missing.
+        more = "; `--stream-as ffpp-mini` tries the way without its data" if streams.missing else ""
         raise BenchError(f"table {paper.name!r}: no value can be run here: {why}{more}")
+    for (file, keys), inside in groups.items():
+        _check_group(file, chosen.changed(dict(keys)), inside, seeds, changes, building)
     ready: list[Job] = []
     cells: dict[Place, dict[int, str]] = {}
     for (file, keys), inside in groups.items():
@@ -161,7 +166,25 @@ def prepare_paper(
         remarks,
         streams.commands,
         changed,
+        own,
     )
+
+
+def _check_group(
+    file: StreamFile,
+    recipe: Recipe,
+    inside: Mapping[Place, Setting],
+    seeds: Sequence[int],
+    changes: Changes,
+    building: BuildProgress | None,
+) -> None:
+    """Check what can be wrong with one result folder's plan, so that nothing is written if another's is wrong."""
+    from fretal_bench.datasets.stream import open_located
+
+    for batch in _batches(inside.values(), changes):
+        make_plan(list(batch), file.name, {}, recipe, seeds, _changes_of(batch))
+    # The stores' files are compared with their index when the plan is made; here it is enough that they fit the stream.
+    open_located(file, building, verify=False)
 
 
 def _job(
@@ -186,7 +209,7 @@ def _job(
             str(path.absolute()),
             recipe,
             seeds,
-            {name: dict(values) for name, values in batch.items() if values},
+            _changes_of(batch),
             jobs=jobs,
             out=folder,
             building=building,
@@ -232,6 +255,10 @@ def _check_owners(changes: Changes, settings: Iterable[Setting]) -> None:
 
 def _values(setting: Setting, changes: Changes) -> Values:
     return tuple({**dict(setting.set), **changes.get(setting.strategy, {})}.items())
+
+
+def _changes_of(batch: Mapping[str, Values]) -> dict[str, dict[str, Any]]:
+    return {name: dict(values) for name, values in batch.items() if values}
 
 
 def _batches(settings: Iterable[Setting], changes: Changes) -> list[dict[str, Values]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,9 +23,9 @@ class Measured:
     """What the suite measured for one value of a table.
 
     Attributes:
-        values: By seed, in the table's unit.
+        values: By seed, in the table's unit; those of a diverged run are NaN.
         reason: Why there is no value, in a few words; empty if there is.
-        failed: Whether a cell of it was trained and failed.
+        failed: Whether a cell of it was trained and failed, or diverged.
     """
 
     values: Mapping[int, float] = field(default_factory=dict)
@@ -55,7 +56,16 @@ def measure(prepared: PreparedPaper, places: Iterable[Place]) -> dict[Place, Mea
             if id not in matrices:
                 matrices[id] = _matrix(prepared.paper, *done[id])
             values[seed] = _read(matrices[id], prepared.paper.columns[place[1]][1]) * prepared.paper.scale
-        return Measured(values)
+        lost = [seed for seed, value in values.items() if not math.isfinite(value)]
+        if not lost:
+            return Measured(values)
+        cell = done[prepared.cells[place][lost[0]]][0]
+        if _diverged(cell):
+            reason = (
+                f"not finite: training diverged: {cell.label}, seed {cell.seed}; try a lower learning rate"
+            )
+            return Measured(values, reason, failed=True)
+        return Measured(values, "not finite: the number does not exist for this stream's test data")
 
     return {place: _mean(prepared.paper, place, of_part) for place in places}
 
@@ -70,6 +80,11 @@ def _mean(paper: PaperTable, place: Place, of_part: Callable[[Place], Measured])
             return Measured(reason=f"needs {column}: {part.reason}", failed=part.failed)
     seeds = next(iter(parts.values())).values
     return Measured({seed: sum(part.values[seed] for part in parts.values()) / len(parts) for seed in seeds})
+
+
+def _diverged(cell: CellResult) -> bool:
+    """Whether a cell gave scores that are no numbers; else a value that is none has another cause (one class only)."""
+    return not all(map(math.isfinite, cell.scores["score"]))
 
 
 def _matrix(paper: PaperTable, cell: CellResult, names: tuple[str, ...]) -> Matrix:

@@ -21,13 +21,14 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+DEVICES = ("auto", "cpu", "cuda")
 _CHOICES = {
     "optimizer": ("adamw", "adam", "sgd"),
     "schedule": ("constant", "onecycle", "cosine"),
     "precision": ("fp32", "bf16", "fp16"),
     "batchnorm": ("adapt", "frozen", "released"),
     "select": ("last", "validation", "source-and-target"),
-    "device": ("auto", "cpu", "cuda"),
+    "device": DEVICES,
 }
 
 
@@ -162,7 +163,8 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
     """Open a built-in recipe by name, or the user's own from a TOML file (anything that ends in ``.toml``).
 
     Raises:
-        BenchError: There is no such recipe or file, it is no TOML, a key does not exist or a value is not valid.
+        BenchError: There is no such recipe or file, it is no TOML or not UTF-8, a key does not exist, or a value is not
+            valid.
     """
     text_name = os.fspath(name)
     if text_name.endswith(".toml"):
@@ -171,6 +173,10 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
             text = path.read_text("utf-8")
         except OSError as error:
             raise BenchError(f"recipe file {text_name}: cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:
+            raise BenchError(
+                f"recipe file {text_name}: not UTF-8 text (byte {error.start}); save it as UTF-8"
+            ) from error
         text_name = path.stem
     else:
         folder = resources.files(__package__).joinpath("recipes")

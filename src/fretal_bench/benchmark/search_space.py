@@ -32,7 +32,7 @@ def search_space(info: StrategyInfo) -> dict[str, Range | Choices]:
     """Return where to look for each hyperparameter of a strategy that may be tuned, in the record's order.
 
     A number declared with ``tunable`` has its range, a ``Literal`` its values, a bool both of its own. Anything else,
-    such as a budget of memory, is left alone.
+    such as a budget of memory, is left alone, and so is what is declared ``fixed``.
 
     Raises:
         BenchError: A range is empty, or is to be drawn log-uniformly and does not lie above 0.
@@ -40,6 +40,8 @@ def search_space(info: StrategyInfo) -> dict[str, Range | Choices]:
     types = get_type_hints(info.constants)
     space: dict[str, Range | Choices] = {}
     for field in dataclasses.fields(info.constants):
+        if not field.metadata.get("search", True):
+            continue
         declared = field.metadata.get("range")
         if declared is not None:
             space[field.name] = _checked(f"{info.name}.{field.name}", declared)

@@ -28,6 +28,8 @@ from fretal_bench.strategies.registry import find_strategy
 
 OBJECTIVE: Final = "average validation accuracy (macro, frames) on the domains learnt, after the last of them"
 RECIPE_FILE: Final = "tuned.toml"
+_NAME_MAX: Final = 200
+"""Bytes of a file's name; file systems allow 255, of which the temporary file beside it needs some."""
 DOMAINS: Final = 3
 """Domains by default: with three, what a strategy does from one update to the next can tell."""
 
@@ -138,7 +140,7 @@ def prepare_search(
         BenchError: Something in the call is wrong; the message says what to do.
     """
     from fretal_bench.benchmark.executors import Schedule
-    from fretal_bench.benchmark.models import resolve_device
+    from fretal_bench.benchmark.models import check_backbone, resolve_device
     from fretal_bench.datasets.stream import find_stream, open_located
     from fretal_bench.datasets.stream_data import absolute_stores, locate
     from fretal_bench.datasets.stream_file import toml_of_stream
@@ -167,6 +169,8 @@ def prepare_search(
     target = Path(write) if write is not None else folder.path / RECIPE_FILE
     if not isinstance(recipe, Recipe) and target.resolve() == Path(recipe).resolve():
         raise BenchError(f"--write {target}: this is the recipe that is tuned; give another name")
+    if write is not None:
+        _check_place(target)
     _check_target(target, chosen, tuning)
     if file.protocol.shared_reals:
         # Where reals are dealt out among the domains, the later ones still have to have their part.
@@ -197,9 +201,11 @@ def prepare_search(
     if not cells:
         raise BenchError("nothing to tune: name at least one strategy")
     plan = Plan(opened.fingerprint(), resolved, cells, opened.left_out())
+    total = Schedule(plan, folder, first).total
+    if total:
+        check_backbone(resolved)
     folder.create(plan)
     write_file(written, toml_of_stream(located))
-    total = Schedule(plan, folder, first).total
     prepared = Prepared(plan, folder, first, jobs or os.cpu_count() or 1, total)
     return Search(prepared, tried, chosen, tuning, target)
 
@@ -264,6 +270,22 @@ def _domains(wanted: int | None, stream: str, length: int) -> int:
 
 def _of_space(name: str, cell: Cell) -> dict[str, Any]:
     return {key: cell.hyperparameters[key] for key in search_space(find_strategy(name))}
+
+
+def _check_place(path: Path) -> None:
+    """Find out now, not after hours of training, whether a file can be written at ``--write``; nothing is made."""
+    place = path.absolute().parent
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        reason = f"{place} is no folder"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        reason = f"{place} is read-only"
+    elif len(os.fsencode(path.name)) > _NAME_MAX:
+        reason = "its name is too long"
+    else:
+        return
+    raise BenchError(f"--write {path}: cannot be written ({reason}); give another --write")
 
 
 def _check_target(path: Path, recipe: Recipe, tuning: Mapping[str, Any]) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fretal_bench.benchmark.paper import PaperTable
 from fretal_bench.benchmark.paper_run import PreparedPaper
 from fretal_bench.benchmark.paper_values import Measured
 from fretal_bench.benchmark.results import write_file, writing
+from fretal_bench.errors import BenchError
+from fretal_bench.metrics.continual import CONTINUAL_METRICS
+from fretal_bench.metrics.detection import DETECTION_METRICS
 from fretal_bench.metrics.intervals import Interval, mean_interval
 from fretal_bench.reporting.formats import to_csv, to_latex, to_markdown
 from fretal_bench.reporting.published import PublishedTable, PublishedValue, as_rows
@@ -43,6 +47,7 @@ class Comparison:
         stand_in: The stream in whose data this was measured; empty for the paper's own.
         command: What makes it again.
         commands: What to type to get the data that are missing.
+        measures: What the suite measures: metric, level, and the formula of columns that are numbers of a whole stream.
     """
 
     table: PublishedTable
@@ -53,6 +58,7 @@ class Comparison:
     stand_in: str = ""
     command: str = ""
     commands: tuple[str, ...] = ()
+    measures: str = ""
 
     @property
     def label(self) -> str:
@@ -97,7 +103,7 @@ class Comparison:
                     "low": _or_none(interval.low),
                     "high": _or_none(interval.high),
                     "difference": _or_none(interval.mean - value.number),
-                    "by_seed": {str(seed): number for seed, number in measured.values.items()},
+                    "by_seed": {str(seed): _or_none(number) for seed, number in measured.values.items()},
                     "reason": measured.reason,
                 }
             )
@@ -108,6 +114,7 @@ class Comparison:
             "stand_in": self.stand_in or None,
             "recipe": self.recipe,
             "seeds": list(self.seeds),
+            "measures": self.measures,
             "notes": list(self.notes),
             "commands": list(self.commands),
             "values": rows,
@@ -121,17 +128,56 @@ def compare(
     stand_in: str = "",
     command: str = "",
 ) -> Comparison:
-    """Put a published table and its measured values together."""
+    """Put a published table and its measured values together.
+
+    What the suite chose of the paper's data is not said of stand-ins, nor that of its recipe of another one.
+    """
+    paper = prepared.paper
     return Comparison(
         table=table,
         measured=measured,
         recipe=" with ".join(filter(None, (prepared.recipe.name, ", ".join(prepared.changed)))),
         seeds=prepared.seeds,
-        notes=(*prepared.remarks, *prepared.paper.notes),
+        notes=(
+            *prepared.remarks,
+            *paper.notes,
+            *(() if stand_in else paper.notes_data),
+            *(paper.notes_recipe if prepared.own_recipe else ()),
+        ),
         stand_in=stand_in,
         command=command,
         commands=prepared.commands,
+        measures=_measures(paper),
     )
+
+
+def _measures(paper: PaperTable) -> str:
+    """Say what the suite's numbers are: the metric, over what, and how columns of a whole stream come from R."""
+    columns: dict[str, list[str]] = {}
+    for name, (_, reading) in paper.columns.items():
+        if reading.mean:
+            columns.setdefault(f"mean of {', '.join(reading.mean)}", []).append(name)
+        elif reading.quantity:
+            metric = CONTINUAL_METRICS[reading.quantity]
+            title = metric.title.format(metric=DETECTION_METRICS[paper.metric].title)
+            minus = "minus " if reading.sign < 0 else ""
+            columns.setdefault(f"{minus}{title} ({metric.formula})", []).append(name)
+    metric_of = DETECTION_METRICS[paper.metric]
+    unit = " in percent" if paper.scale == 100 else f" x {paper.scale}" if paper.scale != 1 else ""
+    said = [f"{metric_of.title}{unit} ({metric_of.description}) over {paper.level}s"]
+    return "; ".join([*said, *(f"{', '.join(names)} = {what}" for what, names in columns.items())])
+
+
+def _measured_note(comparison: Comparison, intervals: bool = True) -> str:
+    """Say what stands under "measured"; one seed has no interval."""
+    seeds = list(map(str, comparison.seeds))
+    if len(seeds) == 1:
+        over = f"seed {seeds[0]}"
+    else:
+        over = f"mean over seeds {', '.join(seeds)}"
+        over += ", ± half of its 95% interval by Student's t" if intervals else ""
+    what = f"the suite's {comparison.measures}; " if comparison.measures else ""
+    return f"Measured: {what}{over}; recipe {comparison.recipe}."
 
 
 def difference_table(comparison: Comparison) -> Table:
@@ -151,7 +197,6 @@ def difference_table(comparison: Comparison) -> Table:
                 )
             )
         )
-    seeds = ", ".join(map(str, comparison.seeds))
     return Table(
         name=f"paper-{comparison.table.name}",
         title=comparison.title,
@@ -164,8 +209,8 @@ def difference_table(comparison: Comparison) -> Table:
         ),
         rows=tuple(rows),
         notes=(
-            f"Quantity: {'; '.join(comparison.table.distinct('quantity'))}. Measured: mean over seeds {seeds} (recipe "
-            f"{comparison.recipe}), ± half of its 95% interval by Student's t. Difference: measured - published.",
+            f"Published: {'; '.join(comparison.table.distinct('quantity'))}. {_measured_note(comparison)} "
+            "Difference: measured - published.",
             *comparison.notes,
         ),
     )
@@ -193,7 +238,25 @@ def side_by_side(comparison: Comparison, intervals: bool = True) -> Table:
         rows=tuple(
             Row((method, *(cell(method, column) for column in table.columns))) for method in table.methods
         ),
+        notes=(_measured_note(comparison, intervals),),
     )
+
+
+def check_report_folder(folder: Path) -> None:
+    """Check that a report can be written, before hours are spent on what goes into it; makes nothing.
+
+    Raises:
+        BenchError: A file stands in the way, or there is no permission; names the report folder.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise BenchError(
+            f"{folder}: the report cannot be written there ({there} is no folder); move it, or work in another folder"
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BenchError(
+            f"{folder}: the report cannot be written there (no permission in {there}); work in another folder"
+        )
 
 
 def write_comparison(comparison: Comparison, out: str | os.PathLike[str]) -> tuple[Path, ...]:
@@ -243,7 +306,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if len(comparison.table.columns) > 1 and len(comparison.table.methods) > 1:
         wide = side_by_side(comparison)
         fits = drawn_width(wide) <= console.width
-        print_table(wide if fits else side_by_side(comparison, intervals=False), console)
+        # The long table below it has the same note.
+        print_table(replace(wide if fits else side_by_side(comparison, intervals=False), notes=()), console)
     print_table(difference_table(comparison), console)
     for line in comparison.reasons():
         console.print(Text(f"- {line}"))
@@ -257,7 +321,7 @@ def _labelled_csv(comparison: Comparison, table: Table) -> str:
         Column("measured_on", "measured on"),
         Column("not_measured", "not measured"),
     )
-    data = comparison.stand_in or "the paper's data"
+    data = f"{comparison.stand_in}, not the paper's data" if comparison.stand_in else "the paper's data"
     rows = tuple(
         Row((*row.cells, comparison.recipe, data, comparison.measured[(value.method, value.column)].reason))
         for row, value in zip(table.rows, values, strict=True)
@@ -266,4 +330,4 @@ def _labelled_csv(comparison: Comparison, table: Table) -> str:
 
 
 def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from importlib import resources
@@ -15,6 +16,10 @@ from typing import Any
 from fretal_bench.errors import BenchError, unknown_name
 
 BUILT_IN = "published_results.csv"
+# A table's name is that of folders and files too.
+_NAME = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
+# float() takes more than a table should hold: 1_000, nan, digits of other scripts.
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,9 @@ def published_tables(own: str | os.PathLike[str] | None = None) -> dict[str, Pub
         own: A CSV with the columns of :class:`PublishedValue`, in any order; it may add rows to a table, or tables.
 
     Raises:
-        BenchError: The file cannot be read, lacks a column or has an unknown one, a field is empty, a value is no
-            number, or a (table, method, column) stands there twice or is one of the suite's; with line numbers.
+        BenchError: The file cannot be read, lacks a column or has an unknown one, a field is empty, a table's name
+            cannot be that of a folder, a value is no number, or a (table, method, column) stands there twice or is one
+            of the suite's; with line numbers.
     """
     text = resources.files(__package__).joinpath(BUILT_IN).read_text("utf-8")
     found = _read(BUILT_IN, text, {})
@@ -143,6 +149,11 @@ def _read(path: str, text: str, known: Found) -> Found:
         if empty:
             raise BenchError(f"{path}, line {line}: {empty[0]} is empty; every value needs it")
         value = PublishedValue(**row)
+        if not _NAME.fullmatch(value.table):
+            raise BenchError(
+                f"{path}, line {line}: table {value.table!r} must be of letters, digits, - and _, "
+                "and begin with a letter or digit; rename it"
+            )
         if not _is_number(value.value):
             raise BenchError(f"{path}, line {line}: value must be a finite number, found {value.value!r}")
         key = (value.table, value.method, value.column)
@@ -193,10 +204,8 @@ def _lines(path: str, reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+    # So many digits that it is no finite number are caught too.
+    return bool(_NUMBER.fullmatch(text)) and math.isfinite(float(text))
 
 
 def as_rows(table: PublishedTable) -> list[dict[str, str | float]]:

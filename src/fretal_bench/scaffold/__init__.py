@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
+import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import Final
 
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.registry import strategies
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST: Final = 60
+"""Characters of a name: file names and tables have room for it."""
 FILES = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
@@ -34,11 +38,16 @@ def write_strategy_package(name: str, into: Path = Path(".")) -> Path:
         The new folder, ``into/name``.
 
     Raises:
-        BenchError: The name is not of that form, is taken, or cannot be a package's; or the folder is there.
+        BenchError: The name is not of that form, too long, taken, or cannot be a package's; or the folder is there or
+            cannot be written, and then nothing is left of it.
     """
     package = name.replace("-", "_")
     if not _NAME.fullmatch(name):
         raise BenchError(f"strategy name {name!r}: expected lower-case words joined by '-', e.g. my-method")
+    if len(name) > _LONGEST:
+        raise BenchError(
+            f"strategy name {name[:20]!r}...: {len(name)} characters; give one of at most {_LONGEST}"
+        )
     if keyword.iskeyword(package) or keyword.issoftkeyword(package):
         raise BenchError(
             f"strategy name {name!r}: a word of Python's own cannot name a package; choose another"
@@ -57,13 +66,17 @@ def write_strategy_package(name: str, into: Path = Path(".")) -> Path:
         "@PACKAGE@": package,
         "@CLASS@": "".join(w.capitalize() for w in name.split("-")),
     }
-    for path, template in FILES.items():
-        target = folder / _filled(path, words)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(_filled(_template(template), words) if template else "", "utf-8")
-        except OSError as error:
-            raise BenchError(f"{target} cannot be written ({error.strerror}); give another --into") from error
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        # Written beside its place and moved there whole: what fails or is stopped midway leaves nothing.
+        with tempfile.TemporaryDirectory(prefix=".bench-new-", dir=into) as work:
+            for path, template in FILES.items():
+                target = Path(work) / name / _filled(path, words)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(_filled(_template(template), words) if template else "", "utf-8")
+            (Path(work) / name).rename(folder)
+    except OSError as error:
+        raise BenchError(f"{folder} cannot be written ({error.strerror}); give another --into") from error
     return folder
 
 

@@ -39,6 +39,7 @@ class Trained:
     Attributes:
         digest: Hash of the result: weights and scores after every domain.
         states: Hash of everything that ``state_dict`` gave, after each domain.
+        results: Hash of all scores after each domain.
         saved: ``state_dict`` after each domain, as read back from its file.
         scores: ``[step][domain]``, P(fake) of the test samples.
         labels: ``[domain]``, labels of the test samples.
@@ -48,6 +49,7 @@ class Trained:
 
     digest: str
     states: tuple[str, ...]
+    results: tuple[str, ...]
     saved: tuple[Mapping[str, Any], ...]
     scores: tuple[tuple[NDArray[np.float32], ...], ...]
     labels: tuple[NDArray[np.int64], ...]
@@ -66,6 +68,7 @@ class Walk:
         stopping: Begin every step with a new object from the files of the step before, as the runner does; if not, one
             object goes all the way.
         plain: Give experiences without a batch source, as an Avalanche user's script does.
+        disturbed: Disturb the global generators before each domain is trained and before each is scored.
     """
 
     def __init__(
@@ -77,9 +80,11 @@ class Walk:
         precision: Precision = "fp32",
         stopping: bool = True,
         plain: bool = False,
+        disturbed: bool = False,
     ) -> None:
         self.rig, self.changes, self.seed, self.precision = rig, dict(changes or {}), seed, precision
         self.stopping = stopping and rig.info.resumable
+        self.disturbed = disturbed
         self.ledger = Ledger()
         benchmark = make_benchmark(self.ledger)
         self.train, self.test = list(benchmark.train_stream), list(benchmark.test_stream)
@@ -105,6 +110,8 @@ class Walk:
         """
         number = len(self.files)
         try:
+            if self.disturbed:
+                disturb_generators()
             with self._begun(number) as (strategy, watcher), self.ledger.opened() as reads:
                 if number == 0 and self.rig.info.shared_source and not self.plain:
                     weights = source_weights(self.rig.model, self.seed, self.precision, self.rig.device)
@@ -119,7 +126,7 @@ class Walk:
             self.reads.append(reads)
             for kind, what in watcher.faults:
                 self.faults.setdefault(kind, []).append(f"{what} (domain {number})")
-            self.scores.append(tuple(strategy.score(source) for source in self.test_sources))
+            self.scores.append(self._scored(strategy))
             self._hash.update(digest({"w": strategy.model.state_dict(), "s": self.scores[-1]}).encode())
         except Exception as error:
             first = (str(error).splitlines() or [""])[0]
@@ -137,12 +144,39 @@ class Walk:
         return Trained(
             self._hash.hexdigest(),
             tuple(digest(state) for state in saved),
+            tuple(digest(scores) for scores in self.scores),
             saved,
             tuple(self.scores),
             tuple(source.targets.numpy() for source in self.test_sources),
             tuple(self.reads),
             {kind: tuple(what) for kind, what in self.faults.items()},
         )
+
+    def scored_by_a_new_object(self, number: int) -> tuple[NDArray[np.float32], ...]:
+        """Return what a new object gives that has read the state after domain ``number`` and no training data.
+
+        The global generators are disturbed before it scores.
+
+        Raises:
+            TrainingFailed: The strategy raised.
+        """
+        try:
+            strategy = self._build(0)
+            strategy.load_state_dict(self._read(number))
+            disturb_generators()
+            return self._scored(strategy)
+        except TrainingFailed:
+            raise
+        except Exception as error:
+            first = (str(error).splitlines() or [""])[0]
+            raise TrainingFailed(
+                f"{type(error).__name__} in a new object that scores after domain {number}: {first}"
+            ) from error
+
+    def _scored(self, strategy: ContinualStrategy) -> tuple[NDArray[np.float32], ...]:
+        if self.disturbed:
+            disturb_generators()
+        return tuple(strategy.score(source) for source in self.test_sources)
 
     @contextlib.contextmanager
     def _begun(self, number: int) -> Iterator[tuple[ContinualStrategy, Watcher]]:

@@ -10,6 +10,9 @@ from typing import Any, Literal
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.info import Range, StrategyInfo
 
+_NEVER_NEGATIVE = {"lambda", "strength", "temperature", "weight", "memory", "size"}
+"""Words in the name of a number that makes no sense below 0."""
+
 
 def fields(info: StrategyInfo) -> tuple[dataclasses.Field[Any], ...]:
     """Return the declared hyperparameters of a strategy."""
@@ -68,8 +71,9 @@ def accepted(info: StrategyInfo, changes: Mapping[str, Any]) -> bool:
 def nonsense(info: StrategyInfo) -> list[dict[str, Any]]:
     """Return changes that every strategy must refuse.
 
-    Not a number and infinity for every number; a negative value for a memory and for a number whose tunable range lies
-    above 0; a fraction for a whole number; a word that is no choice; a key that does not exist.
+    Not a number and infinity for every number; a negative value for a number whose tunable range lies above 0, or whose
+    name says that it has no sign (``lambda_``, ``feature_weight``, ``memory``), unless its default or its range goes
+    below 0; a fraction for a whole number; a word that is no choice; a key that does not exist.
     """
     changes: list[dict[str, Any]] = [{"no_such_hyperparameter": 1}]
     for field in fields(info):
@@ -81,6 +85,7 @@ def nonsense(info: StrategyInfo) -> list[dict[str, Any]]:
             changes += [{key: float("nan")}, {key: float("inf")}, {key: "text"}]
             if kind is int:
                 changes.append({key: default + 0.5})
-            if key == "memory" or (isinstance(span, Range) and span.low > 0):
+            unsigned = default >= 0 and not _NEVER_NEGATIVE.isdisjoint(key.lower().split("_"))
+            if (span.low > 0 or (unsigned and span.low == 0)) if isinstance(span, Range) else unsigned:
                 changes.append({key: kind(-1)})
     return changes
