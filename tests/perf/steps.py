@@ -134,6 +134,8 @@ def measure_steps(recipe_name: str, rounds: int, only: tuple[str, ...] = ()) -> 
             for name, run in runs.items():
                 seconds[name].append(run.update())
             seconds["bare"].append(_bare_epoch(recipe, train[1].source) / UPDATES)
+            if only:
+                continue
             begun = time.perf_counter()
             plain = runs["finetuning"].strategy
             fisher_diagonal(plain.model, plain.clean_batches(train[1]))
@@ -149,8 +151,9 @@ def measure_steps(recipe_name: str, rounds: int, only: tuple[str, ...] = ()) -> 
         if name != "finetuning":
             least, why = _MINIMUM.get(name, (float("nan"), "not known"))
             rows.append(row(f"{name} step", name, "finetuning", f"{least:.2f} at least: {why}"))
-    target = "about 1 (forward and backward)"
-    rows.append(row("Fisher pass over the same samples", "fisher", "finetuning", target))
+    if not only:
+        target = "about 1 (forward and backward)"
+        rows.append(row("Fisher pass over the same samples", "fisher", "finetuning", target))
     return rows
 
 
