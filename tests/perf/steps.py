@@ -156,7 +156,7 @@ def measure_steps(recipe_name: str, rounds: int, only: tuple[str, ...] = ()) -> 
     for name in runs:
         if name != "finetuning":
             least, why = _MINIMUM.get(name, (float("nan"), "not known"))
-            rows.append(row(f"{name} step", name, "finetuning", f"{least:.2f} at least: {why}"))
+            rows.append(row(f"{name} step", name, "finetuning", f"about {least:.2f} in theory: {why}"))
     if not only:
         target = "about 1 (forward and backward)"
         rows.append(row("Fisher pass over the same samples", "fisher", "finetuning", target))
