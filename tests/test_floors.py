@@ -18,12 +18,12 @@ COMMANDS = {
     "errors",
 }
 BELOW = {
-    "cli": {"data_commands", "new_commands", "paper_commands", "tune_commands", "plugin_option", *COMMANDS},
-    "data_commands": {"plugin_option", *COMMANDS},
-    "new_commands": {"plugin_option", *COMMANDS},
-    "paper_commands": {"plugin_option", *COMMANDS},
-    "tune_commands": {"plugin_option", *COMMANDS},
-    "plugin_option": {"plugins", "errors"},
+    "cli": {"data_commands", "new_commands", "paper_commands", "tune_commands", "options", *COMMANDS},
+    "data_commands": {"options", *COMMANDS},
+    "new_commands": {"options", *COMMANDS},
+    "paper_commands": {"options", *COMMANDS},
+    "tune_commands": {"options", *COMMANDS},
+    "options": {"plugins", "errors"},
     "reporting": {"benchmark", "strategies", "datasets", "metrics", "plugins", "errors"},
     "testing": {"benchmark", "strategies", "datasets", "metrics", "plugins", "errors"},
     "benchmark": {"strategies", "datasets", "metrics", "plugins", "workers", "errors"},

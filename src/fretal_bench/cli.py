@@ -18,8 +18,18 @@ from rich.text import Text
 from fretal_bench.data_commands import data
 from fretal_bench.errors import BenchError, BenchWarning, unknown_name
 from fretal_bench.new_commands import new
+from fretal_bench.options import (
+    DataOption,
+    DeviceOption,
+    JobsOption,
+    JsonOption,
+    PluginOption,
+    SeedsOption,
+    SetOption,
+    names_of,
+    seeds_of,
+)
 from fretal_bench.paper_commands import paper, print_rows, table_rows
-from fretal_bench.plugin_option import PluginOption
 from fretal_bench.tune_commands import tune
 
 app = typer.Typer(
@@ -35,17 +45,6 @@ app.add_typer(data)
 app.add_typer(paper)
 app.add_typer(new)
 app.command()(tune)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-DataOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--data",
-        help="A crop store, or a folder of them, for a stream that names none; may be given again.  "
-        "[default: those in $FRETAL_BENCH_DATA]",
-        metavar="STORE",
-    ),
-]
 
 
 def main() -> None:
@@ -81,17 +80,10 @@ def run(
     stream: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "ffpp-mini",
     data: DataOption = None,
     recipe: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "mini",
-    seeds: Annotated[str, typer.Option(help="Whole numbers, separated by commas.")] = "0",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="STRATEGY.KEY=VALUE or recipe.KEY=VALUE; may be given again.", metavar="KEY=VALUE"
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Processes; results don't depend on it.  [default: one a core]")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")] = None,
+    seeds: SeedsOption = "0",
+    set_: SetOption = None,
+    jobs: JobsOption = None,
+    device: DeviceOption = None,
     out: Annotated[Path | None, typer.Option(help="Result folder.  [default: results/STREAM-RECIPE]")] = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
@@ -105,10 +97,10 @@ def run(
     changes = split_changes(set_ or [])
     with building(console) as tell:
         ready = prepare(
-            _names(strategies),
+            names_of(strategies),
             stream,
             recipe,
-            _numbers(seeds),
+            seeds_of(seeds),
             changes,
             jobs=jobs,
             device=device,
@@ -285,16 +277,3 @@ def doctor(json_: JsonOption = False) -> None:
         Console().print(line, markup=False, highlight=False, soft_wrap=True)
     if not all(finding.ok for finding in findings):
         sys.exit(1)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in _names(text)]
-    except ValueError as error:
-        raise BenchError(
-            f"--seeds {text!r}: expected whole numbers separated by commas, e.g. 0,1,2"
-        ) from error

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fretal_bench.errors import BenchError
-from fretal_bench.plugin_option import PluginOption
+from fretal_bench.options import JsonOption, PluginOption
 
 if TYPE_CHECKING:
     from fretal_bench.datasets.faces.prepare import Prepared
@@ -35,7 +35,6 @@ RootArgument = Annotated[Path, typer.Argument(help="The data set's folder, or it
 NameOption = Annotated[
     str | None, typer.Option("--as", help="Its layout; recognised if not given.", metavar="NAME")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 SplitsOption = Annotated[
     str, typer.Option(help="official where there is one, or identity: by person, seeded.")
 ]

@@ -16,7 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from fretal_bench.errors import BenchError
-from fretal_bench.plugin_option import PluginOption
+from fretal_bench.options import (
+    DataOption,
+    DeviceOption,
+    JobsOption,
+    JsonOption,
+    PluginOption,
+    SeedsOption,
+    SetOption,
+    seeds_of,
+)
 
 
 class _Plain(TypedDict):
@@ -34,18 +43,9 @@ paper = typer.Typer(
 # Paths and texts of a user's CSV are printed as they are: [red] in them is no colour.
 PLAIN: Final[_Plain] = {"markup": False, "highlight": False}
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 PublishedOption = Annotated[
     Path | None,
     typer.Option("--published", help="A CSV of your own with more rows or tables.", metavar="CSV"),
-]
-DataOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--data",
-        help="A crop store, or a folder of them; may be given again.  [default: those in $FRETAL_BENCH_DATA]",
-        metavar="STORE",
-    ),
 ]
 TableArgument = Annotated[
     str, typer.Argument(help="Name of a table; see `bench paper list`.", metavar="TABLE")
@@ -96,22 +96,15 @@ def run(
             help="Name, TOML file, or paper.  [default: paper: the table's own; mini with --stream-as]"
         ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Whole numbers, separated by commas.")] = "0",
+    seeds: SeedsOption = "0",
     stream_as: Annotated[
         str | None,
         typer.Option(help="A stream whose data stand in for the paper's, e.g. ffpp-mini.", metavar="STREAM"),
     ] = None,
     published: PublishedOption = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="STRATEGY.KEY=VALUE or recipe.KEY=VALUE; may be given again.", metavar="KEY=VALUE"
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Processes; results don't depend on it.  [default: one a core]")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")] = None,
+    set_: SetOption = None,
+    jobs: JobsOption = None,
+    device: DeviceOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results.  [default: results/paper-TABLE]")
     ] = None,
@@ -161,7 +154,7 @@ def run(
             places,
             folder,
             recipe=recipe,
-            seeds=_numbers(seeds),
+            seeds=seeds_of(seeds),
             stream_as=stream_as,
             data=data or (),
             changes=split_changes(set_ or []),
@@ -257,12 +250,3 @@ def print_rows(rows: Sequence[dict[str, Any]]) -> None:
 def _command() -> str:
     """What was typed, to be typed again."""
     return shlex.join(["bench", *sys.argv[1:]])
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",") if part.strip()]
-    except ValueError as error:
-        raise BenchError(
-            f"--seeds {text!r}: expected whole numbers separated by commas, e.g. 0,1,2"
-        ) from error

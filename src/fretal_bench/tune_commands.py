@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fretal_bench.plugin_option import PluginOption
+from fretal_bench.options import DataOption, DeviceOption, JobsOption, JsonOption, PluginOption
 
 
 def tune(
@@ -28,16 +28,9 @@ def tune(
     ] = None,
     recipe: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "mini",
     seed: Annotated[int, typer.Option(help="Of the draws and of training.")] = 0,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--data", help="A crop store, or a folder of them; may be given again.", metavar="STORE"
-        ),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Processes; results don't depend on it.  [default: one a core]")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")] = None,
+    data: DataOption = None,
+    jobs: JobsOption = None,
+    device: DeviceOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Result folder.  [default: results/tune-STREAM-RECIPE]")
     ] = None,
@@ -46,7 +39,7 @@ def tune(
         typer.Option(help="The recipe file to write.  [default: tuned.toml in the result folder]"),
     ] = None,
     plugin: PluginOption = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    json_: JsonOption = False,
 ) -> None:
     """Find hyperparameters on validation data of the first domains, and write a recipe file with them.
 

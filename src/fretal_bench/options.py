@@ -1,0 +1,69 @@
+"""Options that several commands take, and how their texts are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fretal_bench.errors import BenchError
+from fretal_bench.plugins import use_files
+
+
+def _use(paths: list[Path] | None) -> list[Path] | None:
+    use_files(paths or ())
+    return paths
+
+
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        help="A Python file with a strategy, stream, importer or metric of one's own; may be given again.",
+        metavar="FILE",
+        callback=_use,
+    ),
+]
+"""Takes effect when the call is read; the command itself need not look at it."""
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DataOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--data",
+        help="A crop store, or a folder of them, for a stream that names none; may be given again.  "
+        "[default: those in $FRETAL_BENCH_DATA]",
+        metavar="STORE",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="STRATEGY.KEY=VALUE or recipe.KEY=VALUE; may be given again.", metavar="KEY=VALUE"
+    ),
+]
+SeedsOption = Annotated[str, typer.Option(help="Whole numbers, separated by commas.")]
+JobsOption = Annotated[
+    int | None, typer.Option(help="Processes; results don't depend on it.  [default: one a core]")
+]
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")]
+
+
+def names_of(text: str) -> list[str]:
+    """Read names separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def seeds_of(text: str) -> list[int]:
+    """Read the seeds of ``--seeds``.
+
+    Raises:
+        BenchError: One is no whole number.
+    """
+    try:
+        return [int(part) for part in names_of(text)]
+    except ValueError as error:
+        raise BenchError(
+            f"--seeds {text!r}: expected whole numbers separated by commas, e.g. 0,1,2"
+        ) from error
