@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from fretal_bench.strategies.batches import ConcatSource, generator_for
-from fretal_bench.strategies.distillation import softened_divergence
-from fretal_bench.strategies.ewc import EWC
-from fretal_bench.strategies.info import StrategyInfo, tunable
-from fretal_bench.strategies.lwf import LwF
+from fretal_bench.strategies.distillation.lwf import LwF
+from fretal_bench.strategies.distillation.teacher import softened_divergence
+from fretal_bench.strategies.penalties.ewc import EWC
+from fretal_bench.strategies.record import StrategyInfo, tunable
 from fretal_bench.strategies.template import ContinualStrategy
 
 

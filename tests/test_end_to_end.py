@@ -6,10 +6,10 @@ import sys
 import pandas as pd
 import pytest
 
-from fretal_bench import cli
-from fretal_bench.benchmark.results import load_results
-from fretal_bench.datasets.make_mini import make_mini
-from fretal_bench.datasets.store import CropStore
+from fretal_bench.benchmark.runner.results import load_results
+from fretal_bench.cli import main as cli
+from fretal_bench.datasets.ffpp_mini.tree import make_mini
+from fretal_bench.datasets.store.store import CropStore
 from tests_support import TINY
 
 # Two pairs of train, a pair of validation and of test people, with their partners.

@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fretal_bench import cli, plugins
-from fretal_bench.benchmark.results import load_results
+from fretal_bench import plugins
+from fretal_bench.benchmark.runner.results import load_results
+from fretal_bench.cli import main as cli
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics.plugin_metrics import plugin_metrics
+from fretal_bench.metrics.registry import plugin_metrics
 from fretal_bench.strategies.registry import find_strategy, list_strategies, strategies
 from installed import an_installation
 from tests_support import TINY, tiny_stream
 
 INFO = """
 from dataclasses import dataclass
-from fretal_bench.strategies.info import StrategyInfo, tunable
+from fretal_bench.strategies.record import StrategyInfo, tunable
 
 @dataclass(frozen=True)
 class Constants:
@@ -318,7 +319,7 @@ def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench,
 
 
 def test_a_file_that_changes_while_a_run_is_going_fails_the_cell(write, stream, tmp_path, monkeypatch):
-    from fretal_bench.benchmark import run as running
+    from fretal_bench.benchmark.runner import run as running
 
     path = write(as_file(code(module="")))
     plugins.use_files([path])
@@ -372,7 +373,7 @@ def test_a_stream_that_is_wrong_is_named_and_left_out(install, bench, tmp_path):
 
 
 METRIC = """
-from fretal_bench.metrics.plugin_metrics import MetricInfo
+from fretal_bench.metrics.registry import MetricInfo
 
 def brier(scores, labels):
     scores.sort()  # an ill-behaved function

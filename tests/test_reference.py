@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from fretal_bench.benchmark.results import load_results
+from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.reporting.report import print_report, write_report
 from fretal_bench.strategies.registry import strategies
 

@@ -87,7 +87,7 @@ def tiny_stream(folder, domains=3, people=12, size=32):
     import numpy as np
     import pandas as pd
 
-    from fretal_bench.datasets.store import CropStoreWriter
+    from fretal_bench.datasets.store.store import CropStoreWriter
 
     random = np.random.default_rng(0)
     crops, rows = [], []

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fretal_bench.datasets.store import CropStore, CropStoreWriter
+from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 
 PEOPLE = {"train": ("a", "b", "c", "d", "e", "f"), "val": ("m", "n"), "test": ("x", "y")}
 FRAMES = 3

@@ -16,14 +16,14 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from fretal_bench.benchmark.augmentation import Augmentation
-from fretal_bench.benchmark.recipe import open_recipe
-from fretal_bench.datasets.domain import BatchSource
+from fretal_bench.benchmark.recipes.augmentation import Augmentation
+from fretal_bench.benchmark.recipes.recipe import open_recipe
 from fretal_bench.datasets.faces.detector import open_detector
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.prepare import prepare
 from fretal_bench.datasets.ffpp_mini.photographs import people
-from fretal_bench.datasets.store import CropStoreWriter
+from fretal_bench.datasets.store.store import CropStoreWriter
+from fretal_bench.datasets.streams.domain import BatchSource
 from fretal_bench.strategies.batches import BatchLoader
 from perf.steps import Row
 from trees import Tree

@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from fretal_bench.benchmark.augmentation import Augmentation
-from fretal_bench.benchmark.cell import build_strategy
-from fretal_bench.benchmark.models import build_model, build_optimizer
-from fretal_bench.benchmark.plan import make_plan
-from fretal_bench.benchmark.recipe import Recipe, open_recipe
-from fretal_bench.datasets.stream import Stream, open_stream
+from fretal_bench.benchmark.recipes.augmentation import Augmentation
+from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
+from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
+from fretal_bench.benchmark.runner.plan import make_plan
+from fretal_bench.benchmark.runner.step import build_strategy
+from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import BatchLoader
-from fretal_bench.strategies.ewc import fisher_diagonal
+from fretal_bench.strategies.penalties.ewc import fisher_diagonal
 from fretal_bench.strategies.registry import find_strategy, strategies
 from tests_support import tiny_stream
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fretal_bench.strategies.agem import AGEM, project
 from fretal_bench.strategies.batches import BatchLoader, generator_for
-from fretal_bench.strategies.finetuning import FineTuning
-from fretal_bench.strategies.replay import DRAWING
+from fretal_bench.strategies.bounds.finetuning import FineTuning
+from fretal_bench.strategies.replay.agem import AGEM, project
+from fretal_bench.strategies.replay.memory_strategy import DRAWING
 from replay_cases import build, domain, learn, weights
 
 SHAPES = ((4, 3), (4,), (2, 4), (2,))

@@ -9,14 +9,14 @@ import torch
 from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervisedClassificationDataset
 from torch import nn
 
-from fretal_bench.benchmark.plan import make_plan
-from fretal_bench.benchmark.recipe import Recipe
-from fretal_bench.benchmark.run import prepare, run
+from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner.plan import make_plan
+from fretal_bench.benchmark.runner.run import prepare, run
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies import avalanche_stock
-from fretal_bench.strategies.catalogue.avalanche_stock import STOCK
-from fretal_bench.strategies.info import hyperparameters_of
+from fretal_bench.strategies.record import hyperparameters_of
 from fretal_bench.strategies.registry import find_strategy
+from fretal_bench.strategies.stock import STOCK
+from fretal_bench.strategies.stock import shipped as avalanche_stock
 from tests_support import TINY, TinyBackbone, experience_of, tiny_stream
 
 NAMES = [info.name for info in STOCK]
@@ -234,7 +234,7 @@ def test_every_one_runs_along_a_stream_and_is_scored_at_every_step(reference):
 def test_a_run_that_was_stopped_begins_the_cell_again_and_ends_with_the_same_bytes(
     stream, reference, tmp_path, monkeypatch
 ):
-    import fretal_bench.benchmark.cell as module
+    import fretal_bench.benchmark.runner.step as module
 
     out, _, _ = reference
     names, common = (
@@ -279,8 +279,8 @@ def test_known_faults_are_told_once_when_a_run_is_planned(stream, tmp_path):
 
 
 def test_samples_reach_avalanche_as_the_recipe_transforms_them(stream):
-    from fretal_bench.benchmark.augmentation import Augmentation
-    from fretal_bench.datasets.stream import open_stream
+    from fretal_bench.benchmark.recipes.augmentation import Augmentation
+    from fretal_bench.datasets.streams.stream import open_stream
 
     experience = open_stream(stream, verify=False).as_avalanche().train_stream[0]
     strategy = build("avalanche:naive", transform=Augmentation(Recipe(image_size=48, flip=1.0, shift=0)))

@@ -5,10 +5,10 @@ import torch
 
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import generator_for
-from fretal_bench.strategies.der import DER
-from fretal_bench.strategies.derpp import DERpp
-from fretal_bench.strategies.finetuning import FineTuning
-from fretal_bench.strategies.replay import DRAWING
+from fretal_bench.strategies.bounds.finetuning import FineTuning
+from fretal_bench.strategies.replay.der import DER
+from fretal_bench.strategies.replay.derpp import DERpp
+from fretal_bench.strategies.replay.memory_strategy import DRAWING
 from replay_cases import build, domain, learn, weights
 from tests_support import TinyBackbone
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.dfil import DFIL, contrastive_loss, feature_distance, hard_and_central
+from fretal_bench.strategies.replay.dfil import DFIL, contrastive_loss, feature_distance, hard_and_central
 from replay_cases import build, domain, learn
 from tests_support import TinyBackbone, experience_of
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fretal_bench.strategies.kd import KD, distillation_loss
-from fretal_bench.strategies.lwf import LwF
+from fretal_bench.strategies.distillation.kd import KD, distillation_loss
+from fretal_bench.strategies.distillation.lwf import LwF
 from tests_support import TinyBackbone, experience_of
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.domain_lora import DomainLoRA, LowRank, centroids_of
+from fretal_bench.strategies.prompts.domain_lora import DomainLoRA, LowRank, centroids_of
 from tests_support import TinyBackbone, experience_of
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fretal_bench.strategies.ewc import EWC, fisher_diagonal
+from fretal_bench.strategies.penalties.ewc import EWC, fisher_diagonal
 from tests_support import TinyBackbone, experience_of, namespace
 
 

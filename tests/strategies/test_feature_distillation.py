@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.feature_distillation import FeatureDistillation
-from fretal_bench.strategies.head import head_inputs_and_logits
+from fretal_bench.strategies.distillation.feature_distillation import FeatureDistillation
+from fretal_bench.strategies.features import head_inputs_and_logits
 from penalty_cases import (
     TwoLayers,
     assert_same_value_and_gradient,

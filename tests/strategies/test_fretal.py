@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fretal_bench.strategies.fretal import FReTAL, bin_membership
+from fretal_bench.strategies.distillation.fretal import FReTAL, bin_membership
 from fretal_bench.strategies.template import features_and_logits
 from tests_support import TinyBackbone, experience_of
 

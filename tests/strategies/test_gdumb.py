@@ -5,7 +5,7 @@ import copy
 import torch
 
 from fretal_bench.strategies.batches import BatchLoader
-from fretal_bench.strategies.gdumb import GDumb
+from fretal_bench.strategies.replay.gdumb import GDumb
 from replay_cases import SmoothNet, avalanche, build, domain, learn, weights
 from tests_support import experience_of
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fretal_bench.strategies.icarl import ICaRL, herd, sigmoid_loss
+from fretal_bench.strategies.replay.icarl import ICaRL, herd, sigmoid_loss
 from replay_cases import build, domain, learn
 from tests_support import TinyBackbone, experience_of
 

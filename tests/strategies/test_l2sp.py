@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.head import head_names
-from fretal_bench.strategies.l2sp import L2SP
+from fretal_bench.strategies.features import head_names
+from fretal_bench.strategies.penalties.l2sp import L2SP
 from penalty_cases import TwoLayers, assert_same_value_and_gradient, domain, push, weights_of
 from tests_support import TinyBackbone
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fretal_bench.strategies.mas import MAS, output_sensitivity
+from fretal_bench.strategies.penalties.mas import MAS, output_sensitivity
 from penalty_cases import (
     TwoLayers,
     assert_same_value_and_gradient,

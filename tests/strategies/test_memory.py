@@ -15,7 +15,7 @@ from fretal_bench.strategies.batches import (
     SubsetSource,
     generator_for,
 )
-from fretal_bench.strategies.memory import ReplayMemory, balanced_shares, equal_shares
+from fretal_bench.strategies.replay.memory import ReplayMemory, balanced_shares, equal_shares
 from tests_support import TensorSource, experience_of
 
 SIZES = (30, 50, 20, 40)

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from fretal_bench.strategies.head import head_inputs_and_logits
-from fretal_bench.strategies.ncm import NCM
+from fretal_bench.strategies.features import head_inputs_and_logits
+from fretal_bench.strategies.frozen.ncm import NCM
 from tests_support import TinyBackbone, experience_of
 
 
@@ -115,7 +115,7 @@ def test_features_are_what_enters_the_head_of_a_timm_model():
 
 
 def test_a_cell_of_a_rule_of_its_own_is_scored_by_that_rule_from_the_first_domain_on(tmp_path):
-    from fretal_bench.benchmark.run import run
+    from fretal_bench.benchmark.runner.run import run
     from tests_support import TINY, tiny_stream
 
     results = run(

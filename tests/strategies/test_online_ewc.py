@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.online_ewc import OnlineEWC
+from fretal_bench.strategies.penalties.online_ewc import OnlineEWC
 from penalty_cases import TwoLayers, assert_same_value_and_gradient, domain, push, samples, weights_of
 
 
@@ -45,7 +45,7 @@ def test_penalty_equals_a_fading_sum_of_fisher_informations_around_the_last_weig
 
 
 def test_it_is_ewc_on_two_domains_and_not_on_three():
-    from fretal_bench.strategies.ewc import EWC
+    from fretal_bench.strategies.penalties.ewc import EWC
 
     ends = []
     for kind in (EWC, OnlineEWC):

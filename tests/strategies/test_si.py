@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.finetuning import FineTuning
+from fretal_bench.strategies.bounds.finetuning import FineTuning
+from fretal_bench.strategies.penalties.si import SI
 from fretal_bench.strategies.registry import find_strategy
-from fretal_bench.strategies.si import SI
 from penalty_cases import TwoLayers, assert_same_value_and_gradient, domain, push, samples, weights_of
 from tests_support import TinyBackbone
 
@@ -141,7 +141,7 @@ def test_an_update_that_half_precision_skips_adds_nothing():
 def test_where_a_recipe_goes_back_to_an_earlier_epoch_the_path_integral_goes_back_too():
     from types import SimpleNamespace
 
-    from fretal_bench.benchmark.plugins import KeepBest
+    from fretal_bench.benchmark.recipes.loop import KeepBest
 
     keeper = KeepBest()
     model = TinyBackbone()

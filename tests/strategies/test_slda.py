@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.slda import SLDA, oracle_approximating_shrinkage
+from fretal_bench.strategies.frozen.slda import SLDA, oracle_approximating_shrinkage
 from tests_support import TinyBackbone, experience_of
 
 

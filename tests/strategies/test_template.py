@@ -10,12 +10,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import BatchLoader, ConcatSource, PlainTransform, epoch_order
-from fretal_bench.strategies.finetuning import FineTuning
-from fretal_bench.strategies.fretal import FReTAL
-from fretal_bench.strategies.info import StrategyInfo
-from fretal_bench.strategies.joint import Joint
+from fretal_bench.strategies.bounds.finetuning import FineTuning
+from fretal_bench.strategies.bounds.joint import Joint
+from fretal_bench.strategies.bounds.zero_shot import ZeroShot
+from fretal_bench.strategies.distillation.fretal import FReTAL
+from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy, list_strategies, strategies
-from fretal_bench.strategies.zero_shot import ZeroShot
 from tests_support import TinyBackbone, experience_of
 
 
@@ -217,7 +217,7 @@ def test_every_registered_strategy_loads_and_describes_its_hyperparameters():
 def test_a_class_that_is_not_there_or_no_strategy_is_named():
     for target, message in [
         ("fretal_bench.none:X", "cannot load"),
-        ("fretal_bench.strategies.lwf:Nothing", "cannot load"),
+        ("fretal_bench.strategies.distillation.lwf:Nothing", "cannot load"),
         ("fretal_bench.errors:BenchError", "is not a ContinualStrategy"),
     ]:
         with pytest.raises(BenchError, match=message):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fretal_bench.strategies.tgd import TGD
+from fretal_bench.strategies.penalties.tgd import TGD
 from penalty_cases import (
     TwoLayers,
     assert_same_value_and_gradient,

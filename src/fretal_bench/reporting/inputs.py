@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fretal_bench.strategies.info import StrategyInfo
+from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import strategies
 
 if TYPE_CHECKING:

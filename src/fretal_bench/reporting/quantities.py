@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fretal_bench.metrics.continual import CONTINUAL_METRICS, average_accuracy, forgetting_matrix
 from fretal_bench.metrics.detection import DETECTION_METRICS, detection_metric
 from fretal_bench.metrics.matrices import Matrix, StreamScores, align, matrix, micro_average, undefined_cells
-from fretal_bench.metrics.plugin_metrics import final_mean, plugin_metrics
+from fretal_bench.metrics.registry import final_mean, plugin_metrics
 from fretal_bench.reporting.inputs import CellLike, unique
 
 Floats = npt.NDArray[np.float64]

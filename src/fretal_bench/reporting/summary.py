@@ -28,7 +28,7 @@ from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fretal_bench.strategies.info import StrategyInfo
+    from fretal_bench.strategies.record import StrategyInfo
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import re
 import typing
 from typing import Any
 
-from fretal_bench.strategies.info import Memory, StrategyInfo
+from fretal_bench.strategies.record import Memory, StrategyInfo
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _TARGET = re.compile(r"[\w.]+:\w+")

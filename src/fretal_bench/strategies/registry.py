@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.plugins import Plugin, register, why_left_out
-from fretal_bench.strategies.catalogue import BUILT_IN
-from fretal_bench.strategies.catalogue.avalanche_stock import PREFIX, STOCK
-from fretal_bench.strategies.info import StrategyInfo
+from fretal_bench.strategies.families import BUILT_IN
+from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registration import check_info
+from fretal_bench.strategies.stock import PREFIX, STOCK
 
 
 def strategies() -> dict[str, StrategyInfo]:

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import BatchLoader, BatchSource, PlainTransform, Transform, clean_batches
-from fretal_bench.strategies.info import NoHyperparameters, hyperparameters_of
+from fretal_bench.strategies.record import NoHyperparameters, hyperparameters_of
 
 Precision = Literal["fp32", "bf16", "fp16"]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from fretal_bench.strategies.info import StrategyInfo
+    from fretal_bench.strategies.record import StrategyInfo
     from fretal_bench.testing.checks import CheckFunction
     from fretal_bench.testing.rig import Rig
 

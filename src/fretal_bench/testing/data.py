@@ -116,7 +116,7 @@ def make_benchmark(ledger: Ledger) -> Any:
     Beside that, each experience leads to the whole benchmark (``experience.origin_stream.benchmark``), as those of some
     Avalanche benchmarks do: a strategy that looks there for test data finds them, and is seen.
     """
-    from fretal_bench.datasets.avalanche_benchmark import benchmark_of
+    from fretal_bench.datasets.streams.avalanche import benchmark_of
 
     domains: Any = [WatchedDomain(ledger, number) for number in range(DOMAINS)]
     benchmark = benchmark_of(domains)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fretal_bench.benchmark.run import run
-from fretal_bench.datasets.store import CropStoreWriter
+from fretal_bench.benchmark.runner.run import run
+from fretal_bench.datasets.store.store import CropStoreWriter
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.testing.checks import Finding

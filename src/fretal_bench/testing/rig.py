@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fretal_bench.strategies.info import StrategyInfo
+from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.template import ContinualStrategy, Precision
 from fretal_bench.testing.data import DOMAINS, Ledger, Reads, TinyAugmentation, make_benchmark
 from fretal_bench.testing.models import seeded
@@ -295,7 +295,7 @@ def source_weights(
     factory: ModelFactory, seed: int, precision: Precision, device: str
 ) -> Mapping[str, torch.Tensor]:
     """Train the first domain with plain cross-entropy: the model that all strategies of one seed start from."""
-    from fretal_bench.strategies.finetuning import FineTuning
+    from fretal_bench.strategies.bounds.finetuning import FineTuning
 
     model = seeded(factory, seed)
     strategy = FineTuning(

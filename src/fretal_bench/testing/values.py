@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.info import Range, StrategyInfo
+from fretal_bench.strategies.record import Range, StrategyInfo
 
 _NEVER_NEGATIVE = {"lambda", "strength", "temperature", "weight", "memory", "size"}
 """Words in the name of a number that makes no sense below 0."""

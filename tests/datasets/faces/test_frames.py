@@ -6,8 +6,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from faces_support import grey_clip, numbered
 
+from faces_support import grey_clip, numbered
 from fretal_bench.datasets.faces.frames import ImageFiles, Unreadable, VideoFile, evenly
 
 

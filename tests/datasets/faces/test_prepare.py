@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from faces_support import face, grey_clip
 
+from faces_support import face, grey_clip
 from fretal_bench.datasets.faces import groups
 from fretal_bench.datasets.faces.boxes import Box
 from fretal_bench.datasets.faces.crops import as_jpeg, crop_face
@@ -26,9 +26,9 @@ from fretal_bench.datasets.faces.frames import VideoFile
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.prepare import prepare
 from fretal_bench.datasets.ffpp_mini.build import clips
+from fretal_bench.datasets.ffpp_mini.tree import make_mini
 from fretal_bench.datasets.importers import ReadOptions
-from fretal_bench.datasets.make_mini import make_mini
-from fretal_bench.datasets.store import CropStore
+from fretal_bench.datasets.store.store import CropStore
 from fretal_bench.errors import BenchError, RunError
 from trees import Tree
 

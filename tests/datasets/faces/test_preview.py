@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fretal_bench.datasets.preview import preview
-from fretal_bench.datasets.store import CropStoreWriter
+from fretal_bench.datasets.store.preview import preview
+from fretal_bench.datasets.store.store import CropStoreWriter
 from fretal_bench.errors import BenchError
 
 CELL = 112

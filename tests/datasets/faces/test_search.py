@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from faces_support import face, grey_clip
 
+from faces_support import face, grey_clip
 from fretal_bench.datasets.faces.boxes import Box
 from fretal_bench.datasets.faces.frames import Frame
 from fretal_bench.datasets.faces.search import face_of, mask_of, open_mask, place_in, search

@@ -1,4 +1,4 @@
-from fretal_bench.datasets.check import check
+from fretal_bench.datasets.check.check import check
 from fretal_bench.datasets.importers import ReadOptions, read_dataset, recognise
 from trees import Tree, labels_by, manifest, told
 

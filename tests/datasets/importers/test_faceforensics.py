@@ -1,8 +1,8 @@
 import pytest
 
-from fretal_bench.datasets.check import check
-from fretal_bench.datasets.identity_split import IdentitySplit
+from fretal_bench.datasets.check.check import check
 from fretal_bench.datasets.importers import ReadOptions, read_dataset, recognise
+from fretal_bench.datasets.importers.identity_split import IdentitySplit
 from fretal_bench.errors import BenchError
 from trees import Tree, labels_by, manifest, told
 

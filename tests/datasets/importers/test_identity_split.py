@@ -1,6 +1,10 @@
 import pytest
 
-from fretal_bench.datasets.identity_split import IdentitySplit, connected_identities, split_by_identity
+from fretal_bench.datasets.importers.identity_split import (
+    IdentitySplit,
+    connected_identities,
+    split_by_identity,
+)
 from fretal_bench.errors import BenchError
 
 

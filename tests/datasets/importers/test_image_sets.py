@@ -1,6 +1,6 @@
 """CDDB and plain image folders, which share the reading of class folders."""
 
-from fretal_bench.datasets.check import check
+from fretal_bench.datasets.check.check import check
 from fretal_bench.datasets.importers import ReadOptions, read_dataset, recognise
 from trees import Tree, labels_by, manifest, told
 

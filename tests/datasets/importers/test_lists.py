@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fretal_bench.datasets.check import check
+from fretal_bench.datasets.check.check import check
 from fretal_bench.datasets.importers import ReadOptions, deepfakebench, read_dataset, recognise
 from fretal_bench.errors import BenchError
 from trees import Tree, labels_by, manifest, told

@@ -15,7 +15,7 @@ import pandas as pd
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.faces.groups import Deal
 from fretal_bench.datasets.faces.parts import Part, VideoPart
-from fretal_bench.datasets.store import CropStoreWriter
+from fretal_bench.datasets.store.store import CropStoreWriter
 from fretal_bench.errors import RunError
 
 # Checking a manifest costs the same for one row as for thousands, so crops are handed on in batches.

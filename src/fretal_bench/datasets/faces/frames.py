@@ -10,9 +10,9 @@ import av
 import cv2
 import numpy as np
 
+from fretal_bench.datasets.check.probe import probe
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.faces.reasons import BAD_FRAME, MISSING, UNDECODABLE
-from fretal_bench.datasets.probe import probe
 
 
 class Unreadable(Exception):

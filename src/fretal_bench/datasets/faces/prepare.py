@@ -16,7 +16,7 @@ from typing import Any, Final
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from fretal_bench.datasets.checksums import hash_file
+from fretal_bench.datasets.check.checksums import hash_file
 from fretal_bench.datasets.faces.assembly import assemble
 from fretal_bench.datasets.faces.detector import open_detector
 from fretal_bench.datasets.faces.groups import Deal, stamp
@@ -27,7 +27,7 @@ from fretal_bench.datasets.faces.reasons import LEFT_OUT, ReasonCount, count_rea
 from fretal_bench.datasets.importers import Import, ReadOptions, importer, read_dataset
 from fretal_bench.datasets.importers.family import KINDS
 from fretal_bench.datasets.manifest import COLUMNS
-from fretal_bench.datasets.store import CropStore, CropStoreWriter
+from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 from fretal_bench.errors import BenchError, RunError
 
 # Raised whenever the same options would give other crops.

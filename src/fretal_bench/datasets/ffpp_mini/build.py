@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from fretal_bench.datasets.cache import cache_folder
 from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS, code
 from fretal_bench.datasets.ffpp_mini.geometry import Array, Image
 from fretal_bench.datasets.ffpp_mini.manipulations import MANIPULATIONS
@@ -25,7 +24,8 @@ from fretal_bench.datasets.ffpp_mini.photographs import (
     people,
 )
 from fretal_bench.datasets.manifest import FAKE, REAL
-from fretal_bench.datasets.store import CropStore, CropStoreWriter, open_or_build
+from fretal_bench.datasets.store.cache import cache_folder
+from fretal_bench.datasets.store.store import CropStore, CropStoreWriter, open_or_build
 from fretal_bench.errors import unknown_name
 
 DATASET: Final = "ffpp-mini"

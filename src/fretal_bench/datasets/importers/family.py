@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import pandas as pd
 
-from fretal_bench.datasets.identity_split import DEFAULT_FRACTIONS, IdentitySplit
+from fretal_bench.datasets.importers.identity_split import DEFAULT_FRACTIONS, IdentitySplit
 from fretal_bench.errors import BenchError, unknown_name
 
 Severity = Literal["error", "warning", "info"]

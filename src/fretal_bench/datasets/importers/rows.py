@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from fretal_bench.datasets.identity_split import IdentitySplit, split_by_identity
 from fretal_bench.datasets.importers.family import Finding, Import, LeftOut, ReadOptions, Severity
+from fretal_bench.datasets.importers.identity_split import IdentitySplit, split_by_identity
 from fretal_bench.datasets.importers.walk import Tree, is_plain
 from fretal_bench.datasets.manifest import COLUMNS, REAL, SPLITS, check_manifest
 from fretal_bench.errors import BenchError

@@ -1,0 +1,154 @@
+"""What a recipe adds to every strategy's training loop, as plugins: schedule, BatchNorm, selection, progress."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from typing import Any
+
+import torch
+from avalanche.core import SupervisedPlugin
+from torch import Tensor, nn
+
+from fretal_bench.benchmark.recipes.progress import Listener, Progress
+from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.strategies.batches import BatchSource
+from fretal_bench.strategies.distillation.fretal import FReTAL
+
+
+def learning_rate(recipe: Recipe, update: int, updates: int) -> float:
+    """Return the learning rate of update ``update`` (from 0) of ``updates`` in a domain.
+
+    ``onecycle``: rises linearly from lr/25 to lr over the first 30 %, then a half cosine to 0. ``cosine``: a half
+    cosine from lr to 0. ``constant``: lr.
+    """
+    if recipe.schedule == "constant":
+        return recipe.lr
+    warm = 0.3 * updates if recipe.schedule == "onecycle" else 0.0
+    if update < warm:
+        return recipe.lr * (1 / 25 + (1 - 1 / 25) * update / warm)
+    done = (update - warm) / max(1.0, updates - warm)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+class Schedule(SupervisedPlugin):  # type: ignore[misc]
+    """Sets the learning rate before every update."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+
+    def before_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Begin the domain's schedule."""
+        self.update = 0
+        self.updates = strategy.train_epochs * len(strategy.dataloader)
+
+    def before_training_iteration(self, strategy: Any, **_: Any) -> None:
+        """Set this update's learning rate."""
+        rate = learning_rate(self.recipe, self.update, self.updates)
+        for group in strategy.optimizer.param_groups:
+            group["lr"] = rate
+        self.update += 1
+
+
+class FrozenBatchNorm(SupervisedPlugin):  # type: ignore[misc]
+    """On every domain but the first BatchNorm normalises by the statistics it has, and doesn't update them.
+
+    FReTAL's released code trains so by accident (binning switches the model to eval mode); as an option for every
+    strategy the comparison is fair either way. BatchNorm's weights and biases go on learning.
+    """
+
+    def before_training_epoch(self, strategy: Any, **_: Any) -> None:
+        """Put BatchNorm layers in eval mode."""
+        if strategy.step > 0:
+            for module in strategy.model.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+
+class ReleasedBatchNorm(FrozenBatchNorm):
+    """``FrozenBatchNorm`` for FReTAL and CoReD alone, as in their released code; the others adapt.
+
+    There the call that bins a mini-batch by confidence leaves the student in eval mode. It is a confound: a strategy
+    that bins is compared with strategies that adapt BatchNorm.
+    """
+
+    def before_training_epoch(self, strategy: Any, **_: Any) -> None:
+        """Put BatchNorm layers in eval mode if the strategy bins by confidence."""
+        if isinstance(strategy, FReTAL):
+            super().before_training_epoch(strategy)
+
+
+class KeepBest(SupervisedPlugin):  # type: ignore[misc]
+    """Goes back, at a domain's end, to the epoch with the best validation accuracy (the first if equal).
+
+    Args:
+        validations: Validation splits; of several the accuracies are added, each split counting the same.
+    """
+
+    def __init__(self, *validations: BatchSource) -> None:
+        super().__init__()
+        self.validations = validations
+        self.best = -1.0
+        self.weights: dict[str, Tensor] = {}
+        self.running: dict[str, Any] = {}
+
+    def after_training_epoch(self, strategy: Any, **_: Any) -> None:
+        """Keep the weights if they are the best so far."""
+        accuracy = sum(self._accuracy(strategy, validation) for validation in self.validations)
+        if accuracy > self.best:
+            self.best = accuracy
+            self.weights = {key: value.clone() for key, value in strategy.model.state_dict().items()}
+            self.running = copy.deepcopy(strategy.running_state())
+
+    @staticmethod
+    def _accuracy(strategy: Any, validation: BatchSource) -> float:
+        scores = torch.from_numpy(strategy.score(validation))
+        return float(((scores >= 0.5).long() == validation.targets.cpu()).float().mean())
+
+    def after_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Restore the best weights."""
+        if self.weights:
+            strategy.model.load_state_dict(self.weights)
+            for name, value in self.running.items():
+                setattr(strategy, name, value)
+
+
+class Reporter(SupervisedPlugin):  # type: ignore[misc]
+    """Tells a listener, a few times a second, how training goes; reads the loss only then (on a GPU that waits)."""
+
+    def __init__(self, listener: Listener, about: Progress, every: float = 0.5) -> None:
+        super().__init__()
+        self.listener, self.about, self.every = listener, about, every
+
+    def before_training_exp(self, strategy: Any, **_: Any) -> None:
+        """Begin counting."""
+        self.update = self.since = 0
+        self.updates = strategy.train_epochs * len(strategy.dataloader)
+        self.last = time.monotonic()
+
+    def after_training_iteration(self, strategy: Any, **_: Any) -> None:
+        """Report if it is time."""
+        self.update += 1
+        self.since += len(strategy.mb_y)
+        now = time.monotonic()
+        if now - self.last < self.every and self.update < self.updates:
+            return
+        per_epoch = len(strategy.dataloader)
+        self.listener(
+            Progress(
+                work=self.about.work,
+                label=self.about.label,
+                phase="train",
+                domain=self.about.domain,
+                step=self.about.step,
+                steps=self.about.steps,
+                epoch=(self.update - 1) // per_epoch + 1,
+                epochs=strategy.train_epochs,
+                share=self.update / self.updates,
+                loss=float(strategy.loss.detach()),
+                images_per_second=self.since / max(1e-9, now - self.last),
+            )
+        )
+        self.since, self.last = 0, now

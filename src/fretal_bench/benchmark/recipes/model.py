@@ -1,0 +1,84 @@
+"""The model and its optimiser, as a recipe says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from fretal_bench.benchmark.recipes.recipe import DEVICES, Recipe
+from fretal_bench.errors import BenchError, unknown_name
+
+
+def resolve_device(wanted: str) -> str:
+    """Return ``cpu`` or ``cuda`` for a recipe's ``device``.
+
+    Raises:
+        BenchError: It is none of ``auto``, ``cpu`` and ``cuda``, or ``cuda`` is wanted and there is none.
+    """
+    if wanted not in DEVICES:
+        raise unknown_name("device", wanted, DEVICES)
+    if wanted == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise BenchError(
+            "device cuda: torch sees no CUDA device here; use --device cpu, or see `bench doctor` for what is missing"
+        )
+    return "cpu"
+
+
+def check_backbone(recipe: Recipe) -> None:
+    """Find out whether timm has the recipe's backbone; importing timm takes a second or more.
+
+    Raises:
+        BenchError: It has no such model; the nearest are named.
+    """
+    import timm
+
+    known = timm.list_models()
+    if recipe.backbone not in known:
+        raise unknown_name("backbone", recipe.backbone, known)
+
+
+def build_model(recipe: Recipe, seed: int) -> nn.Module:
+    """Build the recipe's backbone with two outputs (real, fake); its initial weights depend on ``seed`` alone.
+
+    Raises:
+        BenchError: timm has no such model, or its published weights cannot be had.
+    """
+    import timm
+
+    check_backbone(recipe)
+    torch.manual_seed(seed)
+    try:
+        model: nn.Module = timm.create_model(recipe.backbone, pretrained=recipe.pretrained, num_classes=2)
+    except Exception as error:
+        if not recipe.pretrained:
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchError(
+            f"backbone {recipe.backbone!r}: its published weights could not be had ({reason}); "
+            "connect to the internet once, or set recipe.pretrained=false"
+        ) from error
+    if recipe.stem_stride:
+        first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+        if first is None:
+            raise BenchError(f"backbone {recipe.backbone!r} has no convolution; set recipe.stem_stride=0")
+        first.stride = (recipe.stem_stride, recipe.stem_stride)
+    if recipe.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    if recipe.compile:
+        model.compile()
+    return model
+
+
+def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    """Build the recipe's optimiser over all weights of ``model``."""
+    common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **common)
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(model.parameters(), **common)

@@ -1,0 +1,117 @@
+"""What a result was made with: versions, machine, commit; and seconds and memory of each phase."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from fretal_bench.plugins import plugin_versions
+
+_PACKAGES = (
+    "fretal-bench",
+    "torch",
+    "torchvision",
+    "avalanche-lib",
+    "timm",
+    "numpy",
+    "opencv-python-headless",
+    "av",
+)
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return versions of Python and packages, the processor, the device and the suite's git commit, as plain data."""
+    import torch
+
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    versions.update(plugin_versions())
+    return {
+        "versions": versions,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "commit": commit(),
+    }
+
+
+def commit() -> str | None:
+    """Return the git commit of the suite's own checkout, with ``+`` if it has changes; None when it is installed."""
+    top = Path(__file__).resolve().parents[4]
+    if not (top / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(top), "describe", "--always", "--abbrev=12", "--dirty=+"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+@contextlib.contextmanager
+def measured(phases: list[dict[str, Any]], phase: str, step: int, device: str) -> Iterator[None]:
+    """Add what the block takes to ``phases``: {phase, step, seconds, peak_memory_mb}, and on a CPU cpu_seconds.
+
+    ``seconds`` pass on the wall's clock; ``cpu_seconds`` are the process's own, which hardly depend on what else the
+    machine is doing.
+
+    Memory is the peak of the process's resident memory during the block (on CUDA: of allocated device memory). Where
+    the system cannot reset the peak (anything but Linux) it is the peak since the process began.
+    """
+    import torch
+
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        _reset_peak()
+    begun, begun_cpu = time.perf_counter(), time.process_time()
+    yield
+    if device == "cuda":
+        torch.cuda.synchronize()
+        memory = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        memory = _peak_mb()
+    taken = {"seconds": round(time.perf_counter() - begun, 3)}
+    if device == "cpu":
+        taken["cpu_seconds"] = round(time.process_time() - begun_cpu, 3)
+    phases.append({"phase": phase, "step": step, **taken, "peak_memory_mb": round(memory, 1)})
+
+
+def _reset_peak() -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mb() -> float:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024

@@ -1,0 +1,178 @@
+"""The plan of a run: which cells, each with an id that is a hash of what it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.strategies.record import StrategyInfo
+from fretal_bench.strategies.registry import find_strategy
+
+Changes = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """The model after the first domain, shared by every strategy of one (stream, recipe, seed).
+
+    Args:
+        id: Hash of stream, recipe and seed.
+        stream: Name or path that opens the stream.
+        recipe: The recipe, its device resolved.
+        seed: The seed.
+    """
+
+    id: str
+    stream: str
+    recipe: Recipe
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """What to call it."""
+        return f"source model, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One strategy with its hyperparameters on one stream with one recipe and one seed.
+
+    Args:
+        id: Hash of exactly that.
+        stream: Name or path that opens the stream.
+        strategy: The strategy's name.
+        hyperparameters: All of them, defaults included.
+        changed: Those that differ from the recipe's, or from the defaults where it has none.
+        recipe: The recipe, its device resolved.
+        seed: The seed.
+        source: The source model it starts from; None for a strategy that trains its own.
+        origin: The plugin that the strategy comes from, with its version: see ``StrategyInfo``.
+    """
+
+    id: str
+    stream: str
+    strategy: str
+    hyperparameters: Mapping[str, Any]
+    changed: Mapping[str, Any]
+    recipe: Recipe
+    seed: int
+    source: SourceModel | None
+    origin: str = ""
+
+    @property
+    def name(self) -> str:
+        """The strategy, with the hyperparameters that were changed: ``fretal(temperature=10.0)``."""
+        inside = ", ".join(f"{key}={value}" for key, value in self.changed.items())
+        return f"{self.strategy}({inside})" if inside else self.strategy
+
+    @property
+    def label(self) -> str:
+        """What to call it."""
+        return f"{self.name}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of one run.
+
+    Args:
+        stream: The stream's fingerprint: what its data are, as plain data.
+        recipe: The recipe, its device resolved.
+        cells: What is to be trained, in order.
+        left_out: What the stream's stores left out when they were made, counted by reason.
+    """
+
+    stream: Mapping[str, Any]
+    recipe: Recipe
+    cells: tuple[Cell, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def content_id(content: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of ``content`` written as canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def split_changes(changes: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read ``--set`` arguments, ``strategy.key=value`` or ``recipe.key=value``, into values by owner and key.
+
+    Raises:
+        BenchError: An argument is not of that form, or sets a key twice.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for change in changes:
+        left, equals, value = change.partition("=")
+        owner, dot, key = left.strip().rpartition(".")
+        if not (equals and dot and owner and key):
+            raise BenchError(
+                f"--set {change!r}: expected STRATEGY.KEY=VALUE or recipe.KEY=VALUE, e.g. ewc.lambda_=10"
+            )
+        if key in found.setdefault(owner, {}):
+            raise BenchError(f"--set {left.strip()} is given twice; give it once")
+        found[owner][key] = value.strip()
+    return found
+
+
+def make_plan(
+    strategies: Sequence[str],
+    stream: str,
+    fingerprint: Mapping[str, Any],
+    recipe: Recipe,
+    seeds: Sequence[int],
+    changes: Changes | None = None,
+) -> Plan:
+    """Make the plan of a run: every strategy with every seed.
+
+    Args:
+        strategies: Names; one given twice counts once.
+        stream: Name or path that opens the stream.
+        fingerprint: The stream's content, ``Stream.fingerprint()``.
+        recipe: The recipe, its device resolved.
+        seeds: Seeds; one given twice counts once.
+        changes: Hyperparameters by strategy.
+
+    Raises:
+        BenchError: A strategy or hyperparameter does not exist, a value is not valid, a change names a strategy that
+            is not in the run, or there is nothing to run.
+    """
+    changes = changes or {}
+    infos = list(dict.fromkeys(find_strategy(name) for name in strategies))
+    if not infos or not seeds:
+        raise BenchError("nothing to run: name at least one strategy and one seed")
+    for owner in changes:
+        if owner not in {info.name for info in infos}:
+            raise unknown_name("owner of a --set key", owner, ["recipe", *(info.name for info in infos)])
+    cells: list[Cell] = []
+    for seed in dict.fromkeys(seeds):
+        base = {"stream": fingerprint, "recipe": recipe.content(), "seed": seed}
+        source = SourceModel(content_id(base), stream, recipe, seed)
+        cells.extend(_cell(info, changes.get(info.name, {}), base, source) for info in infos)
+    return Plan(fingerprint, recipe, tuple(cells))
+
+
+def _cell(
+    info: StrategyInfo, changes: Mapping[str, Any], base: Mapping[str, Any], source: SourceModel
+) -> Cell:
+    given = source.recipe.hyperparameters.get(info.name, {})
+    values = dataclasses.asdict(info.hyperparameters({**given, **changes}))
+    defaults = dataclasses.asdict(info.hyperparameters(given))
+    # A plugin's code may change; the suite's own strategies have no origin, and their cells the ids they always had.
+    made_by = {"origin": info.origin} if info.origin else {}
+    return Cell(
+        id=content_id({**base, "strategy": info.name, "hyperparameters": values, **made_by}),
+        stream=source.stream,
+        strategy=info.name,
+        hyperparameters=values,
+        changed={key: value for key, value in values.items() if value != defaults[key]},
+        recipe=source.recipe,
+        seed=source.seed,
+        source=source if info.shared_source else None,
+        origin=info.origin,
+    )

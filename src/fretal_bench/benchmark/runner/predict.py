@@ -1,0 +1,181 @@
+"""Is this video fake? P(fake) of one's own files by the detector that a cell ended with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fretal_bench.benchmark.recipes.augmentation import Augmentation
+from fretal_bench.benchmark.recipes.model import build_model, build_optimizer, resolve_device
+from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.crops import Image, crop_face
+from fretal_bench.datasets.faces.detector import Detector, open_detector
+from fretal_bench.datasets.faces.frames import ImageFiles, Source, Unreadable, VideoFile, evenly
+from fretal_bench.datasets.faces.search import face_of, place_in, search
+from fretal_bench.errors import BenchError
+from fretal_bench.strategies.record import StrategyInfo
+from fretal_bench.strategies.registry import find_strategy
+from fretal_bench.strategies.template import ContinualStrategy
+
+_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """One frame that was judged: its number, the face's box in pixels (left, top, right, bottom), P(fake)."""
+
+    frame: int
+    box: tuple[float, float, float, float]
+    score: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is said of one file.
+
+    Args:
+        file: The file.
+        score: P(fake), the mean over the frames that were looked at; None if there is none.
+        frames: The frames that were looked at.
+        reason: Why there is no score; empty if there is one.
+    """
+
+    file: str
+    score: float | None
+    frames: tuple[LookedAt, ...]
+    reason: str = ""
+
+
+class FakeDetector:
+    """The detector that a cell ended with, ready to judge files.
+
+    Args:
+        path: ``checkpoint.pt`` of a done cell, or the cell's folder.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        BenchError: There is no such checkpoint, or it is not one of this suite's.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
+        folder = Path(path)
+        folder = folder.parent if folder.is_file() else folder
+        try:
+            about: dict[str, Any] = json.loads((folder / "cell.json").read_text("utf-8"))
+            state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+        except (OSError, ValueError) as error:
+            raise BenchError(
+                f"{folder}: expected a done cell (cell.json and checkpoint.pt); "
+                "give results/NAME/cells/ID/checkpoint.pt of a finished `bench run`"
+            ) from error
+        except Exception as error:
+            raise BenchError(
+                f"{folder / 'checkpoint.pt'}: not a checkpoint of this suite: {error}"
+            ) from error
+        if "crop" not in about:
+            raise BenchError(
+                f"{folder / 'cell.json'}: does not say how faces were cropped; run the cell again"
+            )
+        self.size, self.margin = int(about["crop"]["size"]), float(about["crop"]["margin"])
+        recipe = Recipe().changed({**about["recipe"], "device": resolve_device(device), "pretrained": False})
+        info = _strategy_of(about)
+        model = build_model(recipe, about["seed"])
+        self.transform = Augmentation(recipe)
+        self.strategy: ContinualStrategy = info.load()(
+            model=model,
+            optimizer=build_optimizer(recipe, model),
+            device=recipe.device,
+            precision=recipe.precision,
+            **about["hyperparameters"],
+        )
+        self.strategy.load_state_dict(state)
+        self.strategy.model.eval()
+
+    @torch.inference_mode()
+    def score(self, crops: Sequence[Image]) -> list[float]:
+        """Return P(fake) of face crops, uint8 [size, size, 3] each."""
+        images = torch.from_numpy(np.stack(crops)).to(self.strategy.device)
+        return [float(p) for p in self.strategy.probabilities(self.transform.eval(images))[:, 1]]
+
+
+def _strategy_of(about: Mapping[str, Any]) -> StrategyInfo:
+    """Look up the strategy of a done cell, from ``cell.json``."""
+    try:
+        return find_strategy(about["strategy"])
+    except BenchError as error:
+        origin = about.get("origin")
+        if not origin:
+            raise
+        made_by, _, version = origin.partition(" ")
+        way_out = f"give --plugin {made_by}" if version.startswith("sha256:") else f"install {made_by}"
+        raise BenchError(
+            f"strategy {about['strategy']!r} comes from the plugin {origin}, which is not here; {way_out}"
+        ) from error
+
+
+def predict(
+    detector: FakeDetector,
+    files: Sequence[str | os.PathLike[str]],
+    *,
+    frames: int = 16,
+    faces: str = "mtcnn",
+    faces_model: Path | None = None,
+) -> Iterator[Prediction]:
+    """Judge videos and images, one after the other; a file that cannot be judged stops no other.
+
+    Args:
+        detector: What judges.
+        files: Videos and images.
+        frames: Frames of a video that are looked at, evenly spaced.
+        faces: Face detector: ``mtcnn``, or ``yunet`` with ``faces_model``.
+        faces_model: YuNet's model file.
+
+    Yields:
+        One prediction a file, in order.
+
+    Raises:
+        BenchError: The face detector is not there.
+    """
+    finder = open_detector(faces, faces_model)
+    for file in files:
+        yield _predict(detector, Path(file), frames, finder)
+
+
+def _predict(detector: FakeDetector, file: Path, frames: int, finder: Detector) -> Prediction:
+    try:
+        source: Source = ImageFiles({0: file}) if file.suffix.lower() in _IMAGES else VideoFile(file)
+        wanted = evenly(source.numbers, frames)
+        searched = search(source, wanted, finder, every=1)
+        track = face_of(searched)
+        if track is None:
+            return Prediction(str(file), None, (), f"no face found in {len(wanted)} frames")
+        places = {number: place_in(searched, track, number) for number in wanted}
+        crops, looked = [], []
+        for frame in source.read(wanted):
+            box = places[frame.number].box
+            # Only faces that were seen: a guess between two frames is good enough to train on, not to accuse on.
+            if frame.image is not None and box is not None and places[frame.number].seen:
+                crops.append(crop_face(frame.image, box, detector.size, detector.margin))
+                looked.append((frame.number, box))
+    except Unreadable as error:
+        return Prediction(str(file), None, (), str(error))
+    if not crops:
+        return Prediction(str(file), None, (), f"no face found in {len(wanted)} frames")
+    scores = detector.score(crops)
+    seen = tuple(
+        LookedAt(number, _rounded(box), score) for (number, box), score in zip(looked, scores, strict=True)
+    )
+    return Prediction(str(file), float(np.mean(scores)), seen)
+
+
+def _rounded(box: Box) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (round(float(value), 1) for value in box)
+    return left, top, right, bottom

@@ -1,0 +1,90 @@
+"""Writes a small installable package with a strategy of one's own: the start of a plugin."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from fretal_bench.errors import BenchError
+from fretal_bench.strategies.registry import strategies
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST: Final = 60
+"""Characters of a name: file names and tables have room for it."""
+FILES = {
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    "src/@PACKAGE@/__init__.py": "info.py",
+    "src/@PACKAGE@/strategy.py": "strategy.py",
+    "src/@PACKAGE@/py.typed": "",
+    "tests/test_@PACKAGE@.py": "test.py",
+}
+"""Path in the new package -> its template in ``scaffold/strategy`` (which adds ``.txt``); none for an empty file."""
+
+
+def write_strategy_package(name: str, into: Path = Path(".")) -> Path:
+    """Write a package whose one strategy works, is registered by an entry point, and passes its own tests.
+
+    Args:
+        name: The strategy's name: lower-case words joined by ``-``. The package is called so with ``_``.
+        into: Where its folder is made.
+
+    Returns:
+        The new folder, ``into/name``.
+
+    Raises:
+        BenchError: The name is not of that form, too long, taken, or cannot be a package's; or the folder is there or
+            cannot be written, and then nothing is left of it.
+    """
+    package = name.replace("-", "_")
+    if not _NAME.fullmatch(name):
+        raise BenchError(f"strategy name {name!r}: expected lower-case words joined by '-', e.g. my-method")
+    if len(name) > _LONGEST:
+        raise BenchError(
+            f"strategy name {name[:20]!r}...: {len(name)} characters; give one of at most {_LONGEST}"
+        )
+    if keyword.iskeyword(package) or keyword.issoftkeyword(package):
+        raise BenchError(
+            f"strategy name {name!r}: a word of Python's own cannot name a package; choose another"
+        )
+    if name in strategies():
+        raise BenchError(
+            f"strategy name {name!r} is taken; choose another (`bench list strategies` shows all)"
+        )
+    if importlib.util.find_spec(package) is not None:
+        raise BenchError(f"strategy name {name!r}: a module {package!r} is installed here; choose another")
+    folder = into / name
+    if folder.exists():
+        raise BenchError(f"{folder} exists; choose another name, another --into, or remove it")
+    words = {
+        "@NAME@": name,
+        "@PACKAGE@": package,
+        "@CLASS@": "".join(w.capitalize() for w in name.split("-")),
+    }
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        # Written beside its place and moved there whole: what fails or is stopped midway leaves nothing.
+        with tempfile.TemporaryDirectory(prefix=".bench-new-", dir=into) as work:
+            for path, template in FILES.items():
+                target = Path(work) / name / _filled(path, words)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(_filled(_template(template), words) if template else "", "utf-8")
+            (Path(work) / name).rename(folder)
+    except OSError as error:
+        raise BenchError(f"{folder} cannot be written ({error.strerror}); give another --into") from error
+    return folder
+
+
+def _template(name: str) -> str:
+    return (resources.files("fretal_bench.cli.scaffold") / "strategy" / f"{name}.txt").read_text("utf-8")
+
+
+def _filled(text: str, words: dict[str, str]) -> str:
+    for mark, word in words.items():
+        text = text.replace(mark, word)
+    return text

@@ -1,0 +1,1 @@
+"""The check of a data set on disk: what is there, what is missing, what is wrong."""

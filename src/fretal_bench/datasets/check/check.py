@@ -1,0 +1,295 @@
+"""What a data set on disk holds, what it lacks and what is wrong with it, as plain data; nothing is printed."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from fretal_bench.datasets.check.checksums import Checksums, compare_or_write
+from fretal_bench.datasets.check.faults import copied_videos, stray_files, unreadable_files
+from fretal_bench.datasets.importers import Finding, Import, Importer, Match, ReadOptions, importer, recognise
+from fretal_bench.datasets.importers.rows import ordered_findings
+from fretal_bench.datasets.importers.walk import Tree
+from fretal_bench.datasets.manifest import SPLITS, video_key
+
+_COMPRESSION_CHOICE: Final = ("c23", "c40", "raw")
+_SHOWN: Final = 12
+
+
+@dataclass(frozen=True)
+class Count:
+    """How much of one method at one compression is there.
+
+    Attributes:
+        dataset: Manifest data set.
+        method: Manifest method.
+        compression: Manifest compression.
+        splits: Videos (or sequences, or images) of each split.
+        left_out: Files that did not get into the manifest.
+    """
+
+    dataset: str
+    method: str
+    compression: str
+    splits: dict[str, int]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """An official count beside what was found; "" stands for all together."""
+
+    dataset: str
+    method: str
+    compression: str
+    split: str
+    found: int
+    official: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """All that ``check`` learned.
+
+    Attributes:
+        root: The folder.
+        family: Name of the importer.
+        title: The family's name in print.
+        why: What it was recognised by.
+        unit: What is counted: videos, sequences or images.
+        split_source: Where the splits come from.
+        counts: What is there.
+        expectations: Official counts, where they are known, beside what is there.
+        findings: What is wrong or worth knowing, errors first.
+        left_out: Kind of finding -> number of files left out for it.
+        checksums: What ``hash`` did, or None.
+        command: The command to type next; "" if nothing can be prepared.
+    """
+
+    root: str
+    family: str
+    title: str
+    why: tuple[str, ...]
+    unit: str
+    split_source: str
+    counts: tuple[Count, ...]
+    expectations: tuple[Expectation, ...]
+    findings: tuple[Finding, ...]
+    left_out: dict[str, int]
+    checksums: Checksums | None
+    command: str
+
+    @property
+    def errors(self) -> int:
+        """Number of findings that lose data or cannot be trusted."""
+        return sum(finding.severity == "error" for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for ``--json``."""
+        return {**asdict(self), "errors": self.errors}
+
+
+def check(
+    root: Path,
+    as_name: str | None = None,
+    hash: bool = False,
+    *,
+    hash_file: Path | None = None,
+    options: ReadOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Check:
+    """Look a data set over: recognise it, read it, open every file's container, compare the counts.
+
+    Args:
+        root: Its folder, or its list file.
+        as_name: The importer to use; None recognises the layout.
+        hash: Whether to hash every file, and to compare with the checksums of an earlier time.
+        hash_file: Where those are; by default ``<folder>.sha256`` in the current folder, never inside the data set.
+        options: How it would be read.
+        progress: Told how many files were opened, and of how many.
+
+    Raises:
+        BenchError: Nothing is there, the layout is unknown, or a named file is wrong.
+    """
+    family, match = (importer(as_name), None) if as_name is not None else recognise(root)
+    options = options or ReadOptions()
+    read = family.read(root, options)
+    tree = Tree(read.root)
+    files = [entry.path for entry in tree.descend(follow=False)]
+    found = [
+        *read.findings,
+        *unreadable_files(read, progress),
+        *copied_videos(read),
+        *stray_files(read, family, files),
+        *tree.findings.values(),
+    ]
+    checksums = None
+    if hash:
+        checksums = compare_or_write(read.root, files, hash_file or Path.cwd() / f"{read.root.name}.sha256")
+        found += _checksum_findings(checksums)
+    return Check(
+        root=str(root),
+        family=family.name,
+        title=family.title,
+        why=_why(match, as_name),
+        unit=family.unit,
+        split_source=read.split_source,
+        counts=tuple(_counts(read, family)),
+        expectations=tuple(_expectations(read, family)),
+        findings=ordered_findings(found),
+        left_out=dict(sorted(Counter(left.kind for left in read.left_out).items())),
+        checksums=checksums,
+        command=_command(root, as_name, family, read, options),
+    )
+
+
+def check_tables(check: Check) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Lay a check out as tables to print: title, column names, rows; all text."""
+    about = [
+        ["layout", check.title],
+        ["recognised by", ", ".join(check.why)],
+        ["splits", check.split_source],
+    ]
+    tables = [(check.root, ["", ""], about)]
+    if check.counts:
+        rows = [
+            [
+                *(c.dataset, c.method, c.compression),
+                *(
+                    f"{number:,}"
+                    for number in (*(c.splits[split] for split in SPLITS), sum(c.splits.values()), c.left_out)
+                ),
+            ]
+            for c in check.counts
+        ]
+        columns = ["data set", "method", "compression", *SPLITS, "together", "files left out"]
+        tables.append((f"Found ({check.unit})", columns, rows))
+    if check.expectations:
+        columns, rows = _expectation_table(check.expectations)
+        tables.append((f"Against the official counts ({check.unit})", columns, rows))
+    if check.findings:
+        tables.append(
+            ("Findings", ["", "kind", "file", "what", "what to do"], list(_finding_rows(check.findings)))
+        )
+    if check.left_out:
+        rows = [[kind, f"{number:,}"] for kind, number in check.left_out.items()]
+        tables.append(("Left out", ["reason", "files"], rows))
+    return tables
+
+
+def _why(match: Match | None, as_name: str | None) -> tuple[str, ...]:
+    return match.found if match is not None else (f"--as {as_name}",)
+
+
+def _counts(read: Import, family: Importer) -> Iterator[Count]:
+    units = _units(read.frame, family)
+    left = Counter((out.dataset, out.method, out.compression) for out in read.left_out)
+    found = Counter(
+        zip(*(units[column] for column in ("dataset", "method", "compression", "split")), strict=True)
+    )
+    for dataset, method, compression in sorted({key[:3] for key in found} | set(left)):
+        key = (dataset, method, compression)
+        yield Count(*key, {split: found[(*key, split)] for split in SPLITS}, left[key])
+
+
+def _units(frame: pd.DataFrame, family: Importer) -> pd.DataFrame:
+    """One row for each thing that is counted."""
+    return frame if family.unit == "images" else frame.loc[~video_key(frame).duplicated()]
+
+
+def _expectations(read: Import, family: Importer) -> Iterator[Expectation]:
+    units = _units(read.frame, family)
+    there = sorted({*units["compression"], *(left.compression for left in read.left_out if left.compression)})
+    for official in family.official:
+        for compression in there if official.each else [official.compression]:
+            chosen = units
+            wanted = {"dataset": official.dataset, "method": official.method, "compression": compression}
+            for column, value in wanted.items():
+                chosen = chosen if value is None else chosen[chosen[column] == value]
+            if official.split is not None:
+                chosen = chosen[chosen["split"].isin(official.split.split("+"))]
+            yield Expectation(
+                dataset=official.dataset or "",
+                method=official.method or "",
+                compression=compression or "",
+                split=official.split or "",
+                found=len(chosen),
+                official=official.count,
+                source=official.source,
+            )
+
+
+def _checksum_findings(checksums: Checksums) -> Iterator[Finding]:
+    for path in checksums.changed:
+        yield Finding(path, "checksum", "error", f"not what {checksums.file} says", "download it again")
+    for path in checksums.missing:
+        yield Finding(path, "checksum", "error", f"in {checksums.file}, and not there", "download it again")
+    for path in checksums.added:
+        yield Finding(path, "checksum", "info", f"not in {checksums.file}")
+
+
+def _command(root: Path, as_name: str | None, family: Importer, read: Import, options: ReadOptions) -> str:
+    if read.frame.empty:
+        return ""
+    words = ["bench", "data", "prepare", str(root)]
+    if as_name is not None:
+        words += ["--as", as_name]
+    name = family.name
+    compressions = set(read.frame["compression"]) - {"none"}
+    if compressions:
+        chosen = next(
+            level for level in (*_COMPRESSION_CHOICE, *sorted(compressions)) if level in compressions
+        )
+        words += ["--compression", chosen]
+        name = f"{name}-{chosen}"
+    if family.cropped:
+        words += ["--detector", "none"]
+    if options.splits != "official":
+        words += ["--splits", options.splits]
+    if options.split_path is not None:
+        words += ["--split-path", str(options.split_path)]
+    if options.seed:
+        words += ["--seed", str(options.seed)]
+    return shlex.join([*words, "--out", f"stores/{name}"])
+
+
+def _expectation_table(expectations: tuple[Expectation, ...]) -> tuple[list[str], list[list[str]]]:
+    """A row a method and compression, a column a split: found of official; the difference over the row."""
+    splits = list(dict.fromkeys(expectation.split for expectation in expectations))
+    by_row: dict[tuple[str, str, str, str], dict[str, Expectation]] = {}
+    for e in expectations:
+        by_row.setdefault((e.dataset, e.method, e.compression, e.source), {})[e.split] = e
+    rows = []
+    for (_, method, compression, source), cells in by_row.items():
+        shown = [f"{cells[s].found:,} of {cells[s].official:,}" if s in cells else "" for s in splits]
+        difference = sum(cell.found - cell.official for cell in cells.values())
+        rows.append(
+            [
+                method or "all",
+                compression or "all",
+                *shown,
+                f"{difference:+,}" if difference else "none",
+                source,
+            ]
+        )
+    return ["method", "compression", *(split or "all" for split in splits), "difference", "source"], rows
+
+
+def _finding_rows(findings: tuple[Finding, ...]) -> Iterator[list[str]]:
+    """Findings as rows; of many of one kind the first dozen, and how many more there are."""
+    totals = Counter((finding.severity, finding.kind) for finding in findings)
+    shown: Counter[tuple[str, str]] = Counter()
+    for finding in findings:
+        key = (finding.severity, finding.kind)
+        shown[key] += 1
+        if shown[key] <= _SHOWN:
+            yield [finding.severity, finding.kind, finding.file, finding.found, finding.action]
+        if shown[key] == totals[key] > _SHOWN:
+            yield [*key, "", f"and {totals[key] - _SHOWN:,} more", "see --json for all"]

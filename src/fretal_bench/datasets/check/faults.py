@@ -1,0 +1,98 @@
+"""What is wrong with a data set's files: unreadable ones, copies of one another, files nobody knows."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from fretal_bench.datasets.check.checksums import hash_file
+from fretal_bench.datasets.check.probe import probe
+from fretal_bench.datasets.importers.family import Finding, Import, Importer
+from fretal_bench.datasets.importers.walk import (
+    ARCHIVE_SUFFIXES,
+    IMAGE_SUFFIXES,
+    OTHER_VIDEO_SUFFIXES,
+    VIDEO_SUFFIXES,
+)
+
+_MEDIA: Final = VIDEO_SUFFIXES | OTHER_VIDEO_SUFFIXES | IMAGE_SUFFIXES
+_ACTIONS: Final = {
+    "empty": "download it again",
+    "unreadable": "download it again",
+    "wrong-extension": "rename or convert it",
+}
+
+
+def unreadable_files(read: Import, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
+    """Files, read or left out, whose container is empty, damaged, or of another kind than its name says."""
+    # Members of archives were listed to the archive's end already.
+    left = {out.path for out in read.left_out if out.kind != "wrong-extension"}
+    paths = sorted(path for path in {*read.frame["path"], *left} if "::" not in path)
+    for number, path in enumerate(paths, 1):
+        file = read.root / path
+        problem = probe(file) if os.path.splitext(path)[1].lower() in _MEDIA and file.is_file() else None
+        if problem is not None:
+            kind, found = problem
+            yield Finding(
+                path, kind, "warning" if kind == "wrong-extension" else "error", found, _ACTIONS[kind]
+            )
+        if progress is not None:
+            progress(number, len(paths))
+
+
+def copied_videos(read: Import) -> Iterator[Finding]:
+    """Videos that are byte for byte another: a method's folder copied over another's, a fake that is its original."""
+    videos = sorted({path for path in read.frame.loc[read.frame["frame"] < 0, "path"] if "::" not in path})
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for path in videos:
+        by_size[(read.root / path).stat().st_size].append(path)
+    for size, paths in by_size.items():
+        first_of: dict[str, str] = {}
+        for path in paths if len(paths) > 1 and size else ():
+            first = first_of.setdefault(hash_file(read.root / path), path)
+            if first != path:
+                yield Finding(
+                    path,
+                    "duplicate",
+                    "error",
+                    f"byte for byte the same as {first}",
+                    "find out which is right",
+                )
+
+
+def stray_files(read: Import, family: Importer, files: list[str]) -> Iterator[Finding]:
+    """Media files that no rule of the layout mentions, a finding a folder."""
+    known = {path.partition("::")[0] for path in read.frame["path"]}
+    known |= {left.path.partition("::")[0] for left in read.left_out} | set(read.claimed)
+    strange = [
+        path for path in files if path not in known and _is_media(path) and not _is_ignored(path, family)
+    ]
+    if not strange:
+        return
+    # A file may have been read through a link inside the folder.
+    linked = {os.path.realpath(read.root / path) for path in known}
+    by_folder: dict[str, list[str]] = defaultdict(list)
+    for path in strange:
+        if str(read.root / path) not in linked:
+            by_folder[path.rpartition("/")[0]].append(path)
+    for folder, paths in by_folder.items():
+        found = f"{len(paths)} media files that no rule of the layout mentions, {os.path.basename(paths[0])} among them"
+        yield Finding(
+            folder,
+            "stray",
+            "warning",
+            found,
+            "move them where the layout has them, or leave them: they are not read",
+        )
+
+
+def _is_media(path: str) -> bool:
+    lower = path.lower()
+    return os.path.splitext(lower)[1] in _MEDIA or lower.endswith(ARCHIVE_SUFFIXES)
+
+
+def _is_ignored(path: str, family: Importer) -> bool:
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in family.ignores)

@@ -1,0 +1,128 @@
+"""FF++-mini as a FaceForensics++ tree on disk: real mp4 files in the official folders, names and splits."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fretal_bench.datasets.check.probe import probe
+from fretal_bench.datasets.ffpp_mini.build import clips, source_of, split_pairs
+from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS, write_clip
+from fretal_bench.datasets.ffpp_mini.photographs import PEOPLE
+from fretal_bench.errors import BenchError, RunError, unknown_name
+
+METHODS: Final = ("real", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+
+
+@dataclass(frozen=True)
+class MadeMini:
+    """What was written.
+
+    Attributes:
+        root: The tree's folder.
+        written: Number of videos written now.
+        there: Number of videos that were there, whole, already.
+    """
+
+    root: Path
+    written: int
+    there: int
+
+
+def make_mini(
+    root: Path,
+    compressions: Iterable[str] = tuple(RATE_FACTORS),
+    numbers: Sequence[int] = range(PEOPLE),
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> MadeMini:
+    """Write FF++-mini's videos and split files as FaceForensics++ lays them out.
+
+    The frames are those of the built-in crop stores, coded alike. Every file is put into its place whole; what is there
+    and can be read stays. Photographs: the Database of Faces, by courtesy of AT&T Laboratories Cambridge.
+
+    Args:
+        root: The folder; made if need be.
+        compressions: Some of ``raw``, ``c23``, ``c40``.
+        numbers: Target people, 0 to 39; with each its source, as the splits list pairs.
+        progress: Called with (people done, people in all).
+
+    Raises:
+        BenchError: A compression or person is unknown, a person comes without its source, or the folder can't be written.
+        RunError: The disk is full.
+    """
+    compressions = tuple(dict.fromkeys(compressions))
+    for compression in compressions:
+        if compression not in RATE_FACTORS:
+            raise unknown_name("compression of FF++-mini", compression, RATE_FACTORS)
+    splits = _splits(numbers)
+    written = there = 0
+    try:
+        for split, pairs in splits.items():
+            _put(root / "splits" / f"{split}.json", (json.dumps(pairs, indent=2) + "\n").encode())
+        for done, number in enumerate(numbers, start=1):
+            wanted = _missing(root, number, compressions)
+            there += len(METHODS) * len(compressions) - len(wanted)
+            for clip in clips(dict.fromkeys(method for method, _ in wanted), [number]) if wanted else ():
+                for compression in [level for method, level in wanted if method == clip.method]:
+                    data = io.BytesIO()
+                    write_clip(clip.frames, compression, data)
+                    _put(root / _path(clip.method, clip.video, compression), data.getvalue())
+                    written += 1
+            if progress is not None:
+                progress(done, len(numbers))
+    except OSError as error:
+        kind = RunError if error.errno in (errno.ENOSPC, errno.EDQUOT) else BenchError
+        raise kind(
+            f"{root}: cannot write the videos ({error.strerror}); free some space or choose another folder"
+        ) from error
+    return MadeMini(root, written, there)
+
+
+def _splits(numbers: Sequence[int]) -> dict[str, list[list[str]]]:
+    """The split files' pairs of these people; each stands for two fakes, so it needs both."""
+    for number in numbers:
+        if not 0 <= number < PEOPLE:
+            raise BenchError(f"FF++-mini has no person {number}; there are 0 to {PEOPLE - 1}")
+        if source_of(number) not in numbers:
+            raise BenchError(
+                f"person {number} is paired with person {source_of(number)} in the splits; name both"
+            )
+    names = {f"{number:03d}" for number in numbers}
+    return {split: [pair for pair in pairs if names >= set(pair)] for split, pairs in split_pairs().items()}
+
+
+def _missing(root: Path, number: int, compressions: Sequence[str]) -> list[tuple[str, str]]:
+    """Method and compression of a person's videos that aren't there, or can't be read."""
+    source = source_of(number)
+    name = {
+        method: f"{number:03d}" if method == "real" else f"{number:03d}_{source:03d}" for method in METHODS
+    }
+    return [
+        (method, compression)
+        for method in METHODS
+        for compression in compressions
+        if probe(root / _path(method, name[method], compression)) is not None
+    ]
+
+
+def _path(method: str, video: str, compression: str) -> str:
+    branch = "original_sequences/youtube" if method == "real" else f"manipulated_sequences/{method}"
+    return f"{branch}/{compression}/videos/{video}.mp4"
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(data)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The crop store: faces as a memory map with an index."""

@@ -1,0 +1,91 @@
+"""The streams that have names: one TOML file each, or many from one description of domains, qualities and orders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from importlib import resources
+from itertools import cycle
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from fretal_bench.datasets.streams.file import StreamFile, read_table, stream_of_table
+from fretal_bench.errors import BenchError
+from fretal_bench.plugins import Plugin, register
+
+
+def builtin_stream_files() -> dict[str, StreamFile]:
+    """Read every stream that has a name; in the order of the names with numbers as numbers.
+
+    Beside the suite's own they are those of plugins: paths of TOML files in the entry-point group
+    ``fretal_bench.streams`` (``importlib.resources.files(__package__) / "mine.toml"``), or as ``STREAM`` or ``STREAMS``
+    in a file given with ``--plugin``; see ``plugins.register`` for one that is wrong.
+
+    Raises:
+        BenchError: Two of the suite's own have one name.
+    """
+    folder = Path(str(resources.files("fretal_bench.datasets.streams"))) / "protocols"
+    files: dict[str, StreamFile] = {}
+    for path in folder.glob("*.toml"):
+        for file in _streams_in(path):
+            if file.name in files:
+                raise BenchError(
+                    f"{path}: there is a stream {file.name!r} in {files[file.name].path}; rename one"
+                )
+            files[file.name] = file
+    return dict(sorted(register("streams", files, _read).items(), key=lambda item: _order(item[0])))
+
+
+def _streams_in(path: Path) -> Iterable[StreamFile]:
+    table = read_table(path)
+    return _family(path, table) if "streams" in table else [stream_of_table(path, table)]
+
+
+def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, StreamFile]]:
+    if not isinstance(value, str | PathLike):
+        raise TypeError(f"expected the path of a TOML file, found {type(value).__name__}")
+    # A path in a file on the desk is relative to that file.
+    path = Path(value) if plugin.file is None else plugin.file.parent / Path(value)
+    for file in _streams_in(path):
+        yield file.name, file
+
+
+def _order(name: str) -> list[tuple[bool, int, str]]:
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _family(path: Path, family: dict[str, Any]) -> Iterator[StreamFile]:
+    """Make the streams of a description.
+
+    Besides the keys that all its streams share it has ``domains`` (tables by short name), ``qualities`` (by name: a
+    ``title`` and ``compressions``, which the domains take in turn) and ``streams``. Each of ``[[streams]]`` stands for
+    one stream of every quality and order it names; an order is short names of domains. In its texts ``{quality}``,
+    ``{title}``, ``{order}`` (short names joined by ``-``), ``{domains}`` and ``{count}`` (of its orders) are filled in;
+    a ``group`` is a name under which they are listed as one, with its ``group_description``.
+    """
+    shared = {key: value for key, value in family.items() if key not in ("domains", "qualities", "streams")}
+    for entry in family["streams"]:
+        for quality in entry["qualities"]:
+            kind = family["qualities"][quality]
+            for order in entry["orders"]:
+                chosen = [family["domains"][short] for short in order.split()]
+                words = {
+                    "quality": quality,
+                    "title": kind["title"],
+                    "order": "-".join(order.split()),
+                    "domains": ", ".join(domain["name"] for domain in chosen),
+                    "count": len(entry["orders"]),
+                }
+                table = {
+                    **shared,
+                    "name": entry["name"].format(**words),
+                    "description": entry["description"].format(**words),
+                    "domains": [
+                        {**domain, "compressions": [compression]}
+                        for domain, compression in zip(chosen, cycle(kind["compressions"]), strict=False)
+                    ],
+                }
+                group, about = (entry.get(key, "").format(**words) for key in ("group", "group_description"))
+                yield replace(stream_of_table(path, table), group=group, group_description=about)

@@ -1,0 +1,151 @@
+"""Domains: rows of a crop store by split, and the batch sources that strategies draw whole batches from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fretal_bench.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    import torch
+
+    from fretal_bench.datasets.store.store import CropStore
+
+SPLITS: Final = ("train", "val", "test")
+# A split of more bytes than this is read from the memory map batch by batch.
+MEMORY_LIMIT: Final = 1 << 30
+
+
+class BatchSource:
+    """Whole batches of one split of one domain; all that a strategy sees of the data.
+
+    A split that fits ``memory_limit`` is copied into one tensor at the first batch and indexed there, on whatever
+    device; a larger one is read from the store's memory map, each batch in the order of the rows on disk.
+
+    Attributes:
+        rows: int64 [n], row numbers of the store, ascending.
+        targets: int64 tensor [n], 0 real, 1 fake; stays on the CPU.
+    """
+
+    def __init__(
+        self,
+        store: CropStore,
+        rows: npt.NDArray[np.int64],
+        *,
+        device: torch.device | str = "cpu",
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
+        """Describe the source; nothing is read but the labels.
+
+        Args:
+            store: Where the crops are.
+            rows: Row numbers of the store.
+            device: Where batches are wanted.
+            memory_limit: Bytes that may be held as one tensor.
+        """
+        import torch
+
+        self.rows = rows
+        self.targets = torch.from_numpy(store.index["label"].to_numpy(dtype=np.int64)[rows])
+        self.device = torch.device(device)
+        self._store = store
+        self._limit = memory_limit
+        self._held: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the split is (or will be) held as one tensor."""
+        return len(self.rows) * int(np.prod(self._store.crops.shape[1:])) <= self._limit
+
+    def images(self, index: torch.Tensor) -> torch.Tensor:
+        """Fetch crops.
+
+        Args:
+            index: int64 [B], positions in this source (0 to len - 1), in any order and with repeats.
+
+        Returns:
+            uint8 tensor [B, H, W, 3] on the source's device, in the order of ``index``.
+        """
+        import torch
+
+        if self.in_memory:
+            if self._held is None:
+                self._held = torch.from_numpy(self._store.crops[self.rows]).to(self.device)
+            return self._held.index_select(0, index.to(self.device))
+        # Rows in the order they lie on the disk: a batch is then read forwards, each row once.
+        rows, back = np.unique(self.rows[index.cpu().numpy()], return_inverse=True)
+        return torch.from_numpy(self._store.crops[rows][back]).to(self.device)
+
+    def to(self, device: torch.device | str) -> BatchSource:
+        """Give the same source with its batches on another device; this one stays as it is."""
+        import torch
+
+        if torch.device(device) == self.device:
+            return self
+        return BatchSource(self._store, self.rows, device=device, memory_limit=self._limit)
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """One step of a stream: real and fake crops of one kind, by split.
+
+    Attributes:
+        name: Its name in the stream.
+        store: Where the crops are.
+        rows: For ``train``, ``val`` and ``test`` the row numbers of the store, int64, ascending.
+        withheld: Splits left out on purpose; they have no rows.
+    """
+
+    name: str
+    store: CropStore
+    rows: dict[str, npt.NDArray[np.int64]] = field(repr=False)
+    withheld: tuple[str, ...] = ()
+    _sources: dict[str, BatchSource] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        labels = self.store.index["label"].to_numpy()
+        for split in SPLITS:
+            found = set(labels[self.rows[split]].tolist())
+            if split in self.withheld and not found:
+                continue
+            # Without validation rows a recipe can still train to its last epoch; half of them is a mistake.
+            if found != {0, 1} and not (split == "val" and not found):
+                missing = "real" if 0 not in found else "fake"
+                raise BenchError(
+                    f"domain {self.name!r} has no {missing} rows in its {split} split of {self.store.path}; "
+                    "name other methods, or prepare a store that has them"
+                )
+
+    def batches(self, split: str) -> BatchSource:
+        """Open one split; the same source each time, so that its crops are held once.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+
+        Raises:
+            BenchError: If there is no such split.
+        """
+        if split not in self.rows:
+            raise unknown_name("split", split, self.rows)
+        if split not in self._sources:
+            self._sources[split] = BatchSource(self.store, self.rows[split])
+        return self._sources[split]
+
+    def fingerprint(self) -> dict[str, object]:
+        """Say what the domain holds: its name, its store's checksum, a sha256 over the row numbers of each split."""
+        return {
+            "name": self.name,
+            "store": self.store.checksum,
+            "rows": {
+                split: hashlib.sha256(self.rows[split].astype("<i8").tobytes()).hexdigest()
+                for split in SPLITS
+            },
+        }

@@ -1,0 +1,20 @@
+"""The strategies that come with the suite: a row each, with its hyperparameters, in the file of its family.
+
+Plain records: a run is planned, and strategies are listed, without importing torch or Avalanche.
+"""
+
+from __future__ import annotations
+
+from fretal_bench.strategies import bounds, distillation, frozen, penalties, prompts, replay
+from fretal_bench.strategies.record import StrategyInfo
+
+BUILT_IN: tuple[StrategyInfo, ...] = (
+    bounds.FINE_TUNING,
+    *distillation.STRATEGIES,
+    *penalties.STRATEGIES,
+    *replay.STRATEGIES,
+    *frozen.STRATEGIES,
+    *prompts.STRATEGIES,
+    *bounds.BOUNDS,
+)
+"""In the order in which they are listed."""

@@ -1,0 +1,187 @@
+"""Strategies that hold weights in place, and their hyperparameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fretal_bench.strategies.distillation import Teacher
+from fretal_bench.strategies.record import StrategyInfo, tunable
+
+Anchor = Literal["previous", "source"]
+Fisher = Literal["exact", "empirical"]
+
+
+@dataclass(frozen=True)
+class EWCHyperparameters:
+    """Constants of EWC.
+
+    Args:
+        lambda_: Strength of the penalty. The paper gives no value that carries over; 10 did best on FF++-mini's
+            validation people among 1, 10, 30, 100, 1000, 10^4 and 10^5 (docs/ffpp-mini.md).
+        fisher: ``exact``: labels drawn from the model's own distribution, in expectation; ``empirical``: the data's
+            labels. Both are means over samples of squared gradients of single samples.
+        fisher_samples: Training samples of a domain that the Fisher information is estimated from; 0 = all.
+    """
+
+    lambda_: float = tunable(10.0, 0.1, 1e4)
+    fisher: Fisher = "exact"
+    fisher_samples: int = 0
+
+    def __post_init__(self) -> None:
+        if self.lambda_ < 0 or self.fisher_samples < 0:
+            raise ValueError(
+                f"lambda_ and fisher_samples must be >= 0, found {self.lambda_} and {self.fisher_samples}"
+            )
+        if self.fisher not in ("exact", "empirical"):
+            raise ValueError(f"fisher must be 'exact' or 'empirical', found {self.fisher!r}")
+
+
+@dataclass(frozen=True)
+class OnlineEWCHyperparameters(EWCHyperparameters):
+    """Constants of online EWC; strength and Fisher information are EWC's, with EWC's defaults.
+
+    Args:
+        gamma: What is left of the old Fisher information when a domain's is added, in [0, 1]; the paper's is below 1.
+            0.95 is the suite's choice.
+    """
+
+    gamma: float = tunable(0.95, 0.5, 1, log=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.gamma <= 1:
+            raise ValueError(f"gamma must be in [0, 1], found {self.gamma}")
+
+
+@dataclass(frozen=True)
+class SIHyperparameters:
+    """Constants of SI.
+
+    Args:
+        c: Strength of the penalty. The best depends on the task; 0.1 is among the values that the released code tries on
+            CIFAR (0.01 to 0.2).
+        xi: Damping of the importance of weights that hardly moved, in squared weight (0.001 in the released code on
+            CIFAR, 0.1 on permuted MNIST).
+    """
+
+    c: float = tunable(0.1, 1e-3, 100)
+    xi: float = tunable(1e-3, 1e-4, 1)
+
+    def __post_init__(self) -> None:
+        if self.c < 0 or self.xi <= 0:
+            raise ValueError(f"c must be >= 0 and xi > 0, found {self.c} and {self.xi}")
+
+
+@dataclass(frozen=True)
+class MASHyperparameters:
+    """Constants of MAS.
+
+    Args:
+        lambda_: Strength of the penalty (the paper's 1).
+        importance_samples: Training samples of a domain that the importance is estimated from; 0 = all.
+    """
+
+    lambda_: float = tunable(1.0, 0.01, 100)
+    importance_samples: int = 0
+
+    def __post_init__(self) -> None:
+        if self.lambda_ < 0 or self.importance_samples < 0:
+            raise ValueError(
+                f"lambda_ and importance_samples must be >= 0, found {self.lambda_} and {self.importance_samples}"
+            )
+
+
+@dataclass(frozen=True)
+class L2SPHyperparameters:
+    """Constants of L2-SP.
+
+    Args:
+        alpha: Strength of the pull towards the starting point (0.1 in the authors' released script).
+        beta: Strength of the head's decay towards zero (0.01 there).
+        anchor: The starting point: the ``previous`` model (before this domain) or the ``source`` model (after the first).
+            On a stream of two domains they are the same.
+    """
+
+    alpha: float = tunable(0.1, 1e-3, 10)
+    beta: float = tunable(0.01, 1e-4, 1)
+    anchor: Anchor = "previous"
+
+    def __post_init__(self) -> None:
+        if self.alpha < 0 or self.beta < 0:
+            raise ValueError(f"alpha and beta must be >= 0, found {self.alpha} and {self.beta}")
+        if self.anchor not in ("previous", "source"):
+            raise ValueError(f"anchor must be 'previous' or 'source', found {self.anchor!r}")
+
+
+@dataclass(frozen=True)
+class TGDHyperparameters:
+    """Constants of T-GD; its gate has none.
+
+    Args:
+        starting_point: Weight of the pull towards the teacher's weights.
+        head_decay: Weight of the head's decay towards zero.
+        teacher: ``previous`` (the model before this domain) or ``source`` (the model after the first). T-GD transfers
+            once, where they are the same; ``previous`` on longer streams is the suite's choice.
+    """
+
+    starting_point: float = tunable(1.0, 0.01, 100)
+    head_decay: float = tunable(1.0, 0.01, 100)
+    teacher: Teacher = "previous"
+
+    def __post_init__(self) -> None:
+        if self.starting_point < 0 or self.head_decay < 0:
+            raise ValueError(
+                f"starting_point and head_decay must be >= 0, found {self.starting_point} and {self.head_decay}"
+            )
+        if self.teacher not in ("previous", "source"):
+            raise ValueError(f"teacher must be 'previous' or 'source', found {self.teacher!r}")
+
+
+STRATEGIES = (
+    StrategyInfo(
+        "ewc",
+        f"{__name__}.ewc:EWC",
+        "elastic weight consolidation: weights held in place by per-sample Fisher information",
+        "Kirkpatrick et al., PNAS 2017",
+        constants=EWCHyperparameters,
+    ),
+    StrategyInfo(
+        "online-ewc",
+        f"{__name__}.online_ewc:OnlineEWC",
+        "EWC with one running Fisher information that fades, around the last weights",
+        "Schwarz et al., ICML 2018",
+        constants=OnlineEWCHyperparameters,
+    ),
+    StrategyInfo(
+        "si",
+        f"{__name__}.si:SI",
+        "synaptic intelligence: weights held by how much they lowered the loss in training",
+        "Zenke, Poole, Ganguli, ICML 2017",
+        shared_source=False,
+        constants=SIHyperparameters,
+    ),
+    StrategyInfo(
+        "mas",
+        f"{__name__}.mas:MAS",
+        "memory aware synapses: weights held by how much the logits depend on them",
+        "Aljundi et al., ECCV 2018",
+        constants=MASHyperparameters,
+    ),
+    StrategyInfo(
+        "l2sp",
+        f"{__name__}.l2sp:L2SP",
+        "weight decay towards the starting point, the head's towards zero",
+        "Li, Grandvalet, Davoine, ICML 2018",
+        constants=L2SPHyperparameters,
+    ),
+    StrategyInfo(
+        "tgd",
+        f"{__name__}.tgd:TGD",
+        "L2-SP as strong as the teacher's loss on the batch is small",
+        "Jeon et al., ICML 2020",
+        teacher=True,
+        constants=TGDHyperparameters,
+    ),
+)
+"""In the order in which they are listed."""

@@ -1,0 +1,41 @@
+"""Strategies that keep small modules a domain for a backbone with attention, and their hyperparameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fretal_bench.strategies.record import StrategyInfo, tunable
+
+
+@dataclass(frozen=True)
+class DomainLoRAHyperparameters:
+    """Constants of the low-rank adapters and of what chooses among them.
+
+    Args:
+        rank: r, rows of A; LoRA's paper tries 1 to 64 and finds small ranks enough. 4 is the suite's choice.
+        alpha: The adapter's scale is alpha / r; its value is the suite's choice.
+        clusters: K-means centroids a domain (S-Prompts' 5).
+    """
+
+    rank: int = tunable(4, 1, 32)
+    alpha: float = tunable(8.0, 1, 64)
+    clusters: int = tunable(5, 1, 20)
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.clusters < 1 or self.alpha <= 0:
+            raise ValueError(
+                "rank and clusters must be at least 1 and alpha > 0, "
+                f"found {self.rank}, {self.clusters} and {self.alpha}"
+            )
+
+
+STRATEGIES: tuple[StrategyInfo, ...] = (
+    StrategyInfo(
+        "domain-lora",
+        f"{__name__}.domain_lora:DomainLoRA",
+        "low-rank adapters and a head a domain, chosen by the nearest centroid (vision transformers)",
+        "Wang, Huang, Hong, NeurIPS 2022",
+        constants=DomainLoRAHyperparameters,
+    ),
+)
+"""In the order in which they are listed."""

@@ -1,0 +1,186 @@
+"""Strategies that keep a budget of old samples, and their hyperparameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fretal_bench.strategies.record import StrategyInfo, tunable
+
+
+@dataclass(frozen=True)
+class MemoryHyperparameters:
+    """What every strategy with a memory has.
+
+    Args:
+        memory: Samples in all, over all past domains together; at least 2. The suite's 500 is the smaller budget of
+            Buzzega et al. 2020 and that of Pan et al. 2023. A budget, so it is not tuned.
+    """
+
+    memory: int = 500
+
+    def __post_init__(self) -> None:
+        if self.memory < 2:
+            raise ValueError(f"memory must be at least 2 samples, one a class, found {self.memory}")
+
+
+@dataclass(frozen=True)
+class ReplayHyperparameters(MemoryHyperparameters):
+    """Constants of experience replay and of A-GEM.
+
+    Args:
+        memory_batch: Samples drawn from the memory an update; 0 = as many as the new domain's batch has, as in both
+            papers.
+    """
+
+    memory_batch: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.memory_batch < 0:
+            raise ValueError(f"memory_batch must be >= 0, found {self.memory_batch}")
+
+
+@dataclass(frozen=True)
+class DERHyperparameters(ReplayHyperparameters):
+    """Constants of DER.
+
+    Args:
+        alpha: Weight of the stored logits. The authors' value for Sequential CIFAR-10 with 500 samples (mammoth,
+            ``best_args``).
+    """
+
+    alpha: float = tunable(0.3, 0.01, 3)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.alpha >= 0:
+            raise ValueError(f"alpha must be >= 0, found {self.alpha}")
+
+
+@dataclass(frozen=True)
+class DERppHyperparameters(DERHyperparameters):
+    """Constants of DER++: the authors' values for Sequential CIFAR-10 with 500 samples (mammoth, ``best_args``).
+
+    Args:
+        alpha: Weight of the stored logits.
+        beta: Weight of the stored labels.
+    """
+
+    alpha: float = tunable(0.2, 0.01, 3)
+    beta: float = tunable(0.5, 0.01, 3)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.beta >= 0:
+            raise ValueError(f"beta must be >= 0, found {self.beta}")
+
+
+@dataclass(frozen=True)
+class ICaRLHyperparameters(MemoryHyperparameters):
+    """Constants of iCaRL.
+
+    Args:
+        lambda_: Weight of the old model's outputs. The paper adds them unweighted.
+    """
+
+    lambda_: float = tunable(1.0, 0.03, 30)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.lambda_ >= 0:
+            raise ValueError(f"lambda_ must be >= 0, found {self.lambda_}")
+
+
+@dataclass(frozen=True)
+class DFILHyperparameters(MemoryHyperparameters):
+    """Constants of DFIL, those of the released code (``TaskN_KD.py``).
+
+    Args:
+        contrast: Weight of the supervised contrastive loss.
+        contrast_temperature: Its temperature.
+        temperature: T of the softened outputs.
+        alpha: a, the share of the divergence against the labels inside the distillation loss.
+        feature_weight: Weight of the distance to the teacher's features.
+    """
+
+    contrast: float = tunable(0.1, 0.003, 3)
+    contrast_temperature: float = tunable(1.0, 0.05, 2)
+    temperature: float = tunable(20.0, 1, 40)
+    alpha: float = tunable(0.3, 0.01, 1)
+    feature_weight: float = tunable(0.01, 0.001, 100)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.contrast >= 0 and self.feature_weight >= 0):
+            raise ValueError(
+                f"contrast and feature_weight must be >= 0, found {self.contrast} and {self.feature_weight}"
+            )
+        if not (self.contrast_temperature > 0 and self.temperature > 0 and 0 <= self.alpha <= 1):
+            raise ValueError(
+                "contrast_temperature and temperature must be > 0 and alpha in [0, 1], found "
+                f"{self.contrast_temperature}, {self.temperature} and {self.alpha}"
+            )
+
+
+STRATEGIES: tuple[StrategyInfo, ...] = (
+    StrategyInfo(
+        "er",
+        f"{__name__}.er:ExperienceReplay",
+        "experience replay: every update on new samples and as many from a reservoir",
+        "Chaudhry et al., 2019",
+        memory="budget",
+        constants=ReplayHyperparameters,
+    ),
+    StrategyInfo(
+        "der",
+        f"{__name__}.der:DER",
+        "dark experience replay: the memory's samples keep the logits they had",
+        "Buzzega et al., NeurIPS 2020",
+        memory="budget",
+        constants=DERHyperparameters,
+    ),
+    StrategyInfo(
+        "derpp",
+        f"{__name__}.derpp:DERpp",
+        "DER++: the memory's samples keep their logits and their labels",
+        "Buzzega et al., NeurIPS 2020",
+        memory="budget",
+        constants=DERppHyperparameters,
+    ),
+    StrategyInfo(
+        "agem",
+        f"{__name__}.agem:AGEM",
+        "averaged gradient episodic memory: no update against the memory's gradient",
+        "Chaudhry et al., ICLR 2019",
+        memory="budget",
+        constants=ReplayHyperparameters,
+    ),
+    StrategyInfo(
+        "gdumb",
+        f"{__name__}.gdumb:GDumb",
+        "a balanced memory, and a new model trained on nothing else",
+        "Prabhu, Torr, Dokania, ECCV 2020",
+        memory="budget",
+        shared_source=False,
+        constants=MemoryHyperparameters,
+    ),
+    StrategyInfo(
+        "icarl",
+        f"{__name__}.icarl:ICaRL",
+        "exemplars chosen by herding, distillation, nearest mean of exemplars",
+        "Rebuffi et al., CVPR 2017",
+        teacher=True,
+        memory="budget",
+        constants=ICaRLHyperparameters,
+    ),
+    StrategyInfo(
+        "dfil",
+        f"{__name__}.dfil:DFIL",
+        "contrastive learning, distillation of outputs and features, hard and central samples",
+        "Pan et al., ACM MM 2023",
+        teacher=True,
+        memory="budget",
+        constants=DFILHyperparameters,
+    ),
+)
+"""In the order in which they are listed."""

@@ -1,0 +1,102 @@
+import dataclasses
+
+import pytest
+
+from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner.plan import content_id, make_plan, split_changes
+from fretal_bench.errors import BenchError
+
+STREAM = {"name": "s", "domains": [{"name": "a", "store": "1" * 64}]}
+
+
+def plan(strategies=("fretal", "ewc"), stream=STREAM, recipe=None, seeds=(0,), changes=None):
+    return make_plan(strategies, "s", stream, recipe or Recipe(), seeds, changes)
+
+
+def ids(made):
+    return {(cell.strategy, cell.seed): cell.id for cell in made.cells}
+
+
+def test_a_cells_id_does_not_depend_on_what_else_is_in_the_run():
+    alone = ids(plan(("ewc",)))
+    among = ids(plan(("fretal", "kd", "ewc"), seeds=(3, 0)))
+    assert alone[("ewc", 0)] == among[("ewc", 0)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"stream": {**STREAM, "domains": [{"name": "a", "store": "2" * 64}]}},
+        {"recipe": Recipe(epochs=11)},
+        {"seeds": (1,)},
+        {"changes": {"ewc": {"lambda_": "11"}}},
+    ],
+)
+def test_a_cells_id_changes_with_stream_recipe_seed_and_hyperparameters(changed):
+    before = next(iter(ids(plan(("ewc",))).values()))
+    after = next(iter(ids(plan(("ewc",), **changed)).values()))
+    assert before != after
+
+
+def test_names_of_recipes_and_written_out_defaults_do_not_change_ids():
+    assert ids(plan(recipe=Recipe(name="x", description="y"))) == ids(plan())
+    assert ids(plan(changes={"fretal": {"temperature": "20"}})) == ids(plan())
+
+
+def test_every_recipe_key_that_is_content_changes_ids():
+    flipped = {"bool": lambda v: not v, "int": lambda v: v + 1, "float": lambda v: v / 2 + 0.01}
+    other = {"optimizer": "sgd", "schedule": "cosine", "precision": "bf16", "batchnorm": "frozen"}
+    other |= {"select": "validation", "device": "cpu", "backbone": "other"}
+    base = ids(plan())
+    for field in dataclasses.fields(Recipe):
+        if field.name in ("name", "description", "hyperparameters", "tuning"):
+            continue
+        value = getattr(Recipe(), field.name)
+        new = other[field.name] if isinstance(value, str) else flipped[type(value).__name__](value)
+        assert ids(plan(recipe=dataclasses.replace(Recipe(), **{field.name: new}))) != base, field.name
+
+
+def test_source_models_are_shared_by_the_strategies_of_a_seed():
+    made = plan(("fretal", "ewc", "zero-shot"), seeds=(0, 1))
+    assert len({cell.source.id for cell in made.cells}) == 2
+
+
+def test_labels_show_changed_hyperparameters_only():
+    made = plan(("fretal",), changes={"fretal": {"temperature": "10", "alpha": "0.5"}})
+    assert made.cells[0].name == "fretal(temperature=10.0)"
+
+
+@pytest.mark.parametrize(
+    ("strategies", "changes", "message"),
+    [
+        (("fretel",), {}, "unknown strategy 'fretel'; did you mean 'fretal'"),
+        (("ewc",), {"ewc": {"lambda": "1"}}, "unknown hyperparameter of ewc 'lambda'.*'lambda_'"),
+        (("ewc",), {"lwf": {"lambda_": "1"}}, "unknown owner of a --set key 'lwf'"),
+        (("ewc",), {"ewc": {"lambda_": "-1"}}, "lambda_.*must be >= 0"),
+        (("ewc",), {"ewc": {"fisher": "wrong"}}, "fisher must be 'exact' or 'empirical'"),
+        ((), {}, "nothing to run"),
+    ],
+)
+def test_what_is_wrong_with_a_run_is_said(strategies, changes, message):
+    with pytest.raises(BenchError, match=message):
+        plan(strategies, changes=changes)
+
+
+def test_set_arguments_are_read_and_bad_ones_refused():
+    assert split_changes(["ewc.lambda_=10", "recipe.lr=1e-3", "ewc.fisher=exact"]) == {
+        "ewc": {"lambda_": "10", "fisher": "exact"},
+        "recipe": {"lr": "1e-3"},
+    }
+    for bad in ("ewc.lambda_", "lambda_=3", "=3", "ewc.=3"):
+        with pytest.raises(BenchError, match=r"expected STRATEGY\.KEY=VALUE"):
+            split_changes([bad])
+    with pytest.raises(BenchError, match="given twice"):
+        split_changes(["ewc.lambda_=1", "ewc.lambda_=2"])
+
+
+def test_content_ids_do_not_depend_on_the_order_of_keys():
+    assert (
+        content_id({"a": 1, "b": [1, 2]})
+        == content_id({"b": [1, 2], "a": 1})
+        != content_id({"a": 1, "b": [2, 1]})
+    )

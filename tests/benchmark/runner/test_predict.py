@@ -1,0 +1,91 @@
+"""Judging one's own files with the detector that a cell ended with."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from fretal_bench.benchmark.runner.predict import FakeDetector, predict
+from fretal_bench.benchmark.runner.run import run
+from fretal_bench.datasets.ffpp_mini.photographs import people
+from fretal_bench.errors import BenchError
+from tests_support import TINY, tiny_stream
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cell")
+    stream = tiny_stream(folder, domains=1)
+    run(("finetuning",), str(stream), changes={"recipe": TINY}, out=folder / "r")
+    (path,) = (folder / "r").glob("cells/*/checkpoint.pt")
+    return path
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    """A real face, three times as large, as a PNG file."""
+    path = tmp_path_factory.mktemp("photo") / "face.png"
+    frame = people()[0].frames[0]
+    cv2.imwrite(str(path), cv2.resize(frame, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC))
+    return path
+
+
+def test_an_image_gets_a_score_and_the_box_of_its_face(cell, photograph):
+    (said,) = predict(FakeDetector(cell), [photograph])
+    assert said.reason == ""
+    assert 0 <= said.score <= 1
+    (frame,) = said.frames
+    left, top, right, bottom = frame.box
+    low, high = 3 * people()[0].landmarks[0].min(0), 3 * people()[0].landmarks[0].max(0)
+    inside = max(0, min(right, high[0]) - max(left, low[0])) * max(0, min(bottom, high[1]) - max(top, low[1]))
+    union = (right - left) * (bottom - top) + (high - low).prod() - inside
+    assert inside / union > 0.5
+
+
+def test_a_video_is_judged_by_the_mean_of_its_frames(cell, tmp_path):
+    import av
+
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        video = container.add_stream("libx264", rate=5)
+        video.width, video.height, video.pix_fmt = 276, 336, "yuv420p"
+        for frame in people()[1].frames[:6]:
+            large = cv2.resize(frame, (276, 336), interpolation=cv2.INTER_CUBIC)
+            picture = av.VideoFrame.from_ndarray(np.repeat(large[:, :, None], 3, 2), format="rgb24")
+            container.mux(video.encode(picture))
+        container.mux(video.encode())
+    (said,) = predict(FakeDetector(cell.parent), [tmp_path / "clip.mp4"], frames=3)
+    assert 1 <= len(said.frames) <= 3
+    assert said.score == pytest.approx(np.mean([frame.score for frame in said.frames]))
+
+
+def test_files_that_cannot_be_judged_say_why_and_stop_no_other(cell, photograph, tmp_path):
+    (tmp_path / "grey.png").write_bytes(
+        cv2.imencode(".png", np.full((200, 200, 3), 128, np.uint8))[1].tobytes()
+    )
+    (tmp_path / "text.mp4").write_text("no video")
+    files = [tmp_path / "grey.png", tmp_path / "text.mp4", tmp_path / "none.mp4", photograph]
+    said = list(predict(FakeDetector(cell), files))
+    assert [one.score is None for one in said] == [True, True, True, False]
+    assert "no face found" in said[0].reason
+    assert all(one.reason for one in said[:3])
+
+
+def test_the_detectors_weights_are_those_of_the_cell(cell, photograph):
+    import torch
+
+    detector = FakeDetector(cell)
+    state = torch.load(cell, weights_only=True)["model"]
+    for key, value in detector.strategy.model.state_dict().items():
+        assert torch.equal(value, state[key])
+
+
+def test_what_is_no_cell_is_refused(tmp_path, cell):
+    with pytest.raises(
+        BenchError, match=r"expected a done cell .*; give results/NAME/cells/ID/checkpoint.pt"
+    ):
+        FakeDetector(tmp_path)
+    (tmp_path / "cell.json").write_text(json.dumps({"crop": {}}))
+    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(BenchError, match="not a checkpoint of this suite"):
+        FakeDetector(tmp_path / "checkpoint.pt")

@@ -1,0 +1,651 @@
+"""Tuning: the same trials for all, judged by validation data of the first domains, kept in a recipe file."""
+
+import dataclasses
+import json
+import shlex
+import shutil
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
+from fretal_bench.benchmark.runner.plan import make_plan
+from fretal_bench.benchmark.runner.results import load_results
+from fretal_bench.benchmark.runner.run import prepare, run
+from fretal_bench.benchmark.tuning.search import judge, prepare_search, run_search
+from fretal_bench.benchmark.tuning.space import Choices, search_space, trials
+from fretal_bench.benchmark.tuning.tuned import toml_of_recipe
+from fretal_bench.cli import main as cli
+from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
+from fretal_bench.datasets.streams.domain import BatchSource
+from fretal_bench.datasets.streams.file import read_stream_file, toml_of_stream
+from fretal_bench.datasets.streams.stream import open_stream
+from fretal_bench.errors import BenchError, RunError
+from fretal_bench.reporting.inputs import tuning_words
+from fretal_bench.reporting.report import write_report
+from fretal_bench.strategies.record import Range, StrategyInfo, fixed, tunable
+from fretal_bench.strategies.registry import find_strategy
+from tests_support import TINY, tiny_stream
+
+STRATEGIES = ("lwf", "ewc", "finetuning")
+RECIPE = dataclasses.replace(Recipe(), name="tiny-recipe", **TINY)
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory):
+    return str(tiny_stream(tmp_path_factory.mktemp("tiny")))
+
+
+def search_in(out, stream, strategies=STRATEGIES, recipe=RECIPE, **options):
+    return prepare_search(
+        strategies, stream, recipe, out=out, **{"budget": 3, "domains": 2, "jobs": 1, **options}
+    )
+
+
+@pytest.fixture(scope="module")
+def done(stream, tmp_path_factory):
+    """An undisturbed search of three trials a strategy: the search and what it found."""
+    search = search_in(tmp_path_factory.mktemp("done") / "r", stream)
+    return search, run_search(search)
+
+
+def files_of(out):
+    """Everything that must not depend on how a search was run."""
+    found = {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.glob("cells/*/*.parquet"))}
+    return {**found, "tuned.toml": (out / "tuned.toml").read_bytes()}
+
+
+@dataclass(frozen=True)
+class Constants:
+    """One hyperparameter of each kind."""
+
+    strength: float = tunable(1.0, 0.01, 100)
+    share: float = tunable(0.5, 0.2, 0.6, log=False)
+    layers: int = tunable(3, 1, 4, log=False)
+    size: int = tunable(8, 1, 64)
+    kind: Literal["a", "b", "c"] = "a"
+    exact: bool = True
+    memory: int = 200
+
+
+@dataclass(frozen=True)
+class Few:
+    """Six values in all, one of which is refused."""
+
+    kind: Literal["a", "b", "c"] = "a"
+    exact: bool = True
+
+    def __post_init__(self):
+        if self.kind == "c" and not self.exact:
+            raise ValueError("c is always exact")
+
+
+def info_of(constants, name="made-up"):
+    return StrategyInfo(name, "nowhere:Nothing", "", "", constants=constants)
+
+
+def test_numbers_literals_and_bools_are_searched_and_a_budget_of_memory_is_not():
+    assert search_space(info_of(Constants)) == {
+        "strength": Range(0.01, 100),
+        "share": Range(0.2, 0.6, log=False),
+        "layers": Range(1, 4, log=False),
+        "size": Range(1, 64),
+        "kind": Choices(("a", "b", "c")),
+        "exact": Choices((False, True)),
+    }
+    assert search_space(find_strategy("finetuning")) == {}
+    # Types of inherited fields are read where they were declared.
+    assert search_space(find_strategy("cored"))["feature"] == Choices(("scalar", "vector"))
+
+
+def test_what_is_declared_fixed_is_not_searched_and_can_be_set_all_the_same():
+    @dataclass(frozen=True)
+    class Partly:
+        kind: Literal["a", "b"] = fixed("a")
+        exact: bool = fixed(True)
+        strength: float = tunable(1.0, 0.01, 100)
+
+    info = info_of(Partly)
+    assert list(search_space(info)) == ["strength"]
+    assert info.hyperparameters({"kind": "b"}) == Partly("b")
+    assert {frozenset(one) for one in trials(info, 9, 0, {})[1:]} == {frozenset({"strength"})}
+
+
+@pytest.mark.parametrize(("name", "teacher"), [("fretal", "source"), ("cored", "previous")])
+def test_no_trial_turns_fretal_into_cored_or_cored_into_fretal(name, teacher):
+    info = find_strategy(name)
+    for values in trials(info, 20, 0, {}):
+        assert info.hyperparameters(values).teacher == teacher
+    assert "teacher" in search_space(find_strategy("kd"))
+
+
+def test_draws_cover_their_ranges_evenly_in_the_declared_scale():
+    found = trials(info_of(Constants), 601, 0, {})[1:]
+    assert len(found) == 600
+
+    def shares(key, edges):
+        return np.histogram([one[key] for one in found], edges)[0] / len(found)
+
+    # 0.08 is more than four standard errors of any of these shares.
+    assert shares("strength", [0.01, 0.1, 1, 10, 100]) == pytest.approx([0.25] * 4, abs=0.08)
+    assert shares("share", [0.2, 0.3, 0.4, 0.5, 0.6]) == pytest.approx([0.25] * 4, abs=0.08)
+    assert shares("layers", [0.5, 1.5, 2.5, 3.5, 4.5]) == pytest.approx([0.25] * 4, abs=0.08)
+    assert shares("size", [1, 2, 4, 8, 16, 32, 65]) == pytest.approx(
+        np.diff(np.log([1, 2, 4, 8, 16, 32, 65])) / np.log(65), abs=0.08
+    )
+    for key, count in (("kind", 3), ("exact", 2)):
+        counted = Counter(one[key] for one in found)
+        assert len(counted) == count
+        assert min(counted.values()) / len(found) == pytest.approx(1 / count, abs=0.08)
+    for one in found:
+        assert {key: type(value) for key, value in one.items()} == {
+            "strength": float,
+            "share": float,
+            "layers": int,
+            "size": int,
+            "kind": str,
+            "exact": bool,
+        }
+        assert float(f"{one['strength']:.3g}") == one["strength"]
+
+
+def test_draws_depend_on_the_seed_the_name_and_the_trial_alone():
+    ewc = trials(find_strategy("ewc"), 8, 0, {})
+    assert ewc[0] == {}
+    assert trials(find_strategy("ewc"), 3, 0, {}) == ewc[:3]
+    assert trials(find_strategy("ewc"), 8, 1, {})[1:] != ewc[1:]
+    assert (
+        trials(info_of(Constants, "one"), 5, 0, {})[1:] != trials(info_of(Constants, "other"), 5, 0, {})[1:]
+    )
+    # The numbers themselves: another version of numpy, scipy or this suite must not change them unseen.
+    assert trials(info_of(Constants), 2, 0, {})[1] == {
+        "strength": 6.82,
+        "share": 0.252,
+        "layers": 4,
+        "size": 53,
+        "kind": "b",
+        "exact": True,
+    }
+
+
+def test_a_strategy_with_few_values_is_tried_at_each_valid_one_once():
+    found = trials(info_of(Few), 50, 0, {})
+    assert found[0] == {}
+    assert len(found) == 5
+    assert {tuple({"kind": "a", "exact": True, **one}.values()) for one in found} == {
+        ("a", True),
+        ("a", False),
+        ("b", True),
+        ("b", False),
+        ("c", True),
+    }
+    assert trials(find_strategy("finetuning"), 50, 0, {}) == [{}]
+
+
+def test_a_range_that_cannot_be_drawn_from_names_its_key():
+    @dataclass(frozen=True)
+    class Zero:
+        lambda_: float = tunable(1.0, 0, 10)
+
+    with pytest.raises(BenchError, match=r"made-up.lambda_: its range is 0 to 10; declare 0 < low < high"):
+        search_space(info_of(Zero))
+
+
+def by_hand(validation, domains):
+    """Average accuracy and max-based forgetting, straight from the rows: P(fake) >= 0.5 is called fake."""
+    frame = pd.read_parquet(validation)
+    right = (frame["score"] >= 0.5).astype(int) == frame["label"]
+    r = right.groupby([frame["step"], frame["domain"]]).mean()
+    last = len(domains) - 1
+    accuracy = sum(r[last, name] for name in domains) / len(domains)
+    lost = [
+        max(r[step, name] for step in range(j, last)) - r[last, name] for j, name in enumerate(domains[:-1])
+    ]
+    return accuracy, sum(lost) / len(lost)
+
+
+def test_a_trial_is_scored_by_its_validation_samples_of_the_first_domains(done):
+    search, found = done
+    assert search.tuning["domains"] == ["D0", "D1"]
+    for one in found:
+        for scored in one.trials:
+            cell = search.prepared.folder.cell(scored.trial.cell.id)
+            assert set(pd.read_parquet(cell / "validation.parquet")["domain"]) == {"D0", "D1"}
+            accuracy, forgetting = by_hand(cell / "validation.parquet", ["D0", "D1"])
+            assert scored.accuracy == pytest.approx(accuracy, abs=1e-12)
+            assert scored.forgetting == pytest.approx(forgetting, abs=1e-12)
+
+
+def test_every_strategy_gets_the_same_number_of_trials_the_first_its_defaults(done):
+    search, _ = done
+    assert {name: len(of) for name, of in search.trials.items()} == {"lwf": 3, "ewc": 3, "finetuning": 1}
+    for name, of_strategy in search.trials.items():
+        assert of_strategy[0].cell.hyperparameters == dataclasses.asdict(
+            find_strategy(name).hyperparameters()
+        )
+        assert of_strategy[0].cell.name == name
+    assert len({trial.cell.source.id for of in search.trials.values() for trial in of}) == 1
+    assert len(list((search.prepared.folder.path / "sources").iterdir())) == 1
+
+
+def _with_accuracy(folder, right):
+    """Rewrite a cell's validation scores so that a share ``right`` of each domain is right after every step."""
+    frame = pd.read_parquet(folder / "validation.parquet")
+    place = frame.groupby(["step", "domain"]).cumcount()
+    hit = place < right * (place.max() + 1)
+    frame["score"] = np.where(hit == (frame["label"] == 1), 0.9, 0.1).astype(np.float32)
+    frame.to_parquet(folder / "validation.parquet")
+
+
+@pytest.mark.parametrize(
+    ("shares", "best", "rank"),
+    [((0.5, 0.75, 1.0), 3, 3), ((0.75, 1.0, 0.5), 2, 2), ((0.75, 0.5, 0.75), 1, 1), ((0.25, 0.5, 0.5), 2, 3)],
+)
+def test_the_best_trial_is_chosen_the_first_of_equals(done, tmp_path, shares, best, rank):
+    search, _ = done
+    shutil.copytree(search.prepared.folder.path, tmp_path / "r")
+    for trial, right in zip(search.trials["ewc"], shares, strict=True):
+        _with_accuracy(tmp_path / "r" / "cells" / trial.cell.id, right)
+    [tuned] = [one for one in judge(search, load_results(tmp_path / "r")) if one.strategy == "ewc"]
+    assert [scored.accuracy for scored in tuned.trials] == pytest.approx(shares)
+    assert tuned.best.trial.number == best
+    assert tuned.rank == rank
+
+
+def test_a_trial_without_finite_scores_is_never_the_best(done, tmp_path):
+    search, _ = done
+    shutil.copytree(search.prepared.folder.path, tmp_path / "r")
+    first, second, third = (tmp_path / "r" / "cells" / trial.cell.id for trial in search.trials["ewc"])
+    frame = pd.read_parquet(first / "validation.parquet")
+    frame["score"] = np.float32("nan")
+    frame.to_parquet(first / "validation.parquet")
+    _with_accuracy(second, 0.25)
+    _with_accuracy(third, 0.5)
+    [tuned] = [one for one in judge(search, load_results(tmp_path / "r")) if one.strategy == "ewc"]
+    assert tuned.best.trial.number == 3
+    assert tuned.rank is None
+    assert "not finite" in tuned.trials[0].reason
+
+
+def _spoilt(folder, out):
+    """Copy a tiny stream with black crops wherever tuning on two domains must not look."""
+    shutil.copytree(folder, out)
+    store = CropStore.open(out / "store")
+    crops, index = np.array(store.crops), store.index
+    unseen = (index["split"] == "test") | (index["method"] == "m2")
+    crops[unseen.to_numpy()] = 0
+    shutil.rmtree(out / "store")
+    with CropStoreWriter(out / "store", size=store.size, name="tiny") as writer:
+        writer.add(crops, index)
+        writer.finish()
+    return str(out / "tiny.toml")
+
+
+def test_spoiling_test_data_and_later_domains_changes_nothing(done, stream, tmp_path):
+    from pathlib import Path
+
+    search, _ = done
+    spoilt = search_in(tmp_path / "r", _spoilt(Path(stream).parent, tmp_path / "spoilt"))
+    run_search(spoilt)
+    assert spoilt.file.read_bytes() == search.file.read_bytes()
+    for ours, theirs in zip(search.trials["ewc"], spoilt.trials["ewc"], strict=True):
+        assert ours.cell.id != theirs.cell.id, "the stores differ"
+        paths = [s.prepared.folder.cell(t.cell.id) for s, t in ((search, ours), (spoilt, theirs))]
+        assert len({(path / "validation.parquet").read_bytes() for path in paths}) == 1
+
+
+def test_no_test_row_and_no_row_of_a_later_domain_is_read(stream, tmp_path, monkeypatch):
+    read = set()
+    images = BatchSource.images
+
+    def spy(self, index):
+        read.update(self.rows[index.cpu().numpy()].tolist())
+        return images(self, index)
+
+    monkeypatch.setattr(BatchSource, "images", spy)
+    search = search_in(tmp_path / "r", stream, ["ewc"], budget=1)
+    run_search(search)
+    index = open_stream(stream)[0].store.index
+    seen = index.iloc[sorted(read)]
+    assert set(seen["split"]) == {"train", "val"}
+    assert set(seen["method"]) == {"real", "m0", "m1"}
+    [cell] = load_results(tmp_path / "r").cells
+    assert len(cell.scores) == 0
+
+
+def test_no_cell_of_a_search_can_be_taken_for_one_of_a_benchmark(stream, tmp_path):
+    search = search_in(tmp_path / "tune", stream, ["ewc"], domains=3)
+    ready = prepare(["ewc"], stream, RECIPE, out=tmp_path / "run")
+    assert search.trials["ewc"][0].cell.hyperparameters == ready.plan.cells[0].hyperparameters
+    assert search.trials["ewc"][0].cell.id != ready.plan.cells[0].id
+    assert search.trials["ewc"][0].cell.source.id != ready.plan.cells[0].source.id
+
+
+def test_a_search_trains_on_the_rows_that_the_whole_stream_gives_its_first_domains(stream, tmp_path):
+    dealt = dataclasses.replace(read_stream_file(_path(stream)), name="dealt")
+    dealt = dataclasses.replace(dealt, protocol=dataclasses.replace(dealt.protocol, shared_reals=False))
+    file = _path(stream).with_name("dealt.toml")
+    file.write_text(toml_of_stream(dealt))
+    search_in(tmp_path / "r", str(file), ["ewc"])
+    whole, part = open_stream(str(file)), open_stream(tmp_path / "r" / "stream.toml")
+    assert [domain.name for domain in part] == ["D0", "D1"]
+    for ours, theirs in zip(part, whole, strict=False):
+        for split in ("train", "val"):
+            assert np.array_equal(ours.rows[split], theirs.rows[split])
+        assert len(theirs.rows["test"]) > len(ours.rows["test"]) == 0
+    # Reals are dealt out: two of the three domains do not have them all.
+    index = whole[0].store.index
+    reals = {d.name: set(d.rows["train"][index["label"].to_numpy()[d.rows["train"]] == 0]) for d in whole}
+    assert not reals["D0"] & reals["D2"]
+
+
+def _path(text):
+    from pathlib import Path
+
+    return Path(text)
+
+
+def test_a_search_that_is_stopped_goes_on_and_ends_the_same(done, stream, tmp_path):
+    search, _ = done
+    steps = []
+
+    def stop(progress):
+        steps.append(progress)
+        if sum(one.phase == "done" for one in steps) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_search(search_in(tmp_path / "r", stream), stop)
+    assert not (tmp_path / "r" / "tuned.toml").exists()
+    again = search_in(tmp_path / "r", stream)
+    assert again.prepared.total == search.prepared.total - 5
+    run_search(again)
+    assert files_of(tmp_path / "r") == files_of(search.prepared.folder.path)
+
+
+def test_two_processes_find_the_same(done, stream, tmp_path):
+    search, _ = done
+    run_search(search_in(tmp_path / "r", stream, jobs=2))
+    assert files_of(tmp_path / "r") == files_of(search.prepared.folder.path)
+
+
+def test_a_larger_budget_and_another_strategy_train_only_what_is_missing(done, stream, tmp_path):
+    search, _ = done
+    shutil.copytree(search.prepared.folder.path, tmp_path / "r")
+    larger = search_in(tmp_path / "r", stream, (*STRATEGIES, "kd"), budget=4)
+    # One more trial of lwf and of ewc, four of kd, two steps each.
+    assert larger.prepared.total == 2 * (1 + 1 + 4)
+    for name in ("lwf", "ewc"):
+        ids = [trial.cell.id for trial in search.trials[name]]
+        assert [trial.cell.id for trial in larger.trials[name]][:3] == ids
+    run_search(larger)
+    assert open_recipe(tmp_path / "r" / "tuned.toml").tuning["budget"] == 4
+
+
+def test_the_recipe_file_holds_what_was_found_and_how(done):
+    search, found = done
+    recipe = open_recipe(search.file)
+    assert recipe.content() == RECIPE.content()
+    assert recipe.tuning == search.tuning
+    assert recipe.tuning["strategies"] == ["lwf", "ewc"], "nothing of fine-tuning was searched"
+    best = {one.strategy: dict(one.best.trial.values) for one in found}
+    assert recipe.hyperparameters == {name: best[name] for name in ("lwf", "ewc")}
+    assert toml_of_recipe(recipe) == search.file.read_text()
+
+
+TUNED = {
+    "hyperparameters": {"ewc": {"lambda_": 31.2, "fisher": "empirical"}, "lwf": {"temperature": 3.0}},
+    "tuning": {
+        "stream": "tiny",
+        "domains": ["D0", "D1"],
+        "budget": 7,
+        "seed": 0,
+        "objective": "o",
+        "strategies": ["ewc", "lwf"],
+    },
+}
+
+
+def test_a_recipes_hyperparameters_are_the_defaults_and_set_still_wins(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(toml_of_recipe(dataclasses.replace(RECIPE, **TUNED)))
+    recipe = open_recipe(file)
+    changes = {"ewc": {"lambda_": 31.2, "fisher": "empirical"}}
+    plain = make_plan(["ewc", "kd"], "s", {}, RECIPE, [0], changes).cells
+    tuned = make_plan(["ewc", "kd"], "s", {}, recipe, [0]).cells
+    assert [cell.id for cell in tuned] == [cell.id for cell in plain]
+    assert [cell.name for cell in tuned] == ["ewc", "kd"]
+    [cell] = make_plan(["ewc"], "s", {}, recipe, [0], {"ewc": {"lambda_": "5"}}).cells
+    assert (cell.hyperparameters["lambda_"], cell.hyperparameters["fisher"]) == (5.0, "empirical")
+    assert cell.name == "ewc(lambda_=5.0)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[hyperparameters.ewk]\nlambda_ = 1", "unknown strategy 'ewk'; did you mean 'ewc'"),
+        (
+            "[hyperparameters.ewc]\nlambda = 1",
+            "unknown hyperparameter of ewc 'lambda'; did you mean 'lambda_'",
+        ),
+        ("[hyperparameters.ewc]\nlambda_ = -1", "lambda_ and fisher_samples must be >= 0"),
+        ("[hyperparameters]\newc = 3", r"hyperparameters.ewc must be a table"),
+        ("hyperparameters = 3", "hyperparameters must be a table"),
+        ("[tuning]\nstraem = 's'", "unknown key of \\[tuning\\] 'straem'; did you mean 'stream'"),
+        ("[tuning]\nstream = 's'", r"\[tuning\] domains must be a list of texts, found None"),
+    ],
+)
+def test_wrong_tables_in_a_recipe_are_refused(tmp_path, text, message):
+    (tmp_path / "mine.toml").write_text(text + "\n")
+    with pytest.raises(BenchError, match=message):
+        open_recipe(tmp_path / "mine.toml")
+
+
+def test_the_tables_cannot_be_set_from_the_command_line():
+    with pytest.raises(BenchError, match="unknown recipe key 'tuning'"):
+        RECIPE.changed({"tuning": "x"})
+
+
+def test_results_and_report_say_how_hyperparameters_were_found(stream, tmp_path):
+    tuned = dataclasses.replace(RECIPE, **TUNED)
+    results = run(["ewc", "lwf", "finetuning"], stream, tuned, out=tmp_path / "r")
+    assert results.plan["tuning"] == TUNED["tuning"]
+    assert results.plan["hyperparameters"] == TUNED["hyperparameters"]
+    write_report(results, tmp_path / "report")
+    said = (tmp_path / "report" / "summary.md").read_text()
+    assert (
+        "Hyperparameters: found by random search, 7 trials a strategy, on validation data of D0, D1 (tiny), "
+        "the same budget for all." in said
+    )
+    with pytest.raises(BenchError, match=r"made by another plan: recipe .* give another --out"):
+        prepare(["ewc"], stream, RECIPE, out=tmp_path / "r")
+    results = run(["kd"], stream, tuned, out=tmp_path / "r")
+    write_report(results, tmp_path / "report")
+    said = (tmp_path / "report" / "summary.md").read_text()
+    assert "of ewc, lwf: found by random search" in said
+    assert "; of kd: the strategies' own defaults." in said
+    assert "the same budget for all" not in said
+
+
+def test_a_report_says_where_untuned_hyperparameters_come_from():
+    given = {"hyperparameters": {"ewc": {"lambda_": 3.0}}}
+    assert tuning_words({}, ["ewc", "kd"]) == "Hyperparameters: the strategies' own defaults."
+    assert tuning_words({}, []) == "Hyperparameters: none."
+    assert tuning_words(given, ["ewc"]) == "Hyperparameters: set in the recipe."
+    assert tuning_words(given, ["ewc", "kd"], by_hand=True) == (
+        "Hyperparameters of ewc: set in the recipe; of kd: the strategies' own defaults; "
+        "shown in a label: set by hand."
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": 0}, "--budget must be at least 1 trial a strategy, found 0"),
+        ({"strategies": ["ewk"]}, "unknown strategy 'ewk'; did you mean 'ewc'"),
+        ({"strategies": []}, "nothing to tune"),
+        ({"domains": 1}, "--domains must be 2 to 3, the domains of stream 'tiny', found 1"),
+        ({"domains": 4}, "--domains must be 2 to 3, the domains of stream 'tiny', found 4"),
+        ({"jobs": 0}, "--jobs must be at least 1"),
+        ({"write": "tuned.txt"}, "a recipe file's name ends in .toml"),
+        ({"write": f"{'x' * 300}.toml"}, "--write .*: cannot be written .its name is too long."),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
+        (
+            {"recipe": dataclasses.replace(RECIPE, backbone="test_byobnett")},
+            "unknown backbone 'test_byobnett'; did you mean 'test_byobnet'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_call_is_said_before_anything_is_written(stream, tmp_path, options, message):
+    with pytest.raises(BenchError, match=message):
+        search_in(tmp_path / "r", stream, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("below", ["x.toml", "deeper/x.toml"])
+def test_a_recipe_file_that_could_not_be_written_is_refused_before_training(stream, tmp_path, below):
+    (tmp_path / "afile").write_text("")
+    with pytest.raises(
+        BenchError, match=r"--write \S+: cannot be written \(\S+afile is no folder\); give another"
+    ):
+        search_in(tmp_path / "r", stream, write=tmp_path / "afile" / below)
+    assert [path.name for path in tmp_path.iterdir()] == ["afile"]
+
+
+def test_a_recipe_file_in_a_read_only_folder_is_refused_before_training(stream, tmp_path, monkeypatch):
+    # Root may write anywhere, so the system's answer is given by hand.
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(BenchError, match=rf"--write .*: cannot be written \({tmp_path} is read-only\)"):
+        search_in(tmp_path / "r", stream, write=tmp_path / "new" / "x.toml")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        ({"seed": 1}, "is of another search: seed is 1 there, 0 now"),
+        ({"domains": ["D0", "D1", "D2"]}, "is of another search: domains"),
+        ({"budget": 9}, "is of a larger search"),
+        ({"strategies": ["ewc", "kd"]}, "is of a larger search"),
+    ],
+)
+def test_the_recipe_file_of_another_search_is_not_overwritten(done, stream, tmp_path, theirs, message):
+    search, _ = done
+    file = tmp_path / "mine.toml"
+    tuning = {**search.tuning, **theirs}
+    file.write_text(toml_of_recipe(dataclasses.replace(RECIPE, tuning=tuning)))
+    with pytest.raises(BenchError, match=message):
+        search_in(tmp_path / "r", stream, write=file)
+    file.write_text(toml_of_recipe(RECIPE))
+    with pytest.raises(BenchError, match="is another recipe"):
+        search_in(tmp_path / "r", stream, write=file)
+    with pytest.raises(BenchError, match="this is the recipe that is tuned"):
+        search_in(tmp_path / "r", stream, recipe=str(file), write=file)
+    assert file.read_text() == toml_of_recipe(RECIPE)
+
+
+def test_by_default_three_domains_are_learnt_or_fewer_to_leave_one_unseen(stream, tmp_path):
+    longer = tmp_path / "five"
+    longer.mkdir()
+    five = str(tiny_stream(longer, domains=5))
+    assert search_in(tmp_path / "a", five, ["ewc"], domains=None).tuning["domains"] == ["D0", "D1", "D2"]
+    assert search_in(tmp_path / "b", stream, ["ewc"], domains=None).tuning["domains"] == ["D0", "D1"]
+
+
+def test_domains_without_validation_rows_cannot_be_tuned_on(stream, tmp_path):
+    store = CropStore.open(_path(stream).parent / "store")
+    keep = (store.index["split"] != "val").to_numpy()
+    with CropStoreWriter(tmp_path / "store", size=store.size, name="tiny") as writer:
+        writer.add(np.array(store.crops[keep]), store.index[keep])
+        writer.finish()
+    shutil.copy(stream, tmp_path / "tiny.toml")
+    with pytest.raises(BenchError, match="domain 'D0' of stream 'tiny' has no validation rows"):
+        search_in(tmp_path / "r", str(tmp_path / "tiny.toml"), ["ewc"])
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys, tmp_path):
+    """Call ``bench`` in an empty folder that holds ``tiny-recipe.toml``: (exit code, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny-recipe.toml").write_text(toml_of_recipe(RECIPE))
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["bench", *words])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+def test_the_command_shows_every_trial_and_writes_a_recipe_that_runs(bench, done, stream, tmp_path):
+    search, found = done
+    shutil.copytree(search.prepared.folder.path, tmp_path / "results" / "tune-tiny-tiny-recipe")
+    call = ("tune", "--strategies", ",".join(STRATEGIES), "--stream", stream, "--recipe", "tiny-recipe.toml")
+    call += ("--budget", "3", "--domains", "2", "--write", "mine.toml")
+    code, out, err = bench(*call)
+    assert (code, err) == (0, "")
+    assert "nothing to train" in out
+    assert "finetuning: nothing to tune" in out
+    for one in found[:2]:
+        assert (
+            f"{one.strategy}: 3 trials; best is trial {one.best.trial.number}; the defaults rank {one.rank}"
+            in out
+        )
+        for scored in one.trials:
+            assert str(next(iter(scored.trial.values.values()))) in out
+    plugin = tmp_path / "my plugin.py"
+    plugin.write_text("METRICS = []")
+    spaced = tmp_path / "tiny [i] recipe.toml"
+    _, out, _ = bench(*call[:-1], str(spaced), "--plugin", str(plugin))
+    next_run = " ".join(out.split("(next: ")[1].split()).removesuffix(")")
+    assert shlex.split(next_run)[2:] == [
+        "--strategies",
+        ",".join(STRATEGIES),
+        "--stream",
+        stream,
+        "--recipe",
+        str(spaced),
+        "--plugin",
+        str(plugin),
+    ]
+    code, out, _ = bench(*call, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["strategies"]["ewc"]["best"] == found[1].best.trial.number
+    assert [t["validation_accuracy"] for t in told["strategies"]["ewc"]["trials"]] == [
+        scored.accuracy for scored in found[1].trials
+    ]
+    assert open_recipe("mine.toml").hyperparameters["ewc"] == told["strategies"]["ewc"]["hyperparameters"]
+    code, _, err = bench("tune", "--strategies", "ewc", "--budget", "0")
+    assert (code, err) == (2, "bench: --budget must be at least 1 trial a strategy, found 0\n")
+
+
+def test_a_failed_trial_is_named_and_another_is_chosen(bench, stream, tmp_path, monkeypatch):
+    from fretal_bench.strategies.penalties.ewc import EWC
+
+    penalty = EWC.penalty
+    monkeypatch.setattr(
+        EWC, "penalty", lambda self: penalty(self) if self.hyperparameters.lambda_ != 10 else 1 / 0
+    )
+    call = ("tune", "--strategies", "ewc", "--stream", stream, "--recipe", "tiny-recipe.toml", "--jobs", "1")
+    call += ("--domains", "2", "--budget")
+    code, out, _ = bench(*call, "2")
+    assert code == 1
+    assert "best is trial 2; the defaults failed" in out
+    assert "ZeroDivisionError" in out
+    assert open_recipe("results/tune-tiny-tiny-recipe/tuned.toml").hyperparameters["ewc"]["lambda_"] != 10
+    shutil.rmtree(tmp_path / "results")
+    code, _, err = bench(*call, "1")
+    assert code == 1
+    assert err.startswith("bench: no trial of ewc gave a value; the first: ZeroDivisionError")
+    with pytest.raises(RunError):
+        run_search(search_in(tmp_path / "other", stream, ["ewc"], budget=1))

@@ -1,0 +1,236 @@
+"""The command as a person types it, in this process: output, exit codes, one line for what is wrong."""
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fretal_bench.cli import main as cli
+from fretal_bench.errors import unknown_name
+from tests_support import TINY, tiny_stream
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory):
+    return str(tiny_stream(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys, tmp_path):
+    """Call ``bench`` in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["bench", *words])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def options(**changes):
+    return [word for key, value in {**TINY, **changes}.items() for word in ("--set", f"recipe.{key}={value}")]
+
+
+def test_a_run_prints_the_answer_first_and_leaves_a_report(bench, stream, tmp_path):
+    call = ("run", "--strategies", "fretal,ewc", "--stream", stream, "--jobs", "1", *options())
+    code, out, err = bench(*call)
+    assert (code, err) == (0, "")
+    for word in ("forgot least", "fretal", "ewc", "D0", "D2", "index.html"):
+        assert word in out
+    for name in ("index.html", "summary.md"):
+        assert (tmp_path / "reports" / "tiny-mini" / name).stat().st_size > 0
+    assert (tmp_path / "results" / "tiny-mini" / "plan.json").exists()
+    code, out, _ = bench(*call)
+    assert code == 0
+    assert "nothing to train" in out
+    code, out, _ = bench("report", "results/tiny-mini", "--out", "elsewhere", "--json")
+    assert code == 0
+    assert json.loads(out)
+    assert (tmp_path / "elsewhere" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "--strategies", "fretel"], "unknown strategy 'fretel'; did you mean 'fretal'"),
+        (
+            ["run", "--strategies", "ewc", "--stream", "ffpp-mimi"],
+            "unknown stream 'ffpp-mimi'; did you mean 'ffpp-mini'",
+        ),
+        (["run", "--strategies", "ewc", "--recipe", "mimi"], "unknown recipe 'mimi'; did you mean 'mini'"),
+        (
+            ["run", "--strategies", "ewc", "--set", "recipe.epoch=3"],
+            "unknown recipe key 'epoch'; did you mean 'epochs'",
+        ),
+        (["run", "--strategies", "ewc", "--set", "ewc.lambda=3"], "unknown hyperparameter of ewc 'lambda'"),
+        (["run", "--strategies", "ewc", "--set", "lambda_"], "expected STRATEGY.KEY=VALUE"),
+        (["run", "--strategies", "ewc", "--seeds", "one"], "--seeds 'one': expected whole numbers"),
+        (["run", "--strategies", "ewc", "--jobs", "0"], "--jobs must be at least 1"),
+        (["run", "--strategies", "ewc", "--device", "gpu"], "unknown device 'gpu'"),
+        (["run", "--strategies", ""], "nothing to run"),
+        (["run", "--strategies", "ewc", "--stream", "none.toml"], "none.toml"),
+        (["report", "nowhere"], "nowhere is no result folder"),
+        (["list", "strategy"], "unknown list 'strategy'; did you mean 'strategies'"),
+        (["list", "streams", "x*"], "no streams fit 'x*'"),
+    ],
+)
+def test_what_is_wrong_with_a_call_is_one_line_with_exit_code_2(bench, words, message, tmp_path):
+    code, out, err = bench(*words)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("bench: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == [], "nothing half-written"
+
+
+def test_a_backbone_that_does_not_exist_is_refused_and_the_corrected_call_runs(bench, stream, tmp_path):
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options())
+    wrong = ["recipe.backbone=resnet5" if word.startswith("recipe.backbone=") else word for word in call]
+    code, out, err = bench(*wrong)
+    assert (code, out) == (2, "")
+    assert err.startswith("bench: unknown backbone 'resnet5'; did you mean 'resnet50'")
+    assert re.search(r", \.\.\. and \d+ more\n$", err)
+    assert len(err) < 600
+    assert list(tmp_path.iterdir()) == [], "no plan is written that the corrected call would not fit"
+    code, _, err = bench(*call)
+    assert (code, err) == (0, "")
+
+
+def test_a_finished_run_is_shown_without_asking_timm_for_its_backbone(bench, stream, monkeypatch):
+    from fretal_bench.benchmark.recipes import model as models
+
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options())
+    assert bench(*call)[0] == 0
+    monkeypatch.setattr(models, "check_backbone", lambda recipe: 1 / 0)
+    code, out, _ = bench(*call)
+    assert code == 0
+    assert "nothing to train" in out
+
+
+def test_paths_are_printed_as_they_are(bench, stream, tmp_path):
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options())
+    call += ("--out", "re [red]s")
+    for said in ("to train into re [red]s", "all done already in re [red]s"):
+        code, out, _ = bench(*call)
+        assert code == 0
+        assert said in " ".join(out.split())
+        assert "reports/re [red]s/index.html" in " ".join(out.split())
+    code, out, err = bench("new", "strategy", "q9", "--into", "[/x]")
+    assert (code, err) == (0, "")
+    assert "[/x]/q9: 6 files" in out
+    assert "pip install -e '[/x]/q9'" in out
+
+
+def test_the_folder_that_data_commands_name_is_printed_as_it_is(bench):
+    code, out, err = bench("data", "make-mini", "a [b]c", "--compression", "raw")
+    assert (code, err) == (0, "")
+    assert "a [b]c: " in out
+    assert "bench data check 'a [b]c'" in out
+
+
+@pytest.mark.parametrize(("count", "listed", "rest"), [(20, 20, ""), (25, 20, ", ... and 5 more")])
+def test_of_a_long_list_of_names_the_nearest_are_shown(count, listed, rest):
+    known = [f"aaa{i:02}" for i in range(count - 1)] + ["zebra"]
+    said = str(unknown_name("animal", "zebre", known))
+    shown, _, _ = said.partition(", ...")
+    names = shown.split("Known: ")[1].split(", ")
+    assert len(names) == listed
+    assert said.endswith(f"{names[-1]}{rest}")
+    assert names[0 if rest else -1] == "zebra", (
+        "nearest first where the list is cut, else in alphabetical order"
+    )
+
+
+def test_cuda_that_is_not_there_is_refused(bench, monkeypatch, tmp_path):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, _, err = bench("run", "--strategies", "ewc", "--device", "cuda")
+    assert code == 2
+    assert "torch sees no CUDA device here; use --device cpu" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_cell_is_named_with_exit_code_1_and_the_others_are_reported(bench, stream, monkeypatch):
+    from fretal_bench.strategies.penalties.ewc import EWC
+
+    monkeypatch.setattr(EWC, "penalty", lambda self: 1 / 0)
+    code, out, err = bench("run", "--strategies", "kd,ewc", "--stream", stream, "--jobs", "1", *options())
+    assert code == 1
+    assert "bench: failed: ewc, seed 0: ZeroDivisionError: division by zero" in err
+    assert "kd" in out
+
+
+def test_listings_name_everything_and_come_as_json_too(bench):
+    for what, name in [("strategies", "fretal"), ("streams", "ffpp-mini"), ("recipes", "mini")]:
+        code, out, _ = bench("list", what)
+        assert code == 0
+        assert name in out
+        code, out, _ = bench("list", what, "--json")
+        assert name in [row["name"] for row in json.loads(out)]
+
+
+def test_help_and_listings_import_nothing_slow(tmp_path):
+    script = (
+        "import sys; from fretal_bench.cli import main as cli; sys.argv = ['bench', 'list', sys.argv[1]]; cli.main();"
+        "slow = {'torch', 'avalanche', 'timm', 'matplotlib', 'cv2', 'scipy'} & set(sys.modules);"
+        "sys.exit(f'imported {slow}' if slow else 0)"
+    )
+    for what in ("strategies", "recipes"):
+        subprocess.run([sys.executable, "-c", script, what], check=True, capture_output=True, cwd=tmp_path)
+
+
+def test_doctor_says_what_is_there_and_what_is_missing(bench, monkeypatch):
+    code, out, _ = bench("doctor", "--json")
+    findings = {finding["what"]: finding for finding in json.loads(out)}
+    assert code == 0
+    assert findings["torch with torchvision"]["ok"]
+    assert findings["H.264 encoder"]["found"] == "libx264"
+
+    import importlib
+
+    real = importlib.import_module
+
+    def broken(name, *rest):
+        if name == "torchvision":
+            raise RuntimeError("operator torchvision::nms does not exist")
+        return real(name, *rest)
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    code, out, _ = bench("doctor")
+    assert code == 1
+    assert "operator torchvision::nms does not exist" in " ".join(out.split())
+    assert "pip install -c constraints.txt torch torchvision" in " ".join(out.split())
+
+
+def test_a_wheel_installs_exactly_one_package(tmp_path):
+    root = Path(__file__).parents[2]
+    if not (root / "setup.cfg").exists():
+        pytest.skip("not run from a source tree")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(root)],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"fretal_bench"}
+    for needed in (
+        "benchmark/recipes/mini.toml",
+        "datasets/streams/ffpp-mini.toml",
+        "datasets/ffpp_mini/landmarks.npz",
+        "reporting/report.css",
+        "py.typed",
+    ):
+        assert f"fretal_bench/{needed}" in names

@@ -1,0 +1,228 @@
+"""Streams: sequence protocol, files checked key by key, protocols, and the Avalanche benchmark."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fretal_bench.datasets.manifest import video_key
+from fretal_bench.datasets.streams.domain import Domain
+from fretal_bench.datasets.streams.stream import Stream, list_streams, open_stream
+from fretal_bench.errors import BenchError
+from toy_stores import FRAMES, PEOPLE, toy_rows, toy_store
+
+DOMAINS = """
+[[domains]]
+name = "first"
+store = "toy"
+methods = ["Deepfakes"]
+
+[[domains]]
+name = "second"
+store = "toy"
+methods = ["FaceSwap"]
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("streams")
+    toy_store(path / "toy")
+    return path
+
+
+def stream_of(folder: Path, head: str = "", domains: str = DOMAINS) -> Stream:
+    path = folder / "mine.toml"
+    path.write_text(f'name = "mine"\n{head}\n{domains}', encoding="utf-8")
+    return open_stream(path)
+
+
+def videos(domain: Domain, split: str, label: int) -> set[str]:
+    rows = domain.store.index.iloc[domain.rows[split]]
+    return set(video_key(rows[rows["label"] == label]))
+
+
+def test_a_stream_behaves_like_a_sequence_of_domains(folder: Path) -> None:
+    stream = stream_of(folder)
+    assert (stream.name, len(stream), [domain.name for domain in stream]) == ("mine", 2, ["first", "second"])
+    assert stream[1].name == stream[-1].name == "second"
+    assert [domain.name for domain in stream[:1]] == ["first"]
+    with pytest.raises(IndexError):
+        stream[2]
+
+
+def test_a_domain_holds_its_own_fakes_and_the_reals(folder: Path) -> None:
+    stream = stream_of(folder)
+    found = stream[1].store.index.iloc[stream[1].rows["test"]]
+    assert set(found["method"]) == {"real", "FaceSwap"}
+    assert len(found) == 2 * FRAMES * len(PEOPLE["test"])
+    assert set(found["split"]) == {"test"}
+
+
+def test_a_stream_opens_again_by_what_it_says_and_has_the_same_fingerprint(folder: Path) -> None:
+    stream = stream_of(folder)
+    again = open_stream(stream.name_or_path)
+    assert again.fingerprint() == stream.fingerprint()
+    assert json.loads(json.dumps(stream.fingerprint())) == stream.fingerprint()
+    assert stream[:1].fingerprint() != stream.fingerprint()
+
+
+def test_few_shot_thins_the_training_videos_of_later_domains_alone(folder: Path) -> None:
+    full, few = stream_of(folder), stream_of(folder, "protocol = {videos_per_class = 2}")
+    for split in ("train", "val", "test"):
+        np.testing.assert_array_equal(few[0].rows[split], full[0].rows[split])
+    np.testing.assert_array_equal(few[1].rows["test"], full[1].rows["test"])
+    for label in (0, 1):
+        assert len(videos(few[1], "train", label)) == 2
+        assert videos(few[1], "train", label) < videos(full[1], "train", label)
+    assert len(few[1].rows["train"]) == 4 * FRAMES
+
+
+def test_the_choice_of_videos_is_fixed_and_follows_the_protocols_seed(folder: Path) -> None:
+    choices = [
+        tuple(stream_of(folder, f"protocol = {{videos_per_class = 2, seed = {seed}}}")[1].rows["train"])
+        for seed in (0, 0, 1, 2, 3)
+    ]
+    assert choices[0] == choices[1]
+    assert len(set(choices)) > 1
+
+
+def test_reals_that_are_not_shared_are_dealt_to_the_domains(folder: Path) -> None:
+    stream = stream_of(folder, "protocol = {shared_reals = false}")
+    first, second = (videos(domain, "train", 0) for domain in stream)
+    assert not first & second
+    assert len(first) == len(second) == len(PEOPLE["train"]) // 2
+    assert videos(stream[0], "test", 0) == videos(stream[1], "test", 0)
+    assert len(videos(stream[0], "train", 1)) == len(PEOPLE["train"])
+
+
+@pytest.mark.parametrize(
+    ("head", "domains", "words"),
+    [
+        ("descripton = ''", DOMAINS, "unknown key of stream file 'descripton'; did you mean 'description'"),
+        ("protocol = {video_per_class = 2}", DOMAINS, "did you mean 'videos_per_class'"),
+        ("protocol = {videos_per_class = 0}", DOMAINS, "videos_per_class is 0"),
+        ("protocol = {seed = true}", DOMAINS, "seed must be a whole number, not True"),
+        ("", DOMAINS.replace("methods", "method"), "unknown key of domain 'first' 'method'"),
+        ("", DOMAINS.replace("FaceSwap", "FaceSwp"), "did you mean 'FaceSwap'"),
+        ("", DOMAINS.replace("second", "first"), "two domains are called 'first'"),
+        ("", DOMAINS.replace('"toy"', '"nowhere"'), "no crop store at"),
+        ("", DOMAINS.replace('"toy"', '"builtin:ffpp-mini-c25"'), "did you mean 'builtin:ffpp-mini-c23'"),
+        ("", '[[domains]]\nname = "d"\nstore = "toy"', "methods must name manipulations"),
+        ("", '[[domains]]\nname = "d"\nmethods = ["FaceSwap"]', "lacks the key 'store'"),
+        ("", '[[domains]]\nname = "d"\nstore = ""\ndatasets = ["toy"]', "lacks the key 'store'"),
+        ("image_size = 0", DOMAINS, "image_size is 0; give 1 or more"),
+        ("frame = 32", DOMAINS, "unknown key of stream file 'frame'; did you mean 'frames'"),
+        ("domains = []", "", "has no domain"),
+        ("name = ", "", "not valid TOML"),
+    ],
+)
+def test_a_mistake_in_a_stream_file_is_one_line_that_names_it(
+    folder: Path, head: str, domains: str, words: str
+) -> None:
+    with pytest.raises(BenchError) as caught:
+        stream_of(folder, head, domains)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="unknown stream 'ffpp-mni'; did you mean 'ffpp-mini'"):
+        open_stream("ffpp-mni")
+    with pytest.raises(BenchError, match="cannot read the stream file"):
+        open_stream(tmp_path / "none.toml")
+
+
+def test_a_person_who_is_trained_on_in_one_domain_and_tested_in_another_is_refused(tmp_path: Path) -> None:
+    rows = toy_rows()
+    swapped = rows.assign(split=rows["split"].map({"train": "test", "test": "train", "val": "val"}))
+    first, second = toy_store(tmp_path / "1", rows), toy_store(tmp_path / "2", swapped)
+    domains = [
+        Domain(name, store, {s: np.flatnonzero(store.index["split"] == s) for s in ("train", "val", "test")})
+        for name, store in (("one", first), ("two", second))
+    ]
+    assert len(Stream("fine", domains[:1])) == 1
+    with pytest.raises(BenchError, match="person 'toy/a' stands in more than one split"):
+        Stream("leaky", domains)
+
+
+def test_crops_of_two_sizes_do_not_make_a_stream(tmp_path: Path) -> None:
+    domains = []
+    for size in (16, 24):
+        store = toy_store(tmp_path / str(size), size=size)
+        rows = {s: np.flatnonzero(store.index["split"] == s) for s in ("train", "val", "test")}
+        domains.append(Domain(str(size), store, rows))
+    with pytest.raises(BenchError, match="mixes crops of 16 and 24 px"):
+        Stream("mixed", domains)
+
+
+def test_the_built_in_streams_are_listed_without_the_control() -> None:
+    names = [entry["name"] for entry in list_streams("ffpp-mini*")]
+    assert names == ["ffpp-mini", "ffpp-mini-c40"]
+    assert list_streams("*-c40")[0]["domains"] == ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
+    assert "ffpp-mini-identity" in [entry["name"] for entry in list_streams(hidden=True)]
+
+
+def test_listing_streams_with_data_imports_neither_torch_nor_pandas(folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from fretal_bench.datasets.streams.stream import list_streams;"
+        f"list_streams(data=[{str(folder)!r}]);"
+        "print({'torch', 'pandas', 'avalanche', 'cv2', 'av'} & set(sys.modules), 'pyarrow' in sys.modules)"
+    )
+    for pyarrow in (True, False):  # what a store holds is counted once, and then known
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "FRETAL_BENCH_CACHE": str(tmp_path)},
+        )
+        assert done.stdout.strip() == f"set() {pyarrow}"
+
+
+def test_the_avalanche_benchmark_has_an_experience_a_domain_with_both_classes(folder: Path) -> None:
+    stream = stream_of(folder)
+    benchmark = stream.as_avalanche()
+    assert set(benchmark.streams) == {"train", "val", "test"}
+    for split, experiences in benchmark.streams.items():
+        assert [experience.domain_name for experience in experiences] == ["first", "second"]
+        for experience, domain in zip(experiences, stream, strict=True):
+            assert experience.source is domain.batches(split)
+            assert list(experience.dataset.targets) == experience.source.targets.tolist()
+            assert set(experience.dataset.targets_task_labels) == {0}
+            assert set(experience.classes_in_this_experience) == {0, 1}
+    image, label, task = benchmark.train_stream[1].dataset[4]
+    row = stream[1].rows["train"][4]
+    expected = (stream[1].store.crops[row].transpose(2, 0, 1) / 255 - 0.5) / 0.5
+    np.testing.assert_allclose(image.numpy(), expected, atol=1e-6)
+    assert (label, task) == (stream[1].store.index["label"].iloc[row], 0)
+
+
+def test_avalanches_own_naive_strategy_learns_the_toy_stream(folder: Path) -> None:
+    from avalanche.evaluation.metrics import accuracy_metrics
+    from avalanche.training.plugins import EvaluationPlugin
+    from avalanche.training.supervised import Naive
+
+    torch.manual_seed(0)
+    benchmark = stream_of(folder).as_avalanche()
+    model = torch.nn.Sequential(torch.nn.AvgPool2d(16), torch.nn.Flatten(), torch.nn.Linear(3, 2))
+    strategy = Naive(
+        model=model,
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.1),
+        criterion=torch.nn.CrossEntropyLoss(),
+        train_mb_size=8,
+        train_epochs=5,
+        eval_mb_size=8,
+        evaluator=EvaluationPlugin(accuracy_metrics(stream=True), loggers=[]),
+    )
+    for experience in benchmark.train_stream:
+        strategy.train(experience, num_workers=0)
+    (accuracy,) = strategy.eval(benchmark.test_stream, num_workers=0).values()
+    assert accuracy == 1.0
