@@ -40,6 +40,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
         A ``BenchError`` to raise; e.g. ``unknown strategy 'fretel'; did you mean 'fretal'? Known: ewc, fretal``. Of a
         long list only the nearest names are given, the most similar first, and how many more there are.
     """
+    return BenchError(f"unknown {kind} {name!r}{nearest(name, known)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return what follows an unknown name: the nearest that exist, then all of them, or of many the most similar.
+
+    E.g. ``; did you mean 'fretal'? Known: ewc, fretal``.
+    """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ";"
@@ -47,4 +55,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
     if len(names) > _LISTED:
         listed = difflib.get_close_matches(name, names, n=_LISTED, cutoff=0)
         more = f", ... and {len(names) - _LISTED} more"
-    return BenchError(f"unknown {kind} {name!r}{hint} Known: {', '.join(listed) or 'none'}{more}")
+    return f"{hint} Known: {', '.join(listed) or 'none'}{more}"

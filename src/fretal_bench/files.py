@@ -1,0 +1,187 @@
+"""Files and folders written whole or not at all, and the system's refusals as one line that says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from fretal_bench.errors import BenchError, RunError
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED: Final = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ENOENT,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EINVAL,
+)
+_KEPT: Final = "what is finished is kept"
+_ELSEWHERE: Final = "give another place"
+_NAME_BYTES: Final = 200
+"""Bytes of a file's name; file systems allow 255, of which the temporary name beside it needs some."""
+
+
+@contextlib.contextmanager
+def refusals(
+    path: str | os.PathLike[str], *, remedy: str = _ELSEWHERE, kept: str = _KEPT, doing: str = "written"
+) -> Iterator[None]:
+    """Turn what the system refuses inside the block into one line; the only table of system errors in the suite.
+
+    Args:
+        path: What is written or read, or the folder that it is in.
+        remedy: What to do where the place is wrong.
+        kept: What of the work survives where the disk is full.
+        doing: ``written`` or ``read``.
+
+    Raises:
+        RunError: There is no space or quota left (exit code 1: work was begun), or the device failed.
+        BenchError: There is no permission, the file system is read-only, the name is too long, or a file stands where
+            a folder should or the other way round (exit code 2: the call is wrong).
+    """
+    try:
+        yield
+    except OSError as error:
+        # A library may raise an OSError without a number, with several lines.
+        reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+        if error.errno in _FULL:
+            raise RunError(
+                f"{path}: no space left ({reason}); free some and run the same command again, {kept}"
+            ) from error
+        if error.errno in _REFUSED:
+            raise BenchError(f"{path}: cannot be {doing} ({reason}); {remedy}") from error
+        raise RunError(f"{path}: cannot be {doing} ({reason}); check the disk, {kept}") from error
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str], *, remedy: str = _ELSEWHERE) -> Iterator[BinaryIO]:
+    """Give a binary file that takes the place of ``path`` at the block's end, whole, or leaves it as it was.
+
+    Missing folders above it are made. The bytes are on the disk before the name is.
+
+    Raises:
+        RunError, BenchError: See ``refusals``.
+    """
+    final = Path(path)
+    with refusals(final, remedy=remedy):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=f".{final.name}.part-", dir=final.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(part, 0o644)
+            move(Path(part), final)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+
+
+def write(path: str | os.PathLike[str], content: str | bytes, *, remedy: str = _ELSEWHERE) -> None:
+    """Write a file, whole or not at all; text as UTF-8.
+
+    Raises:
+        RunError, BenchError: See ``refusals``.
+    """
+    with replacing(path, remedy=remedy) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def folder(final: str | os.PathLike[str], *, remedy: str = _ELSEWHERE) -> Iterator[Path]:
+    """Give a folder to write in that becomes ``final`` at the block's end, whole, or not at all.
+
+    ``final`` must not be there, or be empty. The caller holds whatever keeps others from writing ``final``: what a
+    killed process left half-written beside it is removed.
+
+    Raises:
+        RunError, BenchError: See ``refusals``.
+    """
+    final = Path(final)
+    with refusals(final, remedy=remedy):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        for stale in final.parent.glob(f".{final.name}.part-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{final.name}.part-", dir=final.parent))
+        try:
+            part.chmod(0o755)
+            yield part
+            for path in part.rglob("*"):
+                if path.is_file():
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())
+            move(part, final)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+def move(part: Path, final: Path) -> None:
+    """Give a finished file or folder its final name, in one step; both are on one file system."""
+    os.replace(part, final)
+
+
+def check_place(path: str | os.PathLike[str], option: str) -> None:
+    """Find out now, not after hours of work, whether a file or folder can be made at ``path``; nothing is made.
+
+    Args:
+        path: The file or folder that is to be written.
+        option: What to change where it cannot be, e.g. ``--out``.
+
+    Raises:
+        BenchError: It cannot; the message says why.
+    """
+    place = Path(path).absolute().parent
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        reason = f"{place} is no folder"
+    elif not os.access(place, os.W_OK | os.X_OK):
+        reason = f"{place} is read-only"
+    elif len(os.fsencode(Path(path).name)) > _NAME_BYTES:
+        reason = "its name is too long"
+    else:
+        return
+    raise BenchError(f"{path}: cannot be written ({reason}); give another {option}")
+
+
+def read_text(path: str | os.PathLike[str], what: str, remedy: str = "check the path") -> str:
+    """Read a text file.
+
+    Args:
+        path: The file.
+        what: What it is, e.g. ``recipe file``.
+        remedy: What to do where it cannot be read.
+
+    Raises:
+        BenchError: It cannot be read, or is not UTF-8.
+    """
+    try:
+        with refusals(f"{what} {os.fspath(path)}", remedy=remedy, doing="read"):
+            return Path(path).read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise BenchError(
+            f"{what} {os.fspath(path)}: not UTF-8 text (byte {error.start}); save it as UTF-8"
+        ) from error
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
