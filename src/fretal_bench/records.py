@@ -292,9 +292,11 @@ def _convert(key: str, hint: Any, value: Any, field: dataclasses.Field[Any] | No
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
             raise Invalid(key, "a table", value)
-        for name, item in value.items():
-            _convert(f"{key}.{name}", arguments[1] if len(arguments) == 2 else Any, item, None, texts=texts)
-        return value
+        of = arguments[1] if len(arguments) == 2 else Any
+        entries = {
+            name: _convert(f"{key}.{name}", of, item, None, texts=texts) for name, item in value.items()
+        }
+        return value if all(entries[name] is item for name, item in value.items()) else entries
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return value if isinstance(value, hint) else _build(hint, value, f"{key}.", texts)
     if hint is Path and isinstance(value, str | Path):

@@ -31,6 +31,7 @@ class Whole(Record):
     size: int | None = limited(None, at_least=8)
     parts: tuple[Part, ...] = ()
     table: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_name: Mapping[str, Part] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Needs(Record):
         ({"parts": [{}]}, "key 'parts[0].name': expected text, found nothing"),
         ({"parts": [{"name": "a", "rows": ["x", 1]}]}, "key 'parts[0].rows[1]': expected text, found 1"),
         ({"table": {"a": 1}}, "key 'table.a': expected a table, found 1"),
-        ({"lrr": 1}, "f.toml: unknown key 'lrr'; did you mean 'lr'? Known: epochs, "),
+        ({"by_name": {"a": {"nam": "a"}}}, "unknown key 'by_name.a.nam'; did you mean 'name'?"),
+        ({"lrr": 1}, "f.toml: unknown key 'lrr'; did you mean 'lr'? Known: by_name, epochs, "),
     ],
 )
 def test_what_is_wrong_is_said_with_place_key_expected_and_found(values, words):
@@ -83,6 +85,13 @@ def test_a_record_made_in_python_is_checked_too_and_equal_ones_are_alike():
     assert type(made.lr) is float
     assert made.parts == (Part("a", ("x",)),)
     assert repr(made) == repr(records.read(Whole, {"lr": 1, "parts": [{"name": "a", "rows": ["x"]}]}, "f"))
+
+
+def test_records_by_name_are_built_and_what_needs_no_change_is_kept():
+    whole = records.read(Whole, {"by_name": {"x": {"name": "a", "rows": ["r"]}}}, "f")
+    assert whole.by_name == {"x": Part("a", ("r",))}
+    parts = {"x": Part("a")}
+    assert Whole(by_name=parts).by_name is parts
 
 
 def test_texts_are_read_only_where_a_command_line_gives_them():
