@@ -100,32 +100,53 @@ def write(path: str | os.PathLike[str], content: str | bytes, *, remedy: str = _
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
 
 
+class Draft:
+    """A folder in the making: written in at ``path``, seen by nobody until ``finish`` gives it its final name.
+
+    For writers that live longer than one block; ``folder`` is the same as a context. The caller holds whatever keeps
+    others from writing the final folder: what a killed process left half-written next to it is removed. System errors
+    are not translated here: call within ``refusals``.
+
+    Attributes:
+        path: Where to write.
+    """
+
+    def __init__(self, final: str | os.PathLike[str]) -> None:
+        """Open the draft of a folder that is not there yet, or is empty; missing folders above it are made."""
+        self._final = Path(final)
+        self._final.parent.mkdir(parents=True, exist_ok=True)
+        for stale in self._final.parent.glob(f".{self._final.name}.part-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        self.path = Path(tempfile.mkdtemp(prefix=f".{self._final.name}.part-", dir=self._final.parent))
+        self.path.chmod(0o755)
+
+    def finish(self) -> None:
+        """Bring every file to the disk and give the folder its final name."""
+        for path in self.path.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        move(self.path, self._final)
+
+    def discard(self) -> None:
+        """Remove the draft; nothing happens once it is finished."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def folder(final: str | os.PathLike[str], *, remedy: str = _ELSEWHERE) -> Iterator[Path]:
-    """Give a folder to write in that becomes ``final`` at the block's end, whole, or not at all.
-
-    ``final`` must not be there, or be empty. The caller holds whatever keeps others from writing ``final``: what a
-    killed process left half-written beside it is removed.
+    """Give a folder to write in that becomes ``final`` at the block's end, whole, or not at all: see ``Draft``.
 
     Raises:
         RunError, BenchError: See ``refusals``.
     """
-    final = Path(final)
     with refusals(final, remedy=remedy):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        for stale in final.parent.glob(f".{final.name}.part-*"):
-            shutil.rmtree(stale, ignore_errors=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{final.name}.part-", dir=final.parent))
+        draft = Draft(final)
         try:
-            part.chmod(0o755)
-            yield part
-            for path in part.rglob("*"):
-                if path.is_file():
-                    with path.open("rb") as file:
-                        os.fsync(file.fileno())
-            move(part, final)
+            yield draft.path
+            draft.finish()
         except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
+            draft.discard()
             raise
 
 

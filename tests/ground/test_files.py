@@ -49,6 +49,18 @@ def test_a_folder_appears_whole_or_not_at_all_and_what_a_killed_process_left_goe
     assert os.stat(final).st_mode & 0o777 == 0o755
 
 
+def test_a_draft_is_seen_by_nobody_until_it_is_finished_and_gone_when_it_is_discarded(tmp_path):
+    kept, dropped = files.Draft(tmp_path / "new" / "kept"), files.Draft(tmp_path / "new" / "dropped")
+    for draft in (kept, dropped):
+        (draft.path / "a").write_text("1")
+    assert not [path for path in (tmp_path / "new").iterdir() if not path.name.startswith(".")]
+    kept.finish()
+    for draft in (kept, dropped):
+        draft.discard()
+    assert (tmp_path / "new" / "kept" / "a").read_text() == "1"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["kept"]
+
+
 @pytest.mark.parametrize(
     ("number", "kind", "words"),
     [

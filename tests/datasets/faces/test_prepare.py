@@ -41,7 +41,7 @@ def options(**changes):
 
 
 def files(store):
-    return {path.name: path.read_bytes() for path in sorted(Path(store).iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(Path(store).glob("[!.]*"))}
 
 
 def failures(store):

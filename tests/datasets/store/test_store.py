@@ -7,13 +7,14 @@ import json
 import multiprocessing
 import os
 import pickle
-import time
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fretal_bench import files
 from fretal_bench.datasets.manifest import COLUMNS, check_manifest, video_key
 from fretal_bench.datasets.store import store as store_module
 from fretal_bench.datasets.store.cache import cache_folder
@@ -49,15 +50,20 @@ def write(path: Path, count: int = 4) -> CropStore:
         return writer.finish({"note": "x"})
 
 
-def build_slowly(path: Path, log: Path) -> str:
+def build_when_both_have_seen_none(path: Path, log: Path, both: Barrier) -> None:
+    class Writer(CropStoreWriter):
+        def __enter__(self) -> CropStoreWriter:
+            both.wait(60)
+            return super().__enter__()
+
     def fill(writer: CropStoreWriter) -> None:
         with log.open("a") as out:
             out.write("built\n")
-        time.sleep(0.5)
         writer.add(crops(), rows())
         writer.finish()
 
-    return open_or_build(path, fill, size=8, name="toy").checksum
+    store_module.CropStoreWriter = Writer  # type: ignore[misc]
+    open_or_build(path, fill, size=8, name="toy")
 
 
 def test_check_manifest_returns_the_columns_in_order_and_of_their_types() -> None:
@@ -211,29 +217,30 @@ def test_a_missing_store_says_how_to_make_it(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(file: object) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store_module, "flush", full)
-    with pytest.raises(RunError, match=r"No space left on device.*free some space"):
+    monkeypatch.setattr(files, "move", full)
+    with pytest.raises(RunError, match=r"/s: no space left"):
         write(tmp_path / "s")
     assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == []
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError, match=r"cannot write the crop store .*FRETAL_BENCH_CACHE"):
+    with pytest.raises(BenchError, match=r"/s: cannot be written .*FRETAL_BENCH_CACHE"):
         write(tmp_path / "file" / "s")
 
 
 def test_two_processes_building_one_store_build_it_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     log = tmp_path / "log"
-    jobs = [context.Process(target=build_slowly, args=(tmp_path / "s", log)) for _ in range(2)]
+    call = (tmp_path / "s", log, context.Barrier(2))
+    jobs = [context.Process(target=build_when_both_have_seen_none, args=call) for _ in range(2)]
     for job in jobs:
         job.start()
     for job in jobs:
-        job.join(30)
+        job.join(60)
     assert [job.exitcode for job in jobs] == [0, 0]
     assert log.read_text() == "built\n"
     assert len(CropStore.open(tmp_path / "s")) == 4

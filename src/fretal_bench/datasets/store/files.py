@@ -1,15 +1,16 @@
-"""The three files of a crop store: reading, writing and checking each of them."""
+"""The three files of a crop store: how each is read, written and checked."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import pandas as pd
 
+from fretal_bench import files
 from fretal_bench.datasets.manifest import COLUMNS
 from fretal_bench.errors import BenchError
 
@@ -17,6 +18,9 @@ FORMAT: Final = 1
 CROPS: Final = "crops.npy"
 INDEX: Final = "index.parquet"
 INFO: Final = "store.json"
+DATA: Final = (INDEX, CROPS)
+"""The files whose content is the store's; ``store.json`` describes them."""
+_READABLE: Final = "give this user the right to read it"
 # One fixed header length, so that the count can be filled in after the crops are written.
 _HEADER_BYTES: Final = 128
 
@@ -53,14 +57,13 @@ def read_info(folder: Path) -> dict[str, Any]:
     """Read ``store.json``; BenchError if it is missing, damaged or of another format."""
     path = folder / INFO
     if not folder.is_dir():
-        raise BenchError(f"no crop store at {folder}; make it first (`bench data prepare`), or mend the path")
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
         raise BenchError(
-            f"{folder} is not a crop store: it has no {INFO}; give the store's own folder"
-        ) from error
-    except (OSError, ValueError) as error:
+            f"no crop store at {folder}; make it first (`bench data prepare`), or correct the path"
+        )
+    try:
+        with files.refusals(path, remedy=_READABLE, doing="read"):
+            info = json.loads(_bytes_of(path))
+    except ValueError as error:
         raise damaged(path, "readable JSON", first_line(error)) from error
     needed = {"format", "name", "size", "count", "checksum", "files"}
     if not isinstance(info, dict) or not needed <= info.keys():
@@ -73,25 +76,42 @@ def read_info(folder: Path) -> dict[str, Any]:
     return info
 
 
-def check_file(folder: Path, name: str, entry: dict[str, Any], verify: bool) -> None:
-    """Compare a file's size, and to verify its sha256, with its entry in ``store.json``; BenchError if they differ."""
-    path = folder / name
+def _bytes_of(path: Path) -> bytes:
     try:
-        found = path.stat().st_size
-        if found != entry["bytes"]:
-            raise damaged(path, f"{entry['bytes']} bytes", f"{found}")
-        if verify and (digest := sha256_of(path)) != entry["sha256"]:
-            raise damaged(path, f"sha256 {entry['sha256'][:12]}", digest[:12])
+        return path.read_bytes()
     except FileNotFoundError as error:
-        raise damaged(path, "the file", "none") from error
-    except PermissionError as error:
         raise BenchError(
-            f"{path}: not readable ({error.strerror}); give this user the right to read it"
+            f"{path.parent} is not a crop store: it has no {path.name}; give the store's own folder"
         ) from error
 
 
+def check_sizes(folder: Path, info: Mapping[str, Any]) -> None:
+    """Compare what ``store.json`` says with itself and with the sizes of both files; BenchError if they differ."""
+    listed = info["files"]
+    if info["checksum"] != checksum_of({name: listed[name]["sha256"] for name in DATA}):
+        raise damaged(folder / INFO, "its checksum to match the files it lists", "another one")
+    for name in DATA:
+        path = folder / name
+        with files.refusals(path, remedy=_READABLE, doing="read"):
+            size = path.stat().st_size if path.exists() else None
+        if size is None:
+            raise damaged(path, "the file", "none")
+        if size != listed[name]["bytes"]:
+            raise damaged(path, f"{listed[name]['bytes']} bytes", f"{size}")
+
+
+def check_hashes(folder: Path, info: Mapping[str, Any]) -> None:
+    """Read both files whole and compare their sha256 with ``store.json``; BenchError if one differs."""
+    for name in DATA:
+        path, expected = folder / name, info["files"][name]["sha256"]
+        with files.refusals(path, remedy=_READABLE, doing="read"):
+            digest = files.sha256(path)
+        if digest != expected:
+            raise damaged(path, f"sha256 {expected[:12]}", digest[:12])
+
+
 def first_line(error: Exception) -> str:
-    """Give the first line of an error's text, or its type where it has none."""
+    """Return the first line of an error's text, or its type where it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -103,22 +123,7 @@ def damaged(path: Path, expected: str, found: str) -> BenchError:
     )
 
 
-def sha256_of(path: Path) -> str:
-    """Hash a file; hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def checksum_of(files: dict[str, str]) -> str:
+def checksum_of(digests: Mapping[str, str]) -> str:
     """Hash the hashes of both files (file name -> sha256) into the store's checksum."""
-    lines = "".join(f"{name} {files[name]}\n" for name in (INDEX, CROPS))
+    lines = "".join(f"{name} {digests[name]}\n" for name in DATA)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def flush(file: BinaryIO) -> None:
-    """Bring a file to the disk itself, so that the rename cannot overtake its bytes."""
-    file.flush()
-    os.fsync(file.fileno())

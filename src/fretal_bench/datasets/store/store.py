@@ -1,14 +1,11 @@
-"""The crop store: face crops as one memory-mapped array beside the manifest rows they came from."""
+"""The crop store: face crops as one memory-mapped array with the manifest rows that they came from."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -17,24 +14,25 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
+from fretal_bench import files
 from fretal_bench.datasets.manifest import COLUMNS, check_manifest
+from fretal_bench.datasets.store import verified
 from fretal_bench.datasets.store.files import (
     CROPS,
+    DATA,
     FORMAT,
     INDEX,
     INFO,
-    check_file,
+    check_sizes,
     checksum_of,
     damaged,
     first_line,
-    flush,
     npy_header,
     read_index,
     read_info,
-    sha256_of,
     write_index,
 )
-from fretal_bench.errors import BenchError, RunError
+from fretal_bench.errors import BenchError
 
 
 class StoreExistsError(BenchError):
@@ -64,8 +62,8 @@ class CropStore:
 
         Args:
             path: The folder that ``CropStoreWriter`` made.
-            verify: Read both files once and compare their sha256 with ``store.json``; without it only their
-                sizes are compared.
+            verify: Compare the sha256 of both files with ``store.json``, which reads them whole unless they were
+                verified before and are unchanged since (``store.verified``); without it only their sizes are compared.
 
         Raises:
             BenchError: If the folder is missing, is no store, is of another format, or has been damaged; one
@@ -73,10 +71,9 @@ class CropStore:
         """
         folder = Path(path)
         info = read_info(folder)
-        for name in (INDEX, CROPS):
-            check_file(folder, name, info["files"][name], verify)
-        if info["checksum"] != checksum_of({name: info["files"][name]["sha256"] for name in (INDEX, CROPS)}):
-            raise damaged(folder / INFO, "its checksum to match the files it lists", "another one")
+        check_sizes(folder, info)
+        if verify:
+            verified.verify(folder, info)
         try:
             crops = np.load(folder / CROPS, mmap_mode="r", allow_pickle=False)
             index = read_index(folder / INDEX)
@@ -152,26 +149,21 @@ class CropStoreWriter:
         self._rows: list[pd.DataFrame] = []
         self._failures: list[dict[str, Any]] = []
         self._count = 0
-        self._folder: Path | None = None
+        self._draft: files.Draft | None = None
         self._file: BinaryIO | None = None
         self._lock = FileLock(str(self.path.with_name(f".{self.path.name}.lock")))
 
     def __enter__(self) -> CropStoreWriter:
-        with _writing(self.path):
+        with self._refusals():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
             try:
                 if self.path.exists():
                     raise StoreExistsError(
-                        f"{self.path} exists already; delete it to make it anew, or write to another folder"
+                        f"{self.path} exists already; delete it to make it again, or write to another folder"
                     )
-                # Whoever left one of these was killed: the lock is ours, so nobody writes there now.
-                for stale in self.path.parent.glob(f".{self.path.name}.part-*"):
-                    shutil.rmtree(stale, ignore_errors=True)
-                prefix = f".{self.path.name}.part-"
-                self._folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self.path.parent))
-                self._folder.chmod(0o755)
-                self._file = (self._folder / CROPS).open("w+b")
+                self._draft = files.Draft(self.path)
+                self._file = (self._draft.path / CROPS).open("w+b")
                 self._file.write(npy_header(0, self._size))
             except BaseException:
                 self._close()
@@ -192,7 +184,7 @@ class CropStoreWriter:
 
         Raises:
             BenchError: If shape, type or a row is not as said; nothing of this call is then written.
-            RunError: If the disk is full.
+            RunError: The disk is full.
         """
         shape = (len(rows), self._size, self._size, 3)
         if crops.dtype != np.uint8 or crops.shape != shape:
@@ -200,7 +192,7 @@ class CropStoreWriter:
                 f"crops must be uint8 {shape}, one for each row, not {crops.dtype} {crops.shape}"
             )
         checked = check_manifest(rows, people=False)
-        with _writing(self.path):
+        with self._refusals():
             self._open_file().write(np.ascontiguousarray(crops).tobytes())
         self._rows.append(checked)
         self._count += len(checked)
@@ -226,42 +218,49 @@ class CropStoreWriter:
 
         Raises:
             BenchError: If nothing was added, or a person or video stands in two splits.
-            RunError: If the disk is full.
+            RunError: The disk is full.
         """
-        file, folder = self._open_file(), self._folder
-        assert folder is not None
+        file = self._open_file()
+        assert self._draft is not None
+        folder = self._draft.path
         if not self._count:
             raise BenchError(
                 f"{self.path}: no crops to store ({len(self._failures)} frames failed); check the data set"
             )
         index = check_manifest(pd.concat(self._rows, ignore_index=True))
-        with _writing(self.path):
+        with self._refusals():
             file.seek(0)
             file.write(npy_header(self._count, self._size))
-            flush(file)
             file.close()
             with (folder / INDEX).open("wb") as out:
                 write_index(index, out)
-                flush(out)
-            files = {
-                name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
-                for name in (INDEX, CROPS)
-            }
-            info = {
-                "format": FORMAT,
-                **self._about,
-                "count": self._count,
-                "failures": self._failures,
-                "checksum": checksum_of({name: str(entry["sha256"]) for name, entry in files.items()}),
-                "files": files,
-                "details": details or {},
-            }
-            with (folder / INFO).open("wb") as out:
-                out.write((json.dumps(info, indent=2, ensure_ascii=False) + "\n").encode())
-                flush(out)
-            os.replace(folder, self.path)
-        self._folder = None
+            (folder / INFO).write_bytes(self._info(folder, details or {}))
+            self._draft.finish()
         return CropStore.open(self.path, verify=False)
+
+    def _info(self, folder: Path, details: dict[str, Any]) -> bytes:
+        """The content of ``store.json``, of the files in ``folder``."""
+        entries = {
+            name: {"bytes": (folder / name).stat().st_size, "sha256": files.sha256(folder / name)}
+            for name in DATA
+        }
+        info = {
+            "format": FORMAT,
+            **self._about,
+            "count": self._count,
+            "failures": self._failures,
+            "checksum": checksum_of({name: str(entry["sha256"]) for name, entry in entries.items()}),
+            "files": entries,
+            "details": details,
+        }
+        return (json.dumps(info, indent=2, ensure_ascii=False) + "\n").encode()
+
+    def _refusals(self) -> contextlib.AbstractContextManager[None]:
+        return files.refusals(
+            self.path,
+            remedy="give this user the right to write there, or choose another folder (FRETAL_BENCH_CACHE for the "
+            "built-in data)",
+        )
 
     def _open_file(self) -> BinaryIO:
         if self._file is None or self._file.closed:
@@ -272,9 +271,8 @@ class CropStoreWriter:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        if self._draft is not None:
+            self._draft.discard()
         self._lock.release()
 
 
@@ -296,20 +294,3 @@ def open_or_build(path: Path, write: Callable[[CropStoreWriter], None], **about:
         except StoreExistsError:
             pass  # Another process finished it while this one waited.
     return CropStore.open(path)
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about writing to ``path`` into one line that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(
-                f"{path}: cannot write the crop store ({reason}); free some space and run again"
-            ) from error
-        raise BenchError(
-            f"{path}: cannot write the crop store ({reason}); give this user the right to write there, "
-            "or choose another folder (FRETAL_BENCH_CACHE for the built-in data)"
-        ) from error
