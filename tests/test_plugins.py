@@ -422,7 +422,7 @@ def test_listing_strategies_with_plugins_imports_nothing_slow(write, tmp_path):
     script = textwrap.dedent(
         """
         import sys
-        from fretal_bench import cli
+        from fretal_bench.cli import main as cli
         sys.argv = ["bench", "list", "strategies", "pulled", "--plugin", sys.argv[1]]
         cli.main()
         slow = {"torch", "avalanche", "timm", "pandas", "numpy"} & set(sys.modules)

@@ -228,7 +228,7 @@ def test_a_wheel_installs_exactly_one_package(tmp_path):
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"fretal_bench"}
     for needed in (
         "benchmark/recipes/mini.toml",
-        "datasets/streams/ffpp-mini.toml",
+        "datasets/streams/protocols/ffpp-mini.toml",
         "datasets/ffpp_mini/landmarks.npz",
         "reporting/report.css",
         "py.typed",
