@@ -1,27 +1,65 @@
-"""One thread for numerical libraries, set before torch is imported; the tests' own modules on the path."""
+"""One thread for numerical libraries, set before torch is imported; the whole command; a face data set and detector."""
 
 import os
 import shutil
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Modules that several test files share (tests_support, trees, ...) are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
-
-from faces_support import face  # noqa: E402
-from fretal_bench.datasets.ffpp_mini.tree import make_mini  # noqa: E402
 
 PEOPLE = (0, 14, 28, 30)
 """Two pairs: 000 with 014 in train, 028 with 030 in val."""
 
 
+class Outcome(NamedTuple):
+    """How a call of ``bench`` ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys, tmp_path):
+    """Call the whole ``bench`` command in this process, in the test's empty folder, as a new process would run it.
+
+    ``bench("list", "strategies")`` returns (exit code, standard output, standard error). No plugin of an earlier call
+    and no data folder of the user is known; lines are 200 columns wide.
+    """
+    from fretal_bench import plugins
+    from fretal_bench.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FRETAL_BENCH_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*words):
+        plugins.forget()
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return Outcome(code, *capsys.readouterr())
+
+    yield call
+    plugins.forget()
+
+
 @pytest.fixture(scope="session")
 def mini(tmp_path_factory):
-    """The tree, read only: 4 people, 5 methods, c23."""
+    """FF++-mini as a FaceForensics++ tree, read only: 4 people, 5 methods, c23."""
+    from fretal_bench.datasets.ffpp_mini.tree import make_mini
+
     root = tmp_path_factory.mktemp("mini") / "ffpp"
     make_mini(root, ["c23"], PEOPLE)
     return root
@@ -29,13 +67,14 @@ def mini(tmp_path_factory):
 
 @pytest.fixture
 def tree(mini, tmp_path):
-    """A copy of the tree that a test may spoil."""
+    """A copy of ``mini`` that a test may spoil."""
     return shutil.copytree(mini, tmp_path / "ffpp")
 
 
 @pytest.fixture
 def detector(monkeypatch):
-    """Put a detector in MTCNN's place; ``use(answers)`` says what it gives, picture by picture, the last for ever."""
+    """Put a detector in MTCNN's place; ``answers`` is what it gives, picture by picture, the last for ever."""
+    from faces_support import face
 
     class Scripted:
         name = "mtcnn"

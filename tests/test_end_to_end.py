@@ -1,36 +1,16 @@
 """From a FaceForensics++ tree on disk to a report: make-mini, check, prepare with the real detector, run."""
 
 import json
-import sys
 
 import pandas as pd
-import pytest
 
 from fretal_bench.benchmark.runner.results import load_results
-from fretal_bench.cli import main as cli
 from fretal_bench.datasets.ffpp_mini.tree import make_mini
 from fretal_bench.datasets.store.store import CropStore
 from tests_support import TINY
 
 # Two pairs of train, a pair of validation and of test people, with their partners.
 PEOPLE = [0, 14, 1, 15, 28, 30, 32, 36]
-
-
-@pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_a_download_becomes_a_stream_without_editing_a_file(bench, tmp_path):

@@ -13,7 +13,6 @@ import pytest
 
 from fretal_bench import plugins
 from fretal_bench.benchmark.runner.results import load_results
-from fretal_bench.cli import main as cli
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics.registry import plugin_metrics
 from fretal_bench.strategies.registry import find_strategy, list_strategies, strategies
@@ -81,25 +80,6 @@ def write(tmp_path):
         return path
 
     return write
-
-
-@pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    """Call ``bench`` in an empty folder, without plugins from earlier calls: (exit code, output, errors)."""
-    (tmp_path / "desk").mkdir()
-    monkeypatch.chdir(tmp_path / "desk")
-
-    def call(*words):
-        plugins.forget()
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, words)])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +377,7 @@ def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, stream, tmp
     code, _, err = bench("report", "results/tiny-mini", "--json", "--plugin", write(METRIC))
 
     assert (code, err) == (0, "")
-    (table,) = (tmp_path / "desk" / "reports" / "tiny-mini").rglob("detection.csv")
+    (table,) = (tmp_path / "reports" / "tiny-mini").rglob("detection.csv")
     lines = table.read_text().splitlines()
     row = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
     labels = load_results("results/tiny-mini").cells[0].scores.query("step == 1")
@@ -405,7 +385,7 @@ def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, stream, tmp
     assert float(row["plugin_brier"]) == 0.25
     assert float(row["plugin_share"]) == pytest.approx(share, abs=5e-4)
     assert row["plugin_picky"] in ("", "nan", "–")
-    summary = (tmp_path / "desk" / "reports" / "tiny-mini" / "summary.md").read_text()
+    summary = (tmp_path / "reports" / "tiny-mini" / "summary.md").read_text()
     assert "picky (frame level) does not exist on D0: needs a third class" in summary
     assert "plugin_brier" not in before
 
@@ -422,9 +402,9 @@ def test_listing_strategies_with_plugins_imports_nothing_slow(write, tmp_path):
     script = textwrap.dedent(
         """
         import sys
-        from fretal_bench.cli import main as cli
+        from fretal_bench.cli.main import main
         sys.argv = ["bench", "list", "strategies", "pulled", "--plugin", sys.argv[1]]
-        cli.main()
+        main()
         slow = {"torch", "avalanche", "timm", "pandas", "numpy"} & set(sys.modules)
         sys.exit(f"imported {slow}" if slow else 0)
         """

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from fretal_bench.cli import main as cli
 from fretal_bench.errors import unknown_name
 from tests_support import TINY, tiny_stream
 
@@ -17,24 +16,6 @@ from tests_support import TINY, tiny_stream
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory):
     return str(tiny_stream(tmp_path_factory.mktemp("tiny")))
-
-
-@pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    """Call ``bench`` in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def options(**changes):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from fretal_bench.cli import main as cli
 from fretal_bench.cli.scaffold import write_strategy_package
 from fretal_bench.errors import BenchError
 from tests_support import TINY, tiny_stream
@@ -81,12 +80,9 @@ def test_its_own_tests_fail_when_the_penalty_is_wrong(package, tmp_path):
     assert "test_the_penalty_is_half_lambda" in str(caught.value)
 
 
-def test_the_command_says_what_to_do_next_and_refuses_a_folder_that_is_there(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(sys, "argv", ["bench", "new", "strategy", "my-method", "--into", str(tmp_path)])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    out, _ = capsys.readouterr()
-    assert not end.value.code
+def test_the_command_says_what_to_do_next_and_refuses_a_folder_that_is_there(bench, tmp_path):
+    code, out, _ = bench("new", "strategy", "my-method", "--into", tmp_path)
+    assert code == 0
     assert f"pip install -e {tmp_path / 'my-method'}" in out
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {
@@ -99,10 +95,9 @@ def test_the_command_says_what_to_do_next_and_refuses_a_folder_that_is_there(mon
     for path in files:
         assert not re.search("@[A-Z]+@", (tmp_path / path).read_text()), path
 
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 2
-    assert "exists; choose another name, another --into, or remove it" in capsys.readouterr().err
+    code, _, err = bench("new", "strategy", "my-method", "--into", tmp_path)
+    assert code == 2
+    assert "exists; choose another name, another --into, or remove it" in err
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import sys
 import pandas as pd
 import pytest
 
-from fretal_bench.cli import main as cli
 from fretal_bench.papers.published import COLUMNS
 from tests_support import TINY, tiny_stream
 
@@ -17,25 +16,6 @@ LABEL = "not the paper's data: differences mean nothing about the paper"
 FAST = [
     word for key, value in {**TINY, "source_epochs": 1}.items() for word in ("--set", f"recipe.{key}={value}")
 ]
-
-
-@pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    """Call ``bench`` in an empty folder: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FRETAL_BENCH_DATA", raising=False)
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def test_the_list_names_every_table_and_whether_it_can_run(bench):

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shlex
 import shutil
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
@@ -20,7 +19,6 @@ from fretal_bench.benchmark.runner.run import prepare, run
 from fretal_bench.benchmark.tuning.search import judge, prepare_search, run_search
 from fretal_bench.benchmark.tuning.space import Choices, search_space, trials
 from fretal_bench.benchmark.tuning.tuned import toml_of_recipe
-from fretal_bench.cli import main as cli
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 from fretal_bench.datasets.streams.domain import BatchSource
 from fretal_bench.datasets.streams.file import read_stream_file, toml_of_stream
@@ -569,27 +567,19 @@ def test_domains_without_validation_rows_cannot_be_tuned_on(stream, tmp_path):
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    """Call ``bench`` in an empty folder that holds ``tiny-recipe.toml``: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny-recipe.toml").write_text(toml_of_recipe(RECIPE))
-
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bench", *words])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        return (code, *capsys.readouterr())
-
-    return call
+def recipe_file(tmp_path):
+    """The recipe in a file where ``bench`` runs."""
+    path = tmp_path / "tiny-recipe.toml"
+    path.write_text(toml_of_recipe(RECIPE))
+    return path.name
 
 
-def test_the_command_shows_every_trial_and_writes_a_recipe_that_runs(bench, done, stream, tmp_path):
+def test_the_command_shows_every_trial_and_writes_a_recipe_that_runs(
+    bench, done, stream, recipe_file, tmp_path
+):
     search, found = done
     shutil.copytree(search.prepared.folder.path, tmp_path / "results" / "tune-tiny-tiny-recipe")
-    call = ("tune", "--strategies", ",".join(STRATEGIES), "--stream", stream, "--recipe", "tiny-recipe.toml")
+    call = ("tune", "--strategies", ",".join(STRATEGIES), "--stream", stream, "--recipe", recipe_file)
     call += ("--budget", "3", "--domains", "2", "--write", "mine.toml")
     code, out, err = bench(*call)
     assert (code, err) == (0, "")
@@ -629,14 +619,14 @@ def test_the_command_shows_every_trial_and_writes_a_recipe_that_runs(bench, done
     assert (code, err) == (2, "bench: --budget must be at least 1 trial a strategy, found 0\n")
 
 
-def test_a_failed_trial_is_named_and_another_is_chosen(bench, stream, tmp_path, monkeypatch):
+def test_a_failed_trial_is_named_and_another_is_chosen(bench, stream, recipe_file, tmp_path, monkeypatch):
     from fretal_bench.strategies.penalties.ewc import EWC
 
     penalty = EWC.penalty
     monkeypatch.setattr(
         EWC, "penalty", lambda self: penalty(self) if self.hyperparameters.lambda_ != 10 else 1 / 0
     )
-    call = ("tune", "--strategies", "ewc", "--stream", stream, "--recipe", "tiny-recipe.toml", "--jobs", "1")
+    call = ("tune", "--strategies", "ewc", "--stream", stream, "--recipe", recipe_file, "--jobs", "1")
     call += ("--domains", "2", "--budget")
     code, out, _ = bench(*call, "2")
     assert code == 1
