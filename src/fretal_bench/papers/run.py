@@ -10,9 +10,11 @@ from typing import Any
 
 from fretal_bench.benchmark.recipes.progress import Listener
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
+from fretal_bench.benchmark.runner.call import BuildProgress, Prepared
+from fretal_bench.benchmark.runner.engine import Agenda
 from fretal_bench.benchmark.runner.plan import Changes, make_plan
 from fretal_bench.benchmark.runner.results import write_file, writing
-from fretal_bench.benchmark.runner.run import BuildProgress, Prepared, execute, prepare
+from fretal_bench.benchmark.runner.run import execute, prepare
 from fretal_bench.datasets.streams.file import StreamFile, toml_of_stream
 from fretal_bench.errors import BenchError
 from fretal_bench.papers.streams import TableStreams
@@ -277,9 +279,7 @@ def _batches(settings: Iterable[Setting], changes: Changes) -> list[dict[str, Va
 
 def _merged(parts: Sequence[Prepared]) -> Prepared:
     """Put the runs of one result folder together, so that their cells are trained side by side."""
-    from fretal_bench.benchmark.runner.engine import Schedule
-
     cells = {cell.id: cell for part in parts for cell in part.plan.cells}
     plan = dataclasses.replace(parts[0].plan, cells=tuple(cells.values()))
-    total = Schedule(plan, parts[0].folder, parts[0].steps).total
-    return dataclasses.replace(parts[0], plan=plan, total=total)
+    agenda = Agenda(plan, parts[0].folder, parts[0].agenda.steps)
+    return dataclasses.replace(parts[0], plan=plan, agenda=agenda)

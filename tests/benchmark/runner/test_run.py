@@ -317,18 +317,6 @@ def test_plan_lists_every_cell_that_was_asked_for(stream, reference):
     assert pd.read_parquet(next(reference.glob("cells/*/scores.parquet"))).shape[0] > 0
 
 
-def test_a_recipe_that_selects_by_validation_is_refused_where_there_is_none(tmp_path):
-    from fretal_bench.benchmark.recipes.recipe import Recipe
-    from fretal_bench.benchmark.runner.run import _check_validation
-    from fretal_bench.datasets.streams.stream import open_stream
-
-    opened = open_stream(tiny_stream(tmp_path, people=9))
-    for domain in opened:
-        domain.rows["val"] = domain.rows["val"][:0]
-    with pytest.raises(BenchError, match=r"domain 'D0' has none; prepare a store.*recipe.select=last"):
-        _check_validation(opened, Recipe().changed({"select": "validation"}))
-
-
 def test_step_0_is_scored_anew_only_if_the_strategy_says_something_else_than_the_source_model():
     import timm
 

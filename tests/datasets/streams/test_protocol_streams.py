@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 
 from fretal_bench.benchmark.recipes.recipe import open_recipe
+from fretal_bench.benchmark.runner.call import STREAM_FILE
 from fretal_bench.benchmark.runner.plan import make_plan
-from fretal_bench.benchmark.runner.run import STREAM_FILE, prepare, run
+from fretal_bench.benchmark.runner.run import prepare, run
 from fretal_bench.datasets.importers import cddb, importers
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
 from fretal_bench.datasets.streams.data_folder import named_stores

@@ -36,17 +36,17 @@ class Outcome:
     trace: str = ""
 
 
-class Schedule:
+class Agenda:
     """Which step may run next: source models first, then the cell with the most steps left.
 
     Args:
         plan: The run's plan.
-        folder: Its result folder; what is done there is not scheduled.
+        folder: Its result folder; what is done there is not on the agenda.
         steps: Number of domains.
     """
 
     def __init__(self, plan: Plan, folder: ResultFolder, steps: int) -> None:
-        self.folder = folder
+        self.folder, self.steps = folder, steps
         cells = [cell for cell in plan.cells if not folder.cell(cell.id).is_dir()]
         self.left: dict[str, int] = {cell.id: steps - finished_steps(cell, steps, folder) for cell in cells}
         # A cell's last step joins the source model's scores to its own, so the source must be there to the end.
@@ -134,14 +134,14 @@ def _is_full_disk(error: RuntimeError, path: Path) -> bool:
     return False
 
 
-def run_serial(schedule: Schedule, path: Path, listener: Listener) -> None:
+def run_serial(agenda: Agenda, path: Path, listener: Listener) -> None:
     """Run all steps in this process."""
-    while (work := schedule.take()) is not None:
-        schedule.done(work, run_step(work, path, listener))
+    while (work := agenda.take()) is not None:
+        agenda.done(work, run_step(work, path, listener))
         listener(_finished(work))
 
 
-def run_processes(schedule: Schedule, path: Path, listener: Listener, jobs: int) -> None:
+def run_processes(agenda: Agenda, path: Path, listener: Listener, jobs: int) -> None:
     """Run steps in ``jobs`` processes, each of which stays for many steps.
 
     Raises:
@@ -156,14 +156,14 @@ def run_processes(schedule: Schedule, path: Path, listener: Listener, jobs: int)
         )
         try:
             while True:
-                while len(running) < jobs and (work := schedule.take()) is not None:
+                while len(running) < jobs and (work := agenda.take()) is not None:
                     running[pool.submit(_run_here, work, path)] = work
                 if not running:
                     break
                 ready, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in ready:
                     work = running.pop(future)
-                    schedule.done(work, future.result())
+                    agenda.done(work, future.result())
                     listener(_finished(work))
             pool.shutdown()
         except BrokenProcessPool as error:

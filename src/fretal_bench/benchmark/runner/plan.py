@@ -143,18 +143,32 @@ def make_plan(
             is not in the run, or there is nothing to run.
     """
     changes = changes or {}
-    infos = list(dict.fromkeys(find_strategy(name) for name in strategies))
-    if not infos or not seeds:
-        raise BenchError("nothing to run: name at least one strategy and one seed")
-    for owner in changes:
-        if owner not in {info.name for info in infos}:
-            raise unknown_name("owner of a --set key", owner, ["recipe", *(info.name for info in infos)])
+    infos = check_strategies(strategies, recipe, seeds, changes)
     cells: list[Cell] = []
     for seed in dict.fromkeys(seeds):
         base = {"stream": fingerprint, "recipe": recipe.content(), "seed": seed}
         source = SourceModel(content_id(base), stream, recipe, seed)
         cells.extend(_cell(info, changes.get(info.name, {}), base, source) for info in infos)
     return Plan(fingerprint, recipe, tuple(cells))
+
+
+def check_strategies(
+    strategies: Sequence[str], recipe: Recipe, seeds: Sequence[int], changes: Changes
+) -> tuple[StrategyInfo, ...]:
+    """Check the names, keys and values of a plan; arguments and errors as ``make_plan``.
+
+    Returns:
+        The strategies, each once.
+    """
+    infos = tuple(dict.fromkeys(find_strategy(name) for name in strategies))
+    if not infos or not seeds:
+        raise BenchError("nothing to run: name at least one strategy and one seed")
+    for owner in changes:
+        if owner not in {info.name for info in infos}:
+            raise unknown_name("owner of a --set key", owner, ["recipe", *(info.name for info in infos)])
+    for info in infos:
+        info.hyperparameters({**recipe.hyperparameters.get(info.name, {}), **changes.get(info.name, {})})
+    return infos
 
 
 def _cell(

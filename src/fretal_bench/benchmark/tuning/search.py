@@ -16,15 +16,17 @@ from typing import Any, Final
 
 from fretal_bench.benchmark.recipes.progress import Listener
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
+from fretal_bench.benchmark.runner.call import STREAM_FILE, BuildProgress, Prepared, earlier_stores
 from fretal_bench.benchmark.runner.plan import Cell, Plan, make_plan
 from fretal_bench.benchmark.runner.results import ResultFolder, Results, write_file
-from fretal_bench.benchmark.runner.run import STREAM_FILE, BuildProgress, Prepared, earlier_stores, execute
+from fretal_bench.benchmark.runner.run import execute
 from fretal_bench.benchmark.tuning.space import search_space, trials
 from fretal_bench.benchmark.tuning.tuned import toml_of_recipe
 from fretal_bench.errors import BenchError, RunError
 from fretal_bench.metrics.continual import average_accuracy, forgetting
 from fretal_bench.metrics.matrices import accuracy_matrix
 from fretal_bench.strategies.registry import find_strategy
+from fretal_bench.workers import default_jobs
 
 OBJECTIVE: Final = "average validation accuracy (macro, frames) on the domains learnt, after the last of them"
 RECIPE_FILE: Final = "tuned.toml"
@@ -140,7 +142,7 @@ def prepare_search(
         BenchError: Something in the call is wrong; the message says what to do.
     """
     from fretal_bench.benchmark.recipes.model import check_backbone, resolve_device
-    from fretal_bench.benchmark.runner.engine import Schedule
+    from fretal_bench.benchmark.runner.engine import Agenda
     from fretal_bench.datasets.streams.data import absolute_stores, locate
     from fretal_bench.datasets.streams.file import toml_of_stream
     from fretal_bench.datasets.streams.stream import find_stream, open_located
@@ -201,12 +203,12 @@ def prepare_search(
     if not cells:
         raise BenchError("nothing to tune: name at least one strategy")
     plan = Plan(opened.fingerprint(), resolved, cells, opened.left_out())
-    total = Schedule(plan, folder, first).total
-    if total:
+    agenda = Agenda(plan, folder, first)
+    if agenda.total:
         check_backbone(resolved)
     folder.create(plan)
     write_file(written, toml_of_stream(located))
-    prepared = Prepared(plan, folder, first, jobs or os.cpu_count() or 1, total)
+    prepared = Prepared(plan, folder, agenda, jobs or default_jobs(resolved.device))
     return Search(prepared, tried, chosen, tuning, target)
 
 

@@ -1,0 +1,220 @@
+"""The one preparer of run, tune and paper: a call is checked, its stream opened, its plan made and written down."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fretal_bench import files
+from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
+from fretal_bench.benchmark.runner.engine import Agenda
+from fretal_bench.benchmark.runner.plan import Cell, Changes, Plan, check_strategies, make_plan
+from fretal_bench.benchmark.runner.results import ResultFolder
+from fretal_bench.errors import BenchError, BenchWarning
+from fretal_bench.strategies.registry import find_strategy
+from fretal_bench.workers import default_jobs
+
+if TYPE_CHECKING:
+    from fretal_bench.datasets.streams.file import StreamFile
+    from fretal_bench.datasets.streams.stream import Stream
+
+BuildProgress = Callable[[int, int], None]
+STREAM_FILE = "stream.toml"
+"""In a result folder: the stream with the store of every domain, where the call left open which store it is in."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a command, or Python code, asks to be run.
+
+    Args:
+        strategies: Names of strategies; one given twice counts once.
+        stream: Name of a stream, or path of a TOML file.
+        recipe: Name of a recipe, path of a TOML file, or a recipe.
+        seeds: Seeds; one given twice counts once.
+        changes: Values by owner (a strategy, or ``recipe``) and key.
+        device: Overrides the recipe's device.
+        jobs: Processes; default ``workers.default_jobs``. Results don't depend on it.
+        out: Result folder; default ``results/STREAM-RECIPE``.
+        data: Stores, or folders of stores, for a stream that doesn't name its own. What was chosen is written to
+            ``stream.toml`` in the result folder: processes open that, and a run that goes on doesn't need ``data`` again.
+    """
+
+    strategies: Sequence[str]
+    stream: str = "ffpp-mini"
+    recipe: str | os.PathLike[str] | Recipe = "mini"
+    seeds: Sequence[int] = (0,)
+    changes: Changes = field(default_factory=dict)
+    device: str | None = None
+    jobs: int | None = None
+    out: str | os.PathLike[str] | None = None
+    data: Sequence[str | os.PathLike[str]] = ()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An open stream and the recipe that is trained on it: what cells are made of.
+
+    Args:
+        stream: The stream.
+        reference: Name or path that opens it again, in any process.
+        fingerprint: ``stream.fingerprint()``.
+        recipe: The recipe, its device resolved.
+    """
+
+    stream: Stream
+    reference: str
+    fingerprint: Mapping[str, Any]
+    recipe: Recipe
+
+    def cells(
+        self, strategies: Sequence[str], seeds: Sequence[int], changes: Changes | None = None
+    ) -> tuple[Cell, ...]:
+        """Make the cells of strategies and seeds; arguments and errors as ``make_plan``."""
+        return make_plan(strategies, self.reference, self.fingerprint, self.recipe, seeds, changes).cells
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready: its plan, where it goes, what is to be trained, and in how many processes."""
+
+    plan: Plan
+    folder: ResultFolder
+    agenda: Agenda
+    jobs: int
+
+    @property
+    def total(self) -> int:
+        """Steps to be trained."""
+        return self.agenda.total
+
+
+def check_names(call: Call) -> Recipe:
+    """Check all that can be checked without opening a stream: names, keys and values.
+
+    Returns:
+        The recipe, changed as the call says, its device resolved.
+
+    Raises:
+        BenchError: Something is wrong; the message says what to do.
+    """
+    from fretal_bench.benchmark.recipes.model import resolve_device
+    from fretal_bench.datasets.streams.stream import find_stream
+
+    if call.jobs is not None and call.jobs < 1:
+        raise BenchError(f"--jobs must be at least 1, found {call.jobs}")
+    recipe = call.recipe if isinstance(call.recipe, Recipe) else open_recipe(call.recipe)
+    recipe = recipe.changed(call.changes.get("recipe", {}))
+    recipe = recipe.changed({"device": resolve_device(call.device or recipe.device)})
+    check_strategies(call.strategies, recipe, call.seeds, _of_strategies(call.changes))
+    find_stream(call.stream)
+    return recipe
+
+
+def prepare(
+    call: Call,
+    *,
+    cells: Callable[[Opened], Sequence[Cell]] | None = None,
+    stream: Callable[[StreamFile], StreamFile] | None = None,
+    building: BuildProgress | None = None,
+) -> Prepared:
+    """Check everything that can be wrong with a call and write its plan down; train nothing.
+
+    Args:
+        call: The call.
+        cells: Makes the cells; default every strategy of the call with every seed.
+        stream: Alters the stream before its data are looked for (fewer domains, test rows withheld). What is altered is
+            written to ``stream.toml`` in the result folder, since no name opens it.
+        building: Told (done, total) while a built-in data set is made on first use.
+
+    Raises:
+        BenchError: Something in the call is wrong; the message says what to do.
+    """
+    from fretal_bench.benchmark.recipes.model import check_backbone
+    from fretal_bench.datasets.streams.data import absolute_stores, locate
+    from fretal_bench.datasets.streams.file import toml_of_stream
+    from fretal_bench.datasets.streams.stream import find_stream, open_located
+
+    # Before the stream is opened, which may take a minute when it is made for the first time.
+    recipe = check_names(call)
+    file = find_stream(call.stream)
+    folder = ResultFolder(
+        call.out if call.out is not None else Path("results") / f"{file.name}-{recipe.name}"
+    )
+    stream_path = folder.path / STREAM_FILE
+    keeps_file = file.needs_data or stream is not None
+    file = stream(file) if stream is not None else file
+    located = locate(file, call.data, earlier_stores(stream_path))
+    if keeps_file:
+        located = absolute_stores(located)
+    opened_stream = open_located(located, building)
+    if recipe.select != "last":
+        check_validation(
+            opened_stream,
+            f"recipe {recipe.name!r} chooses an epoch by (select={recipe.select})",
+            "use --set recipe.select=last",
+        )
+    opened = Opened(
+        opened_stream,
+        str(stream_path.absolute()) if keeps_file else call.stream,
+        opened_stream.fingerprint(),
+        recipe,
+    )
+    planned = (
+        tuple(cells(opened))
+        if cells is not None
+        else opened.cells(call.strategies, call.seeds, _of_strategies(call.changes))
+    )
+    plan = Plan(opened.fingerprint, recipe, planned, opened_stream.left_out())
+    agenda = Agenda(plan, folder, len(opened_stream))
+    if agenda.total:
+        check_backbone(recipe)
+    folder.create(plan)
+    if keeps_file:
+        files.write(stream_path, toml_of_stream(located), remedy="give another --out")
+    _say_cautions(plan)
+    return Prepared(plan, folder, agenda, call.jobs or default_jobs(recipe.device))
+
+
+def check_validation(stream: Stream, use: str, remedy: str) -> None:
+    """Refuse a stream in which a domain has no validation rows.
+
+    Args:
+        stream: The stream.
+        use: What they are needed for, as it ends a sentence: ``tuning is judged by``.
+        remedy: What to do instead of preparing a store that has them.
+
+    Raises:
+        BenchError: A domain has none.
+    """
+    for domain in stream:
+        if not len(domain.rows["val"]):
+            raise BenchError(
+                f"domain {domain.name!r} of stream {stream.name!r} has no validation rows, which {use}; "
+                f"prepare a store that has them, or {remedy}"
+            )
+
+
+def earlier_stores(path: Path) -> dict[str, Path]:
+    """Return the store of every domain in the stream file of an earlier run; none if there was none."""
+    from fretal_bench.datasets.streams.file import read_stream_file
+
+    if not path.exists():
+        return {}
+    return {domain.name: Path(domain.store) for domain in read_stream_file(path).domains}
+
+
+def _of_strategies(changes: Changes) -> Changes:
+    return {owner: values for owner, values in changes.items() if owner != "recipe"}
+
+
+def _say_cautions(plan: Plan) -> None:
+    """Warn of what whoever runs these strategies must know: before anything trains, and not again in every worker."""
+    for name in dict.fromkeys(cell.strategy for cell in plan.cells):
+        caution = find_strategy(name).caution
+        if caution:
+            warnings.warn(f"{name}: {caution}", BenchWarning, stacklevel=3)
