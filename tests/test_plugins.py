@@ -8,13 +8,12 @@ import textwrap
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from fretal_bench import plugins
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics.registry import plugin_metrics
+from fretal_bench.metrics import registry
 from fretal_bench.strategies.registry import find_strategy, list_strategies, strategies
 from installed import an_installation
 from tests_support import TINY, tiny_stream
@@ -353,19 +352,19 @@ def test_a_stream_that_is_wrong_is_named_and_left_out(install, bench, tmp_path):
 
 
 METRIC = """
-from fretal_bench.metrics.registry import MetricInfo
+from fretal_bench.metrics.registry import Metric
 
-def brier(scores, labels):
+def brier(labels, scores):
     scores.sort()  # an ill-behaved function
     return 0.25
 
-def picky(scores, labels):
+def picky(labels, scores):
     raise ValueError("needs a third class")
 
 METRICS = (
-    MetricInfo("brier", brier, False, "mean squared error of P(fake)"),
-    MetricInfo("picky", picky, True, "something else"),
-    MetricInfo("share", lambda scores, labels: float(labels.mean()), True, "share of fakes"),
+    Metric("brier", "Brier score", False, "mean squared error of P(fake)", brier),
+    Metric("picky", "picky", True, "something else", picky),
+    Metric("share", "share", True, "share of fakes", lambda labels, scores: float(labels.mean())),
 )
 """
 
@@ -394,7 +393,7 @@ def test_a_metric_may_not_take_a_name_of_the_suites_own(write):
     plugins.use_files([write(METRIC.replace('"share"', '"auc"'))])
 
     with pytest.raises(BenchError, match=r"mine.py sha256:.*the name 'auc' is taken"):
-        plugin_metrics()
+        registry.metrics()
 
 
 def test_listing_strategies_with_plugins_imports_nothing_slow(write, tmp_path):
@@ -444,7 +443,7 @@ def test_an_importer_in_a_file_reads_a_folder_of_its_own(bench, write, tmp_path)
     ("mark", "find"),
     [
         ("# my_method.py", lambda: find_strategy("my-method")),
-        ("import numpy", lambda: plugin_metrics()["brier"]),
+        ("import numpy", lambda: registry.find("brier")),
     ],
 )
 def test_the_examples_in_the_documentation_are_plugins(write, mark, find):
@@ -460,4 +459,4 @@ def test_the_examples_in_the_documentation_are_plugins(write, mark, find):
     if mark.startswith("#"):
         assert found.load().__name__ == "MyMethod"
     else:
-        assert found.function(np.array([0.5, 1.0]), np.array([0, 1])) == 0.125
+        assert found.evaluate([0, 1], [0.5, 1.0]) == (0.125, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fretal_bench.metrics import backward_transfer, forgetting, forgetting_matrix, forward_transfer
+from fretal_bench.metrics.continual import backward_transfer, forgetting, forgetting_matrix, forward_transfer
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics import (
+from fretal_bench.metrics.continual import (
     CONTINUAL_METRICS,
     average_accuracy,
     average_incremental_accuracy,

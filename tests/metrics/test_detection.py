@@ -12,18 +12,17 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics import (
-    DETECTION_METRICS,
+from fretal_bench.metrics.detection import (
     accuracy,
     auc,
     average_precision,
     balanced_accuracy,
-    detection_metric,
     ece,
     eer,
     video_level,
     why_undefined,
 )
+from fretal_bench.metrics.registry import OWN
 
 # Few distinct scores, among them the threshold and the bin edges, so that ties are the rule.
 TIED = st.sampled_from([0.0, 0.1, 0.2, 1 / 3, 0.4, 0.5, 2 / 3, 0.8, 14 / 15, 1.0])
@@ -151,7 +150,7 @@ def test_ece_is_zero_for_a_perfectly_calibrated_coin():
     assert ece([1, 1, 0], [1.0, 1.0, 0.0]) == 0
 
 
-@pytest.mark.parametrize("metric", DETECTION_METRICS.values(), ids=lambda m: m.name)
+@pytest.mark.parametrize("metric", OWN.values(), ids=lambda m: m.name)
 class TestEveryMetric:
     def test_is_nan_without_samples(self, metric):
         assert np.isnan(metric.function([], []))
@@ -192,11 +191,6 @@ class TestEveryMetric:
         with pytest.raises(BenchError, match="label 2 found"):
             metric.function([0, 2], [0.1, 0.2])
 
-    def test_has_a_level_and_a_description(self, metric):
-        assert metric.default_level in ("frame", "video")
-        assert metric.description
-        assert detection_metric(metric.name) is metric
-
 
 @pytest.mark.parametrize("function", [accuracy, balanced_accuracy, ece])
 def test_metrics_with_a_threshold_refuse_logits(function):
@@ -225,11 +219,6 @@ def test_ranking_metrics_depend_on_the_order_of_scores_alone(sample):
 )
 def test_why_undefined_says_what_is_missing(labels, scores, reason):
     assert why_undefined(labels, scores) == reason
-
-
-def test_an_unknown_metric_is_answered_with_the_nearest_name():
-    with pytest.raises(BenchError, match="did you mean 'auc'"):
-        detection_metric("aucc")
 
 
 def frames(**columns: list) -> pd.DataFrame:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fretal_bench.metrics import mean_interval, paired_difference
-from fretal_bench.metrics.intervals import mean_and_half
+from fretal_bench.metrics.intervals import mean_and_half, mean_interval, paired_difference
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])

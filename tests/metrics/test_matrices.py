@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics import DETECTION_METRICS, accuracy, accuracy_matrix, align, auc, micro_average
-from fretal_bench.metrics.matrices import undefined_cells
+from fretal_bench.metrics.detection import accuracy, auc
+from fretal_bench.metrics.matrices import Undefined, accuracy_matrix, align, micro_average
+from fretal_bench.metrics.registry import OWN
 
 DOMAINS = ("b", "a", "c")
 
@@ -40,17 +41,17 @@ def of(scores: pd.DataFrame, step: int, domain: str) -> pd.DataFrame:
     return scores[(scores["step"] == step) & (scores["domain"] == domain)]
 
 
-@pytest.mark.parametrize("metric", DETECTION_METRICS)
+@pytest.mark.parametrize("metric", OWN)
 def test_each_cell_is_the_metric_of_its_own_rows(scores, metric):
     r = accuracy_matrix(scores, metric)
-    function = DETECTION_METRICS[metric].function
+    function = OWN[metric].function
     for j, name in enumerate(DOMAINS):
         for i in range(3):
             part = of(scores, i, name)
             assert r.values[i, j] == pytest.approx(function(part["label"], part["score"]), abs=1e-12)
         part = of(scores, -1, name)
         assert r.baseline[j] == pytest.approx(function(part["label"], part["score"]), abs=1e-12)
-    assert r.higher_is_better == DETECTION_METRICS[metric].higher_is_better
+    assert r.higher_is_better == OWN[metric].higher_is_better
 
 
 def test_domains_stand_in_the_order_of_their_first_appearance(scores):
@@ -117,9 +118,18 @@ def test_where_and_why_a_value_does_not_exist_is_told(scores):
     r = accuracy_matrix(scores, "auc")
     assert np.isnan(r.values[:, 1]).all()
     assert np.isfinite(r.values[:, [0, 2]]).all()
-    cells = undefined_cells(align(scores), "auc")
-    assert cells == tuple((step, "a", "no real sample among 12") for step in range(-1, 3))
-    assert undefined_cells(align(scores), "accuracy") == ()
+    assert r.undefined == tuple(Undefined(step, "a", "no real sample among 12") for step in range(-1, 3))
+    assert accuracy_matrix(scores).undefined == ()
+
+
+def test_lost_scores_are_told_from_a_test_set_of_one_class(scores):
+    scores.loc[scores["domain"] == "a", "label"] = 1
+    scores.loc[of(scores, 1, "a").index, "score"] = np.nan
+    scores.loc[of(scores, 1, "b").index[:3], "score"] = np.nan
+    by_place = {(value.step, value.domain): value for value in accuracy_matrix(scores, "auc").undefined}
+    assert not by_place[1, "a"].lost
+    assert by_place[1, "b"].lost
+    assert by_place[1, "b"].reason == "3 of 8 scores are not finite"
 
 
 def test_a_missing_step_of_a_domain_is_refused(scores):

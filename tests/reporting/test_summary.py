@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics import CONTINUAL_METRICS, DETECTION_METRICS, accuracy_matrix
+from fretal_bench.metrics.continual import CONTINUAL_METRICS
+from fretal_bench.metrics.matrices import accuracy_matrix
+from fretal_bench.metrics.registry import OWN
 from fretal_bench.reporting.quantities import cost, quantities
 from fretal_bench.reporting.summary import summarize, tidy_matrices, tidy_values
 
@@ -36,7 +38,7 @@ def test_a_known_course_gives_its_known_numbers(make):
 
 def test_every_quantity_is_computed_for_every_metric_and_level(make):
     results = make({"ewc": (0.90, 0.06)}, seeds=1)
-    for metric in DETECTION_METRICS:
+    for metric in OWN:
         for level in ("frame", "video"):
             summary = summarize(results, metric, level)
             found = summary.strategies[0].values
@@ -160,7 +162,7 @@ def test_tidy_data_hold_every_value_of_every_cell(make):
     assert one["value"].item() == summary.strategies[1].by_seed["forgetting"][1]
 
     matrices = tidy_matrices(results, summary)
-    assert len(matrices) == 4 * len(DETECTION_METRICS) * 2 * (2 + 1) * 2
+    assert len(matrices) == 4 * len(OWN) * 2 * (2 + 1) * 2
     chosen = matrices.query("label == 'ewc' and seed == 1 and metric == 'auc' and level == 'video'")
     table = chosen.pivot(index="step", columns="domain", values="value")
     expected = accuracy_matrix(results.cells[3].scores, "auc", "video")

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fretal_bench.metrics import mean_interval
+from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
 

@@ -21,9 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fretal_bench.errors import BenchError
-
-Floats = npt.NDArray[np.float64]
-NAN = float("nan")
+from fretal_bench.metrics.numbers import NAN, Floats
 
 
 def average_accuracy(values: npt.ArrayLike) -> float:

@@ -6,20 +6,16 @@ or 0.5, and :func:`why_undefined` says in words why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.errors import BenchError
+from fretal_bench.metrics.numbers import NAN, Floats, Labels
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Floats = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int8]
 
 THRESHOLD = 0.5
 ECE_BINS = 15
@@ -42,7 +38,7 @@ def accuracy(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """
     y, s = _probabilities(labels, scores)
     if why_undefined(y, s, both_classes=False):
-        return float("nan")
+        return NAN
     return float(np.mean((s >= THRESHOLD) == (y == 1)))
 
 
@@ -63,7 +59,7 @@ def balanced_accuracy(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """
     y, s = _probabilities(labels, scores)
     if why_undefined(y, s):
-        return float("nan")
+        return NAN
     called_fake = s >= THRESHOLD
     return float((np.mean(called_fake[y == 1]) + np.mean(~called_fake[y == 0])) / 2)
 
@@ -87,7 +83,7 @@ def auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """
     y, s = _checked(labels, scores)
     if why_undefined(y, s):
-        return float("nan")
+        return NAN
     reals, fakes = np.sort(s[y == 0]), s[y == 1]
     below = np.searchsorted(reals, fakes, side="left").sum(dtype=np.int64)
     below_or_equal = np.searchsorted(reals, fakes, side="right").sum(dtype=np.int64)
@@ -113,7 +109,7 @@ def average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """
     y, s = _checked(labels, scores)
     if why_undefined(y, s):
-        return float("nan")
+        return NAN
     fakes, reals = _counts_above(y, s)
     recall = fakes / fakes[-1]
     precision = fakes[1:] / (fakes[1:] + reals[1:])
@@ -142,7 +138,7 @@ def eer(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """
     y, s = _checked(labels, scores)
     if why_undefined(y, s):
-        return float("nan")
+        return NAN
     fakes, reals = _counts_above(y, s)
     fpr, fnr = reals / reals[-1], 1 - fakes / fakes[-1]
     gap = fnr - fpr
@@ -173,7 +169,7 @@ def ece(labels: npt.ArrayLike, scores: npt.ArrayLike, bins: int = ECE_BINS) -> f
     """
     y, s = _probabilities(labels, scores)
     if why_undefined(y, s, both_classes=False):
-        return float("nan")
+        return NAN
     edges = np.arange(1, bins) / bins
     which = np.searchsorted(edges, s, side="right")
     # n_k * |share - mean| is |sum of labels - sum of scores| of the bin, so empty bins need no special case.
@@ -189,8 +185,7 @@ def why_undefined(
     Args:
         labels: ``[n]``, 0 = real, 1 = fake.
         scores: ``[n]``; without them only the labels are judged.
-        both_classes: Whether the metric needs reals and fakes
-            (``DETECTION_METRICS[name].needs_both_classes``).
+        both_classes: Whether the metric needs reals and fakes (``Metric.needs_both_classes``).
 
     Returns:
         The reason in a few words, e.g. ``"no real sample among 12"``, or None if the metric exists.
@@ -250,71 +245,6 @@ def video_level(frame: pd.DataFrame) -> pd.DataFrame:
             "use dataset/method/compression/video"
         )
     return videos.reset_index()[[*keys, "label", "score", "frames"]]
-
-
-@dataclass(frozen=True)
-class DetectionMetric:
-    """A metric of one test set, as the registry knows it.
-
-    Attributes:
-        name: Key in the registry.
-        title: How tables write it.
-        function: ``(labels, scores) -> float``.
-        higher_is_better: False for error rates.
-        description: One line: the formula or definition.
-        needs_both_classes: Whether it is NaN when only reals or only fakes are there.
-        default_level: ``frame`` or ``video``: what a table shows unless asked otherwise.
-    """
-
-    name: str
-    title: str
-    function: Callable[[npt.ArrayLike, npt.ArrayLike], float]
-    higher_is_better: bool
-    description: str
-    needs_both_classes: bool = True
-    default_level: str = "frame"
-
-
-DETECTION_METRICS: dict[str, DetectionMetric] = {
-    metric.name: metric
-    for metric in (
-        DetectionMetric(
-            "accuracy",
-            "accuracy",
-            accuracy,
-            True,
-            "share of (score >= 0.5) == fake",
-            needs_both_classes=False,
-        ),
-        DetectionMetric(
-            "balanced_accuracy",
-            "balanced accuracy",
-            balanced_accuracy,
-            True,
-            "mean of the accuracy on reals and on fakes",
-        ),
-        DetectionMetric("auc", "AUC", auc, True, "area under the ROC curve (Mann-Whitney, ties count half)"),
-        DetectionMetric(
-            "ap", "AP", average_precision, True, "average precision of the fakes (step function)"
-        ),
-        DetectionMetric("eer", "EER", eer, False, "error where FPR = FNR (linear interpolation of the ROC)"),
-        DetectionMetric(
-            "ece",
-            "ECE",
-            ece,
-            False,
-            f"calibration error of P(fake) over {ECE_BINS} equal-width bins",
-            needs_both_classes=False,
-        ),
-    )
-}
-
-
-def detection_metric(name: str) -> DetectionMetric:
-    """Look up a metric by name; BenchError with the nearest names if there is none."""
-    if name not in DETECTION_METRICS:
-        raise unknown_name("metric", name, DETECTION_METRICS)
-    return DETECTION_METRICS[name]
 
 
 def _checked(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Labels, Floats]:

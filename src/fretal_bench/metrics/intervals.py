@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-NAN = float("nan")
+from fretal_bench.metrics.numbers import NAN, Floats
+
 CONFIDENCE = 0.95
 
 # Below six pairs the exact two-sided Wilcoxon test cannot fall under 0.05 (its least value is 2 / 2**n).
@@ -86,9 +87,7 @@ def mean_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Inte
     return Interval(float(mean), float(mean - half), float(mean + half), int(np.size(values)))
 
 
-def mean_and_half(
-    values: npt.ArrayLike, confidence: float = CONFIDENCE
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def mean_and_half(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:
     """Mean over the first axis and half the width of its interval, of arrays of any shape.
 
     Args:
@@ -142,7 +141,7 @@ def paired_difference(
     )
 
 
-def _p_t(differences: npt.NDArray[np.float64]) -> float:
+def _p_t(differences: Floats) -> float:
     """Two-sided p value of the t test that the mean of the differences is 0."""
     from scipy.special import stdtr  # type: ignore[import-untyped,unused-ignore]
 
@@ -155,7 +154,7 @@ def _p_t(differences: npt.NDArray[np.float64]) -> float:
     return float(2 * stdtr(n - 1, -abs(float(np.mean(differences))) / error))
 
 
-def _p_wilcoxon(differences: npt.NDArray[np.float64]) -> float:
+def _p_wilcoxon(differences: Floats) -> float:
     """Two-sided p value of Wilcoxon's signed-rank test, differences of 0 left out as in its original form."""
     if np.any(np.isnan(differences)) or np.count_nonzero(differences) < WILCOXON_PAIRS:
         return NAN

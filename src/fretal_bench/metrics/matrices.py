@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fretal_bench.errors import BenchError, unknown_name
-from fretal_bench.metrics.detection import detection_metric, video_level, why_undefined
+from fretal_bench.metrics import registry
+from fretal_bench.metrics.detection import video_level, why_undefined
+from fretal_bench.metrics.numbers import Floats, Labels
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Floats = npt.NDArray[np.float64]
 
 LEVELS = ("frame", "video")
 COLUMNS = ("step", "domain", "row", "label", "video", "score")
@@ -38,8 +38,25 @@ class StreamScores:
 
     domains: tuple[str, ...]
     level: str
-    labels: tuple[npt.NDArray[np.int8], ...]
+    labels: tuple[Labels, ...]
     scores: tuple[Floats, ...]
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """A value of R or b that does not exist.
+
+    Attributes:
+        step: After which step; -1 = before any training.
+        domain: The domain that was tested.
+        reason: Why, in a few words.
+        lost: Whether the test set is whole, and it is the scores of this step that are not finite.
+    """
+
+    step: int
+    domain: str
+    reason: str
+    lost: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +67,9 @@ class Matrix:
         values: R, ``[T, T]``: ``R[i, j]`` on domain j after step i.
         baseline: b, ``[T]``: before any training.
         domains: Names, T of them, in the order in which they are learned.
-        metric: Key in ``DETECTION_METRICS``.
+        metric: The metric's name in the registry.
         level: ``frame`` or ``video``.
+        undefined: The NaN of R and b, by step, then in the order of domains.
     """
 
     values: Floats
@@ -59,6 +77,7 @@ class Matrix:
     domains: tuple[str, ...]
     metric: str
     level: str
+    undefined: tuple[Undefined, ...] = ()
 
     def __post_init__(self) -> None:
         self.values.setflags(write=False)
@@ -67,7 +86,7 @@ class Matrix:
     @property
     def higher_is_better(self) -> bool:
         """Whether a higher value of the metric is better."""
-        return detection_metric(self.metric).higher_is_better
+        return registry.find(self.metric).higher_is_better
 
 
 def accuracy_matrix(
@@ -77,19 +96,19 @@ def accuracy_matrix(
 
     Args:
         scores: The frame of ``scores.parquet``: step (-1 to T - 1), domain, row, label, video, score.
-        metric: Key in ``DETECTION_METRICS``; any, the name of the function is the field's.
+        metric: A metric's name in the registry; any, the name of this function is the field's.
         level: ``frame``, or ``video`` for the mean frame score of each video.
         domains: The order in which domains are learned; by default the order of first appearance in the
             frame.
 
     Returns:
-        The matrix; NaN where the metric does not exist (see :func:`undefined_cells`).
+        The matrix; NaN where the metric does not exist, and why in ``undefined``.
 
     Raises:
         BenchError: If a (step, domain) is missing, steps differ in their rows, a video key holds two labels,
             or a name is unknown.
     """
-    detection_metric(metric)
+    registry.find(metric)
     return matrix(align(scores, level, domains), metric)
 
 
@@ -118,18 +137,22 @@ def align(scores: pd.DataFrame, level: str = "frame", domains: Sequence[str] | N
 
 def matrix(scores: StreamScores, metric: str = "accuracy") -> Matrix:
     """Compute R and b of checked scores; NaN where the metric does not exist."""
-    function = detection_metric(metric).function
-    table = np.array(
-        [
-            [function(labels, rows[step]) for labels, rows in zip(scores.labels, scores.scores, strict=True)]
-            for step in range(len(scores.domains) + 1)
-        ]
-    )
-    return Matrix(table[1:].copy(), table[0].copy(), scores.domains, metric, scores.level)
+    known = registry.find(metric)
+    table = np.empty((len(scores.domains) + 1, len(scores.domains)))
+    undefined = []
+    for column, (domain, labels) in enumerate(zip(scores.domains, scores.labels, strict=True)):
+        whole = why_undefined(labels, both_classes=known.needs_both_classes) is None
+        for row, of_step in enumerate(scores.scores[column]):
+            table[row, column], reason = known.evaluate(labels, of_step)
+            if reason:
+                lost = whole and not np.isfinite(of_step).all()
+                undefined.append(Undefined(row - 1, domain, reason, lost))
+    undefined.sort(key=lambda value: value.step)
+    return Matrix(table[1:].copy(), table[0].copy(), scores.domains, metric, scores.level, tuple(undefined))
 
 
 def micro_average(scores: StreamScores, metric: str = "accuracy", step: int | None = None) -> float:
-    """Compute a metric over the samples of all domains thrown together.
+    """Compute a metric over the samples of all domains pooled.
 
     For accuracy this is the mean weighted by the domains' sizes (Avalanche's ``StreamAccuracy``); for AUC, AP
     and EER it also asks that one threshold fits all domains. A real video that stands in several domains
@@ -137,7 +160,7 @@ def micro_average(scores: StreamScores, metric: str = "accuracy", step: int | No
 
     Args:
         scores: Checked scores.
-        metric: Key in ``DETECTION_METRICS``.
+        metric: A metric's name in the registry.
         step: After which step, -1 = before training; by default the last.
 
     Returns:
@@ -148,19 +171,7 @@ def micro_average(scores: StreamScores, metric: str = "accuracy", step: int | No
     if not -1 <= step <= last:
         raise BenchError(f"step {step} asked of a stream whose steps are -1 to {last}")
     pooled = np.concatenate([rows[step + 1] for rows in scores.scores])
-    return detection_metric(metric).function(np.concatenate(scores.labels), pooled)
-
-
-def undefined_cells(scores: StreamScores, metric: str) -> tuple[tuple[int, str, str], ...]:
-    """Say where and why R or b is NaN: ``(step, domain, reason)`` of each such cell."""
-    both = detection_metric(metric).needs_both_classes
-    found = []
-    for name, labels, rows in zip(scores.domains, scores.labels, scores.scores, strict=True):
-        for step, values in enumerate(rows, start=-1):
-            reason = why_undefined(labels, values, both_classes=both)
-            if reason:
-                found.append((step, name, reason))
-    return tuple(sorted(found, key=lambda cell: (cell[0], scores.domains.index(cell[1]))))
+    return registry.find(metric).evaluate(np.concatenate(scores.labels), pooled)[0]
 
 
 def _domain_order(scores: pd.DataFrame, domains: Sequence[str] | None) -> tuple[str, ...]:
@@ -192,7 +203,7 @@ def _sort_keys(scores: pd.DataFrame, names: tuple[str, ...], unit: str) -> tuple
 
 def _layout(
     scores: pd.DataFrame, names: tuple[str, ...], unit: str
-) -> tuple[tuple[npt.NDArray[np.int8], ...], tuple[Floats, ...]]:
+) -> tuple[tuple[Labels, ...], tuple[Floats, ...]]:
     """Sort by step, domain and unit, check that steps differ in nothing but the score, and cut by domain."""
     units, domain, step = _sort_keys(scores, names, unit)
     counts = _counts(names, domain, step)

@@ -1,8 +1,9 @@
-"""Metrics that plugins add: columns beside the suite's own, computed from the same stored scores."""
+"""The metrics of one test set by name, the suite's own and those of plugins, all of one record."""
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,80 +11,178 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fretal_bench.metrics.detection import DETECTION_METRICS
-from fretal_bench.metrics.matrices import StreamScores
+from fretal_bench.errors import BenchWarning, unknown_name
+from fretal_bench.metrics import detection
+from fretal_bench.metrics.plugin_metrics import MetricInfo
 from fretal_bench.plugins import Plugin, register
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
-class MetricInfo:
-    """A metric of one test set, as a plugin gives it.
+class Metric:
+    """A metric of one test set.
 
     Attributes:
-        name: Lower-case words joined by ``_``; tables write it so.
-        function: ``(scores float64 [N], labels int64 [N]) -> float``; a score is P(fake), a label 0 (real) or 1 (fake).
-            Where the metric does not exist it returns NaN, or raises ``ValueError`` with the reason.
+        name: Lower-case words joined by ``_``: the name in ``--metric``, in files of tables and in CSV.
+        title: How tables write it.
         higher_is_better: False for error rates.
         summary: One line: the formula or definition.
+        function: ``(labels int64 [n], scores float64 [n]) -> float``; a label is 0 (real) or 1 (fake), a score P(fake).
+            Where the metric does not exist it returns NaN, or raises ``ValueError`` with the reason.
+        needs_both_classes: Whether it does not exist where only reals or only fakes are there; the function is not
+            called then.
+        origin: What brought it, for one of a plugin; empty for the suite's own.
     """
 
     name: str
-    function: Callable[[npt.NDArray[np.float64], npt.NDArray[np.int64]], float]
+    title: str
     higher_is_better: bool
     summary: str
+    function: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], float]
+    needs_both_classes: bool = False
+    origin: str = ""
+
+    def evaluate(self, labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, str]:
+        """Compute the metric of one test set.
+
+        Args:
+            labels: ``[n]``, 0 = real, 1 = fake.
+            scores: ``[n]``, P(fake).
+
+        Returns:
+            The value and an empty text, or NaN and why there is none, in a few words. Whatever a plugin's function
+            raises is such a reason, so that it stops no report.
+
+        Raises:
+            BenchError: The suite's own metric refuses the labels or scores.
+        """
+        # Copies: a function that sorts its arguments in place must not change those of the next one.
+        y, s = np.array(labels, np.int64), np.array(scores, np.float64)
+        reason = detection.why_undefined(y, s, both_classes=self.needs_both_classes)
+        if reason:
+            return float("nan"), reason
+        if not self.origin:
+            return float(self.function(y, s)), ""
+        try:
+            value = float(self.function(y, s))
+        except Exception as error:
+            line = (str(error).splitlines() or [""])[0]
+            return float("nan"), line if isinstance(error, ValueError) else f"{type(error).__name__}: {line}"
+        return (value, "") if np.isfinite(value) else (float("nan"), f"the function returned {value}")
 
 
-def plugin_metrics() -> dict[str, MetricInfo]:
-    """Return the metrics of plugins by name.
+OWN: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "accuracy", True, "share of (score >= 0.5) == fake", detection.accuracy),
+        Metric(
+            "balanced_accuracy",
+            "balanced accuracy",
+            True,
+            "mean of the accuracy on reals and on fakes",
+            detection.balanced_accuracy,
+            needs_both_classes=True,
+        ),
+        Metric(
+            "auc",
+            "AUC",
+            True,
+            "area under the ROC curve (Mann-Whitney, ties count half)",
+            detection.auc,
+            needs_both_classes=True,
+        ),
+        Metric(
+            "ap",
+            "AP",
+            True,
+            "average precision of the fakes (step function)",
+            detection.average_precision,
+            needs_both_classes=True,
+        ),
+        Metric(
+            "eer",
+            "EER",
+            False,
+            "error where FPR = FNR (linear interpolation of the ROC)",
+            detection.eer,
+            needs_both_classes=True,
+        ),
+        Metric(
+            "ece",
+            "ECE",
+            False,
+            f"calibration error of P(fake) over {detection.ECE_BINS} equal-width bins",
+            detection.ece,
+        ),
+    )
+}
+"""The suite's own, in the order of tables."""
 
-    A plugin names a ``MetricInfo`` (or several) in the entry-point group ``fretal_bench.metrics``, or as ``METRIC`` (or
+
+def metrics() -> dict[str, Metric]:
+    """Return every metric by name: the suite's own, then those of plugins.
+
+    A plugin names a ``Metric`` (or several) in the entry-point group ``fretal_bench.metrics``, or as ``METRIC`` (or
     ``METRICS``) in a file given with ``--plugin``; see ``plugins.register`` for one that is wrong.
     """
-    found: dict[str, MetricInfo] = register("metrics", {}, _read)
-    return found
+    return register("metrics", OWN, _read)
 
 
-def final_mean(metric: MetricInfo, scores: StreamScores) -> tuple[float, tuple[str, ...]]:
-    """Compute a plugin's metric of the final detector, mean over domains.
+def names() -> tuple[str, ...]:
+    """Return the name of every metric, the suite's own first."""
+    return tuple(metrics())
 
-    Args:
-        metric: The metric.
-        scores: Checked scores of one cell.
 
-    Returns:
-        The mean; NaN if it does not exist on some domain, and then why, in words: whatever the function raises stops no
-        report.
+def find(name: str) -> Metric:
+    """Return the metric called ``name``.
+
+    Raises:
+        BenchError: There is none; the nearest names are in the message.
     """
-    values, reasons = [], []
-    for domain, labels, rows in zip(scores.domains, scores.labels, scores.scores, strict=True):
-        value, reason = _value(metric, np.asarray(rows[-1], np.float64), np.asarray(labels, np.int64))
-        values.append(value)
-        if reason:
-            reasons.append(f"{metric.name} (frame level) does not exist on {domain}: {reason}")
-    return float(np.mean(values)), tuple(reasons)
+    # Plugins cannot take these names, so that they need not be looked at.
+    if name in OWN:
+        return OWN[name]
+    known = metrics()
+    if name not in known:
+        raise unknown_name("metric", name, known)
+    return known[name]
 
 
-def _value(metric: MetricInfo, scores: npt.NDArray[Any], labels: npt.NDArray[Any]) -> tuple[float, str]:
-    # Copies: a function that sorts its arguments in place must not spoil the next one's.
-    try:
-        value = float(metric.function(scores.copy(), labels.copy()))
-    except Exception as error:
-        first = (str(error).splitlines() or [""])[0]
-        return float("nan"), first if isinstance(error, ValueError) else f"{type(error).__name__}: {first}"
-    return (value, "") if np.isfinite(value) else (float("nan"), f"the function returned {value}")
-
-
-def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, MetricInfo]]:
-    if not isinstance(value, MetricInfo):
-        raise TypeError(f"expected a MetricInfo, found {type(value).__name__}")
+def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, Metric]]:
+    if isinstance(value, MetricInfo):
+        value = _of_old(value, plugin)
+    if not isinstance(value, Metric):
+        raise TypeError(f"expected a fretal_bench.metrics.registry.Metric, found {type(value).__name__}")
     if not (isinstance(value.name, str) and _NAME.fullmatch(value.name)):
         raise ValueError(f"metric name {value.name!r}: expected lower-case words joined by '_'")
-    if value.name in DETECTION_METRICS:
-        raise ValueError(f"the name {value.name!r} is taken")
     if not callable(value.function):
         raise TypeError(f"metric {value.name!r}: function cannot be called")
-    if not isinstance(value.higher_is_better, bool) or not isinstance(value.summary, str):
-        raise TypeError(f"metric {value.name!r}: higher_is_better must be a bool and summary a text")
-    yield value.name, value
+    for key, kind in (
+        ("title", str),
+        ("summary", str),
+        ("higher_is_better", bool),
+        ("needs_both_classes", bool),
+    ):
+        if not isinstance(getattr(value, key), kind):
+            raise TypeError(
+                f"metric {value.name!r}: {key} must be a {kind.__name__}, found {getattr(value, key)!r}"
+            )
+    yield value.name, Metric(**{**vars(value), "origin": plugin.origin})
+
+
+def _of_old(old: MetricInfo, plugin: Plugin) -> Metric:
+    """Return the metric of a ``MetricInfo``, whose function takes the scores first."""
+    warnings.warn(
+        f"{plugin.origin}: metric {old.name!r} is a MetricInfo, which the next version no longer takes; give a "
+        "fretal_bench.metrics.registry.Metric, whose function takes labels first, then scores",
+        BenchWarning,
+        stacklevel=2,
+    )
+
+    def function(labels: npt.NDArray[Any], scores: npt.NDArray[Any]) -> float:
+        return old.function(scores, labels)
+
+    # What is no function stays none, so that it is refused.
+    swapped: Any = function if callable(old.function) else old.function
+    return Metric(old.name, old.name, old.higher_is_better, old.summary, swapped)

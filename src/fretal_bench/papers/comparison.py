@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from fretal_bench.benchmark.runner.results import write_file, writing
 from fretal_bench.errors import BenchError
+from fretal_bench.metrics import registry
 from fretal_bench.metrics.continual import CONTINUAL_METRICS
-from fretal_bench.metrics.detection import DETECTION_METRICS
 from fretal_bench.metrics.intervals import Interval, mean_interval
+from fretal_bench.metrics.numbers import or_none
 from fretal_bench.papers.published import PublishedTable, PublishedValue, as_rows
 from fretal_bench.papers.published_table import print_table, published_notes, where
 from fretal_bench.papers.run import PreparedPaper
@@ -99,11 +100,11 @@ class Comparison:
                 {
                     **row,
                     "published": value.number,
-                    "measured": _or_none(interval.mean),
-                    "low": _or_none(interval.low),
-                    "high": _or_none(interval.high),
-                    "difference": _or_none(interval.mean - value.number),
-                    "by_seed": {str(seed): _or_none(number) for seed, number in measured.values.items()},
+                    "measured": or_none(interval.mean),
+                    "low": or_none(interval.low),
+                    "high": or_none(interval.high),
+                    "difference": or_none(interval.mean - value.number),
+                    "by_seed": {str(seed): or_none(number) for seed, number in measured.values.items()},
                     "reason": measured.reason,
                 }
             )
@@ -159,12 +160,12 @@ def _measures(paper: PaperTable) -> str:
             columns.setdefault(f"mean of {', '.join(reading.mean)}", []).append(name)
         elif reading.quantity:
             metric = CONTINUAL_METRICS[reading.quantity]
-            title = metric.title.format(metric=DETECTION_METRICS[paper.metric].title)
+            title = metric.title.format(metric=registry.find(paper.metric).title)
             minus = "minus " if reading.sign < 0 else ""
             columns.setdefault(f"{minus}{title} ({metric.formula})", []).append(name)
-    metric_of = DETECTION_METRICS[paper.metric]
+    metric_of = registry.find(paper.metric)
     unit = " in percent" if paper.scale == 100 else f" x {paper.scale}" if paper.scale != 1 else ""
-    said = [f"{metric_of.title}{unit} ({metric_of.description}) over {paper.level}s"]
+    said = [f"{metric_of.title}{unit} ({metric_of.summary}) over {paper.level}s"]
     return "; ".join([*said, *(f"{', '.join(names)} = {what}" for what, names in columns.items())])
 
 
@@ -327,7 +328,3 @@ def _labelled_csv(comparison: Comparison, table: Table) -> str:
         for row, value in zip(table.rows, values, strict=True)
     )
     return to_csv(Table(table.name, table.title, (*table.columns, *more), rows))
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

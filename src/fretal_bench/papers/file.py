@@ -14,8 +14,8 @@ from typing import Any, Final
 from fretal_bench.datasets.streams.file import StreamFile, stream_of_table
 from fretal_bench.datasets.streams.stream import find_stream
 from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.metrics import registry
 from fretal_bench.metrics.continual import CONTINUAL_METRICS
-from fretal_bench.metrics.detection import DETECTION_METRICS
 from fretal_bench.papers.table import PaperTable, Reading, Setting
 from fretal_bench.strategies.registry import find_strategy
 
@@ -91,7 +91,7 @@ def paper_of_table(path: Path, table: Mapping[str, Any], own: bool = True) -> Pa
     """
     _check(path, "the file", table, _KEYS)
     metric, level = table.get("metric", "accuracy"), table.get("level", "frame")
-    _one_of(path, "metric", metric, DETECTION_METRICS)
+    _one_of(path, "metric", metric, registry.names())
     _one_of(path, "level", level, ("frame", "video"))
     if table.get("scale", 100) < 1:
         raise BenchError(

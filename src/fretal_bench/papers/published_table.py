@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fretal_bench.metrics.numbers import NAN
 from fretal_bench.papers.published import PublishedTable, PublishedValue
-from fretal_bench.reporting.tables import NAN, Column, Number, Row, Table, fitted, to_rich
+from fretal_bench.reporting.tables import Column, Number, Row, Table, fitted, to_rich
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -65,7 +65,7 @@ class PaperTable:
     Attributes:
         name: The table's name.
         recipe: The recipe that comes closest to the paper's.
-        metric: Metric of the matrix R, a key of ``DETECTION_METRICS``.
+        metric: Metric of the matrix R, a name in ``metrics.registry``.
         level: ``frame`` or ``video``.
         scale: What the suite's values are multiplied by: 100 for a table in percent.
         cannot: Why no value of it can be run; empty if some can.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from fretal_bench.metrics.detection import detection_metric
-from fretal_bench.reporting.quantities import COST, DETECTION, PLUGIN, STREAM, TRANSFER
-from fretal_bench.reporting.summary import Floats, StrategySummary, Summary
-from fretal_bench.reporting.tables import NAN, Column, Number, Row, Table, mark_best
+from fretal_bench.metrics import registry
+from fretal_bench.metrics.numbers import NAN, Floats
+from fretal_bench.reporting.quantities import TableName
+from fretal_bench.reporting.summary import StrategySummary, Summary
+from fretal_bench.reporting.tables import Column, Number, Row, Table, mark_best
 
 UNTRAINED = "untrained"
 MEANING = {"higher": "higher is better", "lower": "lower is better"}
@@ -20,7 +20,7 @@ def summary_table(summary: Summary) -> Table:
         "Forgetting: max-based (Chaudhry et al. 2018), positive = got worse, lower is better. BWT: of GEM, negative = "
         "forgetting, higher is better. Averages are macro: every domain counts the same."
     )
-    table = _quantity_table(summary, "summary", "Forgetting, and what was learned", STREAM, note)
+    table = _quantity_table(summary, "summary", "Forgetting, and what was learned", note)
     return replace(table, notes=(*table.notes, *_old_samples(summary), summary.tuning))
 
 
@@ -31,7 +31,7 @@ def transfer_table(summary: Summary) -> Table:
         "GEM, against the untrained model, positive = earlier domains helped, higher is better. Unseen: before a domain "
         "is learned."
     )
-    return _quantity_table(summary, "transfer", "Other averages, and transfer forward", TRANSFER, note)
+    return _quantity_table(summary, "transfer", "Other averages, and transfer forward", note)
 
 
 def detection_table(summary: Summary) -> Table:
@@ -40,10 +40,8 @@ def detection_table(summary: Summary) -> Table:
         "AUC, AP, EER, ECE at frame level; video: mean frame score of each video. Higher AUC, AP and accuracy are "
         "better, lower EER and ECE."
     )
-    added = [quantity for name, quantity in summary.quantities.items() if name.startswith(PLUGIN)]
-    note += "".join(f" {quantity.title}: {quantity.formula}." for quantity in added)
-    names = (*DETECTION, *(quantity.name for quantity in added))
-    return _quantity_table(summary, "detection", "The final detector, mean over domains", names, note)
+    note += "".join(f" {q.title}: {q.formula}." for q in summary.quantities.values() if q.added)
+    return _quantity_table(summary, "detection", "The final detector, mean over domains", note)
 
 
 def cost_table(summary: Summary) -> Table:
@@ -51,7 +49,7 @@ def cost_table(summary: Summary) -> Table:
     note = (
         "Everything but evaluation, the first domain included; CPU time where a CPU trains; lower is better."
     )
-    return _quantity_table(summary, "cost", "What training took", COST, note)
+    return _quantity_table(summary, "cost", "What training took", note)
 
 
 def final_table(summary: Summary) -> Table:
@@ -199,22 +197,22 @@ def quantity_tables(summary: Summary) -> tuple[Table, ...]:
     )
 
 
-def _quantity_table(summary: Summary, name: str, title: str, names: Sequence[str], note: str) -> Table:
+def _quantity_table(summary: Summary, name: TableName, title: str, note: str) -> Table:
     """Make a table with one row a strategy and one column a quantity."""
-    chosen = [summary.quantities[name] for name in names]
+    chosen = [quantity for quantity in summary.quantities.values() if quantity.table == name]
     columns = [Column(q.name, q.title, q.better, q.digits, q.signed) for q in chosen]
     rows = [
         Row((s.label, *(Number(s.values[q.name].mean, s.values[q.name].half) for q in chosen)), apart=s.bound)
         for s in summary.strategies
     ]
-    notes = (note, *_level(summary, names), *_stream(summary), *_bounds(summary), *_seeds(summary))
+    # The other tables' columns say their level themselves, or have none.
+    level = _level(summary) if name in ("summary", "transfer") else ()
+    notes = (note, *level, *_stream(summary), *_bounds(summary), *_seeds(summary))
     return mark_best(Table(name, title, (Column("strategy", "strategy"), *columns), tuple(rows), notes))
 
 
-def _level(summary: Summary, names: Sequence[str] = ()) -> tuple[str, ...]:
-    """Say at which level the values are, where the columns do not."""
-    if names and all(name in (*DETECTION, *COST) or name.startswith(PLUGIN) for name in names):
-        return ()
+def _level(summary: Summary) -> tuple[str, ...]:
+    """Say of which metric and level the values are."""
     return (f"{_capital(summary.metric_title)} at {summary.level} level.",)
 
 
@@ -267,7 +265,7 @@ def _numbers(
 
 def _better(summary: Summary) -> str:
     """Which side of the summary's metric is better."""
-    return "higher" if detection_metric(summary.metric).higher_is_better else "lower"
+    return "higher" if registry.find(summary.metric).higher_is_better else "lower"
 
 
 def _capital(text: str) -> str:

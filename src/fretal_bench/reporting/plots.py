@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fretal_bench.metrics.detection import detection_metric
+from fretal_bench.metrics import registry
+from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting.palette import Look, looks
 from fretal_bench.reporting.placement import Box, place
 from fretal_bench.reporting.quantities import AVERAGE, FORGETTING
-from fretal_bench.reporting.summary import Floats, StrategySummary, Summary
+from fretal_bench.reporting.summary import StrategySummary, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +74,7 @@ class Plot:
 
 def accuracy_matrices(summary: Summary) -> Figure:
     """Heat maps of R, one panel a strategy, one colour scale; domains not learned yet are hatched."""
-    higher = detection_metric(summary.metric).higher_is_better
+    higher = registry.find(summary.metric).higher_is_better
     tables = [strategy.accuracy.mean for strategy in summary.strategies]
     low, high = (min(0.5, _least(tables)), 1.0) if higher else (0.0, max(0.5, -_least([-t for t in tables])))
     return _heat_maps(
@@ -168,7 +169,7 @@ def domain_courses(summary: Summary) -> Figure:
 
 def forgetting_against_average(summary: Summary) -> Figure:
     """One point a strategy: forgetting to the right, average accuracy upwards; the best corner is the upper left."""
-    higher = detection_metric(summary.metric).higher_is_better
+    higher = registry.find(summary.metric).higher_is_better
     with _style():
         crowded = len(_coloured(summary)) < len(summary.strategies)
         figure = _figure(*((8.6, 6.2) if crowded else (6.4, 4.6)))

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from fretal_bench.metrics import registry
 from fretal_bench.metrics.continual import CONTINUAL_METRICS, average_accuracy, forgetting_matrix
-from fretal_bench.metrics.detection import DETECTION_METRICS, detection_metric
-from fretal_bench.metrics.matrices import Matrix, StreamScores, align, matrix, micro_average, undefined_cells
-from fretal_bench.metrics.registry import final_mean, plugin_metrics
+from fretal_bench.metrics.matrices import LEVELS, Matrix, StreamScores, align, matrix, micro_average
+from fretal_bench.metrics.numbers import NAN, Floats
 from fretal_bench.reporting.inputs import CellLike, unique
 
-Floats = npt.NDArray[np.float64]
+FORGETTING: Final = "forgetting"
+LEARNING: Final = "learning"
+AVERAGE: Final = "average"
+MICRO: Final = "average_micro"
+SECONDS: Final = "train_seconds"
+MEMORY: Final = "peak_memory_mb"
 
-FORGETTING = "forgetting"
-LEARNING = "learning"
-AVERAGE = "average"
+TableName = Literal["summary", "transfer", "detection", "cost"]
+"""What a stream comes to, what else it does, what the final detector is worth, and what it costs."""
 
-# What a stream comes to, what else it does, what the final detector is worth, and what it costs: one table
-# each.
-STREAM = (FORGETTING, LEARNING, AVERAGE, "minimum_old", "backward_transfer")
-TRANSFER = ("average_micro", "incremental", "forward_transfer", "zero_shot")
-DETECTION = ("final_auc", "final_ap", "final_eer", "final_ece", "video_accuracy", "video_auc")
-COST = ("train_seconds", "peak_memory_mb")
-PLUGIN = "plugin_"
-"""What the names of plugins' metrics begin with; they stand beside the detection metrics."""
+_STREAM: Final = (FORGETTING, LEARNING, AVERAGE, "minimum_old", "backward_transfer")
+_TRANSFER: Final = ("incremental", "forward_transfer", "zero_shot")
+_DIFFERENCES: Final = ("backward_transfer", "forward_transfer")
+_DETECTION: Final = {
+    "final_auc": ("frame", "auc"),
+    "final_ap": ("frame", "ap"),
+    "final_eer": ("frame", "eer"),
+    "final_ece": ("frame", "ece"),
+    "video_accuracy": ("video", "accuracy"),
+    "video_auc": ("video", "auc"),
+}
+"""Name -> the level and the metric whose mean over domains, at the end, it is."""
+_EVALUATION: Final = frozenset({"evaluate test", "evaluate val"})
+"""The phases of a cell that are no training."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +49,20 @@ class Quantity:
         title: How tables write it.
         formula: Formula and source, in one line; R[i,j] = value on domain j after step i, T steps.
         better: ``higher`` or ``lower``.
+        table: The table that it is a column of.
         digits: Decimals in tables.
         signed: Whether tables write a plus sign.
+        added: Whether a plugin brought it, so that its table must say what it is.
     """
 
     name: str
     title: str
     formula: str
     better: str
+    table: TableName
     digits: int = 3
     signed: bool = False
+    added: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,60 +100,69 @@ class CellMeasures:
 
 def quantities(metric: str = "accuracy") -> dict[str, Quantity]:
     """Give every quantity of a report whose matrices hold ``metric``, by name, in the order of the tables."""
-    info = detection_metric(metric)
-    found = [
-        Quantity(
+    of_report = registry.find(metric)
+    micro = Quantity(
+        MICRO,
+        f"average {of_report.title}, micro",
+        f"{of_report.title} of all domains' test samples pooled, at the end",
+        _better(of_report.higher_is_better),
+        "transfer",
+    )
+    columns = (
+        *_continual(_STREAM, "summary", of_report),
+        micro,
+        *_continual(_TRANSFER, "transfer", of_report),
+        *_detection(),
+        *_COST,
+    )
+    return {quantity.name: quantity for quantity in columns}
+
+
+def _continual(names: Iterable[str], table: TableName, of_report: registry.Metric) -> Iterator[Quantity]:
+    """Give continual metrics as quantities."""
+    for name in names:
+        known = CONTINUAL_METRICS[name]
+        yield Quantity(
             name,
-            known.title.format(metric=info.title),
+            known.title.format(metric=of_report.title),
             f"{known.formula}; {known.source}",
-            "higher" if known.higher_is_better(info.higher_is_better) else "lower",
-            signed=name.endswith("transfer"),
+            _better(known.higher_is_better(of_report.higher_is_better)),
+            table,
+            signed=name in _DIFFERENCES,
         )
-        for name, known in CONTINUAL_METRICS.items()
-    ]
-    found.append(
-        Quantity(
-            "average_micro",
-            f"average {info.title}, micro",
-            f"{info.title} of all domains' test samples pooled, at the end",
-            "higher" if info.higher_is_better else "lower",
-        )
-    )
-    for level, names in (("frame", ("auc", "ap", "eer", "ece")), ("video", ("accuracy", "auc"))):
-        for name in names:
-            known_metric = DETECTION_METRICS[name]
-            found.append(
-                Quantity(
-                    f"{'final' if level == 'frame' else 'video'}_{name}",
-                    known_metric.title if level == "frame" else f"video {known_metric.title}",
-                    f"mean over domains at the end, {level} level: {known_metric.description}",
-                    "higher" if known_metric.higher_is_better else "lower",
-                )
-            )
-    found.append(
-        Quantity(
-            "train_seconds",
-            "training, s",
-            "seconds of all phases but evaluation, first domain included; CPU time where a CPU trains",
-            "lower",
-            digits=1,
-        )
-    )
-    found.append(
-        Quantity("peak_memory_mb", "memory, MiB", "peak of all phases but evaluation", "lower", digits=0)
-    )
-    added = [
-        Quantity(
-            f"{PLUGIN}{name}",
+
+
+def _detection() -> Iterator[Quantity]:
+    """Give the columns of the final detector: the suite's own, then those of plugins."""
+    for name, (level, metric) in _final_metrics().items():
+        known = registry.find(metric)
+        yield Quantity(
             name,
-            f"mean over domains at the end, frame level: {known_plugin.summary}",
-            "higher" if known_plugin.higher_is_better else "lower",
+            known.title if level == "frame" else f"video {known.title}",
+            f"mean over domains at the end, {level} level: {known.summary}",
+            _better(known.higher_is_better),
+            "detection",
+            added=bool(known.origin),
         )
-        for name, known_plugin in plugin_metrics().items()
-    ]
-    by_name = {quantity.name: quantity for quantity in (*found, *added)}
-    beside = (quantity.name for quantity in added)
-    return {name: by_name[name] for name in (*STREAM, *TRANSFER, *DETECTION, *beside, *COST)}
+
+
+def _final_metrics() -> dict[str, tuple[str, str]]:
+    """Give the level and the metric of each column of the final detector."""
+    added = (metric.name for metric in registry.metrics().values() if metric.origin)
+    return {**_DETECTION, **{f"plugin_{name}": ("frame", name) for name in added}}
+
+
+_COST: Final = (
+    Quantity(
+        SECONDS,
+        "training, s",
+        "seconds of all phases but evaluation, first domain included; CPU time where a CPU trains",
+        "lower",
+        "cost",
+        digits=1,
+    ),
+    Quantity(MEMORY, "memory, MiB", "peak of all phases but evaluation", "lower", "cost", digits=0),
+)
 
 
 def measure(cell: CellLike, metric: str, level: str, domains: tuple[str, ...] | None) -> CellMeasures:
@@ -155,19 +177,15 @@ def measure(cell: CellLike, metric: str, level: str, domains: tuple[str, ...] | 
     Raises:
         BenchError: If the scores are not what the suite writes.
     """
-    scores = {name: align(cell.scores, name, domains) for name in ("frame", "video")}
+    scores = {name: align(cell.scores, name, domains) for name in LEVELS}
     r = matrix(scores[level], metric)
     higher = r.higher_is_better
     values = {name: known.function(r.values, r.baseline, higher) for name, known in CONTINUAL_METRICS.items()}
-    values["average_micro"] = micro_average(scores[level], metric)
-    for name in ("auc", "ap", "eer", "ece"):
-        values[f"final_{name}"] = average_accuracy(matrix(scores["frame"], name).values)
-    for name in ("accuracy", "auc"):
-        values[f"video_{name}"] = average_accuracy(matrix(scores["video"], name).values)
-    why_not: list[str] = []
-    for name, known_plugin in plugin_metrics().items():
-        values[f"{PLUGIN}{name}"], reasons = final_mean(known_plugin, scores["frame"])
-        why_not.extend(reasons)
+    values[MICRO] = micro_average(scores[level], metric)
+    final = {
+        name: matrix(scores[of_level], of_metric) for name, (of_level, of_metric) in _final_metrics().items()
+    }
+    values.update({name: average_accuracy(of_column.values) for name, of_column in final.items()})
     values.update(cost(cell.environment))
     return CellMeasures(
         cell.label,
@@ -175,24 +193,28 @@ def measure(cell: CellLike, metric: str, level: str, domains: tuple[str, ...] | 
         values,
         r,
         forgetting_matrix(r.values, higher_is_better=higher),
-        unique((*_why_nan(cell, scores, metric, level), *why_not)),
+        _why_nan(cell, r, final),
         _sizes(scores),
     )
 
 
 def cost(environment: Mapping[str, Any]) -> dict[str, float]:
-    """Add up what training took: all phases but those called ``evaluate ...``; NaN where nothing was measured.
+    """Add up what training took: all phases but evaluation; NaN where nothing was measured.
 
     Seconds are the process's CPU time where that was recorded (training on a CPU), else the wall's.
     """
-    phases = [p for p in environment.get("phases", ()) if not str(p.get("phase", "")).startswith("eval")]
-    taken = [p.get("cpu_seconds", p.get("seconds")) for p in phases]
-    seconds = [float(value) for value in taken if value is not None]
-    memory = [float(p["peak_memory_mb"]) for p in phases if p.get("peak_memory_mb") is not None]
+    phases = [phase for phase in environment.get("phases", ()) if phase.get("phase") not in _EVALUATION]
+    seconds = [phase.get("cpu_seconds", phase.get("seconds")) for phase in phases]
+    memory = [phase.get("peak_memory_mb") for phase in phases]
+    measured = [float(value) for value in seconds if value is not None]
     return {
-        "train_seconds": sum(seconds) if seconds else float("nan"),
-        "peak_memory_mb": max(memory) if memory else float("nan"),
+        SECONDS: sum(measured) if measured else NAN,
+        MEMORY: max((float(value) for value in memory if value is not None), default=NAN),
     }
+
+
+def _better(higher_is_better: bool) -> str:
+    return "higher" if higher_is_better else "lower"
 
 
 def _sizes(scores: Mapping[str, StreamScores]) -> tuple[DomainSize, ...]:
@@ -204,14 +226,26 @@ def _sizes(scores: Mapping[str, StreamScores]) -> tuple[DomainSize, ...]:
     )
 
 
-def _why_nan(cell: CellLike, scores: Mapping[str, StreamScores], metric: str, level: str) -> tuple[str, ...]:
-    """Say in words which values do not exist; lost scores belong to the cell, lost classes to the domain."""
+def _why_nan(cell: CellLike, of_report: Matrix, final: Mapping[str, Matrix]) -> tuple[str, ...]:
+    """Say in words which values do not exist; lost scores belong to the cell, lost classes to the domain.
+
+    All metrics that need both classes lack them alike, so that of the suite's own columns the AUC speaks for all.
+    """
     notes = []
-    for of_level, name in ((level, metric), ("frame", "auc"), ("video", "auc")):
-        for step, domain, reason in undefined_cells(scores[of_level], name):
-            title = DETECTION_METRICS[name].title
-            if "finite" in reason:
-                notes.append(f"{cell.label}, seed {cell.seed}, {domain} after step {step}: {reason}")
+    for of_column in (of_report, final["final_auc"], final["video_auc"]):
+        for value in of_column.undefined:
+            if value.lost:
+                where = f"{cell.label}, seed {cell.seed}, {value.domain} after step {value.step}"
+                notes.append(f"{where}: {value.reason}")
             else:
-                notes.append(f"{title} ({of_level} level) does not exist on {domain}: {reason}")
+                notes.append(_absent(of_column, value.domain, value.reason))
+    for name, of_column in final.items():
+        if name not in _DETECTION:
+            last = (value for value in of_column.undefined if value.step == len(of_column.domains) - 1)
+            notes += [_absent(of_column, value.domain, value.reason) for value in last if not value.lost]
     return unique(notes)
+
+
+def _absent(values: Matrix, domain: str, reason: str) -> str:
+    title = registry.find(values.metric).title
+    return f"{title} ({values.level} level) does not exist on {domain}: {reason}"

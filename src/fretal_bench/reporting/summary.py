@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fretal_bench.errors import BenchError, unknown_name
-from fretal_bench.metrics.detection import DETECTION_METRICS, detection_metric
+from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interval
 from fretal_bench.metrics.matrices import LEVELS, align, matrix
+from fretal_bench.metrics.numbers import Floats, or_none
 from fretal_bench.reporting.inputs import (
     Problem,
     ResultsLike,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fretal_bench.strategies.record import StrategyInfo
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +115,7 @@ class Summary:
     @property
     def metric_title(self) -> str:
         """How tables write the metric."""
-        return detection_metric(self.metric).title
+        return registry.find(self.metric).title
 
 
 def summarize(results: ResultsLike, metric: str = "accuracy", level: str = "frame") -> Summary:
@@ -211,7 +209,7 @@ def tidy_matrices(results: ResultsLike, summary: Summary) -> pd.DataFrame:
             continue
         for level in LEVELS:
             scores = align(cell.scores, level, summary.domains)
-            for metric in DETECTION_METRICS:
+            for metric in registry.names():
                 r = matrix(scores, metric)
                 part = pd.DataFrame(
                     {
@@ -245,29 +243,22 @@ def to_plain(summary: Summary) -> dict[str, Any]:
                 "seeds": list(s.seeds),
                 "values": {
                     name: {
-                        "mean": _or_none(v.mean),
-                        "low": _or_none(v.low),
-                        "high": _or_none(v.high),
+                        "mean": or_none(v.mean),
+                        "low": or_none(v.low),
+                        "high": or_none(v.high),
                         "n": v.n,
                     }
                     for name, v in s.values.items()
                 },
-                "accuracy": _or_none(s.accuracy.mean.tolist()),
-                "untrained": _or_none(s.baseline.mean.tolist()),
-                "forgetting": _or_none(s.forgetting.mean.tolist()),
+                "accuracy": or_none(s.accuracy.mean.tolist()),
+                "untrained": or_none(s.baseline.mean.tolist()),
+                "forgetting": or_none(s.forgetting.mean.tolist()),
             }
             for s in summary.strategies
         ],
         "problems": [asdict(problem) for problem in summary.problems],
         "undefined": list(summary.undefined),
     }
-
-
-def _or_none(value: Any) -> Any:
-    """Put None for NaN, in lists too."""
-    if isinstance(value, list):
-        return [_or_none(item) for item in value]
-    return None if np.isnan(value) else value
 
 
 def _over_seeds(

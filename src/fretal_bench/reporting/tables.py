@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from fretal_bench.metrics.numbers import NAN
+
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-NAN = float("nan")
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 NOTHING = "–"
 GAP = 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fretal_bench.metrics.detection import detection_metric
+from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import PairedDifference, paired_difference
 from fretal_bench.reporting.quantities import AVERAGE, FORGETTING, LEARNING
 from fretal_bench.reporting.summary import StrategySummary, Summary
@@ -126,7 +126,7 @@ def _difference(strategy: StrategySummary, leader: StrategySummary) -> PairedDif
 
 def _learned_little(summary: Summary, leader: StrategySummary) -> list[str]:
     """Say that the leader forgets little because it learned little, if another one learned clearly more."""
-    sign = 1 if detection_metric(summary.metric).higher_is_better else -1
+    sign = 1 if registry.find(summary.metric).higher_is_better else -1
     learned = {s.label: sign * s.values[LEARNING].mean for s in summary.competitors}
     best = max(learned, key=lambda label: -np.inf if np.isnan(learned[label]) else learned[label])
     if not learned[best] - learned[leader.label] > LEARNING_GAP:

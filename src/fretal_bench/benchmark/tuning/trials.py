@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from fretal_bench.benchmark.tuning.search import Scored, Search, Tuned
+from fretal_bench.metrics.numbers import or_none
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,15 +70,11 @@ def _plain(scored: Scored) -> dict[str, Any]:
         "trial": scored.trial.number,
         "cell": scored.trial.cell.id,
         "hyperparameters": dict(scored.trial.values),
-        "validation_accuracy": _or_none(scored.accuracy),
-        "forgetting": _or_none(scored.forgetting),
+        "validation_accuracy": or_none(scored.accuracy),
+        "forgetting": or_none(scored.forgetting),
         "reason": scored.reason,
     }
 
 
 def _number(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "-"
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
