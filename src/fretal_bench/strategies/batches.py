@@ -81,6 +81,26 @@ class DatasetSource:
         return torch.stack([torch.as_tensor(self._dataset[i][0]) for i in index.tolist()])
 
 
+class TensorSource:
+    """Images in memory as a batch source.
+
+    Args:
+        images: uint8 [N, H, W, 3].
+        targets: Labels, int64 [N]; all 0 where they are not known.
+    """
+
+    def __init__(self, images: Tensor, targets: Tensor | None = None) -> None:
+        self._images = images
+        self.targets = torch.zeros(len(images), dtype=torch.int64) if targets is None else targets
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def images(self, index: Tensor) -> Tensor:
+        """Return images ``index`` as uint8 [B, H, W, 3]."""
+        return self._images[index.to(self._images.device)]
+
+
 class SubsetSource:
     """Some rows of a batch source as one.
 

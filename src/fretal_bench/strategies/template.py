@@ -99,6 +99,10 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         self.seed, self.balance, self.precision = seed, balance, precision
         self.step = 0
         """Domains learned so far; the number of the domain now being learned."""
+        self.past: list[Any] = []
+        """The experiences learned before this one, of a strategy with a memory: it appends to them after a domain, and
+        what begins it from a file sets them. Empty for all others."""
+        self._given_plugins = tuple(plugins or ())
         self._scaler = torch.amp.GradScaler(
             self.device.type, enabled=precision == "fp16" and self.device.type == "cuda"
         )
@@ -164,6 +168,13 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         self.model.load_state_dict(weights)
         self.model.to(self.device)
         self._finish(experience)
+
+    def replace_given_plugins(self, plugins: Sequence[Any]) -> None:
+        """Put ``plugins`` in the place of those that the constructor was given; the strategy's own come after them."""
+        given = {id(plugin) for plugin in self._given_plugins}
+        own = [plugin for plugin in self.plugins if id(plugin) not in given]
+        self.plugins[:] = [*plugins, *own]
+        self._given_plugins = tuple(plugins)
 
     # Scores
 

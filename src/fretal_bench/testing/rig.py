@@ -7,7 +7,7 @@ import functools
 import hashlib
 import io
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fretal_bench.strategies import life
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.template import ContinualStrategy, Precision
 from fretal_bench.testing.data import DOMAINS, Ledger, Reads, TinyAugmentation, make_benchmark
@@ -23,7 +24,7 @@ from fretal_bench.testing.models import seeded
 from fretal_bench.testing.watcher import Watcher
 
 ModelFactory = Callable[[], nn.Module]
-SOURCE_EPOCHS, EPOCHS, BATCH, RATE = 8, 2, 8, 0.02
+SOURCE_EPOCHS, EPOCHS, BATCH, JUDGING_BATCH, RATE = 8, 2, 8, 16, 0.02
 BUDGET = 8
 """Samples that a strategy with a memory may keep in the checks: fewer than a domain has."""
 
@@ -115,13 +116,11 @@ class Walk:
             with self._begun(number) as (strategy, watcher), self.ledger.opened() as reads:
                 if number == 0 and self.rig.info.shared_source and not self.plain:
                     weights = source_weights(self.rig.model, self.seed, self.precision, self.rig.device)
-                    strategy.adopt(weights, self.train[0])
+                    life.adopt(strategy, weights, self.train[0])
                 else:
-                    strategy.train(
-                        self.train[number], eval_streams=[], num_workers=0, reset_optimizer_state=True
-                    )
+                    life.train(strategy, self.train[number])
                 file = io.BytesIO()
-                torch.save(strategy.state_dict(), file)
+                life.save(strategy, file)
             self.files.append(file.getvalue())
             self.reads.append(reads)
             for kind, what in watcher.faults:
@@ -161,8 +160,16 @@ class Walk:
             TrainingFailed: The strategy raised.
         """
         try:
-            strategy = self._build(0)
-            strategy.load_state_dict(self._read(number))
+            strategy = life.build_judge(
+                self.rig.info,
+                seeded(self.rig.model, self.seed),
+                self._read(number),
+                values={**self.rig.base, **self.changes},
+                device=self.rig.device,
+                precision=self.precision,
+                judging_batch_size=JUDGING_BATCH,
+                transform=TinyAugmentation(),
+            )
             disturb_generators()
             return self._scored(strategy)
         except TrainingFailed:
@@ -176,48 +183,41 @@ class Walk:
     def _scored(self, strategy: ContinualStrategy) -> tuple[NDArray[np.float32], ...]:
         if self.disturbed:
             disturb_generators()
-        return tuple(strategy.score(source) for source in self.test_sources)
+        return tuple(life.judge(strategy, source) for source in self.test_sources)
 
     @contextlib.contextmanager
     def _begun(self, number: int) -> Iterator[tuple[ContinualStrategy, Watcher]]:
         watcher = Watcher()
+        epochs = SOURCE_EPOCHS if number == 0 else EPOCHS
         if self.strategy is None or self.stopping:
-            self.strategy = self._build(number)
-            if number > 0:
-                self.strategy.load_state_dict(self._read(number - 1))
-        self.strategy.train_epochs = SOURCE_EPOCHS if number == 0 else EPOCHS
-        self.strategy.plugins.append(watcher)
-        try:
-            yield self.strategy, watcher
-        finally:
-            self.strategy.plugins.remove(watcher)
+            self.strategy = self._build(epochs, [watcher])
+            learned = () if self.plain else self.train[:number]
+            life.begin(self.strategy, self.rig.info, learned, self._read(number - 1) if number > 0 else None)
+        else:
+            life.go_on(self.strategy, [watcher], epochs)
+        yield self.strategy, watcher
 
-    def _build(self, number: int) -> ContinualStrategy:
-        info, rig = self.rig.info, self.rig
-        model = seeded(rig.model, self.seed)
-        strategy = info.load()(
-            model=model,
-            optimizer=torch.optim.SGD(model.parameters(), RATE, momentum=0.9),
-            train_mb_size=BATCH,
-            train_epochs=EPOCHS,
-            eval_mb_size=16,
-            device=rig.device,
+    def _build(self, epochs: int, plugins: Sequence[Any]) -> ContinualStrategy:
+        model = seeded(self.rig.model, self.seed)
+        return life.build(
+            self.rig.info,
+            model,
+            torch.optim.SGD(model.parameters(), RATE, momentum=0.9),
+            values={**self.rig.base, **self.changes},
+            device=self.rig.device,
+            precision=self.precision,
+            batch_size=BATCH,
+            judging_batch_size=JUDGING_BATCH,
+            epochs=epochs,
             transform=TinyAugmentation(),
+            plugins=plugins,
             seed=self.seed,
             balance=True,
-            precision=self.precision,
-            **{**rig.base, **self.changes},
         )
-        strategy.model.to(strategy.device)
-        if info.memory != "none" and hasattr(strategy, "past") and not self.plain:
-            strategy.past = list(self.train[:number])
-        return strategy
 
     def _read(self, number: int) -> Mapping[str, Any]:
         try:
-            state: Mapping[str, Any] = torch.load(
-                io.BytesIO(self.files[number]), map_location=self.rig.device, weights_only=True
-            )
+            state = life.read_state(io.BytesIO(self.files[number]), self.rig.device)
         except Exception as error:
             first = str(error).splitlines()[0]
             raise TrainingFailed(
@@ -295,20 +295,18 @@ def source_weights(
     factory: ModelFactory, seed: int, precision: Precision, device: str
 ) -> Mapping[str, torch.Tensor]:
     """Train the first domain with plain cross-entropy: the model that all strategies of one seed start from."""
-    from fretal_bench.strategies.bounds.finetuning import FineTuning
-
     model = seeded(factory, seed)
-    strategy = FineTuning(
-        model=model,
-        optimizer=torch.optim.SGD(model.parameters(), RATE, momentum=0.9),
-        train_mb_size=BATCH,
-        train_epochs=SOURCE_EPOCHS,
+    strategy = life.build(
+        life.SOURCE,
+        model,
+        torch.optim.SGD(model.parameters(), RATE, momentum=0.9),
         device=device,
+        precision=precision,
+        batch_size=BATCH,
+        epochs=SOURCE_EPOCHS,
         transform=TinyAugmentation(),
         seed=seed,
         balance=True,
-        precision=precision,
     )
-    strategy.model.to(strategy.device)
-    strategy.train(next(iter(make_benchmark(Ledger()).train_stream)), eval_streams=[], num_workers=0)
+    life.train(strategy, next(iter(make_benchmark(Ledger()).train_stream)))
     return {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -1,6 +1,7 @@
 """Judging one's own files with the detector that a cell ended with."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -78,6 +79,16 @@ def test_the_detectors_weights_are_those_of_the_cell(cell, photograph):
     state = torch.load(cell, weights_only=True)["model"]
     for key, value in detector.strategy.model.state_dict().items():
         assert torch.equal(value, state[key])
+
+
+def test_a_cell_trained_in_fp16_judges_on_a_cpu(cell, photograph, tmp_path):
+    folder = shutil.copytree(cell.parent, tmp_path / "cell")
+    about = json.loads((folder / "cell.json").read_text())
+    about["recipe"]["precision"] = "fp16"
+    (folder / "cell.json").write_text(json.dumps(about))
+    (half,) = predict(FakeDetector(folder, "cpu"), [photograph])
+    (whole,) = predict(FakeDetector(cell, "cpu"), [photograph])
+    assert half.score == whole.score
 
 
 def test_what_is_no_cell_is_refused(tmp_path, cell):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
-from fretal_bench.benchmark.recipes.model import build_model, build_optimizer, resolve_device
+from fretal_bench.benchmark.recipes.model import build_model, resolve_device
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.datasets.faces.boxes import Box
 from fretal_bench.datasets.faces.crops import Image, crop_face
@@ -21,9 +21,10 @@ from fretal_bench.datasets.faces.detector import Detector, open_detector
 from fretal_bench.datasets.faces.frames import ImageFiles, Source, Unreadable, VideoFile, evenly
 from fretal_bench.datasets.faces.search import face_of, place_in, search
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies import life
+from fretal_bench.strategies.batches import TensorSource
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
-from fretal_bench.strategies.template import ContinualStrategy
 
 _IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".tif", ".tiff")
 
@@ -70,7 +71,7 @@ class FakeDetector:
         folder = folder.parent if folder.is_file() else folder
         try:
             about: dict[str, Any] = json.loads((folder / "cell.json").read_text("utf-8"))
-            state = torch.load(folder / "checkpoint.pt", map_location="cpu", weights_only=True)
+            state = life.read_state(folder / "checkpoint.pt")
         except (OSError, ValueError) as error:
             raise BenchError(
                 f"{folder}: expected a done cell (cell.json and checkpoint.pt); "
@@ -85,25 +86,23 @@ class FakeDetector:
                 f"{folder / 'cell.json'}: does not say how faces were cropped; run the cell again"
             )
         self.size, self.margin = int(about["crop"]["size"]), float(about["crop"]["margin"])
-        recipe = Recipe().changed({**about["recipe"], "device": resolve_device(device), "pretrained": False})
-        info = _strategy_of(about)
-        model = build_model(recipe, about["seed"])
-        self.transform = Augmentation(recipe)
-        self.strategy: ContinualStrategy = info.load()(
-            model=model,
-            optimizer=build_optimizer(recipe, model),
+        # The precision is one of training, which a CPU may lack; the judge is told it by itself.
+        settings = {"device": resolve_device(device), "pretrained": False, "precision": "fp32"}
+        recipe = Recipe().changed({**about["recipe"], **settings})
+        self.strategy = life.build_judge(
+            _strategy_of(about),
+            build_model(recipe, about["seed"]),
+            state,
+            values=about["hyperparameters"],
             device=recipe.device,
-            precision=recipe.precision,
-            **about["hyperparameters"],
+            precision=about["recipe"]["precision"],
+            transform=Augmentation(recipe),
         )
-        self.strategy.load_state_dict(state)
-        self.strategy.model.eval()
 
-    @torch.inference_mode()
     def score(self, crops: Sequence[Image]) -> list[float]:
         """Return P(fake) of face crops, uint8 [size, size, 3] each."""
-        images = torch.from_numpy(np.stack(crops)).to(self.strategy.device)
-        return [float(p) for p in self.strategy.probabilities(self.transform.eval(images))[:, 1]]
+        images = TensorSource(torch.from_numpy(np.stack(crops)))
+        return [float(score) for score in life.judge(self.strategy, images)]
 
 
 def _strategy_of(about: Mapping[str, Any]) -> StrategyInfo:

@@ -28,15 +28,12 @@ from fretal_bench.benchmark.runner.results import ResultFolder, atomic_folder
 from fretal_bench.datasets.manifest import video_key
 from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies import life
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.template import ContinualStrategy
 
 Phases = list[dict[str, Any]]
-
-SOURCE = StrategyInfo(
-    "source", "fretal_bench.strategies.bounds.finetuning:FineTuning", "the source model", "baseline"
-)
 
 
 def advance(work: SourceModel | Cell, folder: ResultFolder, listener: Listener) -> int:
@@ -70,7 +67,7 @@ def advance(work: SourceModel | Cell, folder: ResultFolder, listener: Listener) 
 def train_source(work: SourceModel, folder: ResultFolder, listener: Listener) -> None:
     """Train the first domain from random weights; scores of step -1 are of the untrained model."""
     stream, phases = the_stream(work.stream), Phases()
-    strategy = build_strategy(SOURCE, {}, work, stream, 0, listener)
+    strategy = build_strategy(life.SOURCE, {}, work, stream, 0, listener)
     test, validation = untrained_scores(strategy, stream, phases)
     train_domain(strategy, work, 0, phases)
     test.append(scores(strategy, stream, "test", 0, phases))
@@ -87,11 +84,9 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
     validation: list[pd.DataFrame] = []
     if step == 0 and work.source is not None:
         source = folder.source(work.source.id)
-        weights = torch.load(source / "checkpoint.pt", map_location=strategy.device, weights_only=True)[
-            "model"
-        ]
+        weights = life.read_state(source / "checkpoint.pt", strategy.device)["model"]
         with measured(phases, "after", 0, strategy.device.type):
-            strategy.adopt(weights, experiences(work.stream, strategy.device.type)[0])
+            life.adopt(strategy, weights, experiences(work.stream, strategy.device.type)[0])
         if judges_otherwise(strategy, weights):
             # What the source model says is not what it says.
             test.append(scores(strategy, stream, "test", 0, phases))
@@ -102,7 +97,8 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
         test, validation = untrained_scores(strategy, stream, phases)
     else:
         checkpoint = folder.step(work.id, step - 1) / "checkpoint.pt"
-        strategy.load_state_dict(torch.load(checkpoint, map_location=strategy.device, weights_only=True))
+        learned = experiences(work.stream, strategy.device.type)[:step]
+        life.begin(strategy, info, learned, life.read_state(checkpoint, strategy.device))
     train_domain(strategy, work, step, phases)
     test.append(scores(strategy, stream, "test", step, phases))
     validation.append(scores(strategy, stream, "val", step, phases))
@@ -126,9 +122,8 @@ def train_in_one_piece(work: Cell, folder: ResultFolder, listener: Listener) -> 
     for step in range(len(stream)):
         phases = Phases()
         test, validation = untrained_scores(strategy, stream, phases) if step == 0 else ([], [])
-        plugins = recipe_plugins(work, stream, step, listener)
-        strategy.plugins[: len(plugins)] = plugins
-        strategy.train_epochs = epochs(work.recipe, step)
+        if step > 0:
+            life.go_on(strategy, recipe_plugins(work, stream, step, listener), epochs(work.recipe, step))
         train_domain(strategy, work, step, phases)
         test.append(scores(strategy, stream, "test", step, phases))
         validation.append(scores(strategy, stream, "val", step, phases))
@@ -163,28 +158,24 @@ def build_strategy(
     """Build a strategy as the recipe says, with initial weights that depend on the seed alone."""
     recipe = work.recipe
     model = build_model(recipe, work.seed)
-    strategy = info.load()(
-        model=model,
-        optimizer=build_optimizer(recipe, model),
-        train_mb_size=recipe.batch_size,
-        train_epochs=epochs(recipe, step),
-        eval_mb_size=max(64, recipe.batch_size),
+    return life.build(
+        info,
+        model,
+        build_optimizer(recipe, model),
+        values=hyperparameters,
         device=recipe.device,
-        plugins=recipe_plugins(work, stream, step, listener),
+        precision=recipe.precision,
+        batch_size=recipe.batch_size,
+        epochs=epochs(recipe, step),
         transform=Augmentation(recipe),
+        plugins=recipe_plugins(work, stream, step, listener),
         seed=work.seed,
         balance=recipe.balance,
-        precision=recipe.precision,
-        **hyperparameters,
     )
-    strategy.model.to(strategy.device)
-    if info.memory != "none" and hasattr(strategy, "past"):
-        strategy.past = list(experiences(work.stream, strategy.device.type)[:step])
-    return strategy
 
 
 def recipe_plugins(work: SourceModel | Cell, stream: Stream, step: int, listener: Listener) -> list[Any]:
-    """Build what the recipe adds to the training of domain ``step``; the same number of plugins for every step."""
+    """Build what the recipe adds to the training of domain ``step``."""
     recipe = work.recipe
     plugins: list[Any] = []
     if recipe.schedule != "constant":
@@ -210,7 +201,7 @@ def train_domain(strategy: ContinualStrategy, work: SourceModel | Cell, step: in
     """Train one domain, the optimiser new."""
     experience = experiences(work.stream, strategy.device.type)[step]
     with measured(phases, "train", step, strategy.device.type):
-        strategy.train(experience, eval_streams=[], num_workers=0, reset_optimizer_state=True)
+        life.train(strategy, experience)
 
 
 def untrained_scores(
@@ -237,7 +228,7 @@ def scores(
                     "row": pd.Series(source.rows, dtype="int64"),
                     "label": rows["label"].astype("int8").to_numpy(),
                     "video": video_key(rows).to_numpy(),
-                    "score": strategy.score(source),
+                    "score": life.judge(strategy, source),
                 }
             )
             parts.append(part)
@@ -253,7 +244,7 @@ def save_step(
 ) -> None:
     """Write a step's state, scores and measurements, all or nothing."""
     with atomic_folder(final) as part:
-        torch.save(strategy.state_dict(), part / "checkpoint.pt")
+        life.save(strategy, part / "checkpoint.pt")
         for name, frames in (("scores", test), ("validation", validation)):
             if frames:
                 pd.concat(frames, ignore_index=True).to_parquet(part / f"{name}.parquet", index=False)

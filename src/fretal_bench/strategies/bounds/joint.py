@@ -15,11 +15,6 @@ class Joint(ContinualStrategy):
     domain k alone (so it takes k + 1 times as many updates).
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.past: list[Any] = []
-        """The experiences learned before this one; a runner that resumes sets it."""
-
     def training_source(self, experience: Any) -> BatchSource:
         """Return the samples of all domains seen so far."""
         return ConcatSource([past.source for past in [*self.past, experience]])

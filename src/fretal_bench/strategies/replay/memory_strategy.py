@@ -49,8 +49,6 @@ class MemoryStrategy(ContinualStrategy):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.memory = ReplayMemory(self.hyperparameters.memory)
-        self.past: list[Any] = []
-        """The experiences learned before this one; a runner that resumes sets it."""
 
     def fill_memory(self, experience: Any) -> None:
         """Offer the samples of a domain just learned to the memory. The model is in eval mode, without gradients."""

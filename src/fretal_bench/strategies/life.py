@@ -1,0 +1,200 @@
+"""The life of a strategy object: built, begun from files, trained, saved, judging; the same for runner, kit and predict.
+
+The one place where a strategy's class is called. A step begins with a new object (``build``) that is brought to where the
+step before ended (``begin``), takes over the source model (``adopt``) or is trained (``train``), and is saved
+(``save``). A strategy whose state cannot be saved goes on as one object (``go_on``). What only judges is built by
+``build_judge``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import IO, Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fretal_bench.strategies.batches import BatchSource, Transform
+from fretal_bench.strategies.record import StrategyInfo
+from fretal_bench.strategies.template import ContinualStrategy, Precision
+
+SOURCE: Final = StrategyInfo(
+    "source", "fretal_bench.strategies.bounds.finetuning:FineTuning", "the source model", "baseline"
+)
+"""What trains the model that the strategies of one seed start from."""
+_SMALLEST_JUDGING_BATCH: Final = 64
+
+
+def build(
+    info: StrategyInfo,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    values: Mapping[str, Any] | None = None,
+    device: str | torch.device = "cpu",
+    precision: Precision = "fp32",
+    batch_size: int = 32,
+    judging_batch_size: int | None = None,
+    epochs: int = 1,
+    transform: Transform | None = None,
+    plugins: Sequence[Any] = (),
+    seed: int = 0,
+    balance: bool = False,
+) -> ContinualStrategy:
+    """Build a strategy that is ready for its first domain, its model on the device.
+
+    Args:
+        info: Which strategy.
+        model: Classifier with two outputs (real, fake).
+        optimizer: Optimiser over the model's parameters.
+        values: Hyperparameters that differ from the defaults.
+        device: Where to compute.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        batch_size: Images a training batch.
+        judging_batch_size: Images a batch where nothing is learned; by default as in training, at least 64.
+        epochs: Epochs of the domain.
+        transform: Augmentation and normalisation of stored images.
+        plugins: Avalanche plugins that take part in the training; see ``go_on``.
+        seed: Seed of batches, augmentation and the strategy's own draws.
+        balance: Draw both classes equally often.
+
+    Raises:
+        BenchError: The class cannot be loaded, or a hyperparameter does not exist or has a value that is not valid.
+    """
+    kind = info.load()
+    strategy = kind(
+        model=model,
+        optimizer=optimizer,
+        train_mb_size=batch_size,
+        train_epochs=epochs,
+        eval_mb_size=judging_batch_size or max(_SMALLEST_JUDGING_BATCH, batch_size),
+        device=device,
+        plugins=list(plugins),
+        transform=transform,
+        seed=seed,
+        balance=balance,
+        precision=precision,
+        **(values or {}),
+    )
+    strategy.model.to(strategy.device)
+    return strategy
+
+
+def build_judge(
+    info: StrategyInfo,
+    model: nn.Module,
+    state: Mapping[str, Any],
+    *,
+    values: Mapping[str, Any] | None = None,
+    device: str | torch.device = "cpu",
+    precision: Precision = "fp32",
+    judging_batch_size: int | None = None,
+    transform: Transform | None = None,
+) -> ContinualStrategy:
+    """Build a strategy from a saved state for ``judge`` alone: it is never trained, and has no training data.
+
+    Args:
+        info: Which strategy.
+        model: A new model of the same shape.
+        state: What ``save`` wrote.
+        values: Hyperparameters that differ from the defaults.
+        device: Where to compute.
+        precision: That of the training, where the device has it: ``fp16`` on a CPU is computed in ``fp32``.
+        judging_batch_size: Images a batch.
+        transform: Normalisation of stored images.
+
+    Raises:
+        BenchError: See ``build``.
+    """
+    if precision == "fp16" and torch.device(device).type == "cpu":
+        precision = "fp32"
+    # Avalanche asks for an optimiser; this one never takes a step.
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    strategy = build(
+        info,
+        model,
+        optimizer,
+        values=values,
+        device=device,
+        precision=precision,
+        judging_batch_size=judging_batch_size,
+        transform=transform,
+    )
+    begin(strategy, info, (), state)
+    strategy.model.eval()
+    return strategy
+
+
+def begin(
+    strategy: ContinualStrategy,
+    info: StrategyInfo,
+    learned: Sequence[Any],
+    state: Mapping[str, Any] | None = None,
+) -> None:
+    """Bring a newly built strategy to where the step before ended.
+
+    Args:
+        strategy: As ``build`` gave it.
+        info: Its record: only a strategy with a memory is given the experiences of the past.
+        learned: The training experiences of the domains that are learned already, in order.
+        state: What ``save`` wrote after the last of them; None before the first domain.
+    """
+    if info.memory != "none":
+        strategy.past = list(learned)
+    if state is not None:
+        strategy.load_state_dict(state)
+
+
+def go_on(strategy: ContinualStrategy, plugins: Sequence[Any], epochs: int) -> None:
+    """Give a strategy that goes on as one object what belongs to its next domain.
+
+    Args:
+        strategy: The strategy.
+        plugins: Replace those that ``build``, or the last ``go_on``, was given. The strategy's own keep their order,
+            after them.
+        epochs: Epochs of the domain.
+    """
+    strategy.replace_given_plugins(plugins)
+    strategy.train_epochs = epochs
+
+
+def adopt(strategy: ContinualStrategy, weights: Mapping[str, Tensor], first: Any) -> None:
+    """Take over the source model in place of training the first domain.
+
+    Args:
+        strategy: A strategy with ``shared_source``, begun without a state.
+        weights: The source model's state dict.
+        first: The training experience of the first domain.
+    """
+    strategy.adopt(weights, first)
+
+
+def train(strategy: ContinualStrategy, experience: Any) -> None:
+    """Train one domain, the optimiser new."""
+    strategy.train(experience, eval_streams=[], num_workers=0, reset_optimizer_state=True)
+
+
+def judge(strategy: ContinualStrategy, source: BatchSource) -> NDArray[np.float32]:
+    """Return P(fake) of every image of ``source``, float32 [N], in order."""
+    return strategy.score(source)
+
+
+def save(strategy: ContinualStrategy, file: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Write the state after a domain: tensors and plain data that ``read_state`` reads."""
+    torch.save(strategy.state_dict(), file)
+
+
+def read_state(
+    file: str | os.PathLike[str] | IO[bytes], device: str | torch.device = "cpu"
+) -> dict[str, Any]:
+    """Read what ``save`` wrote, its tensors on ``device``; nothing in it is executed.
+
+    Raises:
+        Exception: As ``torch.load(weights_only=True)``: the file is not there, is damaged, or holds more than tensors
+            and plain data.
+    """
+    state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
+    return state
