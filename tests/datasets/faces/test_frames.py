@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faces_support import grey_clip, numbered
+from faces_support import grey_clip, numbered, turn
 from fretal_bench.datasets.faces.frames import ImageFiles, Unreadable, VideoFile, evenly
 
 
@@ -96,6 +96,21 @@ def test_damage_inside_costs_frames_and_each_is_still_told_once(tmp_path):
     assert [frame.number for frame in frames] == list(range(60))
     assert all(frame.reason == "the frame cannot be decoded" for frame in frames if frame.image is None)
     assert sum(frame.image is not None for frame in frames) > 20
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_phones_video_has_the_shape_of_its_frames_as_they_are_shown(tmp_path, degrees):
+    frames = numbered(3)
+    source = VideoFile(turn(grey_clip(tmp_path / "clip.mp4", frames), degrees))
+    (shown,) = source.read([1])
+    assert source.shape == shown.image.shape[:2] == ((64, 48) if degrees % 180 else (48, 64))
+    assert np.array_equal(shown.image[:, :, 0], np.rot90(frames[1], -degrees // 90))
+
+
+def test_a_video_that_vanished_since_it_was_opened_gives_no_frame_and_says_so(tmp_path):
+    source = VideoFile(grey_clip(tmp_path / "clip.mp4", numbered(3)))
+    (tmp_path / "clip.mp4").unlink()
+    assert [(frame.number, frame.image) for frame in source.read([0, 2])] == [(0, None), (2, None)]
 
 
 @pytest.mark.parametrize(

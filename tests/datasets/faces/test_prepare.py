@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from faces_support import face, grey_clip
+from faces_support import face, grey_clip, turn
 from fretal_bench.datasets.faces import groups
 from fretal_bench.datasets.faces.boxes import Box
 from fretal_bench.datasets.faces.crops import as_jpeg, crop_face
@@ -382,6 +382,19 @@ def test_a_smaller_copy_of_the_same_scene_takes_the_boxes_scaled(tree, tmp_path,
     row = index[(index["method"] == "Deepfakes") & (index["video"] == "028_030")].index[0]
     image = next(VideoFile(path).read([0])).image
     assert np.array_equal(made.store.crops[row], crop_face(image, face(20, 20, 70).box, 32, 1.3))
+
+
+def test_an_original_that_is_shown_turned_shares_its_boxes_with_fakes_that_are_coded_upright(
+    tree, tmp_path, detector
+):
+    (clip,) = clips(["real"], [28])
+    turn(grey_clip(tree / REAL / "028.mp4", np.rot90(clip.frames, axes=(1, 2))), 90)
+    made = prepare(tree, tmp_path / "store", options=options())
+    assert made.boxes == {"own": 4, "shared": 16, "none": 0}
+    index = made.store.index
+    row = index[(index["method"] == "FaceSwap") & (index["video"] == "028_030")].index[0]
+    image = next(VideoFile(tree / FAKES.format("FaceSwap") / "028_030.mp4").read([0])).image
+    assert np.array_equal(made.store.crops[row], crop_face(image, detector.answers[0][0].box, 32, 1.3))
 
 
 def test_a_shorter_fake_gets_the_boxes_of_its_own_frames(tree, tmp_path, detector):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from faces_support import face, grey_clip
+from faces_support import face, grey_clip, turn
 from fretal_bench.datasets.faces.boxes import Box
-from fretal_bench.datasets.faces.frames import Frame
+from fretal_bench.datasets.faces.frames import Frame, VideoFile
 from fretal_bench.datasets.faces.search import face_of, mask_of, open_mask, place_in, search
 
 
@@ -111,6 +111,17 @@ def test_the_mask_says_which_face_though_it_is_on_screen_for_less_long(tmp_path)
     assert face_of(found, [mask]).at(0) == other.box
     nobody = open_mask(grey_clip(tmp_path / "empty.mp4", np.zeros((100, 60, 100), np.uint8)))
     assert face_of(found, [nobody]).at(0) == main.box
+
+
+def test_the_mask_of_a_video_that_is_shown_turned_lies_over_the_right_face(tmp_path):
+    upper, lower = face(30, 10, 30), face(30, 120, 30)
+    lying = np.full((10, 96, 160), 90, np.uint8)  # shown 160 high and 96 wide
+    video = VideoFile(turn(grey_clip(tmp_path / "video.mp4", lying), 90))
+    scene = Scene(lambda n: [upper, lower])
+    mask = np.zeros((10, 160, 96), np.uint8)
+    mask[:, 115:155, 25:65] = 255
+    searched = search(video, range(10), scene, every=1)
+    assert face_of(searched, [open_mask(grey_clip(tmp_path / "mask.mp4", mask))]).at(0) == lower.box
 
 
 def test_masks_lie_beside_the_compressions_of_a_faceforensics_tree():

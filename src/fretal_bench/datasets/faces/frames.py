@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -33,7 +34,7 @@ class Source(Protocol):
     Attributes:
         numbers: The frames there are, ascending.
         declared: How many its header says there are; more than there are if it was cut short.
-        shape: Height and width of its first frame.
+        shape: Height and width of its frames as ``read`` gives them, pixels.
     """
 
     numbers: Sequence[int]
@@ -69,7 +70,7 @@ class VideoFile:
         try:
             with av.open(str(path)) as container:
                 stream = _video_stream(container)
-                self.shape: tuple[int, int] = (stream.codec_context.height, stream.codec_context.width)
+                coded = (stream.codec_context.height, stream.codec_context.width)
                 self.declared = int(stream.frames)
                 self._times = _times(container, stream)
         except FileNotFoundError as error:
@@ -79,25 +80,41 @@ class VideoFile:
         if not self._times:
             raise Unreadable(f"{UNDECODABLE}: no frames")
         self.numbers: Sequence[int] = range(len(self._times))
+        # The header has the size as it is coded; a phone's videos are coded lying and turned when they are shown.
+        self.shape: tuple[int, int] = self._shape_as_shown() or coded
 
     def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
         """Give each wanted frame, ascending, each exactly once."""
         left = {self._times[number]: number for number in sorted(wanted)}
-        with av.open(str(self.path)) as container:
-            for picture in self._decoded(container, frozenset(left)):
-                if picture.pts not in left:
-                    continue
-                # Frames come out in order, so what was wanted before this one will not come any more.
-                for time in [time for time in left if time < picture.pts]:
-                    yield Frame(left.pop(time), None, BAD_FRAME)
-                number = left.pop(picture.pts)
-                yield (
-                    Frame(number, None, BAD_FRAME) if picture.is_corrupt else Frame(number, _upright(picture))
-                )
-                if not left:
-                    return
+        for picture in self._pictures(frozenset(left)):
+            if picture.pts not in left:
+                continue
+            # Frames come out in order, so what was wanted before this one will not come any more.
+            for time in [time for time in left if time < picture.pts]:
+                yield Frame(left.pop(time), None, BAD_FRAME)
+            number = left.pop(picture.pts)
+            yield Frame(number, None, BAD_FRAME) if picture.is_corrupt else Frame(number, _upright(picture))
+            if not left:
+                return
         for number in left.values():
             yield Frame(number, None, BAD_FRAME)
+
+    def _shape_as_shown(self) -> tuple[int, int] | None:
+        """Height and width of the first frame that can be decoded; None if none can."""
+        with contextlib.closing(self._pictures(frozenset(self._times[:1]))) as pictures:
+            picture = next(pictures, None)
+        if picture is None:
+            return None
+        return (picture.width, picture.height) if _quarters(picture) % 2 else (picture.height, picture.width)
+
+    def _pictures(self, times: frozenset[int]) -> Generator[Any, None, None]:
+        """Decode from the beginning what is needed for the frames of these times; nothing if the file has vanished."""
+        try:
+            container = av.open(str(self.path))
+        except (av.FFmpegError, OSError):
+            return
+        with container:
+            yield from self._decoded(container, times)
 
     def _decoded(self, container: Any, times: frozenset[int]) -> Iterator[Any]:
         """Decode what is needed for the frames of these times; damage costs the frames it hits."""
@@ -192,8 +209,13 @@ def _time(packet: Any) -> int | None:
 def _upright(picture: Any) -> Image:
     """The picture as RGB, turned as the file says it is to be shown."""
     image: Image = picture.to_ndarray(format="rgb24")
-    quarters = round(getattr(picture, "rotation", 0) / 90) % 4
+    quarters = _quarters(picture)
     return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+
+
+def _quarters(picture: Any) -> int:
+    """By how many quarter turns, counter-clockwise, a picture is to be shown turned: 0 to 3."""
+    return round(getattr(picture, "rotation", 0) / 90) % 4
 
 
 def _short(error: Exception) -> str:

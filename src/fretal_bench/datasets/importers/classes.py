@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fretal_bench.datasets.importers.names import LabelContradiction, label_of_class
+from fretal_bench.datasets.importers.names import Contradiction, label_of_class
 from fretal_bench.datasets.importers.recordings import Shelf, frames_of
 from fretal_bench.datasets.importers.rows import Row, Rows
 from fretal_bench.datasets.importers.walk import Entry, Tree
@@ -42,15 +42,13 @@ def _class_folders(
     rows: Rows, folder: str, domain: str, split: str, depth: int, group: str
 ) -> Iterator[ClassFolder]:
     for entry in rows.tree.folders(folder):
-        try:
-            label = label_of_class(entry.name)
-        except LabelContradiction as error:
+        label = label_of_class(entry.name)
+        if isinstance(label, Contradiction):
             for file in rows.tree.descend(entry.path):
                 rows.leave_out(
-                    file.path, "label", str(error), "rename the folder", dataset=domain, compression="none"
+                    file.path, "label", label.words, "rename the folder", dataset=domain, compression="none"
                 )
-            continue
-        if label is not None:
+        elif label is not None:
             yield ClassFolder(entry.path, domain, split, label, group)
         elif depth > 0:
             below = f"{group}/{entry.name}" if group else entry.name

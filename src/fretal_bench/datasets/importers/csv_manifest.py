@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from fretal_bench.datasets.importers.family import Import, Importer, Match, ReadOptions
-from fretal_bench.datasets.importers.lists import read_text, refused
-from fretal_bench.datasets.importers.names import label_of_class, split_of
+from fretal_bench.datasets.importers.lists import read_csv, refused
+from fretal_bench.datasets.importers.names import Contradiction, label_of_class, split_of
 from fretal_bench.datasets.importers.rows import Row, Rows, rooted
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
 from fretal_bench.datasets.manifest import COLUMNS, COMPRESSIONS, FAKE, REAL
@@ -75,10 +75,9 @@ def _header(path: Path) -> list[str]:
 
 
 def _lines(rows: Rows, entry: Entry) -> list[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(read_text(rows, entry).splitlines(), skipinitialspace=True)
     return [
-        (n, {k.strip(): (v or "").strip() for k, v in line.items() if k is not None})
-        for n, line in enumerate(reader, 2)
+        (number, {key.strip(): (value or "").strip() for key, value in line.items() if key is not None})
+        for number, line in read_csv(rows, entry)
     ]
 
 
@@ -97,8 +96,8 @@ def _take(rows: Rows, entry: Entry, number: int, line: dict[str, str]) -> str:
             "correct the line",
         )
         return ""
-    said = line["label"].lower()
-    label = _LABELS[said] if said in _LABELS else label_of_class(said)
+    text = line["label"].lower()
+    label = _LABELS[text] if text in _LABELS else label_of_class(text)
     method = line.get("method") or ("real" if label == REAL else "fake")
     compression = line.get("compression") or "none"
     split = split_of(line.get("split") or "") if "split" in line else ""
@@ -108,11 +107,11 @@ def _take(rows: Rows, entry: Entry, number: int, line: dict[str, str]) -> str:
     target = line.get("target") or (line.get("source") if label == REAL else "") or video
     source = line.get("source") or (target if label == REAL else "")
     wrong = {
-        "label": label is None and f"expected the label 0, 1, real or fake, found {line['label']!r}",
+        "label": not isinstance(label, int) and _mislabelled(line["label"], label),
         "split": split is None and f"expected the split train, val or test, found {line.get('split')!r}",
         "name": _misnamed(dataset, method, compression, frame),
     }
-    if label is not None and (method == "real") != (label == REAL):
+    if isinstance(label, int) and (method == "real") != (label == REAL):
         wrong["label"] = f"the label is {line['label']}, the method {method!r}"
     elif label == REAL and source != target:
         wrong["label"] = f"a real video shows its own face, but source is {source!r} and target {target!r}"
@@ -128,9 +127,14 @@ def _take(rows: Rows, entry: Entry, number: int, line: dict[str, str]) -> str:
                 compression=compression,
             )
             return ""
-    if label is not None and split is not None:
+    if isinstance(label, int) and split is not None:
         rows.add(Row(path, dataset, method, compression, label, video, source, target, split, int(frame)))
     return split or ""
+
+
+def _mislabelled(text: str, label: Contradiction | None) -> str:
+    expected = f"expected the label 0, 1, real or fake, found {text!r}"
+    return expected if label is None else f"{expected}: {label.words}"
 
 
 def _misnamed(dataset: str, method: str, compression: str, frame: str) -> str | bool:

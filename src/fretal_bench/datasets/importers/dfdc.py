@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
-from fretal_bench.datasets.importers.lists import read_json_object, read_text, refused
+from fretal_bench.datasets.importers.lists import read_csv, read_json_object, refused
 from fretal_bench.datasets.importers.recordings import (
     Recording,
     Shelf,
@@ -173,13 +172,13 @@ def _read_test(rows: Rows, labels_file: Entry, options: ReadOptions) -> None:
 
 def _read_labels(rows: Rows, entry: Entry) -> dict[str, int]:
     labels: dict[str, int] = {}
-    for number, line in enumerate(csv.DictReader(read_text(rows, entry).splitlines()), 2):
-        name, said = line.get("filename") or "", str(line.get("label") or "").lower()
+    for number, line in read_csv(rows, entry):
+        name, label = line.get("filename") or "", (line.get("label") or "").lower()
         if refused(rows, entry.path, name):
             continue
-        if said not in _CSV_LABELS or labels.setdefault(name, _CSV_LABELS[said]) != _CSV_LABELS[said]:
+        if label not in _CSV_LABELS or labels.setdefault(name, _CSV_LABELS[label]) != _CSV_LABELS[label]:
             found = (
-                f"line {number}: expected 'filename,label' with one label, 0 or 1, found {name!r}, {said!r}"
+                f"line {number}: expected 'filename,label' with one label, 0 or 1, found {name!r}, {label!r}"
             )
             rows.note(entry.path, "label", "error", found, "restore labels.csv")
             labels.pop(name, None)

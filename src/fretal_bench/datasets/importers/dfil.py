@@ -11,7 +11,7 @@ from fretal_bench.datasets.importers.family import Import, Importer, Match, Read
 from fretal_bench.datasets.importers.lists import read_text
 from fretal_bench.datasets.importers.located import Locator
 from fretal_bench.datasets.importers.names import (
-    LabelContradiction,
+    Contradiction,
     compression_of,
     frame_numbers,
     label_of_class,
@@ -148,18 +148,13 @@ def _take(rows: Rows, place: Entry, dataset: str, split: str, label: int, where:
 
 def _label_of_path(folders: list[str]) -> int | None:
     """What a path's folders say by themselves; None if nothing, or both."""
-    said: set[int] = set()
+    labels: set[int] = set()
     for part in folders:
         lower = part.lower()
-        try:
-            label = (
-                REAL if lower in _REAL_FOLDERS else FAKE if lower in _FAKE_FOLDERS else label_of_class(part)
-            )
-        except LabelContradiction:
-            label = None
-        if label is not None:
-            said.add(label)
-    return said.pop() if len(said) == 1 else None
+        label = REAL if lower in _REAL_FOLDERS else FAKE if lower in _FAKE_FOLDERS else label_of_class(part)
+        if label is not None and not isinstance(label, Contradiction):
+            labels.add(label)
+    return labels.pop() if len(labels) == 1 else None
 
 
 IMPORTER: Final = Importer(

@@ -7,7 +7,7 @@ from typing import Final
 
 from fretal_bench.datasets.importers.classes import add_images, class_folders, split_folders
 from fretal_bench.datasets.importers.family import Import, Importer, Match, ReadOptions
-from fretal_bench.datasets.importers.names import LabelContradiction, label_of_class, split_of
+from fretal_bench.datasets.importers.names import label_of_class, split_of
 from fretal_bench.datasets.importers.rows import Rows
 from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import REAL, SPLITS
@@ -69,17 +69,10 @@ def _domains(tree: Tree) -> list[tuple[str, str]]:
 
 def _is_domain(tree: Tree, path: str) -> bool:
     return any(
-        _is_class(inner.name)
+        label_of_class(inner.name) is not None
         for entry, _ in split_folders(tree, path, split_of)
         for inner in tree.folders(entry.path)
     )
-
-
-def _is_class(name: str) -> bool:
-    try:
-        return label_of_class(name) is not None
-    except LabelContradiction:
-        return True
 
 
 IMPORTER: Final = Importer(

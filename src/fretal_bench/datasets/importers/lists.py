@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from fretal_bench.datasets.importers.rows import Rows
@@ -37,6 +39,16 @@ def read_json_object(rows: Rows, entry: Entry) -> dict[str, Any]:
         )
         return {}
     return data
+
+
+def read_csv(rows: Rows, entry: Entry) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV with their line numbers, by column; a finding where a line cannot be parsed."""
+    lines = csv.DictReader(read_text(rows, entry).splitlines(), skipinitialspace=True)
+    try:
+        yield from enumerate(lines, 2)
+    except csv.Error as error:
+        found = f"line {lines.line_num}: expected comma-separated values, found {error}; the rest is not read"
+        rows.note(entry.path, "bad-file", "error", found, "correct the line")
 
 
 def refused(rows: Rows, listed_in: str, path: str) -> bool:

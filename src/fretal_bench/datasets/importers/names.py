@@ -26,15 +26,17 @@ _FFPP: Final = re.compile(r"(?P<target>\d{3})(?:_(?P<source>\d{3}))?")
 _CELEB: Final = re.compile(r"(?P<target>id\d+)(?:_(?P<source>id\d+))?_(?P<take>\d{4})")
 
 
-class LabelContradiction(ValueError):
-    """A class name whose number says the opposite of its word, as ``1_real`` would."""
+class Contradiction(NamedTuple):
+    """A class name whose number says the opposite of its word, as in ``1_real``; the words for a finding."""
+
+    words: str
 
 
-def label_of_class(name: str) -> int | None:
-    """Read a class folder's name: ``real``, ``0_real``, ``fake``, ``1_fake``; None if it names no class.
+def label_of_class(name: str) -> int | Contradiction | None:
+    """Read a class folder's name: ``real``, ``0_real``, ``fake``, ``1_fake``.
 
-    Raises:
-        LabelContradiction: The number contradicts the word.
+    Returns:
+        The label; a ``Contradiction`` where the name says both; None if it names no class.
     """
     match = _NUMBERED.fullmatch(name.lower())
     if match is None:
@@ -42,7 +44,7 @@ def label_of_class(name: str) -> int | None:
     word = match["word"]
     label = REAL if word in _REAL_WORDS else FAKE if word in _FAKE_WORDS else None
     if label is not None and match["number"] is not None and int(match["number"]) != label:
-        raise LabelContradiction(
+        return Contradiction(
             f"{name!r} says {int(match['number'])} and {word!r}; here 0 is real and 1 is fake"
         )
     return label

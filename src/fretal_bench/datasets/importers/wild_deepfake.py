@@ -9,7 +9,7 @@ from typing import Final
 
 from fretal_bench.datasets.importers.archives import DamagedArchive, list_members
 from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
-from fretal_bench.datasets.importers.names import LabelContradiction, frame_numbers, label_of_class
+from fretal_bench.datasets.importers.names import Contradiction, frame_numbers, label_of_class
 from fretal_bench.datasets.importers.rows import Row, Rows
 from fretal_bench.datasets.importers.walk import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
@@ -114,11 +114,10 @@ def _add_group(
 def _contrary(folder: str, label: int) -> str:
     """What in a path inside says the opposite of the folder the archive is in; "" if nothing does."""
     for part in folder.split("/"):
-        try:
-            said = label_of_class(part)
-        except LabelContradiction as error:
-            return str(error)
-        if said is not None and said != label:
+        inner = label_of_class(part)
+        if isinstance(inner, Contradiction):
+            return inner.words
+        if inner is not None and inner != label:
             return f"its folder says {'real' if label == REAL else 'fake'}, inside it lies in {part!r}"
     return ""
 
