@@ -346,7 +346,7 @@ def test_a_stream_that_is_wrong_is_named_and_left_out(install, bench, tmp_path):
     assert code == 0
     assert "ffpp-mini" in out
     assert err.startswith(
-        "bench: my-dist 1.2: stream plugin 'theirs': cannot read the stream file absent.toml"
+        "bench: my-dist 1.2: stream plugin 'theirs': stream file absent.toml: cannot be read"
     )
     assert err.count("\n") == 1
 

@@ -82,7 +82,7 @@ class WatchedSource:
 
 
 class WatchedDomain:
-    """What ``benchmark_of`` needs of a domain."""
+    """What ``avalanche.benchmark`` needs of a domain."""
 
     def __init__(self, ledger: Ledger, number: int) -> None:
         self.name = f"D{number}"
@@ -116,10 +116,10 @@ def make_benchmark(ledger: Ledger) -> Any:
     Beside that, each experience leads to the whole benchmark (``experience.origin_stream.benchmark``), as those of some
     Avalanche benchmarks do: a strategy that looks there for test data finds them, and is seen.
     """
-    from fretal_bench.datasets.streams.avalanche import benchmark_of
+    from fretal_bench.datasets.streams import avalanche
 
     domains: Any = [WatchedDomain(ledger, number) for number in range(DOMAINS)]
-    benchmark = benchmark_of(domains)
+    benchmark = avalanche.benchmark(domains)
     for stream in benchmark.streams.values():
         for experience in stream:
             experience.origin_stream.benchmark = benchmark

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ import pytest
 import torch
 
 from fretal_bench.datasets.manifest import video_key
+from fretal_bench.datasets.streams.builtin import builtin_stream_files
 from fretal_bench.datasets.streams.domain import Domain
+from fretal_bench.datasets.streams.file import read_stream_file, toml_of_stream
 from fretal_bench.datasets.streams.stream import Stream, list_streams, open_stream
 from fretal_bench.errors import BenchError
 from toy_stores import FRAMES, PEOPLE, toy_rows, toy_store
@@ -66,10 +70,9 @@ def test_a_domain_holds_its_own_fakes_and_the_reals(folder: Path) -> None:
     assert set(found["split"]) == {"test"}
 
 
-def test_a_stream_opens_again_by_what_it_says_and_has_the_same_fingerprint(folder: Path) -> None:
+def test_a_stream_that_is_opened_again_has_the_same_fingerprint(folder: Path) -> None:
     stream = stream_of(folder)
-    again = open_stream(stream.name_or_path)
-    assert again.fingerprint() == stream.fingerprint()
+    assert stream_of(folder).fingerprint() == stream.fingerprint()
     assert json.loads(json.dumps(stream.fingerprint())) == stream.fingerprint()
     assert stream[:1].fingerprint() != stream.fingerprint()
 
@@ -103,24 +106,69 @@ def test_reals_that_are_not_shared_are_dealt_to_the_domains(folder: Path) -> Non
     assert len(videos(stream[0], "train", 1)) == len(PEOPLE["train"])
 
 
+@pytest.mark.parametrize("later", [False, True])
+def test_two_names_of_one_store_and_a_copy_of_it_are_dealt_reals_as_one(folder: Path, later: bool) -> None:
+    shutil.copytree(folder / "toy", folder / "copy", dirs_exist_ok=True)
+    head = "protocol = {shared_reals = false}"
+    plain = stream_of(folder, head)
+    for other in ("./toy", str(folder / "toy"), "copy"):
+        # With `first = 1` the second domain's store is not opened, and its share of the reals is still its own.
+        stream = stream_of(
+            folder, f"{head}\nfirst = 1" if later else head, DOMAINS.replace('"toy"', f'"{other}"', 1)
+        )
+        assert stream.fingerprint()["domains"] == plain.fingerprint()["domains"][: len(stream)]
+
+
+def test_a_domain_that_is_not_learned_may_be_in_a_store_that_is_not_there(folder: Path) -> None:
+    head = "protocol = {shared_reals = false}\nfirst = 1"
+    domains = DOMAINS.replace('"toy"', '"gone"').replace('"gone"', '"toy"', 1)
+    assert len(videos(stream_of(folder, head, domains)[0], "train", 0)) == len(PEOPLE["train"])
+
+
+def test_a_stream_file_that_is_written_reads_back_equal(tmp_path: Path) -> None:
+    (tmp_path / "all.toml").write_text(
+        'name = "a \\"b\\" \\u007f"\nhidden = true\nfirst = 1\nwithhold_test = true\nsource = "s"\nframes = 3\n'
+        f"protocol = {{videos_per_class = 2, shared_reals = false, seed = 5}}\n{DOMAINS}"
+    )
+    for file in [*builtin_stream_files().values(), read_stream_file(tmp_path / "all.toml")]:
+        path = tmp_path / "written.toml"
+        path.write_text(toml_of_stream(file), encoding="utf-8")
+        again = read_stream_file(path)
+        own = {"path": file.path, "group": file.group, "group_description": file.group_description}
+        assert replace(again, **own) == file
+
+
 @pytest.mark.parametrize(
     ("head", "domains", "words"),
     [
-        ("descripton = ''", DOMAINS, "unknown key of stream file 'descripton'; did you mean 'description'"),
+        ("descripton = ''", DOMAINS, "mine.toml: unknown key 'descripton'; did you mean 'description'"),
         ("protocol = {video_per_class = 2}", DOMAINS, "did you mean 'videos_per_class'"),
-        ("protocol = {videos_per_class = 0}", DOMAINS, "videos_per_class is 0"),
-        ("protocol = {seed = true}", DOMAINS, "seed must be a whole number, not True"),
-        ("", DOMAINS.replace("methods", "method"), "unknown key of domain 'first' 'method'"),
+        (
+            "protocol = {videos_per_class = 0}",
+            DOMAINS,
+            "'protocol.videos_per_class': expected a whole number of at least 1",
+        ),
+        ("protocol = {seed = true}", DOMAINS, "key 'protocol.seed': expected a whole number, found True"),
+        ("", DOMAINS.replace("methods", "method"), "unknown key 'domains[0].method'; did you mean 'methods'"),
         ("", DOMAINS.replace("FaceSwap", "FaceSwp"), "did you mean 'FaceSwap'"),
-        ("", DOMAINS.replace("second", "first"), "two domains are called 'first'"),
+        ("", DOMAINS.replace("second", "first"), "key 'domains': expected domains of different names"),
         ("", DOMAINS.replace('"toy"', '"nowhere"'), "no crop store at"),
         ("", DOMAINS.replace('"toy"', '"builtin:ffpp-mini-c25"'), "did you mean 'builtin:ffpp-mini-c23'"),
-        ("", '[[domains]]\nname = "d"\nstore = "toy"', "methods must name manipulations"),
-        ("", '[[domains]]\nname = "d"\nmethods = ["FaceSwap"]', "lacks the key 'store'"),
-        ("", '[[domains]]\nname = "d"\nstore = ""\ndatasets = ["toy"]', "lacks the key 'store'"),
-        ("image_size = 0", DOMAINS, "image_size is 0; give 1 or more"),
-        ("frame = 32", DOMAINS, "unknown key of stream file 'frame'; did you mean 'frames'"),
-        ("domains = []", "", "has no domain"),
+        (
+            "",
+            '[[domains]]\nname = "d"\nstore = "toy"',
+            "key 'domains[0].methods': expected names of manipulations",
+        ),
+        (
+            "",
+            '[[domains]]\nname = "d"\nmethods = ["FaceSwap"]',
+            "key 'domains[0].store': expected a crop store",
+        ),
+        ("", '[[domains]]\nname = "d"\nmethods = ["real"]\nstore = "toy"', "('real' is always included)"),
+        ("image_size = -1", DOMAINS, "key 'image_size': expected a whole number of at least 1, found -1"),
+        ("first = 3", DOMAINS, "key 'first': expected no more than the 2 domains, found 3"),
+        ("frame = 32", DOMAINS, "unknown key 'frame'; did you mean 'frames'"),
+        ("domains = []", "", "key 'domains': expected at least one [[domains]] table"),
         ("name = ", "", "not valid TOML"),
     ],
 )
@@ -136,7 +184,7 @@ def test_a_mistake_in_a_stream_file_is_one_line_that_names_it(
 def test_an_unknown_name_and_a_missing_file_are_named(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="unknown stream 'ffpp-mni'; did you mean 'ffpp-mini'"):
         open_stream("ffpp-mni")
-    with pytest.raises(BenchError, match="cannot read the stream file"):
+    with pytest.raises(BenchError, match=r"stream file .*none\.toml: cannot be read"):
         open_stream(tmp_path / "none.toml")
 
 

@@ -1,7 +1,8 @@
-"""A stream as an Avalanche benchmark."""
+"""Domains as an Avalanche benchmark."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fretal_bench.datasets.streams.domain import SPLITS
@@ -9,8 +10,7 @@ from fretal_bench.datasets.streams.domain import SPLITS
 if TYPE_CHECKING:
     import torch
 
-    from fretal_bench.datasets.streams.domain import BatchSource
-    from fretal_bench.datasets.streams.stream import Stream
+    from fretal_bench.datasets.streams.domain import BatchSource, Domain
 
 
 class CropDataset:
@@ -35,24 +35,36 @@ class CropDataset:
         return (crop.permute(2, 0, 1).float() / 255 - 0.5) / 0.5, self.targets[index]
 
 
-def benchmark_of(stream: Stream) -> Any:
-    """Make the Avalanche benchmark of a stream; see ``Stream.as_avalanche``."""
+def benchmark(domains: Sequence[Domain]) -> Any:
+    """Make an Avalanche benchmark: one experience a domain in the streams ``train``, ``val`` and ``test``.
+
+    A sample is (float32 [3, H, W], label, 0): the crop as (x / 255 - 0.5) / 0.5, its int label, its task label, which
+    is always 0: one head, both classes in every domain. Every experience also has ``source`` (the ``BatchSource`` of
+    its split, for whole-batch loading) and ``domain_name``. Where some domain has no validation rows there is no
+    ``val`` stream.
+
+    Args:
+        domains: In the order in which they are learned; a ``Stream`` is such a sequence.
+
+    Returns:
+        An ``avalanche.benchmarks.CLScenario``.
+    """
     from avalanche.benchmarks import benchmark_from_datasets
     from avalanche.benchmarks.scenarios.supervised import with_classes_timeline
     from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 
     sources = {
-        split: [domain.batches(split) for domain in stream]
+        split: [domain.batches(split) for domain in domains]
         for split in SPLITS
-        if all(len(domain.rows[split]) for domain in stream)
+        if all(len(domain.rows[split]) for domain in domains)
     }
     datasets = {split: [_dataset_of(source) for source in of_split] for split, of_split in sources.items()}
-    benchmark = with_task_labels(with_classes_timeline(benchmark_from_datasets(**datasets)))
+    scenario = with_task_labels(with_classes_timeline(benchmark_from_datasets(**datasets)))
     for split, of_split in sources.items():
-        for experience, source, domain in zip(benchmark.streams[split], of_split, stream, strict=True):
+        for experience, source, domain in zip(scenario.streams[split], of_split, domains, strict=True):
             experience.source = source
             experience.domain_name = domain.name
-    return benchmark
+    return scenario
 
 
 def _dataset_of(source: BatchSource) -> Any:

@@ -3,17 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import resources
 from itertools import cycle
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from fretal_bench.datasets.streams.file import StreamFile, read_table, stream_of_table
-from fretal_bench.errors import BenchError
+from fretal_bench import records
+from fretal_bench.datasets.streams.file import StreamFile, stream_of_table
+from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.plugins import Plugin, register
+from fretal_bench.records import Record
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Quality(Record):
+    """A quality of a description: its name in texts, and the compressions that the domains take in turn."""
+
+    title: str
+    compressions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Streams(Record):
+    """One ``[[streams]]`` table of a description: a stream of every quality and order it names."""
+
+    name: str
+    description: str
+    qualities: tuple[str, ...]
+    orders: tuple[str, ...]
+    group: str = ""
+    group_description: str = ""
+
+
+@dataclass(frozen=True)
+class _Description(Record):
+    """What a description holds besides the keys that all its streams share."""
+
+    domains: Mapping[str, Mapping[str, Any]]
+    qualities: Mapping[str, _Quality]
+    streams: tuple[_Streams, ...]
 
 
 def builtin_stream_files() -> dict[str, StreamFile]:
@@ -39,14 +72,14 @@ def builtin_stream_files() -> dict[str, StreamFile]:
 
 
 def _streams_in(path: Path) -> Iterable[StreamFile]:
-    table = read_table(path)
+    table = records.read_toml(path, "stream file")
     return _family(path, table) if "streams" in table else [stream_of_table(path, table)]
 
 
 def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, StreamFile]]:
     if not isinstance(value, str | PathLike):
         raise TypeError(f"expected the path of a TOML file, found {type(value).__name__}")
-    # A path in a file on the desk is relative to that file.
+    # A path in a file given with `--plugin` is relative to that file.
     path = Path(value) if plugin.file is None else plugin.file.parent / Path(value)
     for file in _streams_in(path):
         yield file.name, file
@@ -56,7 +89,7 @@ def _order(name: str) -> list[tuple[bool, int, str]]:
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _family(path: Path, family: dict[str, Any]) -> Iterator[StreamFile]:
+def _family(path: Path, table: Mapping[str, Any]) -> Iterator[StreamFile]:
     """Make the streams of a description.
 
     Besides the keys that all its streams share it has ``domains`` (tables by short name), ``qualities`` (by name: a
@@ -65,27 +98,38 @@ def _family(path: Path, family: dict[str, Any]) -> Iterator[StreamFile]:
     ``{title}``, ``{order}`` (short names joined by ``-``), ``{domains}`` and ``{count}`` (of its orders) are filled in;
     a ``group`` is a name under which they are listed as one, with its ``group_description``.
     """
-    shared = {key: value for key, value in family.items() if key not in ("domains", "qualities", "streams")}
-    for entry in family["streams"]:
-        for quality in entry["qualities"]:
-            kind = family["qualities"][quality]
-            for order in entry["orders"]:
-                chosen = [family["domains"][short] for short in order.split()]
+    own = ("domains", "qualities", "streams")
+    shared = {key: value for key, value in table.items() if key not in own}
+    family = records.read(_Description, {key: table[key] for key in own if key in table}, str(path))
+    for entry in family.streams:
+        for quality in entry.qualities:
+            kind = _named(path, "quality", quality, family.qualities)
+            for order in entry.orders:
+                chosen = [_named(path, "domain", short, family.domains) for short in order.split()]
                 words = {
                     "quality": quality,
-                    "title": kind["title"],
+                    "title": kind.title,
                     "order": "-".join(order.split()),
-                    "domains": ", ".join(domain["name"] for domain in chosen),
-                    "count": len(entry["orders"]),
+                    "domains": ", ".join(str(domain.get("name")) for domain in chosen),
+                    "count": len(entry.orders),
                 }
-                table = {
+                content = {
                     **shared,
-                    "name": entry["name"].format(**words),
-                    "description": entry["description"].format(**words),
+                    "name": entry.name.format(**words),
+                    "description": entry.description.format(**words),
                     "domains": [
                         {**domain, "compressions": [compression]}
-                        for domain, compression in zip(chosen, cycle(kind["compressions"]), strict=False)
+                        for domain, compression in zip(chosen, cycle(kind.compressions), strict=False)
                     ],
                 }
-                group, about = (entry.get(key, "").format(**words) for key in ("group", "group_description"))
-                yield replace(stream_of_table(path, table), group=group, group_description=about)
+                yield replace(
+                    stream_of_table(path, content),
+                    group=entry.group.format(**words),
+                    group_description=entry.group_description.format(**words),
+                )
+
+
+def _named(path: Path, kind: str, name: str, known: Mapping[str, T]) -> T:
+    if name not in known:
+        raise BenchError(f"{path}: {unknown_name(kind, name, known)}")
+    return known[name]

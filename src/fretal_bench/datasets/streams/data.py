@@ -289,7 +289,12 @@ def _message(file: StreamFile, lacks: Sequence[Lack], stores: Sequence[StoreAtHa
     return f"stream {file.name!r} lacks {what}; {found}; type: {commands}{then}"
 
 
+def folder_of(file: StreamFile, store: str) -> Path:
+    """The folder of a store that a stream file names; relative ones start from the file's folder."""
+    return file.path.parent / Path(store).expanduser()
+
+
 def _absolute(file: StreamFile, domain: DomainFile) -> DomainFile:
     if not domain.store or domain.store.startswith(BUILTIN_STORE):
         return domain
-    return replace(domain, store=str((file.path.parent / Path(domain.store).expanduser()).resolve()))
+    return replace(domain, store=str(folder_of(file, domain.store).resolve()))

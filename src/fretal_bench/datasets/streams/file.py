@@ -1,38 +1,20 @@
-"""Stream files: the TOML that names a stream's domains and protocol, checked key by key."""
+"""Stream files: records of the TOML that names a stream's domains and protocol, read, checked and written."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench.errors import BenchError, unknown_name
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from fretal_bench import records
+from fretal_bench.records import Invalid, Record, limited
 
 BUILTIN_STORE: Final = "builtin:"
-_STREAM_KEYS: Final = (
-    "name",
-    "description",
-    "source",
-    "image_size",
-    "frames",
-    "hidden",
-    "first",
-    "withhold_test",
-    "protocol",
-    "domains",
-)
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Protocol(Record):
     """What a learner is given at each domain.
 
     Attributes:
@@ -43,13 +25,13 @@ class Protocol:
         seed: Of the choice of videos; the choice depends on it and on the videos' names alone.
     """
 
-    videos_per_class: int | None = None
+    videos_per_class: int | None = limited(None, at_least=1)
     shared_reals: bool = True
     seed: int = 0
 
 
 @dataclass(frozen=True)
-class DomainFile:
+class DomainFile(Record):
     """One ``[[domains]]`` table.
 
     Attributes:
@@ -62,50 +44,80 @@ class DomainFile:
     """
 
     name: str
-    store: str
+    store: str = ""
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     compressions: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check that it says which fakes, and of which store; raises ``Invalid``."""
+        super().__post_init__()
+        if "real" in self.methods:
+            raise Invalid("methods", "names of manipulations ('real' is always included)", list(self.methods))
+        if not (self.methods or self.datasets):
+            raise Invalid("methods", "names of manipulations, or 'datasets' to take all of theirs", [])
+        if not (self.store or self.datasets):
+            raise Invalid("store", "a crop store, or 'datasets' to have a store found (--data)", self.store)
+
 
 @dataclass(frozen=True)
-class StreamFile:
-    """A whole stream file.
+class StreamTable(Record):
+    """The keys of a stream file.
 
     Attributes:
-        path: Where it was read.
         name: The stream's name.
         description: One line.
-        hidden: Left out of the list of streams (controls).
-        protocol: What a learner is given at each domain.
-        domains: In the order in which they are learnt.
         source: The paper whose protocol it is.
+        hidden: Left out of the list of streams (controls).
         image_size: The protocol's crops, pixels; 0 where it names none. Any size runs; tables should say which.
         frames: The protocol's frames of each video; 0 where it names none.
-        group: Of built-in streams made from one description, what to list them under together.
-        group_description: One line about that group.
         first: Learn the first so many domains and open no other; 0 = all. The others still have their part in sharing
             out reals.
         withhold_test: Leave the test rows of every domain out, so that nothing can read them (tuning).
+        protocol: What a learner is given at each domain.
+        domains: In the order in which they are learned.
     """
 
-    path: Path
     name: str
-    description: str
-    hidden: bool
-    protocol: Protocol
-    domains: tuple[DomainFile, ...]
+    description: str = ""
     source: str = ""
-    image_size: int = 0
-    frames: int = 0
+    hidden: bool = False
+    image_size: int = limited(0, at_least=1)
+    frames: int = limited(0, at_least=1)
+    first: int = limited(0, at_least=1)
+    withhold_test: bool = False
+    protocol: Protocol = Protocol()
+    domains: tuple[DomainFile, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the domains together; raises ``Invalid``."""
+        super().__post_init__()
+        names = [domain.name for domain in self.domains]
+        if not names:
+            raise Invalid("domains", "at least one [[domains]] table", names)
+        if len(set(names)) < len(names):
+            raise Invalid("domains", "domains of different names", names)
+        if self.first > len(names):
+            raise Invalid("first", f"no more than the {len(names)} domains", self.first)
+
+
+@dataclass(frozen=True)
+class StreamFile(StreamTable):
+    """A whole stream file: its keys, and where they come from.
+
+    Attributes:
+        path: Where it was read.
+        group: Of built-in streams made from one description, what to list them under together.
+        group_description: One line about that group.
+    """
+
+    path: Path = Path()
     group: str = ""
     group_description: str = ""
-    first: int = 0
-    withhold_test: bool = False
 
     @property
-    def learnt(self) -> tuple[DomainFile, ...]:
-        """The domains that are learnt, in order."""
+    def learned(self) -> tuple[DomainFile, ...]:
+        """The domains that are learned, in order."""
         return self.domains[: self.first or None]
 
     @property
@@ -118,128 +130,26 @@ def read_stream_file(path: Path) -> StreamFile:
     """Read and check a stream file.
 
     Raises:
-        BenchError: If it cannot be read, or a key is unknown, missing or of another type; with the file, the key and
-            the nearest valid name.
+        BenchError: It cannot be read, or a key is unknown, missing or of another type; with the file, the key and the
+            nearest valid name.
     """
-    return stream_of_table(path, read_table(path))
+    return stream_of_table(path, records.read_toml(path, "stream file"))
 
 
-def read_table(path: Path) -> dict[str, Any]:
-    """Read a TOML file; BenchError if it cannot be read."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BenchError(f"cannot read the stream file {path}: {error.strerror}; mend the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchError(
-            f"{path} is not valid TOML: {str(error).splitlines()[0]}; mend that place"
-        ) from error
-
-
-def stream_of_table(path: Path, table: dict[str, Any]) -> StreamFile:
+def stream_of_table(path: Path, table: Mapping[str, Any]) -> StreamFile:
     """Check a stream file's content; BenchError as ``read_stream_file``. ``path`` is for messages and relative stores."""
-    _known(path, "stream file", table, _STREAM_KEYS)
-    protocol = _take(path, "the file", table, "protocol", dict, {})
-    _known(path, "[protocol]", protocol, ("videos_per_class", "shared_reals", "seed"))
-    videos = _take(path, "[protocol]", protocol, "videos_per_class", int, 0)
-    if "videos_per_class" in protocol and videos < 1:
-        raise BenchError(f"{path}: videos_per_class is {videos}; give 1 or more, or leave it out for all")
-    domains = tuple(_domain(path, entry) for entry in _take(path, "the file", table, "domains", list))
-    names = [domain.name for domain in domains]
-    if not names:
-        raise BenchError(f"{path}: the stream has no domain; add a [[domains]] table")
-    for name in names:
-        if names.count(name) > 1:
-            raise BenchError(f"{path}: two domains are called {name!r}; rename one")
-    first = _positive(path, table, "first")
-    if first > len(domains):
-        raise BenchError(
-            f"{path}: first is {first}, but there are {len(domains)} domains; give no more than that"
-        )
-    return StreamFile(
-        path=path,
-        name=_take(path, "the file", table, "name", str),
-        description=_take(path, "the file", table, "description", str, ""),
-        hidden=_take(path, "the file", table, "hidden", bool, False),
-        protocol=Protocol(
-            videos_per_class=videos or None,
-            shared_reals=_take(path, "[protocol]", protocol, "shared_reals", bool, True),
-            seed=_take(path, "[protocol]", protocol, "seed", int, 0),
-        ),
-        domains=domains,
-        source=_take(path, "the file", table, "source", str, ""),
-        image_size=_positive(path, table, "image_size"),
-        frames=_positive(path, table, "frames"),
-        first=first,
-        withhold_test=_take(path, "the file", table, "withhold_test", bool, False),
-    )
+    content = records.read(StreamTable, table, str(path))
+    return StreamFile(path=path, **{field.name: getattr(content, field.name) for field in fields(content)})
 
 
 def toml_of_stream(file: StreamFile) -> str:
     """Write a stream as the text of a stream file that reads back as the same stream."""
-    lines = [f"{key} = {_toml(getattr(file, key))}" for key in ("name", "description", "source", "hidden")]
-    lines += [
-        f"{key} = {getattr(file, key)}" for key in ("image_size", "frames", "first") if getattr(file, key)
-    ]
-    lines += ["withhold_test = true"] if file.withhold_test else []
-    lines += ["", "[protocol]"]
-    lines += [f"{key} = {_toml(value)}" for key, value in asdict(file.protocol).items() if value is not None]
-    for domain in file.domains:
-        lines += ["", "[[domains]]"]
-        lines += [f"{key} = {_toml(value)}" for key, value in asdict(domain).items() if value]
-    return "\n".join(lines) + "\n"
+    table = {field.name: records.plain(getattr(file, field.name)) for field in fields(StreamTable)}
+    # A reader sees what the stream says, not what it leaves at its default.
+    table["domains"] = [_stated(domain) for domain in table["domains"]]
+    return records.to_toml(_stated(table))
 
 
-def _toml(value: Any) -> str:
-    # TOML's texts, lists of texts, whole numbers and booleans are written as JSON's, but for the character DEL.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _domain(path: Path, entry: Any) -> DomainFile:
-    if not isinstance(entry, dict):
-        raise BenchError(f"{path}: domains must be [[domains]] tables, not {entry!r}")
-    where = f"domain {entry.get('name', '?')!r}"
-    _known(path, where, entry, ("name", "store", "methods", "datasets", "compressions"))
-    lists = {key: _texts(path, where, entry, key) for key in ("methods", "datasets", "compressions")}
-    if "real" in lists["methods"] or not (lists["methods"] or lists["datasets"]):
-        raise BenchError(
-            f"{path}: {where}: methods must name manipulations ('real' is always included), "
-            "or be left out beside datasets, to take all of theirs"
-        )
-    store = _take(path, where, entry, "store", str, "")
-    if not store and (not lists["datasets"] or "store" in entry):
-        raise BenchError(
-            f"{path}: {where} lacks the key 'store'; add it, or name datasets to have a store found (--data)"
-        )
-    return DomainFile(name=_take(path, where, entry, "name", str), store=store, **lists)
-
-
-def _positive(path: Path, table: dict[str, Any], key: str) -> int:
-    value: int = _take(path, "the file", table, key, int, 0)
-    if key in table and value < 1:
-        raise BenchError(f"{path}: {key} is {value}; give 1 or more, or leave it out")
-    return value
-
-
-def _texts(path: Path, where: str, table: dict[str, Any], key: str) -> tuple[str, ...]:
-    values = _take(path, where, table, key, list, [])
-    if not all(isinstance(value, str) for value in values):
-        raise BenchError(f"{path}: {where}: {key} must be a list of texts, not {values!r}")
-    return tuple(values)
-
-
-def _known(path: Path, where: str, table: dict[str, Any], keys: Iterable[str]) -> None:
-    for key in table:
-        if key not in keys:
-            raise BenchError(f"{path}: {unknown_name(f'key of {where}', key, keys)}")
-
-
-def _take(path: Path, where: str, table: dict[str, Any], key: str, kind: type, default: Any = None) -> Any:
-    value = table.get(key, default)
-    if value is None:
-        raise BenchError(f"{path}: {where} lacks the key {key!r}; add it")
-    # bool is a subclass of int: `seed = true` is a mistake all the same.
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        names = {str: "text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
-        raise BenchError(f"{path}: {where}: {key} must be {names[kind]}, not {value!r}")
-    return value
+def _stated(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a table that are not empty; every default that is left out is."""
+    return {key: value for key, value in table.items() if value}

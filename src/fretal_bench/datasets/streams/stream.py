@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
-from fretal_bench.datasets.streams.data import PathLike, list_streams, locate
+from fretal_bench.datasets.streams.data import PathLike, folder_of, list_streams, locate
 from fretal_bench.datasets.streams.domain import SPLITS, Domain
 from fretal_bench.datasets.streams.file import (
     BUILTIN_STORE,
@@ -34,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 
 class Stream:
-    """Domains in the order in which they are learnt; behaves like a sequence of them.
+    """Domains in the order in which they are learned; behaves like a sequence of them.
 
     ``stream[1]`` is a domain, ``stream[:2]`` a stream of the first two.
 
@@ -42,24 +43,15 @@ class Stream:
         name: The stream's name.
         domains: The domains, in order.
         protocol: What a learner is given at each.
-        name_or_path: What opens the whole stream again: see ``open_stream``.
     """
 
-    def __init__(
-        self,
-        name: str,
-        domains: Sequence[Domain],
-        protocol: Protocol | None = None,
-        *,
-        name_or_path: str | None = None,
-    ) -> None:
+    def __init__(self, name: str, domains: Sequence[Domain], protocol: Protocol | None = None) -> None:
         """Put domains in order and check that nobody stands in two splits.
 
         Args:
             name: The stream's name.
             domains: At least one, all of one crop size.
             protocol: How the rows of the domains were chosen; recorded, not applied again.
-            name_or_path: What opens it; the name if not given.
 
         Raises:
             BenchError: If there is no domain, two have one name or differ in crop size, or a person (as source or
@@ -68,7 +60,6 @@ class Stream:
         self.name = name
         self.domains = tuple(domains)
         self.protocol = protocol or Protocol()
-        self.name_or_path = name if name_or_path is None else name_or_path
         if not self.domains:
             raise BenchError(f"stream {name!r} has no domain; give it one at least")
         sizes = {domain.store.size for domain in self.domains}
@@ -96,7 +87,7 @@ class Stream:
 
     def __getitem__(self, index: int | slice) -> Domain | Stream:
         if isinstance(index, slice):
-            return Stream(self.name, self.domains[index], self.protocol, name_or_path=self.name_or_path)
+            return Stream(self.name, self.domains[index], self.protocol)
         return self.domains[index]
 
     def __repr__(self) -> str:
@@ -132,9 +123,9 @@ class Stream:
         Returns:
             An ``avalanche.benchmarks.CLScenario``.
         """
-        from fretal_bench.datasets.streams.avalanche import benchmark_of
+        from fretal_bench.datasets.streams import avalanche
 
-        return benchmark_of(self)
+        return avalanche.benchmark(self.domains)
 
 
 def open_stream(
@@ -157,8 +148,7 @@ def open_stream(
     Raises:
         BenchError: If there is no such stream, its file is wrong, or its stores are missing, ambiguous or damaged.
     """
-    file = locate(find_stream(name_or_path), data)
-    return open_located(file, progress, verify=verify, name_or_path=str(name_or_path))
+    return open_located(locate(find_stream(name_or_path), data), progress, verify=verify)
 
 
 def find_stream(name_or_path: str | Path) -> StreamFile:
@@ -172,38 +162,38 @@ def find_stream(name_or_path: str | Path) -> StreamFile:
     return files[text]
 
 
-def open_located(
-    file: StreamFile,
-    progress: Progress | None = None,
-    *,
-    verify: bool = True,
-    name_or_path: str | None = None,
-) -> Stream:
-    """Open a stream all of whose stores are known (``stream_data.locate``); arguments as ``open_stream``.
-
-    ``name_or_path`` is what opens it again; its name if not given.
-    """
-    stores: dict[str, CropStore] = {}
-    for domain in file.learnt:
-        if domain.store not in stores:
-            stores[domain.store] = _open_store(domain.store, file.path.parent, progress, verify)
+def open_located(file: StreamFile, progress: Progress | None = None, *, verify: bool = True) -> Stream:
+    """Open a stream all of whose stores are known (``data.locate``); arguments and errors as ``open_stream``."""
+    stores = _open_stores(file, progress, verify)
+    contents = _contents(file, stores)
     domains = []
-    for position, domain in enumerate(file.learnt):
-        index = stores[domain.store].index
-        rows = _select(file.path, domain, index)
-        sharing = [other.name for other in file.domains if other.store == domain.store]
-        rows["train"] = _apply(file.protocol, index, rows["train"], position, domain.name, sharing)
+    for position, domain in enumerate(file.learned):
+        store = stores[domain.store]
+        rows = _select(file.path, domain, store.index)
+        sharing = [other.name for other in file.domains if contents[other.store] == contents[domain.store]]
+        rows["train"] = _apply(file.protocol, store.index, rows["train"], position, domain.name, sharing)
         withheld = ("test",) if file.withhold_test else ()
         rows.update({split: rows[split][:0] for split in withheld})
-        domains.append(Domain(domain.name, stores[domain.store], rows, withheld))
-    return Stream(file.name, domains, file.protocol, name_or_path=name_or_path)
+        domains.append(Domain(domain.name, store, rows, withheld))
+    return Stream(file.name, domains, file.protocol)
 
 
-def _open_store(store: str, folder: Path, progress: Progress | None, verify: bool) -> CropStore:
+def _open_stores(file: StreamFile, progress: Progress | None, verify: bool) -> dict[str, CropStore]:
+    """Open the store of every learned domain, by the name that the file gives it; copies of one store once."""
+    stores: dict[str, CropStore] = {}
+    by_content: dict[str, CropStore] = {}
+    for domain in file.learned:
+        if domain.store not in stores:
+            store = _open_store(file, domain.store, progress, verify)
+            stores[domain.store] = by_content.setdefault(store.checksum, store)
+    return stores
+
+
+def _open_store(file: StreamFile, store: str, progress: Progress | None, verify: bool) -> CropStore:
     from fretal_bench.datasets.store.store import CropStore
 
     if not store.startswith(BUILTIN_STORE):
-        return CropStore.open(folder / Path(store).expanduser(), verify)
+        return CropStore.open(folder_of(file, store), verify)
     from fretal_bench.datasets.ffpp_mini.build import ffpp_mini_store
     from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS
 
@@ -211,6 +201,24 @@ def _open_store(store: str, folder: Path, progress: Progress | None, verify: boo
     if store not in known:
         raise unknown_name("store", store, known)
     return ffpp_mini_store(known[store], progress=progress)
+
+
+def _contents(file: StreamFile, stores: Mapping[str, CropStore]) -> dict[str, str]:
+    """What tells the content of every store that the file names: its checksum, whatever path leads to it.
+
+    Stores that are not opened, since only later domains are in them, may not be there: then it is their place.
+    """
+    from fretal_bench.datasets.store.files import read_info
+
+    contents = {name: store.checksum for name, store in stores.items()}
+    for name in {domain.store for domain in file.domains} - contents.keys():
+        contents[name] = name
+        if not name.startswith(BUILTIN_STORE):
+            folder = folder_of(file, name)
+            contents[name] = str(folder.resolve())
+            with contextlib.suppress(BenchError):
+                contents[name] = str(read_info(folder)["checksum"])
+    return contents
 
 
 def _select(path: Path, domain: DomainFile, index: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
