@@ -1,25 +1,196 @@
-"""What pools of worker processes share: how a worker begins, how a pool is stopped, what is said when one is killed."""
+"""Worker processes: tasks done in several of them, and how many there are if nobody says."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
+import traceback
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
 
-from fretal_bench.errors import RunError
+from fretal_bench.errors import BenchError, RunError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Report = Callable[[Any], None]
+"""What a task calls to tell the parent something while it is at work."""
+
+_JOIN_SECONDS: Final = 10
+_THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def run_tasks(
+    processes: int,
+    take: Callable[[], Task | None],
+    do: Callable[[Task, Report], Result],
+    done: Callable[[Task, Result], None],
+    *,
+    listener: Report = lambda _: None,
+    begin: Callable[[], None] | None = None,
+) -> None:
+    """Do tasks in worker processes, each of which stays for many tasks and has one thread for numerical libraries.
+
+    ``take``, ``done`` and ``listener`` are called in this process, by the thread that called ``run_tasks``. What a task
+    reports arrives in order, and before its ``done``.
+
+    Args:
+        processes: Workers at most; one is started when a task has no idle worker.
+        take: Gives the next task, or None if none can begin now; asked again whenever a task is done.
+        do: Does a task in a worker: (task, report) -> result. An importable function, or a ``partial`` of one.
+        done: Called with each task that is done and its result.
+        listener: Called with whatever a task reports.
+        begin: Called once in every worker before its first task; importable as ``do``.
+
+    Raises:
+        RunError: A worker was killed from outside, e.g. for want of memory, or ended by itself.
+        Exception: What ``do`` raised. In every case, and on Ctrl-C, the workers are ended first.
+    """
+    idle: list[_Worker] = []
+    busy: dict[Connection, tuple[_Worker, Task]] = {}
+    try:
+        while True:
+            while len(busy) < processes and (task := take()) is not None:
+                worker = idle.pop() if idle else _Worker(do, begin)
+                busy[worker.pipe] = worker, task
+                worker.give(task)
+            if not busy:
+                break
+            for pipe in wait(list(busy)):
+                assert isinstance(pipe, Connection)
+                worker, task = busy[pipe]
+                kind, value = worker.receive()
+                if kind == "report":
+                    listener(value)
+                elif kind == "error":
+                    raise value[0] from value[1]
+                else:
+                    del busy[pipe]
+                    idle.append(worker)
+                    done(task, value)
+    except BaseException:
+        # What they were at begins anew when the call is repeated.
+        for worker in [*idle, *(worker for worker, _ in busy.values())]:
+            worker.process.terminate()
+        raise
+    finally:
+        for worker in [*idle, *(worker for worker, _ in busy.values())]:
+            worker.end()
+
+
+class _Worker:
+    """A process with a pipe of its own: one that is killed leaves no lock behind that others wait for."""
+
+    def __init__(self, do: Callable[[Any, Report], Any], begin: Callable[[], None] | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, do, begin))
+        with _one_thread_each():
+            self.process.start()
+        # Else the pipe would never end here when the process does.
+        theirs.close()
+
+    def give(self, task: Any) -> None:
+        """Send a task."""
+        try:
+            self.pipe.send(task)
+        except OSError as error:
+            raise self._ended() from error
+
+    def receive(self) -> tuple[Literal["report", "error", "done"], Any]:
+        """Return the next thing that the process says; waits for it."""
+        try:
+            message: tuple[Literal["report", "error", "done"], Any] = self.pipe.recv()
+        except (EOFError, OSError, pickle.UnpicklingError) as error:
+            raise self._ended() from error
+        return message
+
+    def end(self) -> None:
+        """Let an idle process end, and make sure that any has."""
+        self.pipe.close()
+        for stop in (self.process.terminate, self.process.kill):
+            self.process.join(_JOIN_SECONDS)
+            if self.process.exitcode is None:
+                stop()
+        self.process.join(_JOIN_SECONDS)
+
+    def _ended(self) -> RunError:
+        self.process.join(_JOIN_SECONDS)
+        if self.process.exitcode is not None and self.process.exitcode > 0:
+            return RunError(
+                f"a worker process ended by itself (exit code {self.process.exitcode}); if this call is in a Python "
+                'script, put it below `if __name__ == "__main__":`, or use one process'
+            )
+        return worker_was_killed()
+
+
+class _WorkerTraceback(Exception):
+    """The traceback of an error in a worker, as text."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+def _serve(pipe: Connection, do: Callable[[Any, Report], Any], begin: Callable[[], None] | None) -> None:
+    """Do tasks until the pipe ends; what runs in a worker."""
+    begin_worker()
+    if begin is not None:
+        begin()
+    report = functools.partial(_send, pipe, "report")
+    with contextlib.suppress(EOFError):
+        while True:
+            task = pipe.recv()
+            try:
+                result = do(task, report)
+            except Exception as error:
+                _send(pipe, "error", (_portable(error), _WorkerTraceback(traceback.format_exc())))
+            else:
+                _send(pipe, "done", result)
+
+
+def _send(pipe: Connection, kind: str, value: Any) -> None:
+    pipe.send((kind, value))
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that can be sent to another process: the same, or one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        if isinstance(error, BenchError):
+            return (RunError if error.exit_code == RunError.exit_code else BenchError)(str(error))
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep the numerical libraries of new processes from starting a thread per core each."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def begin_worker() -> None:
     """Set up a worker process: to be called first in it.
 
     Ctrl-C reaches the whole group; the parent ends the workers, so that each doesn't print a traceback of its own. A
-    worker ends as soon as its parent is gone, lest it work on unseen.
+    worker ends as soon as its parent is gone, so that it does not work on unseen.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

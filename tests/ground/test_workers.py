@@ -1,11 +1,16 @@
-"""Worker processes: how many work by default."""
+"""Worker processes: tasks, reports, errors and deaths; how many work by default."""
 
+import functools
+import multiprocessing
 import os
+import threading
 
 import pytest
 
+import worker_tasks
 from fretal_bench import workers
-from fretal_bench.workers import default_jobs
+from fretal_bench.errors import BenchError, RunError
+from fretal_bench.workers import default_jobs, run_tasks
 
 
 def test_one_process_a_core_that_this_process_may_use(monkeypatch):
@@ -27,3 +32,72 @@ def test_a_containers_quota_is_kept(quota, jobs, monkeypatch):
 def test_one_process_on_a_gpu_however_many_cores_there_are(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
     assert default_jobs("cuda") == 1
+
+
+def _run(processes, tasks, do, **more):
+    """Do tasks and return (what was reported or done, in order)."""
+    left, events = iter(tasks), []
+    run_tasks(
+        processes,
+        lambda: next(left, None),
+        do,
+        lambda task, result: events.append((task, "done", result)),
+        listener=lambda report: events.append((report[0], "report", report[1])),
+        **more,
+    )
+    return events
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """No process and no thread outlives a call."""
+    before = threading.active_count()
+    yield
+    assert not multiprocessing.active_children()
+    assert threading.active_count() == before
+
+
+def test_every_task_is_done_once_and_its_reports_arrive_in_order_before_that():
+    events = _run(2, range(1, 8), worker_tasks.square, begin=functools.partial(worker_tasks.begin, "hi"))
+    pids = set()
+    for task in range(1, 8):
+        (*reports, (kind, (square, pid, begun, threads))) = [
+            event[1:] for event in events if event[0] == task
+        ]
+        assert reports == [("report", 0), ("report", 1), ("report", 2)]
+        assert (kind, square, begun, threads) == ("done", task**2, ("hi",), "1")
+        pids.add(pid)
+    assert 1 <= len(pids) <= 2
+    assert os.getpid() not in pids
+
+
+def test_a_listener_is_called_by_the_thread_that_called():
+    left, threads = iter([1]), []
+    note = lambda *_: threads.append(threading.current_thread())  # noqa: E731
+    run_tasks(1, lambda: next(left, None), worker_tasks.square, note, listener=note)
+    assert threads == [threading.current_thread()] * 4
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "message"),
+    [("run", RunError, "no more"), ("key", BenchError, "'lr'"), ("other", ZeroDivisionError, "0")],
+)
+def test_what_a_task_raises_arrives_with_the_workers_traceback(task, kind, message):
+    with pytest.raises(kind, match=message) as caught:
+        _run(2, [task], worker_tasks.fail)
+    assert "worker_tasks.py" in str(caught.value.__cause__)
+
+
+def test_a_worker_killed_in_the_middle_of_a_message_is_said_and_leaves_nothing_that_waits():
+    with pytest.raises(RunError, match="killed from outside"):
+        _run(2, [1, 2], worker_tasks.die_in_the_middle_of_a_message)
+
+
+def test_a_worker_that_ends_by_itself_is_not_said_to_be_killed():
+    with pytest.raises(RunError, match=r"ended by itself \(exit code 3\)"):
+        _run(1, [1], worker_tasks.leave)
+
+
+def test_an_interrupt_ends_the_workers():
+    with pytest.raises(KeyboardInterrupt):
+        _run(1, [1], worker_tasks.interrupt_the_parent)

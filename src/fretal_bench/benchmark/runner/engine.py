@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import multiprocessing
+import functools
 import os
-import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fretal_bench.benchmark.recipes.progress import Listener, Progress
 from fretal_bench.benchmark.runner.plan import Cell, Plan, SourceModel
@@ -22,7 +17,7 @@ from fretal_bench.benchmark.runner.results import ResultFolder, writing
 from fretal_bench.errors import BenchError, RunError
 from fretal_bench.plugins import PluginWarning, plugin_files, use_files
 from fretal_bench.strategies.registry import find_strategy
-from fretal_bench.workers import begin_worker, stop, worker_was_killed
+from fretal_bench.workers import run_tasks
 
 Work = SourceModel | Cell
 
@@ -98,7 +93,7 @@ def finished_steps(cell: Cell, steps: int, folder: ResultFolder) -> int:
     return done if done == steps or find_strategy(cell.strategy).resumable else 0
 
 
-def run_step(work: Work, path: Path, listener: Listener) -> Outcome:
+def run_step(path: Path, work: Work, listener: Listener) -> Outcome:
     """Do one step; whatever goes wrong inside it is returned, except what would stop every other step too."""
     from fretal_bench.benchmark.runner.step import advance
 
@@ -137,7 +132,7 @@ def _is_full_disk(error: RuntimeError, path: Path) -> bool:
 def run_serial(agenda: Agenda, path: Path, listener: Listener) -> None:
     """Run all steps in this process."""
     while (work := agenda.take()) is not None:
-        agenda.done(work, run_step(work, path, listener))
+        agenda.done(work, run_step(path, work, listener))
         listener(_finished(work))
 
 
@@ -147,81 +142,22 @@ def run_processes(agenda: Agenda, path: Path, listener: Listener, jobs: int) -> 
     Raises:
         RunError: A process was killed from outside, e.g. for want of memory.
     """
-    context = multiprocessing.get_context("spawn")
-    messages: Any = context.Queue()
-    running: dict[Future[Outcome], Work] = {}
-    with _one_thread_each(), _listening(messages, listener):
-        pool = ProcessPoolExecutor(
-            jobs, mp_context=context, initializer=_begin, initargs=(messages, plugin_files())
-        )
-        try:
-            while True:
-                while len(running) < jobs and (work := agenda.take()) is not None:
-                    running[pool.submit(_run_here, work, path)] = work
-                if not running:
-                    break
-                ready, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    work = running.pop(future)
-                    agenda.done(work, future.result())
-                    listener(_finished(work))
-            pool.shutdown()
-        except BrokenProcessPool as error:
-            raise worker_was_killed() from error
-        except BaseException:
-            stop(pool)
-            raise
+
+    def done(work: Work, outcome: Outcome) -> None:
+        agenda.done(work, outcome)
+        listener(_finished(work))
+
+    do: Callable[[Work, Listener], Outcome] = functools.partial(run_step, path)
+    begin = functools.partial(_begin, plugin_files())
+    run_tasks(jobs, agenda.take, do, done, listener=listener, begin=begin)
 
 
 def _finished(work: Work) -> Progress:
     return Progress(work.id, work.label, "done")
 
 
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Keep the numerical libraries of new processes from starting a thread per core each."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _listening(messages: Any, listener: Listener) -> Iterator[None]:
-    """Pass on to ``listener``, from a thread, what the workers report."""
-
-    def pass_on() -> None:
-        while (message := messages.get()) is not None:
-            listener(message)
-
-    thread = threading.Thread(target=pass_on, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        messages.put(None)
-        thread.join(5)
-
-
-_report: Callable[[Progress], None] = lambda _: None  # noqa: E731
-
-
-def _begin(messages: Any, files: tuple[Path, ...]) -> None:
+def _begin(files: tuple[Path, ...]) -> None:
     """Set up a worker process."""
-    global _report
-    begin_worker()
     # The parent has said already which plugins are left out.
     warnings.simplefilter("ignore", PluginWarning)
     use_files(files)
-    _report = messages.put
-
-
-def _run_here(work: Work, path: Path) -> Outcome:
-    return run_step(work, path, _report)
