@@ -19,7 +19,8 @@ from typing import Any, Final, Literal, TypeVar
 
 from fretal_bench.errors import BenchError, RunError
 
-Task = TypeVar("Task")
+Task = Any
+"""What a worker does: plain data, or an object that can be pickled."""
 Result = TypeVar("Result")
 Report = Callable[[Any], None]
 """What a task calls to tell the parent something while it is at work."""
