@@ -1,16 +1,24 @@
 """The command as a person types it, in this process: output, exit codes, one line for what is wrong."""
 
+import configparser
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from fretal_bench.cli import doctor
 from fretal_bench.errors import unknown_name
 from tests_support import TINY, tiny_stream
+
+# What the package holds besides Python files.
+DATA = {".toml", ".csv", ".css", ".j2", ".npz", ".txt"}
 
 
 @pytest.fixture(scope="module")
@@ -164,35 +172,97 @@ def test_listings_name_everything_and_come_as_json_too(bench):
 
 def test_help_and_listings_import_nothing_slow(tmp_path):
     script = (
-        "import sys; from fretal_bench.cli import main as cli; sys.argv = ['bench', 'list', sys.argv[1]]; cli.main();"
-        "slow = {'torch', 'avalanche', 'timm', 'matplotlib', 'cv2', 'scipy'} & set(sys.modules);"
+        "import sys\nfrom fretal_bench.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "slow = {'torch', 'avalanche', 'timm', 'matplotlib', 'cv2', 'scipy', 'numpy', 'pandas'} & set(sys.modules)\n"
         "sys.exit(f'imported {slow}' if slow else 0)"
     )
-    for what in ("strategies", "recipes"):
-        subprocess.run([sys.executable, "-c", script, what], check=True, capture_output=True, cwd=tmp_path)
+    for words in (
+        ["--help"],
+        ["run", "--help"],
+        ["data", "--help"],
+        ["list", "strategies"],
+        ["list", "recipes"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert (done.returncode, done.stderr) == (0, ""), words
 
 
-def test_doctor_says_what_is_there_and_what_is_missing(bench, monkeypatch):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_says_how_to_go_on(jobs, stream, tmp_path):
+    script = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from fretal_bench.cli.main import main\nmain()"
+    )
+    # More epochs than anyone waits for: the run cannot end by itself.
+    words = ["run", "--strategies", "finetuning,kd", "--stream", stream, "--jobs", str(jobs)]
+    words += options(epochs=10**6, source_epochs=10**6)
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    ) as run:
+        deadline = threading.Timer(120, run.kill)
+        deadline.start()
+        try:
+            assert "to train into" in run.stdout.readline(), "the command ended before it trained"
+            # As a terminal does: to the command and its workers.
+            os.killpg(run.pid, signal.SIGINT)
+            _, err = run.communicate()
+        finally:
+            deadline.cancel()
+            run.kill()
+    assert run.returncode == 130
+    assert err == "bench: stopped; run the same command again to go on where it stopped\n"
+
+
+def test_doctor_says_what_is_there(bench):
     code, out, _ = bench("doctor", "--json")
-    findings = {finding["what"]: finding for finding in json.loads(out)}
+    conditions = {condition["what"]: condition for condition in json.loads(out)}
     assert code == 0
-    assert findings["torch with torchvision"]["ok"]
-    assert findings["H.264 encoder"]["found"] == "libx264"
+    assert conditions["torch with torchvision"]["ok"]
+    assert conditions["H.264 encoder"]["found"] == "libx264"
 
-    import importlib
 
-    real = importlib.import_module
+def test_doctor_says_what_is_missing_and_how_to_get_it(bench, monkeypatch):
+    def broken(name):
+        raise RuntimeError(f"operator {name}::nms does not exist\nmore")
 
-    def broken(name, *rest):
-        if name == "torchvision":
-            raise RuntimeError("operator torchvision::nms does not exist")
-        return real(name, *rest)
-
-    monkeypatch.setattr(importlib, "import_module", broken)
+    monkeypatch.setattr(doctor, "import_module", broken)
     code, out, _ = bench("doctor")
+    (line,) = [line for line in out.splitlines() if line.startswith("!!")]
     assert code == 1
-    assert "operator torchvision::nms does not exist" in " ".join(out.split())
-    assert "pip install -c constraints.txt torch torchvision" in " ".join(out.split())
+    assert "operator torchvision::nms does not exist" in line
+    assert "pip install -c constraints.txt torch torchvision" in line
+
+
+def test_doctor_looks_at_every_package_that_the_suite_requires():
+    root = Path(__file__).parents[2]
+    setup = configparser.ConfigParser()
+    setup.read(root / "setup.cfg")
+    required = setup["options"]["install_requires"].split("\n")
+    names = [re.split("[<>=]", line)[0] for line in required if line and ";" not in line]
+    assert list(doctor.PACKAGES) == names
+
+
+@pytest.mark.parametrize("metric", ["auc", "eer"])
+def test_a_report_by_another_metric_says_so_in_its_tables(bench, stream, tmp_path, metric):
+    assert bench("run", "--strategies", "finetuning", "--stream", stream, "--jobs", 1, *options()).code == 0
+    code, out, err = bench("report", "results/tiny-mini", "--metric", metric, "--out", metric, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["metric"] == metric
+    title = metric.upper()
+    assert title in bench("report", "results/tiny-mini", "--metric", metric).out
+    code, _, err = bench("report", "results/tiny-mini", "--metric", "aoc")
+    assert code == 2
+    assert "'aoc'" in err
+    assert "auc" in err
 
 
 def test_a_wheel_installs_exactly_one_package(tmp_path):
@@ -207,11 +277,10 @@ def test_a_wheel_installs_exactly_one_package(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"fretal_bench"}
-    for needed in (
-        "benchmark/recipes/mini.toml",
-        "datasets/streams/protocols/ffpp-mini.toml",
-        "datasets/ffpp_mini/landmarks.npz",
-        "reporting/report.css",
-        "py.typed",
-    ):
-        assert f"fretal_bench/{needed}" in names
+    data = {
+        path.relative_to(root / "src").as_posix()
+        for path in (root / "src" / "fretal_bench").rglob("*")
+        if path.suffix in DATA or path.name == "py.typed"
+    }
+    assert len(data) > 30
+    assert data <= set(names)

@@ -1,23 +1,18 @@
-"""The ``bench data`` commands: a data set on disk, from looking it over to a crop store and a picture of it."""
+"""The ``bench data`` commands: a data set checked, made into a crop store, and looked at."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
-from fretal_bench.cli.options import JsonOption, PluginOption
+from fretal_bench.cli.options import JsonOption, PluginOption, names_of
+from fretal_bench.cli.screen import bar, first_use_bar, print_json, print_line, print_next, print_table
 from fretal_bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -42,9 +37,6 @@ SplitPathOption = Annotated[
     Path | None, typer.Option(help="Folder of split files, or a split by identity written earlier.")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seeds a split by identity.")]
-Tell = Callable[[int, int], None]
-# Longer texts may be wrapped in a narrow terminal.
-_SHORT: Final = 24
 
 
 @data.command()
@@ -68,26 +60,19 @@ def check(
     from fretal_bench.datasets.check.check import check_tables
 
     options = _read_options(splits, split_path, seed)
-    with _bar("reading", "files") as tell:
-        found = look_over(root, as_, hash_, hash_file=hash_file, options=options, progress=tell)
+    with bar("reading", "files") as tell:
+        result = look_over(root, as_, hash_, hash_file=hash_file, options=options, progress=tell)
     if json_:
-        print(json.dumps(found.to_dict(), indent=1))
+        print_json(result.to_dict())
     else:
-        console = Console()
-        for title, columns, rows in check_tables(found):
-            _print_table(console, title, columns, rows)
-        if found.checksums is not None:
-            did = "written to" if found.checksums.written else "compared with"
-            console.print(
-                f"{found.checksums.files:,} checksums {did} {found.checksums.file}\n",
-                markup=False,
-                highlight=False,
-            )
-        if found.command:
-            console.print("Next:", style="bold")
-            # Typed as it stands: no wrapping, no colours.
-            console.print(f"  {found.command}", soft_wrap=True, markup=False, highlight=False)
-    if found.errors:
+        for title, columns, rows in check_tables(result):
+            print_table(title, columns, rows)
+        if result.checksums is not None:
+            done = "written to" if result.checksums.written else "compared with"
+            print_line(f"{result.checksums.files:,} checksums {done} {result.checksums.file}\n")
+        if result.command:
+            print_next([result.command])
+    if result.errors:
         sys.exit(1)
 
 
@@ -143,9 +128,8 @@ def prepare(
         on_missing=on_missing,  # type: ignore[arg-type]  # checked there
         jpeg=jpeg,
     )
-    err = Console(stderr=True)
-    with _bar("preparing", "videos") as tell:
-        made = make(
+    with bar("preparing", "videos") as tell:
+        prepared = make(
             root,
             out,
             as_,
@@ -153,15 +137,15 @@ def prepare(
             read_options=_read_options(splits, split_path, seed),
             jobs=(os.cpu_count() or 1) if jobs is None else jobs,
             progress=tell,
-            waiting=lambda: err.print(
-                f"{out}: another process is making it; waiting for it", markup=False, highlight=False
+            waiting=lambda: print_line(
+                f"{out}: another process is making it; waiting for it", Console(stderr=True)
             ),
         )
     if json_:
-        print(json.dumps(made.to_dict(), indent=1))
+        print_json(prepared.to_dict())
     else:
-        _print_prepared(made)
-    if made.lost:
+        _print_prepared(prepared)
+    if prepared.lost:
         sys.exit(1)
 
 
@@ -181,10 +165,13 @@ def preview(
     if not paths:
         from fretal_bench.datasets.ffpp_mini.build import ffpp_mini_store
 
-        with _bar("making FF++-mini (first use only)", "people") as tell:
+        with first_use_bar() as tell:
             paths = [ffpp_mini_store(progress=tell).path]
-    written = draw(paths, out, targets)
-    print(json.dumps({"picture": str(written)}) if json_ else f"Contact sheet: {written}")
+    picture = draw(paths, out, targets)
+    if json_:
+        print_json({"picture": str(picture)})
+    else:
+        print_line(f"Contact sheet: {picture}")
 
 
 @data.command("make-mini")
@@ -198,25 +185,17 @@ def make_mini(
     """Write FF++-mini as a FaceForensics++ tree: mp4 files and splits, to try everything on."""
     from fretal_bench.datasets.ffpp_mini.tree import make_mini as write
 
-    levels = [name.strip() for name in compression.split(",") if name.strip()]
+    levels = names_of(compression)
     if not levels:
         raise BenchError("--compression '': nothing to write; give some of raw, c23, c40")
-    with _bar("writing", "people") as tell:
-        made = write(root, levels, progress=tell)
+    with bar("writing", "people") as tell:
+        tree = write(root, levels, progress=tell)
     if json_:
-        print(json.dumps({"root": str(made.root), "written": made.written, "there": made.there}))
+        print_json({"root": str(tree.root), "written": tree.written, "there": tree.there})
         return
-    console = Console()
-    console.print(
-        f"{made.root}: {made.written} videos written, {made.there} were there", markup=False, highlight=False
-    )
-    command = f"bench data check {shlex.quote(str(root))}"
-    console.print(
-        f"Photographs: the Database of Faces, AT&T Laboratories Cambridge.\nNext:\n  {command}",
-        soft_wrap=True,
-        markup=False,
-        highlight=False,
-    )
+    print_line(f"{tree.root}: {tree.written} videos written, {tree.there} were there")
+    print_line("Photographs: the Database of Faces, AT&T Laboratories Cambridge.")
+    print_next([f"bench data check {shlex.quote(str(root))}"])
 
 
 def _read_options(splits: str, split_path: Path | None, seed: int) -> ReadOptions:
@@ -225,95 +204,25 @@ def _read_options(splits: str, split_path: Path | None, seed: int) -> ReadOption
     return ReadOptions(splits=splits, split_path=split_path, seed=seed)  # type: ignore[arg-type]  # checked there
 
 
-def _print_prepared(made: Prepared) -> None:
-    console = Console()
-    store = made.store
-    did = "" if made.made else " (it was there already, made from the same rows with the same options)"
-    console.print(
-        f"{store.path}: {len(store):,} crops of {store.size} px from {made.videos:,} videos{did}",
-        markup=False,
-        highlight=False,
+def _print_prepared(prepared: Prepared) -> None:
+    store = prepared.store
+    there = "" if prepared.made else " (it was there already, made from the same rows with the same options)"
+    print_line(
+        f"{store.path}: {len(store):,} crops of {store.size} px from {prepared.videos:,} videos{there}"
     )
-    if made.boxes.get("shared"):
-        own, shared = (f"{made.boxes[kind]:,}" for kind in ("own", "shared"))
-        console.print(
-            f"faces looked for in {own} videos; {shared} fakes share their original's",
-            markup=False,
-            highlight=False,
-        )
-    if made.failures:
+    if prepared.boxes.get("shared"):
+        own, shared = (f"{prepared.boxes[kind]:,}" for kind in ("own", "shared"))
+        print_line(f"faces looked for in {own} videos; {shared} fakes share their original's")
+    if prepared.failures:
         rows = [
-            [f.reason, f"{f.videos:,}" if f.videos else "", f"{f.frames:,}" if f.frames else "", f.example]
-            for f in made.failures
+            [
+                failure.reason,
+                f"{failure.videos:,}" if failure.videos else "",
+                f"{failure.frames:,}" if failure.frames else "",
+                failure.example,
+            ]
+            for failure in prepared.failures
         ]
-        console.print()
-        _print_table(console, "Counted in store.json", ["reason", "videos", "frames", "first"], rows)
-    command = f"bench data preview {shlex.quote(str(store.path))}"
-    console.print(f"Next:\n  {command}", soft_wrap=True, markup=False, highlight=False)
-
-
-def _print_table(console: Console, title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table: numbers set to the right, only long texts wrapped, a source they all share said once below it."""
-    caption = None
-    if columns[-1] == "source" and len({row[-1] for row in rows}) == 1:
-        caption = escape(f"source: {rows[0][-1]}")
-        columns, rows = columns[:-1], [row[:-1] for row in rows]
-    table = Table(
-        title=escape(title),
-        title_justify="left",
-        title_style="bold",
-        caption=caption,
-        caption_justify="left",
-        box=None,
-        pad_edge=False,
-        show_header=any(columns),
-        header_style="dim",
-    )
-    for place, column in enumerate(columns):
-        cells = [row[place] for row in rows if row[place]]
-        numeric = bool(cells) and all(cell.lstrip("+-").replace(",", "").isdigit() for cell in cells)
-        longest = max(map(len, cells), default=0)
-        justify: Literal["left", "right"] = "right" if numeric else "left"
-        table.add_column(
-            column, justify=justify, overflow="fold", min_width=longest if longest <= _SHORT else None
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console.print(table, highlight=False)
-    console.print()
-
-
-@contextlib.contextmanager
-def _bar(what: str, things: str) -> Iterator[Tell]:
-    """Give what to call with (done, total); a bar on standard error appears at the first call, in a terminal."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn(what),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn(things),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    task = bar.add_task(what, total=None)
-
-    def tell(done: int, total: int) -> None:
-        if not bar.live.is_started and bar.console.is_terminal:
-            bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield tell
-    finally:
-        if bar.live.is_started:
-            bar.stop()
+        print_line("")
+        print_table("Counted in store.json", ["reason", "videos", "frames", "first"], rows)
+    print_next([f"bench data preview {shlex.quote(str(store.path))}"])

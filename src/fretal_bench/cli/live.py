@@ -1,22 +1,44 @@
-"""Watching a run: bars in a terminal, plain lines elsewhere."""
+"""The display of training: bars in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from fretal_bench.benchmark.recipes.progress import Progress as Report
+from fretal_bench.cli.screen import Tell, first_use_bar, print_line
+
+
+@contextlib.contextmanager
+def training(console: Console, steps: int, folder: Path) -> Iterator[Live | None]:
+    """Say what is to be trained and show it; gives the listener, or None where nothing is left to train.
+
+    Args:
+        console: Where to write.
+        steps: Steps to be trained.
+        folder: The result folder.
+    """
+    if not steps:
+        print_line(f"all done already in {folder}: nothing to train", console)
+        yield None
+        return
+    print_line(f"{steps} steps to train into {folder}", console)
+    with Live(console, steps) as live:
+        yield live
 
 
 class Live:
     """Shows which cell trains which domain, epoch, loss, images a second, and the time left.
 
-    Use it as a context and as the listener of ``execute``.
+    Use it as a context and as the listener of ``execute``. Any thread may call it, and messages of one step may come in
+    any order: what is reported of a step after its end is ignored.
 
     Args:
         console: Where to write; bars if it is a terminal, else a line whenever a domain or a step is finished.
@@ -28,10 +50,14 @@ class Live:
         self.begun = time.monotonic()
         self.tasks: dict[str, TaskID] = {}
         self.shares: dict[str, float] = {}
+        self._lock = threading.Lock()
+        # By work: the last step that was heard of, and the last one that is finished.
+        self._heard: dict[str, int] = {}
+        self._finished: dict[str, int] = {}
         self.bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=console,
             transient=True,
         )
@@ -50,38 +76,48 @@ class Live:
 
     def __call__(self, report: Report) -> None:
         """Take in what a worker reports."""
-        if report.phase == "done":
-            self.done += 1
-            self.shares.pop(report.work, None)
-            if (task := self.tasks.pop(report.work, None)) is not None:
-                self.bars.remove_task(task)
-        else:
-            self.shares[report.work] = report.share
-        left = self._left()
-        if not self.console.is_terminal:
+        with self._lock:
             if report.phase == "done":
-                self.console.print(
-                    f"[{self.done}/{self.total}] {report.label}: step done{left}",
-                    highlight=False,
-                    soft_wrap=True,
-                )
-            elif report.share >= 1:
-                self.console.print(_line(report), highlight=False, soft_wrap=True)
-            return
+                self._end(report)
+            elif report.step <= self._finished.get(report.work, -1):
+                return
+            else:
+                self._heard[report.work] = max(report.step, self._heard.get(report.work, 0))
+                self.shares[report.work] = report.share
+            if self.console.is_terminal:
+                self._draw(report)
+            else:
+                self._print(report)
+
+    def _end(self, report: Report) -> None:
+        self.done += 1
+        self._finished[report.work] = max(report.step, self._heard.get(report.work, 0))
+        self.shares.pop(report.work, None)
+        if (task := self.tasks.pop(report.work, None)) is not None:
+            self.bars.remove_task(task)
+
+    def _print(self, report: Report) -> None:
+        if report.phase == "done":
+            print_line(f"[{self.done}/{self.total}] {report.label}: step done{self._left()}", self.console)
+        elif report.share >= 1:
+            print_line(_line(report), self.console)
+
+    def _draw(self, report: Report) -> None:
         self.bars.update(
             self.overall,
             completed=self.done + sum(self.shares.values()),
-            detail=f"{self.done}/{self.total} steps{left}",
+            detail=f"{self.done}/{self.total} steps{self._left()}",
         )
-        if report.phase != "done":
-            if report.work not in self.tasks:
-                self.tasks[report.work] = self.bars.add_task(report.label, total=1.0, detail="")
-            self.bars.update(
-                self.tasks[report.work],
-                description=report.label,
-                completed=report.share,
-                detail=_detail(report),
-            )
+        if report.phase == "done":
+            return
+        if report.work not in self.tasks:
+            self.tasks[report.work] = self.bars.add_task(report.label, total=1.0, detail="")
+        self.bars.update(
+            self.tasks[report.work],
+            description=report.label,
+            completed=report.share,
+            detail=_detail(report),
+        )
 
     def _left(self) -> str:
         progress = self.done + sum(self.shares.values())
@@ -105,27 +141,6 @@ def _line(report: Report) -> str:
     )
 
 
-@contextlib.contextmanager
-def building(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """Give what to call with (done, total) while a data set is made on first use; a bar appears at the first call."""
-    bar = Progress(
-        TextColumn("making FF++-mini (first use only)"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("people"),
-        TimeElapsedColumn(),
-        console=console,
-    )
-    task: list[TaskID] = []
-
-    def tell(done: int, total: int) -> None:
-        if not task:
-            task.append(bar.add_task("", total=total))
-            bar.start()
-        bar.update(task[0], completed=done, total=total)
-
-    try:
-        yield tell
-    finally:
-        if task:
-            bar.stop()
+def building(console: Console) -> contextlib.AbstractContextManager[Tell]:
+    """Give what to call with (done, total) while FF++-mini is made; ``console`` is not used."""
+    return first_use_bar()

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from fretal_bench.cli.screen import print_line, print_next
 
 new = typer.Typer(
     name="new",
@@ -31,12 +32,11 @@ def strategy(
     from fretal_bench.cli.scaffold import FILES, write_strategy_package
 
     folder = write_strategy_package(name, into)
-    console = Console()
-    console.print(f"{folder}: {len(FILES)} files", markup=False, highlight=False)
-    console.print("Next:", style="bold")
-    for command in (
-        f"pip install -e {shlex.quote(str(folder))}",
-        f"pytest {shlex.quote(str(folder))}",
-        f"bench run --strategies {name},finetuning",
-    ):
-        console.print(f"  {command}", soft_wrap=True, markup=False, highlight=False)
+    print_line(f"{folder}: {len(FILES)} files")
+    print_next(
+        (
+            f"pip install -e {shlex.quote(str(folder))}",
+            f"pytest {shlex.quote(str(folder))}",
+            f"bench run --strategies {name},finetuning",
+        )
+    )

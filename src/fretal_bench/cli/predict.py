@@ -1,0 +1,55 @@
+"""The ``bench predict`` command: videos and images judged by a trained detector."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fretal_bench.cli.options import JsonOption, PluginOption
+from fretal_bench.cli.screen import print_json, print_rows
+
+if TYPE_CHECKING:
+    from fretal_bench.benchmark.runner.predict import Prediction
+
+
+def predict(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="checkpoint.pt of a done cell: results/NAME/cells/ID/checkpoint.pt")
+    ],
+    files: Annotated[list[Path], typer.Argument(help="Videos and images.")],
+    frames: Annotated[int, typer.Option(min=1, help="Frames of a video to look at.")] = 16,
+    detector: Annotated[str, typer.Option(help="Finds faces: mtcnn or yunet.")] = "mtcnn",
+    detector_model: Annotated[Path | None, typer.Option(help="YuNet's model file.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    plugin: PluginOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Say of each file how likely it is fake, and which face was looked at; exit code 1 if a file cannot be judged."""
+    from fretal_bench.benchmark.runner.predict import FakeDetector
+    from fretal_bench.benchmark.runner.predict import predict as judge
+
+    fake_detector = FakeDetector(checkpoint, device)
+    predictions = list(judge(fake_detector, files, frames=frames, faces=detector, faces_model=detector_model))
+    if json_:
+        print_json([dataclasses.asdict(prediction) for prediction in predictions])
+    else:
+        print_rows([_row(prediction) for prediction in predictions])
+    if any(prediction.score is None for prediction in predictions):
+        sys.exit(1)
+
+
+def _row(prediction: Prediction) -> dict[str, str]:
+    score, frames, face = "-", 0, prediction.reason
+    if prediction.score is not None:
+        score, frames = f"{prediction.score:.3f}", len(prediction.frames)
+        face = ", ".join(f"{value:.0f}" for value in prediction.frames[0].box)
+    return {
+        "file": prediction.file,
+        "P(fake)": score,
+        "frames": str(frames),
+        "face in the first (left, top, right, bottom)": face,
+    }

@@ -1,0 +1,54 @@
+"""The ``bench report`` command: tables, plots and a page from results."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fretal_bench.cli.options import JsonOption, PluginOption
+from fretal_bench.cli.screen import print_json, print_line, print_problem
+
+
+def report(
+    results: Annotated[Path, typer.Argument(help="Result folder of `bench run`.")],
+    metric: Annotated[
+        str, typer.Option(help="What the matrices hold and averages are of, e.g. auc.", metavar="NAME")
+    ] = "accuracy",
+    out: Annotated[Path | None, typer.Option(help="Where the report goes.  [default: reports/NAME]")] = None,
+    plugin: PluginOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make tables (Markdown, CSV, LaTeX), plots (PNG, SVG) and one HTML page from results."""
+    show_report(results, metric, out, as_json=json_)
+
+
+def show_report(
+    path: Path, metric: str = "accuracy", out: Path | None = None, *, as_json: bool = False
+) -> None:
+    """Write the report of a result folder and print it; exit code 1 if a cell failed.
+
+    Args:
+        path: The result folder.
+        metric: What the matrices hold.
+        out: Where the report goes; default ``reports/NAME``.
+        as_json: Print it as JSON.
+    """
+    from fretal_bench.benchmark.runner.results import load_results
+    from fretal_bench.reporting.report import print_report, write_report
+
+    results = load_results(path)
+    folder = out if out is not None else Path("reports") / path.resolve().name
+    written = write_report(results, folder, metric)
+    if as_json:
+        print_json(written.to_dict())
+    else:
+        print_report(results, Console(), metric)
+        print_line(f"\nReport: {folder / 'index.html'}  (tables, plots and summary.md beside it)")
+    for failure in results.failures:
+        print_problem(f"failed: {failure.label}, seed {failure.seed}: {failure.reason}")
+    if results.failures:
+        sys.exit(1)

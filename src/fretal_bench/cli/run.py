@@ -1,0 +1,60 @@
+"""The ``bench run`` command: strategies trained along a stream, then their report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fretal_bench.cli.options import (
+    DataOption,
+    DeviceOption,
+    JobsOption,
+    JsonOption,
+    PluginOption,
+    SeedsOption,
+    SetOption,
+    names_of,
+    seeds_of,
+)
+from fretal_bench.cli.report import show_report
+from fretal_bench.cli.screen import first_use_bar
+
+
+def run(
+    strategies: Annotated[str, typer.Option(help="Names, separated by commas; see `bench list strategies`.")],
+    stream: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "ffpp-mini",
+    data: DataOption = None,
+    recipe: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "mini",
+    seeds: SeedsOption = "0",
+    set_: SetOption = None,
+    jobs: JobsOption = None,
+    device: DeviceOption = None,
+    out: Annotated[Path | None, typer.Option(help="Result folder.  [default: results/STREAM-RECIPE]")] = None,
+    plugin: PluginOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train strategies along a stream and show who forgets least; goes on where it stopped."""
+    from fretal_bench.benchmark.runner.plan import split_changes
+    from fretal_bench.benchmark.runner.run import execute, prepare
+    from fretal_bench.cli.live import training
+
+    with first_use_bar() as tell:
+        ready = prepare(
+            names_of(strategies),
+            stream,
+            recipe,
+            seeds_of(seeds),
+            split_changes(set_ or []),
+            jobs=jobs,
+            device=device,
+            out=out,
+            data=data or (),
+            building=tell,
+        )
+    with training(Console(stderr=json_), ready.total, ready.folder.path) as listener:
+        if listener is not None:
+            execute(ready, listener)
+    show_report(ready.folder.path, as_json=json_)
