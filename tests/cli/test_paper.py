@@ -132,7 +132,7 @@ def test_a_users_own_rows_and_table_are_run_too(bench, tmp_path):
     code, _, err = bench("paper", "run", "mine.toml", *FAST)
     assert code == 2
     assert (
-        "mine.toml: no value of a table 'mine' stands in the suite's own tables; give them with --published CSV"
+        "mine.toml: no value of a table 'mine' stands in the suite's own tables; give its values with --published"
         in err
     )
     code, _, err = bench("paper", "run", "mine", "--published", "own.csv", *FAST)
@@ -156,6 +156,27 @@ def own_table(folder, toml, **fields):
 
 
 ONE = 'streams.all = "{}"\nrows.ours.strategy = "finetuning"\ncolumns.AA.quantity = "average"\n'
+
+
+def test_a_plugins_metric_can_stand_in_a_table(bench, tmp_path):
+    (tmp_path / "share.py").write_text(
+        "from fretal_bench.metrics.registry import Metric\n"
+        "METRIC = Metric('called_fake', 'called fake', True, 'share of score >= 0.5',\n"
+        "                lambda labels, scores: float((scores >= 0.5).mean()))\n"
+    )
+    table = 'metric = "called_fake"\nscale = 1\n' + ONE.format(tiny_stream(tmp_path))
+    call = own_table(tmp_path, table.replace('quantity = "average"', 'domain = "D0"'))
+    code, out, err = bench(*call, "--plugin", "share.py", "--json")
+    assert code == 0, err
+    comparison = json.loads(out)
+    assert comparison["measures"].startswith("called fake (share of score >= 0.5)")
+    (cell,) = (tmp_path / "results" / "paper-mine").glob("*/cells/*")
+    scores = pd.read_parquet(cell / "scores.parquet")
+    last = scores[(scores["step"] == scores["step"].max()) & (scores["domain"] == "D0")]
+    assert comparison["values"][0]["measured"] == pytest.approx((last["score"] >= 0.5).mean())
+    code, _, err = bench(*call)
+    assert code == 2
+    assert "unknown metric 'called_fake'" in err
 
 
 def strict(text):
@@ -192,7 +213,7 @@ def test_the_report_folder_is_checked_before_anything_trains(bench, tmp_path):
     (tmp_path / "reports").write_text("in the way")
     code, out, err = bench(*call)
     assert (code, out) == (2, "")
-    assert "reports/paper-mine: the report cannot be written there" in err
+    assert "reports/paper-mine/summary.md: cannot be written" in err
     assert not (tmp_path / "results").exists()
 
 

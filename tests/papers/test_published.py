@@ -11,7 +11,7 @@ from fretal_bench.papers.published import COLUMNS, as_rows, find_table, publishe
 from fretal_bench.papers.published_table import published_notes, published_table
 from fretal_bench.reporting.formats import to_csv
 
-BUILT_IN = Path(str(resources.files("fretal_bench.papers"))) / "published_results.csv"
+BUILT_IN = Path(str(resources.files("fretal_bench.papers"))) / "published.csv"
 ROW = {
     "table": "mine",
     "paper": "Paper",

@@ -1,20 +1,20 @@
-"""The ``bench paper`` commands: published tables, and this suite's own numbers beside them."""
+"""The ``bench paper`` commands: published tables, and this suite's own numbers next to them."""
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fretal_bench import files
 from fretal_bench.cli.options import (
     DataOption,
     DeviceOption,
@@ -27,6 +27,11 @@ from fretal_bench.cli.options import (
 )
 from fretal_bench.errors import BenchError
 
+if TYPE_CHECKING:
+    from fretal_bench.papers.comparison import Comparison
+    from fretal_bench.papers.file import PaperFile
+    from fretal_bench.papers.published import PublishedTable
+
 
 class _Plain(TypedDict):
     markup: bool
@@ -35,7 +40,7 @@ class _Plain(TypedDict):
 
 paper = typer.Typer(
     name="paper",
-    help="Published tables, and this suite's own numbers beside them.",
+    help="Published tables, and this suite's own numbers next to them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -75,13 +80,13 @@ def show(table: TableArgument, published: PublishedOption = None, json_: JsonOpt
     """Show a published table, with the source and confidence of every value."""
     from fretal_bench.papers.published import as_rows, find_table, published_tables
 
-    found = find_table(table, published_tables(published))
+    values = find_table(table, published_tables(published))
     if json_:
-        print(json.dumps(as_rows(found), indent=1))
+        print(json.dumps(as_rows(values), indent=1))
         return
     from fretal_bench.papers.published_table import print_published
 
-    print_published(found, Console())
+    print_published(values, Console())
 
 
 @paper.command()
@@ -117,119 +122,90 @@ def run(
     """
     from fretal_bench.benchmark.runner.plan import split_changes
     from fretal_bench.cli.live import Live, building
-    from fretal_bench.papers.comparison import (
-        check_report_folder,
-        compare,
-        print_comparison,
-        write_comparison,
-    )
-    from fretal_bench.papers.file import open_paper
-    from fretal_bench.papers.published import find_table, published_tables
-    from fretal_bench.papers.run import execute_paper, prepare_paper
+    from fretal_bench.papers.comparison import compare
+    from fretal_bench.papers.comparison_output import write_comparison
+    from fretal_bench.papers.run import PaperCall, execute_paper, prepare_paper
+    from fretal_bench.papers.values import measure
 
-    tables = published_tables(published)
-    if table.endswith(".toml"):
-        how = open_paper(table)
-        if how.name not in tables:
-            where = published or "the suite's own tables"
-            raise BenchError(
-                f"{table}: no value of a table {how.name!r} stands in {where}; "
-                f"give them with --published CSV, a CSV whose column table says {how.name}"
-            )
-        found = tables[how.name]
-    else:
-        found = find_table(table, tables)
-        how = open_paper(table)
-    name = found.name
-    places = [(value.method, value.column) for value in found.values]
+    values, file = _open(table, published)
+    places = [(value.method, value.column) for value in values.values]
+    lender = Path(stream_as).stem if stream_as else ""
     folder = out or Path("results") / (
-        f"paper-{name}-as-{Path(stream_as).stem}" if stream_as else f"paper-{name}"
+        f"paper-{values.name}-as-{lender}" if lender else f"paper-{values.name}"
     )
     report = Path("reports") / folder.resolve().name
-    check_report_folder(report)
+    # Before hours are spent on what goes into it.
+    files.check_place(report / "summary.md", "--out, or work in another folder")
+    call = PaperCall(
+        file,
+        places,
+        folder,
+        recipe,
+        seeds_of(seeds),
+        stream_as,
+        data or (),
+        split_changes(set_ or []),
+        jobs,
+        device,
+    )
     console = Console(stderr=json_)
     with building(console) as tell:
-        ready = prepare_paper(
-            how,
-            places,
-            folder,
-            recipe=recipe,
-            seeds=seeds_of(seeds),
-            stream_as=stream_as,
-            data=data or (),
-            changes=split_changes(set_ or []),
-            jobs=jobs,
-            device=device,
-            building=tell,
-        )
+        ready = prepare_paper(call, tell)
     if ready.total:
         console.print(f"{ready.total} steps to train into {folder}", **PLAIN)
         with Live(console, ready.total) as live:
-            measured = execute_paper(ready, places, live)
+            execute_paper(ready, live)
     else:
         console.print(f"all done already in {folder}: nothing to train", **PLAIN)
-        measured = execute_paper(ready, places)
-    comparison = compare(found, ready, measured, Path(stream_as).stem if stream_as else "", _command())
+    measured = measure(ready, places)
+    comparison = compare(values, ready, measured, lender, shlex.join(["bench", *sys.argv[1:]]))
     write_comparison(comparison, report)
-    if json_:
-        print(json.dumps({**comparison.to_dict(), "report": str(report)}, indent=1, allow_nan=False))
-    else:
-        print_comparison(comparison, console)
-        for line in ready.commands:
-            console.print(f"  {line}", soft_wrap=True, **PLAIN)
-        console.print(f"\nReport: {report / 'summary.md'}  (CSV and LaTeX beside it)", **PLAIN)
-    failed = list(dict.fromkeys(one.reason for one in measured.values() if one.failed))
-    for reason in failed:
+    _print(comparison, report, console, json_)
+    failures = dict.fromkeys(value.reason for value in measured.values() if value.failed)
+    for reason in failures:
         Console(stderr=True).print(f"bench: {reason}", soft_wrap=True, **PLAIN)
-    if failed:
+    if failures:
         sys.exit(1)
+
+
+def _open(table: str, published: Path | None) -> tuple[PublishedTable, PaperFile]:
+    """Return a table's published values and its file, of the suite's by name or the user's own by path."""
+    from fretal_bench.papers.file import open_paper
+    from fretal_bench.papers.published import find_table, published_tables
+
+    tables = published_tables(published)
+    if not table.endswith(".toml"):
+        return find_table(table, tables), open_paper(table)
+    file = open_paper(table)
+    if file.name not in tables:
+        where = published or "the suite's own tables"
+        raise BenchError(
+            f"{table}: no value of a table {file.name!r} stands in {where}; "
+            f"give its values with --published CSV, a CSV whose column table says {file.name}"
+        )
+    return tables[file.name], file
+
+
+def _print(comparison: Comparison, report: Path, console: Console, json_: bool) -> None:
+    from fretal_bench.papers.comparison_output import plain_comparison, print_comparison
+
+    if json_:
+        plain = {**plain_comparison(comparison), "report": str(report)}
+        print(json.dumps(plain, indent=1, allow_nan=False))
+        return
+    print_comparison(comparison, console)
+    for line in comparison.commands:
+        console.print(f"  {line}", soft_wrap=True, **PLAIN)
+    console.print(f"\nReport: {report / 'summary.md'}  (CSV and LaTeX in the same folder)", **PLAIN)
 
 
 def table_rows(
     pattern: str = "*", data: Sequence[Path] = (), published: Path | None = None
 ) -> list[dict[str, Any]]:
-    """List the tables whose name fits a pattern: what they are, and whether they can be run here."""
-    from fretal_bench.papers.file import open_paper
-    from fretal_bench.papers.published import published_tables
-    from fretal_bench.papers.streams import TableStreams
+    """List the tables whose name fits a pattern: see ``papers.table``, which is imported when it is needed."""
+    from fretal_bench.papers import table
 
-    rows = []
-    for name, table in published_tables(published).items():
-        if not fnmatch.fnmatchcase(name, pattern):
-            continue
-        how = open_paper(name)
-        streams = TableStreams(how, Path("results") / f"paper-{name}", data=data)
-        reasons = streams.reasons((value.method, value.column) for value in table.values)
-        why = [reason for reason in dict.fromkeys(reasons.values()) if reason]
-        able = sum(not reason for reason in reasons.values())
-        rows.append(
-            {
-                "name": name,
-                "paper": "; ".join(table.distinct("paper")),
-                "protocol": "; ".join(table.distinct("protocol")),
-                "quantity": "; ".join(table.distinct("quantity")),
-                "values": len(table.values),
-                "confidence": "; ".join(table.distinct("confidence")),
-                "runs here": _runs_here(able, len(reasons), why, streams.missing),
-                "can be run": able,
-                "reasons": why,
-                "commands": list(streams.commands),
-            }
-        )
-    return rows
-
-
-def _runs_here(able: int, values: int, reasons: Sequence[str], missing: Sequence[str]) -> str:
-    """Say in one line how many values can be run, and what the others lack."""
-    from fretal_bench.papers.table import NO_STRATEGY
-
-    if not reasons:
-        return "yes"
-    absent = [reason.removeprefix(NO_STRATEGY) for reason in reasons if reason.startswith(NO_STRATEGY)]
-    others = [reason for reason in reasons if not reason.startswith((NO_STRATEGY, "lacks "))]
-    parts = [f"lacks {', '.join(missing)}"] if missing else []
-    parts += [f"{NO_STRATEGY}{', '.join(absent)}"] if absent else []
-    return f"{able or 'none'} of {values} values: {'; '.join([*parts, *others])}"
+    return table.table_rows(pattern, data, published)
 
 
 def print_rows(rows: Sequence[dict[str, Any]]) -> None:
@@ -245,8 +221,3 @@ def print_rows(rows: Sequence[dict[str, Any]]) -> None:
         for key, text in lines.items():
             head.add_row(f"  {key}", Text(text))
         console.print(head, highlight=False)
-
-
-def _command() -> str:
-    """What was typed, to be typed again."""
-    return shlex.join(["bench", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""Published results: tables of papers, one value a row of a CSV, each with its source and how sure it is."""
+"""Published results: tables of papers read from a CSV, a row a value, each with its source and how sure it is."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
+from fretal_bench import files
 from fretal_bench.errors import BenchError, unknown_name
 
-BUILT_IN = "published_results.csv"
+BUILT_IN = "published.csv"
 # A table's name is that of folders and files too.
 _NAME = re.compile(r"[A-Za-z0-9][\w-]*", re.ASCII)
 # float() takes more than a table should hold: 1_000, nan, digits of other scripts.
@@ -105,20 +105,13 @@ def published_tables(own: str | os.PathLike[str] | None = None) -> dict[str, Pub
             of the suite's; with line numbers.
     """
     text = resources.files(__package__).joinpath(BUILT_IN).read_text("utf-8")
-    found = _read(BUILT_IN, text, {})
+    values = _read(BUILT_IN, text, {})
     if own is not None:
-        path = Path(own)
-        try:
-            # A spreadsheet may begin its CSV with a byte order mark.
-            text = path.read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise BenchError(
-                f"{path}: cannot be read ({reason}); mend the path given with --published"
-            ) from error
-        found = {**found, **_read(str(path), text, found)}
+        text = files.read_text(own, "CSV of published values", "check --published")
+        # A spreadsheet may begin its CSV with a byte order mark.
+        values |= _read(os.fspath(own), text.removeprefix("\ufeff"), values)
     tables: dict[str, list[PublishedValue]] = {}
-    for value, _ in found.values():
+    for value, _ in values.values():
         tables.setdefault(value.table, []).append(value)
     return {name: PublishedTable(name, tuple(values)) for name, values in tables.items()}
 
@@ -131,48 +124,53 @@ def find_table(name: str, tables: Mapping[str, PublishedTable]) -> PublishedTabl
 
 
 Key = tuple[str, str, str]
-Found = dict[Key, tuple[PublishedValue, int]]
+Values = dict[Key, tuple[PublishedValue, int]]
+"""By (table, method, column) a value, and the line on which it stands."""
 
 
-def _read(path: str, text: str, known: Found) -> Found:
-    """Read a CSV; by (table, method, column) the value and the line where it stands."""
+def _read(path: str, text: str, known: Values) -> Values:
+    """Read a CSV; ``known`` are the suite's own values, which none of it may repeat."""
     reader = csv.reader(io.StringIO(text), strict=True)
     head = _head(path, reader)
-    found: Found = {}
+    values: Values = {}
     for line, cells in _lines(path, reader):
-        if len(cells) != len(head):
-            raise BenchError(
-                f"{path}, line {line}: expected {len(head)} fields, found {len(cells)}; mend that line"
-            )
-        row = {name: cell.strip() for name, cell in zip(head, cells, strict=True)}
-        empty = [name for name in COLUMNS if not row[name]]
-        if empty:
-            raise BenchError(f"{path}, line {line}: {empty[0]} is empty; every value needs it")
-        value = PublishedValue(**row)
-        if not _NAME.fullmatch(value.table):
-            raise BenchError(
-                f"{path}, line {line}: table {value.table!r} must be of letters, digits, - and _, "
-                "and begin with a letter or digit; rename it"
-            )
-        if not _is_number(value.value):
-            raise BenchError(f"{path}, line {line}: value must be a finite number, found {value.value!r}")
+        value = _value(f"{path}, line {line}", head, cells)
         key = (value.table, value.method, value.column)
-        name = " / ".join(key)
-        if key in found:
+        if key in values:
             raise BenchError(
-                f"{path}, line {line}: {name} stands on line {found[key][1]} already; keep one of them"
+                f"{path}, line {line}: {' / '.join(key)} stands on line {values[key][1]} already; "
+                "keep one of them"
             )
         if key in known:
             raise BenchError(
-                f"{path}, line {line}: {name} is {known[key][0].value} in the suite's own tables; "
+                f"{path}, line {line}: {' / '.join(key)} is {known[key][0].value} in the suite's own tables; "
                 "give your row another table or method name"
             )
-        found[key] = (value, line)
-    if not found:
+        values[key] = (value, line)
+    if not values:
         raise BenchError(
-            f"{path}: holds no value; expected the columns {', '.join(COLUMNS)} and a row a value"
+            f"{path}: holds no value; expected the columns {', '.join(COLUMNS)} and a row for every value"
         )
-    return found
+    return values
+
+
+def _value(where: str, head: list[str], cells: list[str]) -> PublishedValue:
+    """Check one row."""
+    if len(cells) != len(head):
+        raise BenchError(f"{where}: expected {len(head)} fields, found {len(cells)}; correct that line")
+    row = {name: cell.strip() for name, cell in zip(head, cells, strict=True)}
+    empty = next((name for name in COLUMNS if not row[name]), None)
+    if empty:
+        raise BenchError(f"{where}: {empty} is empty; every value needs it")
+    value = PublishedValue(**row)
+    if not _NAME.fullmatch(value.table):
+        raise BenchError(
+            f"{where}: table {value.table!r} must be of letters, digits, - and _, "
+            "and begin with a letter or digit; rename it"
+        )
+    if not _is_number(value.value):
+        raise BenchError(f"{where}: value must be a finite number, found {value.value!r}")
+    return value
 
 
 def _head(path: str, reader: Iterator[list[str]]) -> list[str]:
@@ -197,7 +195,7 @@ def _lines(path: str, reader: Any) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise BenchError(
-                f"{path}, line {reader.line_num}: not valid CSV ({error}); mend that line"
+                f"{path}, line {reader.line_num}: not valid CSV ({error}); correct that line"
             ) from error
         if any(cell.strip() for cell in cells):
             yield reader.line_num, cells

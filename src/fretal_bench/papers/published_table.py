@@ -1,4 +1,4 @@
-"""A published table as it was published, with the source and confidence of every value."""
+"""A published table in its published shape, with the source and confidence of every value."""
 
 from __future__ import annotations
 

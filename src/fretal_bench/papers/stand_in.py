@@ -24,7 +24,7 @@ class StandIns:
     def replace(self, file: StreamFile) -> StreamFile:
         """Return a stream of the same domain names with the stand-ins' data; domains that have none are left out.
 
-        The result may hold no domain. Qualities of the original mean nothing in it: streams that differ in them alone
+        At least one must have a stand-in. Qualities of the original mean nothing in it: streams that differ in them alone
         become one stream of one name, and are trained once.
         """
         kept = [domain.name for domain in file.domains if domain.name in self.domains]
@@ -57,15 +57,15 @@ def stand_ins(files: Iterable[StreamFile], stream: StreamFile) -> StandIns:
         files: The table's streams.
         stream: The stream that lends its data, all of whose stores are named.
     """
-    wanted: dict[str, DomainFile] = {}
+    needed: dict[str, DomainFile] = {}
     for file in files:
         for domain in file.domains:
-            wanted.setdefault(domain.name, domain)
+            needed.setdefault(domain.name, domain)
     lent = {domain.name: domain for domain in absolute_stores(stream).domains}
-    chosen = {name: lent[name] for name in wanted if name in lent}
+    chosen = {name: lent[name] for name in needed if name in lent}
     free = [domain for name, domain in lent.items() if name not in chosen]
     together = _together(list(lent.values()))
-    for name, domain in wanted.items():
+    for name, domain in needed.items():
         if name in chosen:
             continue
         if free:

@@ -1,21 +1,18 @@
-"""A published table's values, read from the cells that were trained for it."""
+"""The values of a published table, read from the cells that were trained for it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from fretal_bench.benchmark.runner.results import CellResult, load_results
-from fretal_bench.papers.table import PaperTable, Reading
-
-if TYPE_CHECKING:
-    from fretal_bench.metrics.matrices import Matrix
-    from fretal_bench.papers.run import PreparedPaper
-
-Place = tuple[str, str]
-"""Method and column of one value."""
+from fretal_bench.metrics.continual import CONTINUAL_METRICS
+from fretal_bench.metrics.matrices import Matrix, accuracy_matrix
+from fretal_bench.papers.file import PaperFile
+from fretal_bench.papers.run import PreparedPaper
+from fretal_bench.papers.setting import Column
+from fretal_bench.papers.table import Place
 
 
 @dataclass(frozen=True)
@@ -35,44 +32,56 @@ class Measured:
 
 def measure(prepared: PreparedPaper, places: Iterable[Place]) -> dict[Place, Measured]:
     """Read the values of a table from its result folders; those of cells that are not done carry the reason."""
-    done: dict[str, tuple[CellResult, tuple[str, ...]]] = {}
-    failed: dict[str, str] = {}
-    for job in prepared.jobs:
-        results = load_results(job.prepared.folder.path)
-        names = tuple(domain.name for domain in job.file.domains)
-        done.update({cell.id: (cell, names) for cell in results.cells})
-        failed.update(
-            {one.id: f"failed: {one.label}, seed {one.seed}: {one.reason}" for one in results.failures}
-        )
-    matrices: dict[str, Matrix] = {}
+    cells = _Cells(prepared)
+    return {place: _mean(prepared.call.paper, place, cells.measured) for place in places}
 
-    def of_part(place: Place) -> Measured:
-        if place not in prepared.cells:
-            return Measured(reason=prepared.reasons[place])
-        values = {}
-        for seed, id in prepared.cells[place].items():
-            if id not in done:
-                return Measured(reason=failed.get(id, "not trained yet"), failed=id in failed)
-            if id not in matrices:
-                matrices[id] = _matrix(prepared.paper, *done[id])
-            values[seed] = _read(matrices[id], prepared.paper.columns[place[1]][1]) * prepared.paper.scale
-        lost = [seed for seed, value in values.items() if not math.isfinite(value)]
-        if not lost:
+
+class _Cells:
+    """The cells of a table, done or failed, with the matrix R of each."""
+
+    def __init__(self, prepared: PreparedPaper) -> None:
+        self.prepared, self.paper = prepared, prepared.call.paper
+        self.done: dict[str, tuple[CellResult, tuple[str, ...]]] = {}
+        self.failed: dict[str, str] = {}
+        self.matrices: dict[str, Matrix] = {}
+        for job in prepared.jobs:
+            results = load_results(job.prepared.folder.path)
+            domains = tuple(domain.name for domain in job.file.domains)
+            self.done.update({cell.id: (cell, domains) for cell in results.cells})
+            for failure in results.failures:
+                self.failed[failure.id] = f"failed: {failure.label}, seed {failure.seed}: {failure.reason}"
+
+    def measured(self, place: Place) -> Measured:
+        """Return the values of one column that is no mean, or why there are none."""
+        if place not in self.prepared.cells:
+            return Measured(reason=str(self.prepared.reasons[place]))
+        ids = self.prepared.cells[place]
+        for id in ids.values():
+            if id not in self.done:
+                return Measured(reason=self.failed.get(id, "not trained yet"), failed=id in self.failed)
+        values = {
+            seed: _read(self._matrix(id), self.paper.columns[place[1]]) * self.paper.scale
+            for seed, id in ids.items()
+        }
+        lost = next((seed for seed, value in values.items() if not math.isfinite(value)), None)
+        if lost is None:
             return Measured(values)
-        cell = done[prepared.cells[place][lost[0]]][0]
-        if _diverged(cell):
-            reason = (
-                f"not finite: training diverged: {cell.label}, seed {cell.seed}; try a lower learning rate"
-            )
-            return Measured(values, reason, failed=True)
-        return Measured(values, "not finite: the number does not exist for this stream's test data")
+        cell = self.done[ids[lost]][0]
+        if not _diverged(cell):
+            return Measured(values, "not finite: the number does not exist for this stream's test data")
+        reason = f"not finite: training diverged: {cell.label}, seed {cell.seed}; try a lower learning rate"
+        return Measured(values, reason, failed=True)
 
-    return {place: _mean(prepared.paper, place, of_part) for place in places}
+    def _matrix(self, id: str) -> Matrix:
+        if id not in self.matrices:
+            cell, domains = self.done[id]
+            self.matrices[id] = accuracy_matrix(cell.scores, self.paper.metric, self.paper.level, domains)
+        return self.matrices[id]
 
 
-def _mean(paper: PaperTable, place: Place, of_part: Callable[[Place], Measured]) -> Measured:
+def _mean(paper: PaperFile, place: Place, measured: Callable[[Place], Measured]) -> Measured:
     """Return the value of a column that may be the mean of others, seed by seed."""
-    parts = {column: of_part((place[0], column)) for column in paper.parts(place[1])}
+    parts = {column: measured((place[0], column)) for column in paper.parts(place[1])}
     if len(parts) == 1:
         return next(iter(parts.values()))
     for column, part in parts.items():
@@ -87,17 +96,9 @@ def _diverged(cell: CellResult) -> bool:
     return not all(map(math.isfinite, cell.scores["score"]))
 
 
-def _matrix(paper: PaperTable, cell: CellResult, names: tuple[str, ...]) -> Matrix:
-    from fretal_bench.metrics.matrices import accuracy_matrix
-
-    return accuracy_matrix(cell.scores, paper.metric, paper.level, names)
-
-
-def _read(matrix: Matrix, reading: Reading) -> float:
-    from fretal_bench.metrics.continual import CONTINUAL_METRICS
-
-    if reading.domain:
-        step = 0 if reading.after == "first" else -1
-        return float(matrix.values[step, matrix.domains.index(reading.domain)])
-    function = CONTINUAL_METRICS[reading.quantity].function
-    return reading.sign * function(matrix.values, matrix.baseline, matrix.higher_is_better)
+def _read(matrix: Matrix, column: Column) -> float:
+    if column.domain:
+        step = 0 if column.after == "first" else -1
+        return float(matrix.values[step, matrix.domains.index(column.domain)])
+    function = CONTINUAL_METRICS[column.quantity].function
+    return (column.sign or 1) * function(matrix.values, matrix.baseline, matrix.higher_is_better)

@@ -93,6 +93,12 @@ class Prepared:
         return self.agenda.total
 
 
+def check_jobs(jobs: int | None) -> None:
+    """Check a number of processes; ``BenchError`` if it is below 1."""
+    if jobs is not None and jobs < 1:
+        raise BenchError(f"--jobs must be at least 1, found {jobs}")
+
+
 def check_names(call: Call) -> Recipe:
     """Check all that can be checked without opening a stream: names, keys and values.
 
@@ -105,8 +111,7 @@ def check_names(call: Call) -> Recipe:
     from fretal_bench.benchmark.recipes.model import resolve_device
     from fretal_bench.datasets.streams.stream import find_stream
 
-    if call.jobs is not None and call.jobs < 1:
-        raise BenchError(f"--jobs must be at least 1, found {call.jobs}")
+    check_jobs(call.jobs)
     recipe = call.recipe if isinstance(call.recipe, Recipe) else open_recipe(call.recipe)
     recipe = recipe.changed(call.changes.get("recipe", {}))
     recipe = recipe.changed({"device": resolve_device(call.device or recipe.device)})

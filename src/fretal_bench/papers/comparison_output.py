@@ -1,0 +1,121 @@
+"""A comparison in a terminal, in the files of a report, and as plain data for programs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fretal_bench import files
+from fretal_bench.metrics.numbers import or_none
+from fretal_bench.papers.comparison import Comparison
+from fretal_bench.papers.comparison_tables import difference_table, side_by_side
+from fretal_bench.papers.published import as_rows
+from fretal_bench.papers.published_table import print_table, published_notes
+from fretal_bench.reporting.formats import to_csv, to_latex, to_markdown
+from fretal_bench.reporting.tables import Column, Row, Table, drawn_width
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def plain_comparison(comparison: Comparison) -> dict[str, Any]:
+    """Give a comparison as plain data for ``json.dumps``; a value that does not exist is None."""
+    rows = []
+    for value, row in zip(comparison.table.values, as_rows(comparison.table), strict=True):
+        measured, interval = comparison.measured[(value.method, value.column)], comparison.interval(value)
+        del row["value"]
+        rows.append(
+            {
+                **row,
+                "published": value.number,
+                "measured": or_none(interval.mean),
+                "low": or_none(interval.low),
+                "high": or_none(interval.high),
+                "difference": or_none(interval.mean - value.number),
+                "by_seed": {str(seed): or_none(number) for seed, number in measured.values.items()},
+                "reason": measured.reason,
+            }
+        )
+    return {
+        "table": comparison.table.name,
+        "label": comparison.label,
+        "stand_in": comparison.stand_in or None,
+        "recipe": comparison.recipe,
+        "seeds": list(comparison.seeds),
+        "measures": comparison.measures,
+        "notes": list(comparison.notes),
+        "commands": list(comparison.commands),
+        "values": rows,
+    }
+
+
+def write_comparison(comparison: Comparison, out: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Write ``summary.md``, ``comparison.csv``, ``comparison.tex`` and ``side-by-side.tex``.
+
+    The same comparison gives the same bytes.
+
+    Returns:
+        The files.
+
+    Raises:
+        BenchError: The folder cannot be written.
+        RunError: There is no space left.
+    """
+    folder, long = Path(out), difference_table(comparison)
+    contents = {
+        "summary.md": markdown(comparison),
+        "comparison.csv": _labelled_csv(comparison, long),
+        "comparison.tex": to_latex(long),
+        "side-by-side.tex": to_latex(side_by_side(comparison)),
+    }
+    for name, content in contents.items():
+        files.write(folder / name, content, remedy="move what is in the way, or work in another folder")
+    return tuple(folder / name for name in contents)
+
+
+def markdown(comparison: Comparison) -> str:
+    """Write the comparison as Markdown: the label, both tables, what was not measured, sources, how to make it again."""
+    parts = [
+        f"# {comparison.table.name}: published and measured",
+        f"**{comparison.label}**" if comparison.label else "",
+        to_markdown(side_by_side(comparison)),
+        to_markdown(difference_table(comparison)),
+        "\n".join(f"- {line}" for line in comparison.reasons()),
+        "\n".join(f"- {line}" for line in published_notes(comparison.table)),
+        f"Made by `{comparison.command}`." if comparison.command else "",
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print the comparison; where the terminal is too narrow the published shape loses its intervals."""
+    from rich.text import Text
+
+    if comparison.label:
+        console.print(Text(comparison.label, style="bold yellow"))
+    if len(comparison.table.columns) > 1 and len(comparison.table.methods) > 1:
+        wide = side_by_side(comparison)
+        fits = drawn_width(wide) <= console.width
+        # The long table below it has the same note.
+        print_table(replace(wide if fits else side_by_side(comparison, intervals=False), notes=()), console)
+    print_table(difference_table(comparison), console)
+    for line in comparison.reasons():
+        console.print(Text(f"- {line}"))
+
+
+def _labelled_csv(comparison: Comparison, table: Table) -> str:
+    """The long table as CSV; every line says on what data it was measured, since lines are copied without heads."""
+    values = comparison.table.values
+    more = (
+        Column("recipe", "recipe"),
+        Column("measured_on", "measured on"),
+        Column("not_measured", "not measured"),
+    )
+    data = f"{comparison.stand_in}, not the paper's data" if comparison.stand_in else "the paper's data"
+    rows = tuple(
+        Row((*row.cells, comparison.recipe, data, comparison.measured[(value.method, value.column)].reason))
+        for row, value in zip(table.rows, values, strict=True)
+    )
+    return to_csv(Table(table.name, table.title, (*table.columns, *more), rows))
