@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fretal_bench.cli.options import DataOption, JsonOption, PluginOption
-from fretal_bench.cli.paper import print_rows as print_tables
-from fretal_bench.cli.paper import table_rows
+from fretal_bench.cli.paper import print_tables
 from fretal_bench.cli.screen import print_json, print_line, print_rows
 from fretal_bench.errors import BenchError, unknown_name
 
@@ -46,6 +45,8 @@ def list_(
 
 def _rows(what: str, pattern: str, data: Sequence[Path], *, whole: bool) -> list[dict[str, Any]]:
     if what == "tables":
+        from fretal_bench.papers.table import table_rows
+
         return table_rows(pattern, data)
     if what == "streams":
         return _streams(pattern, data, whole)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,18 +23,22 @@ from fretal_bench.cli.options import (
     SetOption,
     seeds_of,
 )
+from fretal_bench.cli.screen import (
+    PLAIN,
+    first_use_bar,
+    print_json,
+    print_line,
+    print_problem,
+    typed_command,
+)
 from fretal_bench.errors import BenchError
 
 if TYPE_CHECKING:
     from fretal_bench.papers.comparison import Comparison
     from fretal_bench.papers.file import PaperFile
     from fretal_bench.papers.published import PublishedTable
-
-
-class _Plain(TypedDict):
-    markup: bool
-    highlight: bool
-
+    from fretal_bench.papers.run import PaperCall
+    from fretal_bench.papers.values import Measured
 
 paper = typer.Typer(
     name="paper",
@@ -45,15 +47,26 @@ paper = typer.Typer(
     rich_markup_mode=None,
 )
 
-# Paths and texts of a user's CSV are printed as they are: [red] in them is no colour.
-PLAIN: Final[_Plain] = {"markup": False, "highlight": False}
-
 PublishedOption = Annotated[
     Path | None,
     typer.Option("--published", help="A CSV of your own with more rows or tables.", metavar="CSV"),
 ]
 TableArgument = Annotated[
     str, typer.Argument(help="Name of a table; see `bench paper list`.", metavar="TABLE")
+]
+TableOrFileArgument = Annotated[
+    str, typer.Argument(help="Name of a table, or the TOML file that maps one of yours.", metavar="TABLE")
+]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option(help="Name, TOML file, or paper.  [default: paper: the table's own; mini with --stream-as]"),
+]
+StreamAsOption = Annotated[
+    str | None,
+    typer.Option(help="A stream whose data stand in for the paper's, e.g. ffpp-mini.", metavar="STREAM"),
+]
+OutOption = Annotated[
+    Path | None, typer.Option(help="Folder of the results.  [default: results/paper-TABLE]")
 ]
 
 
@@ -66,106 +79,66 @@ def list_(
     json_: JsonOption = False,
 ) -> None:
     """List the published tables, and whether they can be run here."""
+    from fretal_bench.papers.table import table_rows
+
     rows = table_rows(pattern, data or (), published)
     if not rows:
         raise BenchError(f"no table fits {pattern!r}; `bench paper list` shows all")
     if json_:
-        print(json.dumps(rows, indent=1))
-        return
-    print_rows(rows)
+        print_json(rows)
+    else:
+        print_tables(rows)
 
 
 @paper.command()
 def show(table: TableArgument, published: PublishedOption = None, json_: JsonOption = False) -> None:
     """Show a published table, with the source and confidence of every value."""
     from fretal_bench.papers.published import as_rows, find_table, published_tables
+    from fretal_bench.papers.published_table import print_published
 
     values = find_table(table, published_tables(published))
     if json_:
-        print(json.dumps(as_rows(values), indent=1))
-        return
-    from fretal_bench.papers.published_table import print_published
-
-    print_published(values, Console())
+        print_json(as_rows(values))
+    else:
+        print_published(values, Console())
 
 
 @paper.command()
 def run(
-    table: Annotated[
-        str, typer.Argument(help="Name of a table, or the TOML file that maps one of yours.", metavar="TABLE")
-    ],
+    table: TableOrFileArgument,
     data: DataOption = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="Name, TOML file, or paper.  [default: paper: the table's own; mini with --stream-as]"
-        ),
-    ] = None,
+    recipe: RecipeOption = None,
     seeds: SeedsOption = "0",
-    stream_as: Annotated[
-        str | None,
-        typer.Option(help="A stream whose data stand in for the paper's, e.g. ffpp-mini.", metavar="STREAM"),
-    ] = None,
+    stream_as: StreamAsOption = None,
     published: PublishedOption = None,
     set_: SetOption = None,
     jobs: JobsOption = None,
     device: DeviceOption = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the results.  [default: results/paper-TABLE]")
-    ] = None,
+    out: OutOption = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Train what a published table needs and print it beside the published values; goes on where it stopped.
+    """Train what a published table needs and print it next to the published values; goes on where it stopped.
 
     Exit code 1 if a cell failed. Values that cannot be run here are named with the reason.
     """
     from fretal_bench.benchmark.runner.plan import split_changes
-    from fretal_bench.cli.live import Live, building
-    from fretal_bench.papers.comparison import compare
-    from fretal_bench.papers.comparison_output import write_comparison
-    from fretal_bench.papers.run import PaperCall, execute_paper, prepare_paper
-    from fretal_bench.papers.values import measure
+    from fretal_bench.papers.run import PaperCall
 
     values, file = _open(table, published)
-    places = [(value.method, value.column) for value in values.values]
     lender = Path(stream_as).stem if stream_as else ""
-    folder = out or Path("results") / (
-        f"paper-{values.name}-as-{lender}" if lender else f"paper-{values.name}"
-    )
+    folder = out or Path("results") / f"paper-{values.name}{'-as-' + lender if lender else ''}"
     report = Path("reports") / folder.resolve().name
     # Before hours are spent on what goes into it.
     files.check_place(report / "summary.md", "--out, or work in another folder")
+    places = [(value.method, value.column) for value in values.values]
+    changes = split_changes(set_ or [])
     call = PaperCall(
-        file,
-        places,
-        folder,
-        recipe,
-        seeds_of(seeds),
-        stream_as,
-        data or (),
-        split_changes(set_ or []),
-        jobs,
-        device,
+        file, places, folder, recipe, seeds_of(seeds), stream_as, data or (), changes, jobs, device
     )
-    console = Console(stderr=json_)
-    with building(console) as tell:
-        ready = prepare_paper(call, tell)
-    if ready.total:
-        console.print(f"{ready.total} steps to train into {folder}", **PLAIN)
-        with Live(console, ready.total) as live:
-            execute_paper(ready, live)
-    else:
-        console.print(f"all done already in {folder}: nothing to train", **PLAIN)
-    measured = measure(ready, places)
-    comparison = compare(values, ready, measured, lender, shlex.join(["bench", *sys.argv[1:]]))
-    write_comparison(comparison, report)
-    _print(comparison, report, console, json_)
-    failures = dict.fromkeys(value.reason for value in measured.values() if value.failed)
-    for reason in failures:
-        Console(stderr=True).print(f"bench: {reason}", soft_wrap=True, **PLAIN)
-    if failures:
-        sys.exit(1)
+    comparison = _run(call, values, lender, Console(stderr=json_))
+    _write(comparison, report, json_)
+    _exit_if_failed(comparison.measured)
 
 
 def _open(table: str, published: Path | None) -> tuple[PublishedTable, PaperFile]:
@@ -186,29 +159,43 @@ def _open(table: str, published: Path | None) -> tuple[PublishedTable, PaperFile
     return tables[file.name], file
 
 
-def _print(comparison: Comparison, report: Path, console: Console, json_: bool) -> None:
-    from fretal_bench.papers.comparison_output import plain_comparison, print_comparison
+def _run(call: PaperCall, values: PublishedTable, lender: str, console: Console) -> Comparison:
+    """Train what is missing, and put what was measured next to the published values."""
+    from fretal_bench.cli.live import training
+    from fretal_bench.papers.comparison import compare
+    from fretal_bench.papers.run import execute_paper, prepare_paper
+    from fretal_bench.papers.values import measure
 
+    with first_use_bar() as tell:
+        ready = prepare_paper(call, tell)
+    with training(console, ready.total, call.out) as listener:
+        if listener is not None:
+            execute_paper(ready, listener)
+    return compare(values, ready, measure(ready, call.places), lender, typed_command())
+
+
+def _write(comparison: Comparison, report: Path, json_: bool) -> None:
+    from fretal_bench.papers.comparison_output import plain_comparison, print_comparison, write_comparison
+
+    write_comparison(comparison, report)
     if json_:
-        plain = {**plain_comparison(comparison), "report": str(report)}
-        print(json.dumps(plain, indent=1, allow_nan=False))
+        print_json({**plain_comparison(comparison), "report": str(report)})
         return
-    print_comparison(comparison, console)
-    for line in comparison.commands:
-        console.print(f"  {line}", soft_wrap=True, **PLAIN)
-    console.print(f"\nReport: {report / 'summary.md'}  (CSV and LaTeX in the same folder)", **PLAIN)
+    print_comparison(comparison, Console())
+    for command in comparison.commands:
+        print_line(f"  {command}")
+    print_line(f"\nReport: {report / 'summary.md'}  (CSV and LaTeX in the same folder)")
 
 
-def table_rows(
-    pattern: str = "*", data: Sequence[Path] = (), published: Path | None = None
-) -> list[dict[str, Any]]:
-    """List the tables whose name fits a pattern: see ``papers.table``, which is imported when it is needed."""
-    from fretal_bench.papers import table
+def _exit_if_failed(measured: Mapping[tuple[str, str], Measured]) -> None:
+    failures = dict.fromkeys(value.reason for value in measured.values() if value.failed)
+    for reason in failures:
+        print_problem(reason)
+    if failures:
+        sys.exit(1)
 
-    return table.table_rows(pattern, data, published)
 
-
-def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+def print_tables(rows: Sequence[dict[str, Any]]) -> None:
     """Print a list of tables, a block each: the texts are too long for columns."""
     console = Console()
     for row in rows:
