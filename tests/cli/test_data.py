@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from fretal_bench.datasets.ffpp_mini import tree as tree_of_mini
+
 PREPARE = ("--out", "store", "--frames", 10, "--size", 32, "--jobs", 1)
 
 
@@ -61,18 +63,28 @@ def test_preview_draws_what_prepare_made(bench, mini, detector, tmp_path):
     assert json.loads(bench("data", "preview", "store", "--json").out) == {"picture": "preview.png"}
 
 
-def test_make_mini_says_how_much_is_there(bench, mini, monkeypatch):
-    from fretal_bench.datasets.ffpp_mini import tree as module
-
-    plain = module.make_mini
+@pytest.fixture
+def four_people(monkeypatch):
+    """Let ``make-mini`` write four people; all take half a minute."""
+    whole = tree_of_mini.make_mini
     monkeypatch.setattr(
-        module, "make_mini", lambda root, levels, progress: plain(root, levels, (0, 14, 28, 30))
+        tree_of_mini, "make_mini", lambda root, levels, progress: whole(root, levels, (0, 14, 28, 30))
     )
+
+
+def test_make_mini_says_how_much_is_there(bench, mini, four_people):
     words = ("data", "make-mini", mini, "--compression", "c23")
     code, out, _ = bench(*words)
     assert code == 0
     assert "0 videos written, 20 were there" in out
     assert json.loads(bench(*words, "--json").out)["there"] == 20
+
+
+def test_a_folder_with_brackets_in_its_name_is_printed_as_it_is(bench, four_people):
+    code, out, err = bench("data", "make-mini", "a [b]c", "--compression", "c40")
+    assert (code, err) == (0, "")
+    assert "a [b]c: 20 videos written" in out
+    assert "bench data check 'a [b]c'" in out
 
 
 @pytest.mark.parametrize(

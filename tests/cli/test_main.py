@@ -121,13 +121,6 @@ def test_paths_are_printed_as_they_are(bench, stream, tmp_path):
     assert "pip install -e '[/x]/q9'" in out
 
 
-def test_the_folder_that_data_commands_name_is_printed_as_it_is(bench):
-    code, out, err = bench("data", "make-mini", "a [b]c", "--compression", "raw")
-    assert (code, err) == (0, "")
-    assert "a [b]c: " in out
-    assert "bench data check 'a [b]c'" in out
-
-
 @pytest.mark.parametrize(("count", "listed", "rest"), [(20, 20, ""), (25, 20, ", ... and 5 more")])
 def test_of_a_long_list_of_names_the_nearest_are_shown(count, listed, rest):
     known = [f"aaa{i:02}" for i in range(count - 1)] + ["zebra"]

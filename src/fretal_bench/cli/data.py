@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from fretal_bench.cli.options import JsonOption, PluginOption, names_of
 from fretal_bench.cli.screen import bar, first_use_bar, print_json, print_line, print_next, print_table
 from fretal_bench.errors import BenchError
+from fretal_bench.workers import default_jobs
 
 if TYPE_CHECKING:
     from fretal_bench.datasets.faces.prepare import Prepared
@@ -96,7 +96,10 @@ def prepare(
         int, typer.Option(help="Look in every so-many-th frame, and between only where faces move.")
     ] = 2,
     jobs: Annotated[
-        int | None, typer.Option(help="Processes; the store doesn't depend on it.  [default: one a core]")
+        int | None,
+        typer.Option(
+            help="Processes; the store doesn't depend on it.  [default: one a core that this process may use]"
+        ),
     ] = None,
     on_missing: Annotated[
         str, typer.Option(help="Face not found: interpolate, centre, skip or error.")
@@ -135,7 +138,7 @@ def prepare(
             as_,
             options,
             read_options=_read_options(splits, split_path, seed),
-            jobs=(os.cpu_count() or 1) if jobs is None else jobs,
+            jobs=default_jobs() if jobs is None else jobs,
             progress=tell,
             waiting=lambda: print_line(
                 f"{out}: another process is making it; waiting for it", Console(stderr=True)

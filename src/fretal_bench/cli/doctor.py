@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fretal_bench.cli.options import JsonOption
 from fretal_bench.cli.screen import print_json, print_line
+from fretal_bench.workers import default_jobs
 
 PACKAGES = (
     "torch",
@@ -107,7 +108,7 @@ def _cuda() -> Condition:
         return Condition(
             "devices", False, "torch cannot be imported", "pip install -c constraints.txt torch torchvision"
         )
-    cores = f"{os.cpu_count()} CPU cores"
+    cores = f"{default_jobs()} of {os.cpu_count()} CPU cores may be used"
     if not torch.cuda.is_available():
         return Condition("devices", True, f"{cores}, no CUDA (the default run needs none)")
     names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))

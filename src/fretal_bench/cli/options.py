@@ -45,7 +45,10 @@ SetOption = Annotated[
 ]
 SeedsOption = Annotated[str, typer.Option(help="Whole numbers, separated by commas.")]
 JobsOption = Annotated[
-    int | None, typer.Option(help="Processes; results don't depend on it.  [default: one a core]")
+    int | None,
+    typer.Option(
+        help="Processes; results don't depend on it.  [default: one a core that this process may use; one on CUDA]"
+    ),
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")]
 
