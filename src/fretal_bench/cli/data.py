@@ -16,7 +16,7 @@ from fretal_bench.errors import BenchError
 from fretal_bench.workers import default_jobs
 
 if TYPE_CHECKING:
-    from fretal_bench.datasets.faces.prepare import Prepared
+    from fretal_bench.datasets.faces.prepare import PreparedStore
     from fretal_bench.datasets.importers import ReadOptions
 
 data = typer.Typer(
@@ -34,7 +34,7 @@ SplitsOption = Annotated[
     str, typer.Option(help="official where there is one, or identity: by person, seeded.")
 ]
 SplitPathOption = Annotated[
-    Path | None, typer.Option(help="Folder of split files, or a split by identity written earlier.")
+    Path | None, typer.Option(help="Folder of split files, or the store.json of a store split by identity.")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seeds a split by identity.")]
 
@@ -207,7 +207,7 @@ def _read_options(splits: str, split_path: Path | None, seed: int) -> ReadOption
     return ReadOptions(splits=splits, split_path=split_path, seed=seed)  # type: ignore[arg-type]  # checked there
 
 
-def _print_prepared(prepared: Prepared) -> None:
+def _print_prepared(prepared: PreparedStore) -> None:
     store = prepared.store
     there = "" if prepared.made else " (it was there already, made from the same rows with the same options)"
     print_line(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 
 from fretal_bench.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 REAL: Final = 0
 FAKE: Final = 1
@@ -47,6 +49,8 @@ def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
     Raises:
         BenchError: At the first row that breaks a rule, with the row's number, what was found and what to do.
     """
+    import pandas as pd
+
     for column in frame.columns:
         if column not in COLUMNS:
             raise unknown_name("manifest column", str(column), COLUMNS)
@@ -86,6 +90,8 @@ def check_splits(frame: pd.DataFrame) -> None:
     Raises:
         BenchError: With the first person or video found in two splits, and a row of each.
     """
+    import pandas as pd
+
     person = pd.concat([frame["source"], frame["target"]], ignore_index=True)
     twice = pd.concat([frame[["dataset", "split"]]] * 2, ignore_index=True)
     row = np.tile(np.arange(len(frame)), 2)
@@ -138,6 +144,8 @@ def _refuse(frame: pd.DataFrame, column: str, wrong: np.ndarray, rule: str) -> N
 
 
 def _refuse_crossing(kind: str, name: pd.Series[str], split: pd.Series[str], row: np.ndarray) -> None:
+    import pandas as pd
+
     seen = pd.DataFrame({"name": name.to_numpy(), "split": split.to_numpy(), "row": row})
     first = seen.drop_duplicates(["name", "split"])
     crossing = first[first["name"].duplicated(keep=False)]

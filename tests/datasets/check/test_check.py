@@ -1,14 +1,17 @@
+import errno
 import json
+import os
 import shlex
 import subprocess
 import sys
 
 import pytest
 
+from fretal_bench import files
 from fretal_bench.datasets.check.check import check, check_tables
 from fretal_bench.datasets.check.probe import probe
 from fretal_bench.datasets.importers import ReadOptions, read_dataset
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, RunError
 from trees import Tree, clip, told
 
 
@@ -152,6 +155,23 @@ def test_a_file_that_holds_no_checksums_is_never_overwritten(tmp_path):
         check(tmp_path / "data", hash=True, hash_file=tmp_path / "letter")
 
     assert (tmp_path / "letter").read_text() == "Dear Sir\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"), [(errno.ENOSPC, RunError, 1), (errno.EROFS, BenchError, 2)]
+)
+def test_checksums_that_cannot_be_written_are_one_line_with_the_right_exit_code(
+    tmp_path, monkeypatch, number, kind, code
+):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    images(tmp_path / "data")
+    monkeypatch.setattr(files, "move", refuse)
+    with pytest.raises(kind, match="sums") as caught:
+        check(tmp_path / "data", hash=True, hash_file=tmp_path / "sums")
+    assert caught.value.exit_code == code
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_a_check_changes_nothing_in_the_folder(tmp_path):

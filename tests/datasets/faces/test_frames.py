@@ -94,7 +94,7 @@ def test_damage_inside_costs_frames_and_each_is_still_told_once(tmp_path):
     path.write_bytes(data)
     frames = list(VideoFile(path).read(range(60)))
     assert [frame.number for frame in frames] == list(range(60))
-    assert all(frame.reason == "the frame cannot be decoded" for frame in frames if frame.image is None)
+    assert all(str(frame.cause) == "the frame cannot be decoded" for frame in frames if frame.image is None)
     assert sum(frame.image is not None for frame in frames) > 20
 
 
@@ -151,7 +151,7 @@ def test_extracted_frames_are_read_by_number_and_bad_ones_are_told(tmp_path):
     assert (two.number, four.number) == (2, 4)
     assert four.image[0, 0].tolist() == [4, 0, 0], "RGB"
     assert nine.image is None
-    assert "cut short" in nine.reason
-    assert eleven.reason == "the file is missing"
+    assert "cut short" in nine.cause.detail
+    assert str(eleven.cause) == "the file is missing"
     with pytest.raises(Unreadable, match="missing"):
         ImageFiles({0: tmp_path / "gone.png"})

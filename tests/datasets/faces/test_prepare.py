@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
-import random
-import shutil
+import select
 import signal
 import subprocess
 import sys
 import textwrap
-import time
+import threading
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from faces_support import face, grey_clip, turn
+from fretal_bench import files
 from fretal_bench.datasets.faces import groups
 from fretal_bench.datasets.faces.boxes import Box
 from fretal_bench.datasets.faces.crops import as_jpeg, crop_face
@@ -40,19 +41,12 @@ def options(**changes):
     return PrepareOptions(**{"frames": 10, "size": 32, "every": 1, **changes})
 
 
-def files(store):
+def bytes_of(store):
     return {path.name: path.read_bytes() for path in sorted(Path(store).glob("[!.]*"))}
 
 
 def failures(store):
     return {(f["path"].rpartition("/")[2], f["frame"], f["reason"]) for f in store.info["failures"]}
-
-
-def _by_reason(told):
-    found = {}
-    for name, _, reason in told:
-        found.setdefault(reason.partition(":")[0], set()).add(name)
-    return found
 
 
 def left_beside(path):
@@ -123,35 +117,46 @@ def test_real_videos_are_looked_through_once_and_their_boxes_serve_all_their_fak
         assert np.array_equal(store.crops[rows.index[7]], crop_face(image, box, 32, 1.3))
 
 
-def test_killed_at_random_points_and_started_again_it_ends_with_the_same_bytes(
+def killed_at_rename(number, *call, **changes):
+    """Run ``prepare`` in a process that is killed just before its rename ``number``; whether it came so far."""
+
+    def run():
+        plain, renames = files.move, itertools.count()
+
+        def move(part, final):
+            if next(renames) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            plain(part, final)
+
+        files.move = move
+        prepare(*call, **changes)
+
+    child = multiprocessing.get_context("fork").Process(target=run)
+    child.start()
+    child.join(120)
+    assert child.exitcode in (0, -signal.SIGKILL)
+    return child.exitcode != 0
+
+
+def test_killed_at_any_rename_and_started_again_it_ends_with_the_same_bytes(
     mini, tmp_path, small_units, detector
 ):
-    prepare(mini, tmp_path / "a" / "store", options=options())
-    slow = detector.detect
-    detector.detect = lambda image: (time.sleep(0.005), slow(image))[1]
-    out = tmp_path / "b" / "store"
-    rng = random.Random(3)
-    kills = parts = 0
-    longest = 0.3
-    while not out.exists():
-        # Longer each time: on a busy machine the last step alone may take more.
-        longest *= 1.2
-        child = os.fork()
-        if child == 0:
-            os.setsid()
-            prepare(mini, out, options=options())
-            os._exit(0)
-        time.sleep(rng.uniform(0.05, longest))
-        os.kill(child, signal.SIGKILL)
-        kills += os.WIFSIGNALED(os.waitpid(child, 0)[1])
-        parts = max(parts, len(list(tmp_path.glob("b/.store.work/*/[0-9]*.json"))))
-    assert kills >= 2
-    assert parts >= 1
-    again = prepare(mini, out, options=options())
-    assert not again.made
-    assert files(out) == files(tmp_path / "a" / "store")
-    assert prepare(mini, tmp_path / "b" / "other", options=options()).made
-    assert left_beside(out) == []
+    asked = options(frames=2)
+    prepare(mini, tmp_path / "whole" / "store", options=asked)
+    for number in itertools.count():
+        out = tmp_path / str(number) / "store"
+        killed = killed_at_rename(number, mini, out, options=asked)
+        finished = len(list(out.parent.glob(".store.work/*/[0-9]*.json")))
+        assert out.exists() == (not killed)
+        again = prepare(mini, out, options=asked)
+        assert again.made == killed
+        assert bytes_of(out) == bytes_of(tmp_path / "whole" / "store")
+        assert left_beside(out) == []
+        if not killed:
+            break
+        # Each part is two renames, and the store the last one.
+        assert finished == number // 2
+    assert number == 2 * 4 + 1
 
 
 def test_workers_end_with_a_killed_run_and_two_others_go_on_to_the_same_bytes_as_one_process(
@@ -167,55 +172,60 @@ def test_workers_end_with_a_killed_run_and_two_others_go_on_to_the_same_bytes_as
         if __name__ == "__main__":
             groups._UNIT_FRAMES = 10
             options = PrepareOptions(frames=10, size=32, every=1)
-            prepare(Path(sys.argv[1]), Path(sys.argv[2]), options=options, jobs=2)
+            say = lambda *_: print("a part", flush=True)
+            prepare(Path(sys.argv[1]), Path(sys.argv[2]), options=options, jobs=2, progress=say)
         """
     )
     (tmp_path / "run.py").write_text(script)
     out = tmp_path / "store"
     command = [sys.executable, str(tmp_path / "run.py"), str(mini), str(out)]
-    run = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    until = time.monotonic() + 30
-    while not list(tmp_path.glob(".store.work/*/[0-9]*.json")) and time.monotonic() < until:
-        time.sleep(0.01)
-    workers = _children(run.pid)
+    run = subprocess.Popen(
+        command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, text=True
+    )
+    limit = threading.Timer(120, run.kill)
+    limit.start()
+    assert run.stdout.readline() == "a part\n"
+    limit.cancel()
+    workers = [os.pidfd_open(worker) for worker in children(run.pid)]
     run.kill()
-    run.wait()
+    run.communicate(timeout=60)
     assert workers
-    until = time.monotonic() + 10
-    while any(_alive(worker) for worker in workers) and time.monotonic() < until:
-        time.sleep(0.02)
-    assert not any(_alive(worker) for worker in workers)
-    finished = {path.name for path in tmp_path.glob(".store.work/*/[0-9]*.json")}
-    assert finished
+    for worker in workers:
+        # A process that has ended is ready to be read.
+        assert select.select([worker], [], [], 60)[0] == [worker]
+        os.close(worker)
+    assert list(tmp_path.glob(".store.work/*/[0-9]*.json"))
     prepare(mini, out, options=options(), jobs=2)
-    assert files(out) == files(undisturbed[0].store.path)
+    assert bytes_of(out) == bytes_of(undisturbed[0].store.path)
 
 
-def _children(pid):
-    tasks = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in tasks.read_text().split()] if tasks.exists() else []
-
-
-def _alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_of_two_at_once_one_makes_the_store_and_the_other_waits_for_it(mini, tmp_path, detector):
     out = tmp_path / "store"
-    slow = detector.detect
-    detector.detect = lambda image: (time.sleep(0.01), slow(image))[1]
-    child = os.fork()
-    if child == 0:
+    fork = multiprocessing.get_context("fork")
+    at_work, go_on = fork.Event(), fork.Event()
+
+    def make():
+        plain = detector.detect
+
+        def detect(image):
+            at_work.set()
+            assert go_on.wait(60)
+            return plain(image)
+
+        detector.detect = detect
         prepare(mini, out, options=options())
-        os._exit(0)
-    while not (tmp_path / ".store.work").exists():
-        time.sleep(0.005)
+
+    other = fork.Process(target=make)
+    other.start()
+    assert at_work.wait(60)
     waited = []
-    made = prepare(mini, out, options=options(), waiting=lambda: waited.append(1))
-    assert os.waitpid(child, 0)[1] == 0
+    made = prepare(mini, out, options=options(), waiting=lambda: (waited.append(1), go_on.set()))
+    other.join(60)
+    assert other.exitcode == 0
     assert waited == [1]
     assert not made.made
     assert len(CropStore.open(out)) == 200
@@ -235,7 +245,7 @@ def test_other_options_do_not_mix_with_what_was_finished_before(mini, tmp_path, 
     assert list(tmp_path.glob(".store.work/*/[0-9]*.json"))
     prepare(mini, tmp_path / "store", options=options(margin=1.5))
     prepare(mini, tmp_path / "fresh" / "store", options=options(margin=1.5))
-    assert files(tmp_path / "store") == files(tmp_path / "fresh" / "store")
+    assert bytes_of(tmp_path / "store") == bytes_of(tmp_path / "fresh" / "store")
     with pytest.raises(BenchError, match=r"is there already, made from other files or options \(frames 10"):
         prepare(mini, tmp_path / "store", options=options())
 
@@ -536,7 +546,7 @@ def test_where_the_store_may_not_be_is_said_before_any_work(mini, tmp_path):
     with pytest.raises(BenchError, match="--jobs 0"):
         prepare(mini, tmp_path / "store", options=options(), jobs=0)
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError, match="cannot write there"):
+    with pytest.raises(BenchError, match="cannot be written"):
         prepare(mini, tmp_path / "file" / "store", options=options())
 
 
@@ -558,32 +568,24 @@ def test_a_killed_worker_ends_the_run_with_one_line(mini, tmp_path, small_units)
 
     with pytest.raises(RunError, match=r"killed from outside .*run the same command again"):
         prepare(mini, tmp_path / "store", options=options(detector="none"), jobs=2, progress=kill_one)
-    # A worker that was still starting when it was told to end may take a moment on a busy machine.
-    deadline = time.monotonic() + 30
-    while multiprocessing.active_children() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    for worker in multiprocessing.active_children():
+        worker.join(60)
     assert multiprocessing.active_children() == []
 
 
 def test_a_full_disk_is_one_line_and_the_next_run_goes_on(mini, tmp_path, small_units, detector, monkeypatch):
-    from fretal_bench.datasets.faces import parts
+    plain, renames = files.move, itertools.count()
 
-    plain, flushed = parts._flush, []
-
-    def full(file):
-        flushed.append(file)
-        if len(flushed) == 4:
+    def full(part, final):
+        if next(renames) == 2:
             raise OSError(28, "No space left on device")
-        plain(file)
+        plain(part, final)
 
-    monkeypatch.setattr(parts, "_flush", full)
-    with pytest.raises(
-        RunError, match=r"no space left for crops .* free some and run the same command again"
-    ):
+    monkeypatch.setattr(files, "move", full)
+    with pytest.raises(RunError, match=r"no space left .* free some and run the same command again"):
         prepare(mini, tmp_path / "store", options=options())
     assert [len(list(tmp_path.glob(f".store.work/*/{name}"))) for name in ("[0-9]*.json", ".*")] == [1, 0]
-    monkeypatch.setattr(parts, "_flush", plain)
-    shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+    monkeypatch.setattr(files, "move", plain)
     made = prepare(mini, tmp_path / "store", options=options())
     assert len(made.store) == 200
     assert json.loads((tmp_path / "store" / "store.json").read_text())["failures"] == []

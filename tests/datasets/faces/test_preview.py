@@ -129,7 +129,7 @@ def test_what_cannot_be_drawn_is_one_line(tmp_path):
         ([path], "sheet.png", {"targets": 0}, "--targets 0"),
         ([reals], "sheet.png", {}, "it holds no fakes"),
         ([tmp_path / "gone"], "sheet.png", {}, "no crop store at"),
-        ([path], "s/crops.npy/sheet.png", {}, "cannot write the picture"),
+        ([path], "s/crops.npy/sheet.png", {}, "sheet.png: cannot be written"),
     ):
         with pytest.raises(BenchError) as caught:
             preview(stores, tmp_path / out, **changes)

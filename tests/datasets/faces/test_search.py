@@ -8,6 +8,7 @@ import pytest
 from faces_support import face, grey_clip, turn
 from fretal_bench.datasets.faces.boxes import Box
 from fretal_bench.datasets.faces.frames import Frame, VideoFile
+from fretal_bench.datasets.faces.reasons import Reason
 from fretal_bench.datasets.faces.search import face_of, mask_of, open_mask, place_in, search
 
 
@@ -72,7 +73,7 @@ def test_frames_around_a_gap_are_looked_at_and_what_is_not_found_there_says_so()
     assert sorted(scene.looked) == WANTED
     for n in (40, 50):
         place = place_in(found, track, n)
-        assert (place.seen, place.reason) == (False, "no face found")
+        assert place.unseen is Reason.NO_FACE
         assert place.box == Box(50, 20, 110, 80)
     assert place_in(found, track, 30).seen
 
@@ -97,7 +98,7 @@ def test_of_several_faces_the_longest_track_is_taken_and_frames_with_only_the_ot
     found = search(scene, WANTED, scene, every=1)
     track = face_of(found)
     assert track.at(30) == main.box
-    assert place_in(found, track, 0).reason == "only another face than the chosen one"
+    assert place_in(found, track, 0).unseen is Reason.OTHER_FACE
 
 
 def test_the_mask_says_which_face_though_it_is_on_screen_for_less_long(tmp_path):

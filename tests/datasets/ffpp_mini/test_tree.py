@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from fretal_bench import files
 from fretal_bench.datasets.check.check import check
 from fretal_bench.datasets.faces.frames import VideoFile
-from fretal_bench.datasets.ffpp_mini import tree as module
 from fretal_bench.datasets.ffpp_mini.build import clips, split_pairs
 from fretal_bench.datasets.ffpp_mini.codec import code
 from fretal_bench.datasets.ffpp_mini.tree import METHODS, make_mini
@@ -50,7 +50,7 @@ def test_split_files_list_official_pairs_of_the_people_that_are_there(mini):
                 assert (mini / f"manipulated_sequences/Deepfakes/c23/videos/{name}.mp4").exists()
 
 
-def test_it_goes_on_where_it_stopped_and_mends_what_is_broken(tree, monkeypatch):
+def test_it_goes_on_where_it_stopped_and_repairs_what_is_broken(tree):
     whole, cut, gone = (tree / f"manipulated_sequences/{m}/c23/videos/000_014.mp4" for m in METHODS[1:4])
     before = {path: path.read_bytes() for path in (whole, cut, gone)}
     cut.write_bytes(before[cut][:-50])
@@ -65,15 +65,22 @@ def test_it_goes_on_where_it_stopped_and_mends_what_is_broken(tree, monkeypatch)
     assert not list(tree.rglob(".*"))
 
 
-def test_a_file_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
-    def full(self, data):
-        self.touch()
-        raise OSError(28, "No space left on device")
+def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(tmp_path, monkeypatch):
+    plain = files.move
 
-    monkeypatch.setattr(module.Path, "write_bytes", full)
-    with pytest.raises(RunError, match=r"cannot write the videos \(No space left on device\)"):
+    def full(part, final):
+        if final.suffix == ".mp4":
+            raise OSError(28, "No space left on device")
+        plain(part, final)
+
+    monkeypatch.setattr(files, "move", full)
+    with pytest.raises(RunError, match=r"\.mp4: no space left"):
         make_mini(tmp_path, ["c23"], [0, 14])
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {
+        "train.json",
+        "val.json",
+        "test.json",
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 import pytest
 
 from fretal_bench.datasets.check.check import check
+from fretal_bench.datasets.faces.options import PrepareOptions
+from fretal_bench.datasets.faces.prepare import prepare
 from fretal_bench.datasets.importers import ReadOptions, read_dataset, recognise
 from fretal_bench.datasets.importers.identity_split import IdentitySplit
 from fretal_bench.errors import BenchError
@@ -190,20 +192,20 @@ def test_an_id_in_two_split_files_is_left_out_of_both(tmp_path):
     assert sum(f.kind == "crossing" and f.severity == "error" for f in read.findings) == 2
 
 
-def test_without_split_files_people_can_be_kept_apart_by_identity_and_that_split_kept(tmp_path):
+def test_without_split_files_people_can_be_kept_apart_by_identity_and_the_store_keeps_that_split(tmp_path):
     build(tmp_path / "data", splits="../elsewhere/")
     options = ReadOptions(splits="identity", seed=3)
+    crops = PrepareOptions(frames=1, size=8, detector="none", compression="c23")
 
     read = read_dataset(tmp_path / "data", options=options)
-    read.identity_split.save(tmp_path / "split.json")
-    again = read_dataset(
-        tmp_path / "data", options=ReadOptions(splits="identity", seed=99, split_path=tmp_path / "split.json")
-    )
+    store = prepare(tmp_path / "data", tmp_path / "store", options=crops, read_options=options).store
+    kept = store.path / "store.json"
+    again = read_dataset(tmp_path / "data", options=ReadOptions(splits="identity", seed=99, split_path=kept))
 
     assert len(read.frame) == 24
     assert set(read.frame["split"]) == {"train", "val", "test"}
     assert again.frame.equals(read.frame)
-    assert IdentitySplit.load(tmp_path / "split.json") == read.identity_split
+    assert IdentitySplit.load(kept) == read.identity_split
 
 
 def test_official_counts_stand_beside_what_was_found_for_each_compression(tmp_path):

@@ -47,7 +47,7 @@ def test_where_everybody_is_linked_people_are_dealt_out():
 
 
 def test_a_damaged_or_foreign_file_is_refused_in_one_line(tmp_path):
-    for content in ("", "{}", '{"kind": "identity split"}', '{"kind": "identity split", "assignment": []}'):
+    for content in ("", "[]", "{}", '{"details": {}}', '{"details": {"identity_split": {"assignment": []}}}'):
         (tmp_path / "split.json").write_text(content)
         with pytest.raises(BenchError, match=r"split\.json"):
             IdentitySplit.load(tmp_path / "split.json")

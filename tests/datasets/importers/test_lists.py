@@ -1,11 +1,9 @@
 """Sets that are lists of paths: DeepfakeBench JSON, DFIL lists, CSV manifests."""
 
-import json
-
 import pytest
 
 from fretal_bench.datasets.check.check import check
-from fretal_bench.datasets.importers import ReadOptions, deepfakebench, read_dataset, recognise
+from fretal_bench.datasets.importers import ReadOptions, read_dataset, recognise
 from fretal_bench.errors import BenchError
 from trees import Tree, labels_by, manifest, told
 
@@ -58,23 +56,6 @@ def test_deepfakebench_finds_its_frames_whatever_the_paths_begin_with(tmp_path, 
     ]
     assert len(frame) == 18
     assert recognise(tmp_path)[0].name == "deepfakebench"
-
-
-def test_deepfakebench_export_is_read_back_as_it_was(tmp_path):
-    ffpp_tree(tmp_path, ffpp_json())
-    frame = read_dataset(tmp_path).frame
-
-    (tmp_path / "FF-DF.json").write_text(json.dumps(deepfakebench.export(frame)))
-
-    assert read_dataset(tmp_path).frame.equals(frame)
-
-
-def test_deepfakebench_export_refuses_whole_videos(tmp_path):
-    ffpp_tree(tmp_path, ffpp_json())
-    frame = read_dataset(tmp_path).frame.assign(frame=-1)
-
-    with pytest.raises(BenchError, match="extract the frames first"):
-        deepfakebench.export(frame)
 
 
 def test_deepfakebench_a_video_in_several_splits_is_tested_only(tmp_path):

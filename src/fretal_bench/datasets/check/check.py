@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from fretal_bench.datasets.importers import Finding, Import, Importer, Match, Re
 from fretal_bench.datasets.importers.rows import ordered_findings
 from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import SPLITS, video_key
+from fretal_bench.datasets.progress import Progress
 
 _COMPRESSION_CHOICE: Final = ("c23", "c40", "raw")
 _SHOWN: Final = 12
@@ -103,7 +104,7 @@ def check(
     *,
     hash_file: Path | None = None,
     options: ReadOptions | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Check:
     """Look a data set over: recognise it, read it, open every file's container, compare the counts.
 

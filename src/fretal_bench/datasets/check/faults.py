@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from fretal_bench.datasets.check.checksums import hash_file
+from fretal_bench import files
 from fretal_bench.datasets.check.probe import probe
+from fretal_bench.datasets.importers.archives import archive_of, is_member
 from fretal_bench.datasets.importers.family import Finding, Import, Importer
 from fretal_bench.datasets.importers.walk import (
     ARCHIVE_SUFFIXES,
@@ -17,6 +18,7 @@ from fretal_bench.datasets.importers.walk import (
     OTHER_VIDEO_SUFFIXES,
     VIDEO_SUFFIXES,
 )
+from fretal_bench.datasets.progress import Progress
 
 _MEDIA: Final = VIDEO_SUFFIXES | OTHER_VIDEO_SUFFIXES | IMAGE_SUFFIXES
 _ACTIONS: Final = {
@@ -26,11 +28,11 @@ _ACTIONS: Final = {
 }
 
 
-def unreadable_files(read: Import, progress: Callable[[int, int], None] | None) -> Iterator[Finding]:
+def unreadable_files(read: Import, progress: Progress | None) -> Iterator[Finding]:
     """Files, read or left out, whose container is empty, damaged, or of another kind than its name says."""
     # Members of archives were listed to the archive's end already.
     left = {out.path for out in read.left_out if out.kind != "wrong-extension"}
-    paths = sorted(path for path in {*read.frame["path"], *left} if "::" not in path)
+    paths = sorted(path for path in {*read.frame["path"], *left} if not is_member(path))
     for number, path in enumerate(paths, 1):
         file = read.root / path
         problem = probe(file) if os.path.splitext(path)[1].lower() in _MEDIA and file.is_file() else None
@@ -45,14 +47,14 @@ def unreadable_files(read: Import, progress: Callable[[int, int], None] | None) 
 
 def copied_videos(read: Import) -> Iterator[Finding]:
     """Videos that are byte for byte another: a method's folder copied over another's, a fake that is its original."""
-    videos = sorted({path for path in read.frame.loc[read.frame["frame"] < 0, "path"] if "::" not in path})
+    videos = sorted({path for path in read.frame.loc[read.frame["frame"] < 0, "path"] if not is_member(path)})
     by_size: dict[int, list[str]] = defaultdict(list)
     for path in videos:
         by_size[(read.root / path).stat().st_size].append(path)
     for size, paths in by_size.items():
         first_of: dict[str, str] = {}
         for path in paths if len(paths) > 1 and size else ():
-            first = first_of.setdefault(hash_file(read.root / path), path)
+            first = first_of.setdefault(files.sha256(read.root / path), path)
             if first != path:
                 yield Finding(
                     path,
@@ -63,12 +65,12 @@ def copied_videos(read: Import) -> Iterator[Finding]:
                 )
 
 
-def stray_files(read: Import, family: Importer, files: list[str]) -> Iterator[Finding]:
+def stray_files(read: Import, family: Importer, paths: list[str]) -> Iterator[Finding]:
     """Media files that no rule of the layout mentions, a finding a folder."""
-    known = {path.partition("::")[0] for path in read.frame["path"]}
-    known |= {left.path.partition("::")[0] for left in read.left_out} | set(read.claimed)
+    known = {archive_of(path) for path in read.frame["path"]}
+    known |= {archive_of(left.path) for left in read.left_out} | set(read.claimed)
     strange = [
-        path for path in files if path not in known and _is_media(path) and not _is_ignored(path, family)
+        path for path in paths if path not in known and _is_media(path) and not _is_ignored(path, family)
     ]
     if not strange:
         return
@@ -78,8 +80,8 @@ def stray_files(read: Import, family: Importer, files: list[str]) -> Iterator[Fi
     for path in strange:
         if str(read.root / path) not in linked:
             by_folder[path.rpartition("/")[0]].append(path)
-    for folder, paths in by_folder.items():
-        found = f"{len(paths)} media files that no rule of the layout mentions, {os.path.basename(paths[0])} among them"
+    for folder, here in by_folder.items():
+        found = f"{len(here)} media files that no rule of the layout mentions, {os.path.basename(here[0])} among them"
         yield Finding(
             folder,
             "stray",

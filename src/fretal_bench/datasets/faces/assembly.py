@@ -1,4 +1,4 @@
-"""Putting finished parts together into the crop store, in the manifest's order."""
+"""The crop store put together from finished parts, in the manifest's order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import pandas as pd
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.faces.groups import Deal
 from fretal_bench.datasets.faces.parts import Part, VideoPart
+from fretal_bench.datasets.faces.reasons import Failure
 from fretal_bench.datasets.store.store import CropStoreWriter
 from fretal_bench.errors import RunError
 
@@ -26,7 +27,7 @@ _OPEN_PARTS: Final = 256
 
 def assemble(
     writer: CropStoreWriter, frame: pd.DataFrame, deal: Deal, stems: Callable[[int], Path], size: int
-) -> tuple[Counter[str], list[dict[str, Any]]]:
+) -> tuple[Counter[str], list[Failure]]:
     """Write every crop of the parts.
 
     Args:
@@ -38,22 +39,22 @@ def assemble(
 
     Returns:
         How many videos were prepared with boxes of their ``own``, with ``shared`` ones, and with ``none``; and what
-        gave no crop: path, frame and reason.
+        gave no crop.
 
     Raises:
         RunError: A part has vanished.
     """
     boxes: Counter[str] = Counter()
-    failures: list[dict[str, Any]] = []
+    failures: list[Failure] = []
     batch: list[tuple[Image, pd.DataFrame]] = []
     held = 0
-    for video, part, made in _parts(deal, stems, size):
-        failures += [{"path": p, "frame": number, "reason": reason} for p, number, reason in made.failures]
-        if not made.frames:
+    for video, part, content in _parts(deal, stems, size):
+        failures += content.failures
+        if not content.frames:
             continue
-        boxes[made.boxes] += 1
+        boxes[content.boxes] += 1
         crops = part.crops(video, size)
-        batch.append((crops, _rows(frame, deal.rows_of(video), made.frames)))
+        batch.append((crops, _rows(frame, deal.rows_of(video), content.frames)))
         held += crops.nbytes
         if held >= _BATCH_BYTES:
             _hand_on(writer, batch)
@@ -70,11 +71,11 @@ def _parts(deal: Deal, stems: Callable[[int], Path], size: int) -> Iterator[tupl
             raise RunError(
                 f"{stems(unit)}: this part has vanished; run the same command again, and leave the folder alone"
             )
-        return part, {made.number: made for made in part.videos}
+        return part, {video.number: video for video in part.videos}
 
-    for video in range(deal.videos):
-        part, made = opened(int(deal.unit_of[video]))
-        yield video, part, made[video]
+    for number in range(deal.videos):
+        part, contents = opened(int(deal.unit_of[number]))
+        yield number, part, contents[number]
 
 
 def _rows(frame: pd.DataFrame, rows: npt.NDArray[np.int64], numbers: list[int]) -> pd.DataFrame:

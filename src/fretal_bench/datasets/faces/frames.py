@@ -1,4 +1,4 @@
-"""Reading frames of a video: which ones, evenly spaced, and decoding as little besides them as can be."""
+"""Frames of a video: a choice of them, evenly spaced, read with as little other decoding as can be."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ import numpy as np
 
 from fretal_bench.datasets.check.probe import probe
 from fretal_bench.datasets.faces.crops import Image
-from fretal_bench.datasets.faces.reasons import BAD_FRAME, MISSING, UNDECODABLE
+from fretal_bench.datasets.faces.reasons import Cause, Reason
 
 
 class Unreadable(Exception):
-    """A video that gives no frames; its text is the reason."""
+    """A video that gives no frames, and why; its text is the cause's."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class Frame(NamedTuple):
-    """A wanted frame: its number, and its picture (uint8 [H, W, 3], RGB) or the reason why there is none."""
+    """A wanted frame: its number, and its picture (uint8 [H, W, 3], RGB) or why there is none."""
 
     number: int
     image: Image | None
-    reason: str = ""
+    cause: Cause = Cause(Reason.BAD_FRAME)
 
 
 class Source(Protocol):
@@ -74,11 +78,11 @@ class VideoFile:
                 self.declared = int(stream.frames)
                 self._times = _times(container, stream)
         except FileNotFoundError as error:
-            raise Unreadable(MISSING) from error
+            raise Unreadable(Cause(Reason.MISSING)) from error
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise Unreadable(f"{UNDECODABLE}: {_short(error)}") from error
+            raise Unreadable(Cause(Reason.UNDECODABLE, _short(error))) from error
         if not self._times:
-            raise Unreadable(f"{UNDECODABLE}: no frames")
+            raise Unreadable(Cause(Reason.UNDECODABLE, "no frames"))
         self.numbers: Sequence[int] = range(len(self._times))
         # The header has the size as it is coded; a phone's videos are coded lying and turned when they are shown.
         self.shape: tuple[int, int] = self._shape_as_shown() or coded
@@ -91,13 +95,13 @@ class VideoFile:
                 continue
             # Frames come out in order, so what was wanted before this one will not come any more.
             for time in [time for time in left if time < picture.pts]:
-                yield Frame(left.pop(time), None, BAD_FRAME)
+                yield Frame(left.pop(time), None)
             number = left.pop(picture.pts)
-            yield Frame(number, None, BAD_FRAME) if picture.is_corrupt else Frame(number, _upright(picture))
+            yield Frame(number, None if picture.is_corrupt else _upright(picture))
             if not left:
                 return
         for number in left.values():
-            yield Frame(number, None, BAD_FRAME)
+            yield Frame(number, None)
 
     def _shape_as_shown(self) -> tuple[int, int] | None:
         """Height and width of the first frame that can be decoded; None if none can."""
@@ -149,14 +153,14 @@ class ImageFiles:
         self.numbers: Sequence[int] = sorted(files)
         self.declared = len(files)
         self._files = files
-        frame = Frame(-1, None, UNDECODABLE)
+        frame = Frame(-1, None, Cause(Reason.UNDECODABLE))
         for number in self.numbers:
             frame = self._read(number)
             if frame.image is not None:
                 height, width = frame.image.shape[:2]
                 self.shape = height, width
                 return
-        raise Unreadable(frame.reason)
+        raise Unreadable(frame.cause)
 
     def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
         """Give each wanted frame, ascending, each exactly once."""
@@ -166,16 +170,16 @@ class ImageFiles:
     def _read(self, number: int) -> Frame:
         path = self._files[number]
         try:
-            problem = probe(path) if path.is_file() else ("missing", "")
+            if not path.is_file():
+                return Frame(number, None, Cause(Reason.MISSING))
+            problem = probe(path)
             if problem is not None and problem[0] != "wrong-extension":
-                return Frame(
-                    number, None, MISSING if problem[0] == "missing" else f"{UNDECODABLE}: {problem[1]}"
-                )
+                return Frame(number, None, Cause(Reason.UNDECODABLE, problem[1]))
             image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         except (OSError, cv2.error) as error:
-            return Frame(number, None, f"{UNDECODABLE}: {_short(error)}")
+            return Frame(number, None, Cause(Reason.UNDECODABLE, _short(error)))
         if image is None:
-            return Frame(number, None, f"{UNDECODABLE}: no image that OpenCV knows")
+            return Frame(number, None, Cause(Reason.UNDECODABLE, "no image that OpenCV knows"))
         return Frame(number, np.ascontiguousarray(image[:, :, ::-1]))
 
 

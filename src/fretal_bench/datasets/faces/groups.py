@@ -1,4 +1,4 @@
-"""Dealing a manifest into units of work: a real video with the fakes made of it, small videos put together."""
+"""Units of work that a manifest is dealt into: a real video with the fakes made of it, small videos put together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fretal_bench.datasets.importers.archives import archive_of, is_member
 from fretal_bench.datasets.manifest import video_key
 
 # So many wanted frames make a unit: much more than starting one costs, little enough to lose when killed.
 _UNIT_FRAMES: Final = 256
-_MEMBER: Final = "::"
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Deal:
         first, wanted, last_archive = [0], 0, ""
         for place, video in enumerate(self._order):
             path = paths[place]
-            archive = path.partition(_MEMBER)[0] if _MEMBER in path else ""
+            archive = archive_of(path) if is_member(path) else ""
             joined = place and (
                 self._leader[place] == self._leader[place - 1] or (archive and archive == last_archive)
             )
@@ -148,7 +148,7 @@ def stamp(root: Path, unit: Unit) -> list[tuple[str, int, int]]:
 
     A part made of other files than these is not taken for this unit's.
     """
-    paths = {path.partition(_MEMBER)[0] for video in unit.videos for path, _ in video.files}
+    paths = {archive_of(path) for video in unit.videos for path, _ in video.files}
     return [(path, *_size_and_time(root / path)) for path in sorted(paths)]
 
 

@@ -1,4 +1,4 @@
-"""Opening the videos of a unit: as file, extracted frames or members of an archive, and choosing their frames."""
+"""The videos of a unit, opened: as file, extracted frames or members of an archive, with a choice of their frames."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fretal_bench.datasets.faces.archives import MEMBER
 from fretal_bench.datasets.faces.frames import ImageFiles, Source, Unreadable, VideoFile, evenly
 from fretal_bench.datasets.faces.groups import Video
-from fretal_bench.datasets.faces.reasons import CUT, SHORT, UNDECODABLE
+from fretal_bench.datasets.faces.reasons import Cause, Reason
+from fretal_bench.datasets.importers.archives import is_member
 
 _VIDEO_SUFFIX: Final = ".mp4"
 
@@ -23,18 +23,18 @@ class Opened:
         video: Which it is.
         source: Its frames.
         wanted: Those that are wanted, ascending.
-        short: Why there are fewer than asked for; "" if there aren't.
+        short: Why there are fewer than asked for; None if there aren't.
     """
 
     video: Video
     source: Source
     wanted: list[int]
-    short: str
+    short: Cause | None
 
 
 def archived_paths(video: Video, frames: int) -> list[str]:
     """The wanted members of archives among a video's files."""
-    if MEMBER not in video.path:
+    if not is_member(video.path):
         return []
     numbered = _numbered(video)
     return [numbered[number] for number in evenly(sorted(numbered), frames)]
@@ -54,7 +54,7 @@ def open_video(video: Video, frames: int, root: Path, unpacked: Mapping[str, Pat
     """
     if video.path.lower().endswith(_VIDEO_SUFFIX):
         if len({path for path, _ in video.files}) > 1:
-            raise Unreadable(f"{UNDECODABLE}: several video files under one name")
+            raise Unreadable(Cause(Reason.UNDECODABLE, "several video files under one name"))
         source: Source = VideoFile(root / video.path)
         listed = [number for _, number in video.files]
         there = source.numbers if listed == [-1] else [n for n in sorted(listed) if n in source.numbers]
@@ -63,13 +63,13 @@ def open_video(video: Video, frames: int, root: Path, unpacked: Mapping[str, Pat
         numbered = _numbered(video)
         there, asked = sorted(numbered), frames if len(numbered) > 1 else 1
         # Of an archive only the wanted members were unpacked.
-        kept = evenly(there, frames) if MEMBER in video.path else there
+        kept = evenly(there, frames) if is_member(video.path) else there
         source = ImageFiles({n: unpacked.get(numbered[n], root / numbered[n]) for n in kept})
-    short = ""
+    short = None
     if source.declared > len(source.numbers):
-        short = f"{CUT}: {len(source.numbers)} of {source.declared} frames are there"
+        short = Cause(Reason.CUT, f"{len(source.numbers)} of {source.declared} frames are there")
     elif len(there) < asked:
-        short = f"{SHORT}: {len(there)} of {asked}"
+        short = Cause(Reason.SHORT, f"{len(there)} of {asked}")
     return Opened(video, source, evenly(there, frames), short)
 
 

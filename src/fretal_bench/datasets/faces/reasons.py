@@ -1,22 +1,69 @@
-"""Why a frame or a whole video gave no crop: the fixed words that failures are counted by."""
+"""Why a frame or a whole video gave no crop: the reasons that failures are counted by, and how they are stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from enum import Enum
+from typing import Any, Final, NamedTuple
 
-MISSING: Final = "the file is missing"
-UNDECODABLE: Final = "it cannot be decoded"
-BAD_FRAME: Final = "the frame cannot be decoded"
-NO_FACE: Final = "no face found"
-OTHER_FACE: Final = "only another face than the chosen one"
-SHORT: Final = "fewer frames than asked for"
-CUT: Final = "cut short"
-LEFT_OUT: Final = "left out when the data set was read"
-REASONS: Final = (MISSING, UNDECODABLE, BAD_FRAME, NO_FACE, OTHER_FACE, CUT, SHORT, LEFT_OUT)
-# These lose nothing that is there.
-_HARMLESS: Final = (SHORT, CUT, LEFT_OUT)
+
+class Reason(Enum):
+    """Why there is no crop, in words, in the order in which they are reported."""
+
+    MISSING = "the file is missing"
+    UNDECODABLE = "it cannot be decoded"
+    BAD_FRAME = "the frame cannot be decoded"
+    NO_FACE = "no face found"
+    OTHER_FACE = "only another face than the chosen one"
+    CUT = "cut short"
+    SHORT = "fewer frames than asked for"
+    LEFT_OUT = "left out when the data set was read"
+
+
+_HARMLESS: Final = frozenset({Reason.SHORT, Reason.CUT, Reason.LEFT_OUT})
+"""These lose nothing that is there."""
+
+
+class Cause(NamedTuple):
+    """A reason, and what it was in this case; as text ``reason: detail``."""
+
+    reason: Reason
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
+
+    def more(self, detail: str) -> Cause:
+        """The same with a further detail."""
+        return Cause(self.reason, f"{self.detail}: {detail}" if self.detail else detail)
+
+    @classmethod
+    def read(cls, text: str) -> Cause:
+        """Read what ``str`` wrote.
+
+        Raises:
+            ValueError: The text begins with none of the reasons.
+        """
+        reason, _, detail = text.partition(": ")
+        return cls(Reason(reason), detail)
+
+
+class Failure(NamedTuple):
+    """Something that gave no crop: the path of a file, one of its frames (-1 for all of it), and why."""
+
+    path: str
+    frame: int
+    cause: Cause
+
+    def entry(self) -> dict[str, Any]:
+        """How ``store.json`` lists it."""
+        return {"path": self.path, "frame": self.frame, "reason": str(self.cause)}
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Failure:
+        """Read what ``entry`` gave."""
+        return cls(entry["path"], entry["frame"], Cause.read(entry["reason"]))
 
 
 @dataclass(frozen=True)
@@ -24,7 +71,7 @@ class ReasonCount:
     """How often a reason came up.
 
     Attributes:
-        reason: One of ``REASONS``.
+        reason: The words of a ``Reason``.
         videos: Whole videos (or files) it holds for.
         frames: Single frames besides.
         example: Path of the first.
@@ -36,19 +83,19 @@ class ReasonCount:
     example: str
 
 
-def count_reasons(failures: Iterable[Mapping[str, Any]]) -> list[ReasonCount]:
-    """Count failures by reason, what stands behind a colon left aside; in the order of ``REASONS``."""
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
+def count_reasons(failures: Iterable[Failure]) -> list[ReasonCount]:
+    """Count failures by reason, in the order of ``Reason``; details are left aside."""
+    by_reason: dict[Reason, list[Failure]] = {reason: [] for reason in Reason}
     for failure in failures:
-        kinds.setdefault(failure["reason"].partition(":")[0], []).append(failure)
+        by_reason[failure.cause.reason].append(failure)
     counts = []
-    for reason in sorted(kinds, key=lambda reason: (*REASONS, reason).index(reason)):
-        those = kinds[reason]
-        videos = sum(failure["frame"] < 0 for failure in those)
-        counts.append(ReasonCount(reason, videos, len(those) - videos, those[0]["path"]))
+    for reason, alike in by_reason.items():
+        if alike:
+            videos = sum(failure.frame < 0 for failure in alike)
+            counts.append(ReasonCount(reason.value, videos, len(alike) - videos, alike[0].path))
     return counts
 
 
 def lost_videos(counts: Iterable[ReasonCount]) -> int:
     """Number of videos that gave no crop at all."""
-    return sum(count.videos for count in counts if count.reason not in _HARMLESS)
+    return sum(count.videos for count in counts if Reason(count.reason) not in _HARMLESS)

@@ -13,7 +13,7 @@ from fretal_bench.datasets.faces.boxes import Box, Face, Track, agree, choose, l
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.faces.detector import Detector
 from fretal_bench.datasets.faces.frames import Source, Unreadable, VideoFile, evenly
-from fretal_bench.datasets.faces.reasons import NO_FACE, OTHER_FACE
+from fretal_bench.datasets.faces.reasons import Reason
 
 # Enough frames of a mask to tell which of a few people it is on.
 _MASK_FRAMES: Final = 8
@@ -22,36 +22,39 @@ _MASKED: Final = 32
 
 
 @dataclass
-class Search:
+class FaceSearch:
     """The faces found in a video.
 
     Attributes:
-        found: Faces of every frame that was looked at.
+        faces: Faces of every frame that was looked at.
         shape: Height and width of the video's picture.
         tracks: The faces over time.
     """
 
-    found: dict[int, list[Face]]
+    faces: dict[int, list[Face]]
     shape: tuple[int, int]
     tracks: list[Track]
 
 
 @dataclass(frozen=True)
-class Place:
+class FacePlace:
     """Where the chosen face is in one frame.
 
     Attributes:
         box: The box, or None.
-        seen: True if a detector found it there, or needn't look since the frames around it agree.
-        reason: Why it wasn't seen; "" if it was.
+        unseen: Why a detector didn't find it there; None if it did, or needn't look since the frames around it agree.
     """
 
     box: Box | None
-    seen: bool
-    reason: str = ""
+    unseen: Reason | None = None
+
+    @property
+    def seen(self) -> bool:
+        """Whether the face was seen there."""
+        return self.unseen is None
 
 
-def search(source: Source, wanted: Sequence[int], detector: Detector, every: int) -> Search:
+def search(source: Source, wanted: Sequence[int], detector: Detector, every: int) -> FaceSearch:
     """Find the faces in a video, in one pass and with a frame or two in memory.
 
     Every ``every``-th wanted frame and the last one are looked at; those between only if the faces on both sides of them
@@ -63,7 +66,7 @@ def search(source: Source, wanted: Sequence[int], detector: Detector, every: int
         detector: Finds faces in one picture.
         every: 1 looks at every wanted frame.
     """
-    found: dict[int, list[Face]] = {}
+    faces: dict[int, list[Face]] = {}
     between: list[tuple[int, Image]] = []
     last: int | None = None
     for place, frame in enumerate(source.read(wanted)):
@@ -72,17 +75,17 @@ def search(source: Source, wanted: Sequence[int], detector: Detector, every: int
         if place % every and place < len(wanted) - 1:
             between.append((frame.number, frame.image))
             continue
-        found[frame.number] = detector.detect(frame.image)
-        if last is None or not agree(found[last], found[frame.number]):
-            found.update((number, detector.detect(image)) for number, image in between)
+        faces[frame.number] = detector.detect(frame.image)
+        if last is None or not agree(faces[last], faces[frame.number]):
+            faces.update((number, detector.detect(image)) for number, image in between)
         between.clear()
         last = frame.number
-    found.update((number, detector.detect(image)) for number, image in between)
-    found = dict(sorted(found.items()))
-    return Search(found, source.shape, link(found))
+    faces.update((number, detector.detect(image)) for number, image in between)
+    faces = dict(sorted(faces.items()))
+    return FaceSearch(faces, source.shape, link(faces))
 
 
-def face_of(searched: Search, masks: Iterable[Source] = ()) -> Track | None:
+def face_of(searched: FaceSearch, masks: Iterable[Source] = ()) -> Track | None:
     """Choose the track of the face that a video is about.
 
     Args:
@@ -101,14 +104,14 @@ def face_of(searched: Search, masks: Iterable[Source] = ()) -> Track | None:
     return choose(searched.tracks, covered)
 
 
-def place_in(searched: Search, track: Track | None, frame: int) -> Place:
+def place_in(searched: FaceSearch, track: Track | None, frame: int) -> FacePlace:
     """Say where the chosen face is in a frame, and whether it was seen there."""
     box = track.at(frame) if track is not None else None
     if track is not None and frame in track.boxes:
-        return Place(box, True)
-    if frame not in searched.found and box is not None:
-        return Place(box, True)
-    return Place(box, False, OTHER_FACE if searched.found.get(frame) else NO_FACE)
+        return FacePlace(box)
+    if frame not in searched.faces and box is not None:
+        return FacePlace(box)
+    return FacePlace(box, Reason.OTHER_FACE if searched.faces.get(frame) else Reason.NO_FACE)
 
 
 def mask_of(path: str) -> str | None:
@@ -131,10 +134,11 @@ def open_mask(path: Path) -> Source | None:
         return None
 
 
-def _covered(searched: Search, mask: Source) -> list[float]:
+def _covered(searched: FaceSearch, mask: Source) -> list[float]:
     """Mean share of each track's boxes that the mask covers."""
-    several = [n for n, faces in searched.found.items() if len(faces) > 1 and n in mask.numbers]
-    frames = evenly(several or [n for n in searched.found if n in mask.numbers], _MASK_FRAMES)
+    both = {number: faces for number, faces in searched.faces.items() if number in mask.numbers}
+    several = [number for number, faces in both.items() if len(faces) > 1]
+    frames = evenly(several or list(both), _MASK_FRAMES)
     shares: list[list[float]] = [[] for _ in searched.tracks]
     for frame in mask.read(frames):
         if frame.image is None:

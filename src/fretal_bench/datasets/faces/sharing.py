@@ -1,4 +1,4 @@
-"""Where the face is in each video of a group: looked for in the real one, and shared by the fakes made of it."""
+"""The place of the face in each video of a group: looked for in the real one, shared by the fakes made of it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from fretal_bench.datasets.faces.detector import Detector
 from fretal_bench.datasets.faces.frames import Source
 from fretal_bench.datasets.faces.groups import Video
 from fretal_bench.datasets.faces.opening import Opened
-from fretal_bench.datasets.faces.search import Place, Search, face_of, mask_of, open_mask, place_in, search
+from fretal_bench.datasets.faces.search import (
+    FacePlace,
+    FaceSearch,
+    face_of,
+    mask_of,
+    open_mask,
+    place_in,
+    search,
+)
 
 # Pictures of a fake and of its original whose proportions differ by more don't show the same part of the scene.
 _PROPORTIONS: Final = 0.02
 
-Where = Callable[[int], Place]
+Where = Callable[[int], FacePlace]
 """Frame number -> where the face is in it."""
 
 
@@ -40,43 +48,45 @@ def whereabouts(
     where: dict[int, tuple[str, Where]] = {}
     if opened and opened[0].video is leader:
         first = opened[0]
-        sharing = [one for one in opened[1:] if _fits(one, first)]
-        wanted = sorted({number for one in (first, *sharing) for number in one.wanted})
-        found = search(first.source, wanted, detector, every)
-        masks = {one.video.number: _masks(one.video, found, root) for one in sharing}
-        together = [mask for of_one in masks.values() for mask in of_one]
-        where[leader.number] = "own", _at(found, together, first)
-        for one in sharing:
-            where[one.video.number] = "shared", _at(found, masks[one.video.number] or together, one)
-    for one in opened:
-        if one.video.number not in where:
-            found = search(one.source, one.wanted, detector, every)
-            where[one.video.number] = "own", _at(found, _masks(one.video, found, root), one)
+        sharing = [other for other in opened[1:] if _fits(other, first)]
+        wanted = sorted({number for video in (first, *sharing) for number in video.wanted})
+        searched = search(first.source, wanted, detector, every)
+        masks = {fake.video.number: _masks(fake.video, searched, root) for fake in sharing}
+        all_masks = [mask for of_fake in masks.values() for mask in of_fake]
+        where[leader.number] = "own", _places_in(first, searched, all_masks)
+        for fake in sharing:
+            own_masks = masks[fake.video.number] or all_masks
+            where[fake.video.number] = "shared", _places_in(fake, searched, own_masks)
+    for single in opened:
+        if single.video.number not in where:
+            searched = search(single.source, single.wanted, detector, every)
+            places = _places_in(single, searched, _masks(single.video, searched, root))
+            where[single.video.number] = "own", places
     return where
 
 
-def _fits(one: Opened, first: Opened) -> bool:
+def _fits(fake: Opened, first: Opened) -> bool:
     """Whether the boxes of one video are good for another."""
-    (height, width), (from_height, from_width) = one.source.shape, first.source.shape
+    (height, width), (from_height, from_width) = fake.source.shape, first.source.shape
     alike = abs((width / height) / (from_width / from_height) - 1) <= _PROPORTIONS
-    return alike and set(one.wanted) <= set(first.source.numbers)
+    return alike and set(fake.wanted) <= set(first.source.numbers)
 
 
-def _masks(video: Video, found: Search, root: Path) -> list[Source]:
+def _masks(video: Video, searched: FaceSearch, root: Path) -> list[Source]:
     """The mask of a fake, if there is one and several faces to choose among."""
-    path = mask_of(video.path) if video.fake and len(found.tracks) > 1 else None
+    path = mask_of(video.path) if video.fake and len(searched.tracks) > 1 else None
     mask = open_mask(root / path) if path is not None else None
     return [] if mask is None else [mask]
 
 
-def _at(found: Search, masks: Iterable[Source], one: Opened) -> Where:
+def _places_in(opened: Opened, searched: FaceSearch, masks: Iterable[Source]) -> Where:
     """Where the chosen face is in the frames of a video, in that video's own pixels."""
-    track = face_of(found, masks)
-    (height, width), (from_height, from_width) = one.source.shape, found.shape
+    track = face_of(searched, masks)
+    (height, width), (from_height, from_width) = opened.source.shape, searched.shape
 
-    def at(frame: int) -> Place:
-        place = place_in(found, track, frame)
-        box = place.box.scaled(width / from_width, height / from_height) if place.box is not None else None
-        return Place(box, place.seen, place.reason)
+    def place(frame: int) -> FacePlace:
+        there = place_in(searched, track, frame)
+        box = there.box.scaled(width / from_width, height / from_height) if there.box is not None else None
+        return FacePlace(box, there.unseen)
 
-    return at
+    return place

@@ -1,4 +1,4 @@
-"""Preparing one unit in one process: open its videos, find the faces, cut them out, write the part."""
+"""Preparation of one unit in one process: open its videos, find the faces, cut them out, write the part."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fretal_bench.datasets.faces.archives import unpack
 from fretal_bench.datasets.faces.boxes import Box
 from fretal_bench.datasets.faces.crops import as_jpeg, centre_box, crop_face
 from fretal_bench.datasets.faces.detector import open_detector
-from fretal_bench.datasets.faces.frames import Unreadable
+from fretal_bench.datasets.faces.frames import Frame, Unreadable
 from fretal_bench.datasets.faces.groups import Unit, Video
 from fretal_bench.datasets.faces.opening import Opened, archived_paths, open_video, path_of
 from fretal_bench.datasets.faces.options import PrepareOptions
-from fretal_bench.datasets.faces.parts import PartWriter, VideoPart
-from fretal_bench.datasets.faces.search import Place
+from fretal_bench.datasets.faces.parts import NewPart, VideoPart, new_part
+from fretal_bench.datasets.faces.reasons import Cause, Failure, Reason
 from fretal_bench.datasets.faces.sharing import Where, whereabouts
+from fretal_bench.datasets.importers.archives import unpack
 from fretal_bench.errors import RunError
 
 
@@ -34,19 +34,19 @@ def prepare_unit(unit: Unit, options: PrepareOptions, root: Path, stem: Path) ->
         BenchError: The detector cannot be loaded, or the folder cannot be written.
     """
     members = [path for video in unit.videos for path in archived_paths(video, options.frames)]
-    with PartWriter(stem) as part:
+    with new_part(stem) as part:
         if not members:
-            part.finish(_prepare_groups(unit, options, root, {}, part))
+            _prepare_groups(unit, options, root, {}, part)
             return
         with tempfile.TemporaryDirectory(prefix=f".{stem.name}.", dir=stem.parent) as folder:
-            unpacked = unpack(root, members, Path(folder))
-            part.finish(_prepare_groups(unit, options, root, unpacked, part))
+            _prepare_groups(unit, options, root, unpack(root, members, Path(folder)), part)
 
 
 def _prepare_groups(
-    unit: Unit, options: PrepareOptions, root: Path, unpacked: Mapping[str, Path], part: PartWriter
-) -> list[VideoPart]:
-    return [made for group in unit.groups for made in _prepare_group(group, options, root, unpacked, part)]
+    unit: Unit, options: PrepareOptions, root: Path, unpacked: Mapping[str, Path], part: NewPart
+) -> None:
+    for group in unit.groups:
+        part.videos += _prepare_group(group, options, root, unpacked, part)
 
 
 def _prepare_group(
@@ -54,71 +54,74 @@ def _prepare_group(
     options: PrepareOptions,
     root: Path,
     unpacked: Mapping[str, Path],
-    part: PartWriter,
+    part: NewPart,
 ) -> list[VideoPart]:
     """Prepare a real video and its fakes, or a single video."""
-    made = {video.number: VideoPart(video.number) for video in group}
-    opened: list[Opened] = []
+    parts = {video.number: VideoPart(video.number) for video in group}
+    readable: list[Opened] = []
     for video in group:
-        out = made[video.number]
         try:
-            opened.append(open_video(video, options.frames, root, unpacked))
-        except Unreadable as reason:
-            _fail(out, video.path, -1, str(reason), options)
+            opened = open_video(video, options.frames, root, unpacked)
+        except Unreadable as error:
+            _fail(parts[video.number], Failure(video.path, -1, error.cause), options)
             continue
-        if opened[-1].short:
-            out.failures.append((video.path, -1, opened[-1].short))
-    where: dict[int, tuple[str, Where]] = {}
+        readable.append(opened)
+        if opened.short is not None:
+            parts[video.number].failures.append(Failure(video.path, -1, opened.short))
+    places: dict[int, tuple[str, Where]] = {}
     if options.detector != "none":
         detector = open_detector(str(options.detector), options.detector_model)
-        where = whereabouts(opened, group[0], detector, options.every, root)
-    for one in opened:
-        out = made[one.video.number]
-        out.boxes, place = where.get(one.video.number, ("none", None))
-        _cut(one, place, out, options, part)
-    return list(made.values())
+        places = whereabouts(readable, group[0], detector, options.every, root)
+    for opened in readable:
+        video_part = parts[opened.video.number]
+        video_part.boxes, where = places.get(opened.video.number, ("none", None))
+        _cut(opened, where, video_part, options, part)
+    return list(parts.values())
 
 
-def _cut(one: Opened, where: Where | None, out: VideoPart, options: PrepareOptions, part: PartWriter) -> None:
+def _cut(
+    opened: Opened, where: Where | None, video_part: VideoPart, options: PrepareOptions, part: NewPart
+) -> None:
     """Cut the face out of every wanted frame, into the part; what gives no crop is counted."""
-    lost: list[tuple[int, str]] = []
-    for frame in one.source.read(one.wanted):
-        box, reason = None, frame.reason
-        if frame.image is not None:
-            middle = centre_box(frame.image, options.margin)
-            box, reason = (middle, "") if where is None else _box(where(frame.number), middle, options)
-        if frame.image is None or box is None:
-            lost.append((frame.number, reason))
+    lost: list[tuple[int, Cause]] = []
+    for frame in opened.source.read(opened.wanted):
+        box = _box_in(frame, where, options)
+        if isinstance(box, Cause):
+            lost.append((frame.number, box))
             if options.on_missing == "error":
                 break
             continue
+        assert frame.image is not None
         crop = crop_face(frame.image, box, options.size, options.margin)
         part.add(crop if options.jpeg is None else as_jpeg(crop, options.jpeg))
-        out.frames.append(frame.number)
-    reasons = {reason for _, reason in lost}
-    if len(reasons) == 1 and not out.frames and options.on_missing != "error":
-        out.failures.append((one.video.path, -1, f"{reasons.pop()}: in none of {len(lost)} frames"))
+        video_part.frames.append(frame.number)
+    causes = {cause for _, cause in lost}
+    if len(causes) == 1 and not video_part.frames and options.on_missing != "error":
+        cause = causes.pop().more(f"in none of {len(lost)} frames")
+        video_part.failures.append(Failure(opened.video.path, -1, cause))
         return
-    for number, reason in lost:
-        _fail(out, path_of(one.video, number), number, reason, options)
+    for number, cause in lost:
+        _fail(video_part, Failure(path_of(opened.video, number), number, cause), options)
 
 
-def _box(place: Place, middle: Box, options: PrepareOptions) -> tuple[Box | None, str]:
-    """The box to cut, or the reason why there is none."""
-    if place.seen:
-        return place.box, ""
-    if options.on_missing == "centre":
-        return middle, ""
-    if options.on_missing == "interpolate" and place.box is not None:
-        return place.box, ""
-    return None, place.reason
+def _box_in(frame: Frame, where: Where | None, options: PrepareOptions) -> Box | Cause:
+    """The box to cut out of a frame, or why there is none."""
+    if frame.image is None:
+        return frame.cause
+    middle = centre_box(frame.image, options.margin)
+    if where is None:
+        return middle
+    place = where(frame.number)
+    if place.box is not None and (place.seen or options.on_missing == "interpolate"):
+        return place.box
+    return middle if options.on_missing == "centre" else Cause(place.unseen or Reason.NO_FACE)
 
 
-def _fail(out: VideoPart, path: str, frame: int, reason: str, options: PrepareOptions) -> None:
+def _fail(video_part: VideoPart, failure: Failure, options: PrepareOptions) -> None:
     """Count a failure, or stop at it if that is wanted."""
     if options.on_missing == "error":
-        where = f"{path}, frame {frame}" if frame >= 0 else path
+        where = f"{failure.path}, frame {failure.frame}" if failure.frame >= 0 else failure.path
         raise RunError(
-            f"{where}: {reason}; mend or remove it, or let it be counted with --on-missing interpolate"
+            f"{where}: {failure.cause}; repair or remove it, or let it be counted with --on-missing interpolate"
         )
-    out.failures.append((path, frame, reason))
+    video_part.failures.append(failure)

@@ -1,8 +1,8 @@
-"""Build FF++-mini: which fakes there are, their frames, and the crop store made of them."""
+"""The clips of FF++-mini, real and fake, where each stands in a FaceForensics++ tree, and the crop store of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.crops import Image, crop_face
 from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS, code
-from fretal_bench.datasets.ffpp_mini.geometry import Array, Image
+from fretal_bench.datasets.ffpp_mini.geometry import Array
 from fretal_bench.datasets.ffpp_mini.manipulations import MANIPULATIONS
 from fretal_bench.datasets.ffpp_mini.photographs import (
     FRAMES,
@@ -24,6 +26,7 @@ from fretal_bench.datasets.ffpp_mini.photographs import (
     people,
 )
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.datasets.progress import Progress
 from fretal_bench.datasets.store.cache import cache_folder
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter, open_or_build
 from fretal_bench.errors import unknown_name
@@ -57,7 +60,7 @@ class Clip:
     @property
     def video(self) -> str:
         """``target`` for a real video, ``target_source`` for a fake, as in FaceForensics++."""
-        return self.target.name if self.method == "real" else f"{self.target.name}_{self.source.name}"
+        return video_of(self.method, int(self.target.name))
 
     @property
     def landmarks(self) -> Array:
@@ -65,12 +68,16 @@ class Clip:
         # The centre of the first small pixel lies between the first large ones.
         return self.target.landmarks * ENLARGED + (ENLARGED - 1) / 2
 
-    @property
-    def folder(self) -> str:
-        """Folder of the method in a FaceForensics++ tree."""
-        return (
-            "original_sequences/youtube" if self.method == "real" else f"manipulated_sequences/{self.method}"
-        )
+
+def video_of(method: str, number: int) -> str:
+    """Name the video of a target: ``000`` for the real one, ``000_014`` for a fake, as FaceForensics++ does."""
+    return f"{number:03d}" if method == "real" else f"{number:03d}_{source_of(number):03d}"
+
+
+def path_of(method: str, video: str, compression: str) -> str:
+    """Path of a video in a FaceForensics++ tree."""
+    branch = "original_sequences/youtube" if method == "real" else f"manipulated_sequences/{method}"
+    return f"{branch}/{compression}/videos/{video}.mp4"
 
 
 def source_of(number: int) -> int:
@@ -88,7 +95,7 @@ def source_of(number: int) -> int:
 def split_pairs() -> dict[str, list[list[str]]]:
     """Write the splits as FaceForensics++ does (train.json, val.json, test.json): lists of pairs of people."""
     return {
-        split: [[f"{one:03d}", f"{source_of(one):03d}"] for one in numbers[: len(numbers) // 2]]
+        split: [[f"{number:03d}", f"{source_of(number):03d}"] for number in numbers[: len(numbers) // 2]]
         for split, numbers in SPLIT_PEOPLE.items()
     }
 
@@ -132,19 +139,13 @@ def crop_faces(frames: Image, landmarks: Array, size: int = CROP_SIZE) -> Image:
     """
     crops = np.empty((len(frames), size, size, 3), np.uint8)
     for i, (frame, points) in enumerate(zip(frames, landmarks, strict=True)):
-        low, high = points.min(0), points.max(0)
-        side = min(round(MARGIN * float((high - low).max())), *frame.shape)
-        room = np.array(frame.shape[::-1]) - side
-        x, y = np.clip(np.round((low + high + 1 - side) / 2).astype(int), 0, room)
-        cut = frame[y : y + side, x : x + side]
-        way = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
-        crops[i] = cv2.resize(cut, (size, size), interpolation=way)[:, :, None]
+        # A landmark is the centre of a pixel, half a pixel from that pixel's corner.
+        box = Box(*(points.min(0) + 0.5).tolist(), *(points.max(0) + 0.5).tolist())
+        crops[i] = crop_face(frame, box, size, MARGIN)[:, :, None]
     return crops
 
 
-def ffpp_mini_store(
-    compression: str = "c23", *, progress: Callable[[int, int], None] | None = None
-) -> CropStore:
+def ffpp_mini_store(compression: str = "c23", *, progress: Progress | None = None) -> CropStore:
     """Open the crop store of FF++-mini, building it in the cache folder on first use.
 
     Photographs: the Database of Faces, by courtesy of AT&T Laboratories Cambridge.
@@ -170,7 +171,7 @@ def build_store(
     compression: str,
     numbers: Sequence[int] = range(PEOPLE),
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> CropStore:
     """Open the store at ``path``, building it first if it is not there.
 
@@ -189,8 +190,8 @@ def build_store(
         # caller's script needs no `if __name__ == "__main__"`. Results come in order, whatever the number. The linear
         # algebra inside keeps to one thread each: with more they wait for one another, ten times as long.
         with threadpool_limits(1), ThreadPoolExecutor(max_workers=2) as pool:
-            made = pool.map(lambda number: _crops_of(number, compression), numbers)
-            for done, (crops, rows) in enumerate(made, start=1):
+            work = pool.map(lambda number: _crops_of(number, compression), numbers)
+            for done, (crops, rows) in enumerate(work, start=1):
                 writer.add(crops, rows)
                 if progress:
                     progress(done, len(numbers))
@@ -223,7 +224,7 @@ def _crops_of(number: int, compression: str) -> tuple[Image, pd.DataFrame]:
 def _rows(clip: Clip, compression: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "path": f"{clip.folder}/{compression}/videos/{clip.video}.mp4",
+            "path": path_of(clip.method, clip.video, compression),
             "dataset": DATASET,
             "method": clip.method,
             "compression": compression,

@@ -9,11 +9,9 @@ from typing import IO, Any, Final
 
 import av
 import numpy as np
-import numpy.typing as npt
 
+from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.errors import unknown_name
-
-Image = npt.NDArray[np.uint8]
 
 # FaceForensics++: c23 and c40 are H.264 with these constant rate factors; 0 loses nothing.
 RATE_FACTORS: Final[dict[str, int]] = {"raw": 0, "c23": 23, "c40": 40}

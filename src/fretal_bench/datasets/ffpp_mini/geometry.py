@@ -8,13 +8,11 @@ import numpy.typing as npt
 from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import Delaunay
 
-Array = npt.NDArray[np.float64]
-Image = npt.NDArray[np.uint8]
+from fretal_bench.datasets.faces.crops import Image
 
+Array = npt.NDArray[np.float64]
 # A warp may squeeze area to a quarter, not less: where triangles fold (determinant <= 0) a detector would find specks.
 MIN_JACOBIAN = 0.25
-_RIM = np.linspace(-1, 1, 7)
-_FRAME = np.array([(x, y) for x in _RIM for y in _RIM if max(abs(x), abs(y)) == 1])
 
 
 def pixel_grid(shape: tuple[int, int]) -> Array:

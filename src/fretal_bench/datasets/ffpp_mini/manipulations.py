@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.fft import dstn, idstn
 
+from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.ffpp_mini.geometry import (
     Array,
-    Image,
     apply,
     hull_mask,
     mean_shape,
@@ -117,12 +117,13 @@ def neuraltextures(target: Person, source: Person) -> Image:
     return frames
 
 
+CONTROL: Final = "identity"
 MANIPULATIONS: Final[dict[str, Manipulation]] = {
     "Deepfakes": deepfakes,
     "Face2Face": face2face,
     "FaceSwap": faceswap,
     "NeuralTextures": neuraltextures,
-    "identity": identity,
+    CONTROL: identity,
 }
 
 

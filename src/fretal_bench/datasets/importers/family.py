@@ -1,16 +1,17 @@
-"""The records importers speak in: what a family of data sets is, what reading one gives, what is wrong with it."""
+"""Records of the importers: what a family of data sets is, what reading one gives, what is wrong with it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Final, Literal
 
 from fretal_bench.datasets.importers.identity_split import DEFAULT_FRACTIONS, IdentitySplit
-from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.records import Record, limited
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Severity = Literal["error", "warning", "info"]
 
@@ -111,12 +112,13 @@ class Match:
 
 
 @dataclass(frozen=True)
-class ReadOptions:
+class ReadOptions(Record):
     """How to read a data set.
 
     Attributes:
         splits: ``official`` where there is one, or ``identity``: by person, seeded.
-        split_path: A folder of split files, or a split by identity written earlier; None looks inside the root.
+        split_path: A folder of split files, or the ``store.json`` of a store that was split by identity; None looks
+            inside the root.
         fractions: Split -> share, for a split by identity.
         val_fraction: Share of train that becomes validation, by identity, where a set has no validation list.
         seed: Seeds the split by identity.
@@ -126,26 +128,9 @@ class ReadOptions:
     splits: Literal["official", "identity"] = "official"
     split_path: Path | None = None
     fractions: Mapping[str, float] = field(default_factory=lambda: DEFAULT_FRACTIONS)
-    val_fraction: float = 0.1
+    val_fraction: float = limited(0.1, at_least=0, below=1)
     seed: int = 0
     media: Literal["auto", "videos", "frames"] = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what makes no sense.
-
-        Raises:
-            BenchError: ``val_fraction`` isn't between 0 and 1, or ``splits`` or ``media`` is unknown.
-        """
-        if not 0 <= self.val_fraction < 1:
-            raise BenchError(
-                f"the share of validation must be from 0 to below 1, found {self.val_fraction}; give e.g. 0.1"
-            )
-        for name, value, known in (
-            ("kind of split", self.splits, ("official", "identity")),
-            ("kind of media", self.media, ("auto", "videos", "frames")),
-        ):
-            if value not in known:
-                raise unknown_name(name, value, known)
 
 
 @dataclass(frozen=True)
@@ -159,7 +144,7 @@ class Import:
         findings: What a person should know, in a fixed order.
         left_out: Every media file of the layout that is not in the manifest.
         split_source: One line: where the splits come from.
-        identity_split: The split by identity that was made or loaded; ``save`` it to keep it.
+        identity_split: The split by identity that was made or loaded; a store prepared with it keeps it.
         originals: Key of a fake video -> key of the real video it was made from, where both are in the manifest.
         claimed: Side files (lists, JSONs, labels) that were read.
     """

@@ -1,16 +1,17 @@
-"""Splitting a data set by person, so that no face is trained on and tested on, and writing that split down."""
+"""Splits of a data set by person, so that no face is trained on and tested on."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fretal_bench import files, records
 from fretal_bench.errors import BenchError
+from fretal_bench.records import Record
 
 # FaceForensics++'s own proportions: 720, 140 and 140 of 1,000 videos.
 DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.72, "val": 0.14, "test": 0.14}
@@ -20,7 +21,7 @@ _STARVED = 0.5
 
 
 @dataclass(frozen=True)
-class IdentitySplit:
+class IdentitySplit(Record):
     """Which split every person belongs to.
 
     Attributes:
@@ -43,53 +44,24 @@ class IdentitySplit:
         splits = {self.assignment.get(identity) for identity in identities}
         return splits.pop() if len(splits) == 1 else None
 
-    def save(self, path: Path) -> None:
-        """Write the split as JSON, whole or not at all."""
-        text = json.dumps(
-            {
-                "kind": "identity split",
-                "seed": self.seed,
-                "fractions": dict(self.fractions),
-                "components": self.components,
-                "cut": self.cut,
-                "assignment": dict(sorted(self.assignment.items())),
-            },
-            indent=1,
-            ensure_ascii=False,
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        os.replace(unfinished, path)
-
     @classmethod
     def load(cls, path: Path) -> IdentitySplit:
-        """Read a split that ``save`` wrote.
+        """Read the split by identity of a crop store that was prepared with one, from its ``store.json``.
 
         Raises:
-            BenchError: The file is missing, isn't JSON, or isn't an identity split.
+            BenchError: The file is missing, isn't JSON, or holds no split by identity.
         """
+        text = files.read_text(
+            path, "split file", "name the store.json of a store that was split by identity"
+        )
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            split = json.loads(text)["details"]["identity_split"]
+        except (ValueError, TypeError, LookupError) as error:
             raise BenchError(
-                f"{path}: expected an identity split as JSON, found {error}; name another file"
+                f"{path}: expected the store.json of a store that was split by identity, found none in it; "
+                "name another file"
             ) from error
-        if not isinstance(data, dict) or data.get("kind") != "identity split":
-            raise BenchError(
-                f'{path}: expected an identity split ("kind": "identity split"), found another kind of file; '
-                "name the file that a split by identity was written to"
-            )
-        try:
-            return cls(
-                assignment={str(k): str(v) for k, v in data["assignment"].items()},
-                fractions={str(k): float(v) for k, v in data["fractions"].items()},
-                seed=int(data["seed"]),
-                components=int(data["components"]),
-                cut=bool(data["cut"]),
-            )
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
-            raise BenchError(f"{path}: damaged identity split ({error!r}); write it again") from error
+        return records.read(cls, split, str(path))
 
 
 def connected_identities(videos: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:

@@ -1,12 +1,10 @@
-"""Collecting a manifest row by row: splits by identity, people in two splits, duplicates, what is lost and why."""
+"""Rows of a manifest in the making: splits by identity, people in two splits, duplicates, what is lost and why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import pandas as pd
 
 from fretal_bench.datasets.importers.family import Finding, Import, LeftOut, ReadOptions, Severity
 from fretal_bench.datasets.importers.identity_split import IdentitySplit, split_by_identity
@@ -256,6 +254,8 @@ class Rows:
             self.note(row.path, kind, severity, found, action)
 
     def _build(self, family: str, split_source: str, made: IdentitySplit | None) -> Import:
+        import pandas as pd
+
         order = sorted(
             self.rows, key=lambda r: (r.dataset, r.label, r.method, r.compression, r.video, r.frame, r.path)
         )

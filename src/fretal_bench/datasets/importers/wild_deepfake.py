@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from fretal_bench.datasets.importers.archives import DamagedArchive, list_members
+from fretal_bench.datasets.importers.archives import DamagedArchive, list_members, member_path
 from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
 from fretal_bench.datasets.importers.names import Contradiction, frame_numbers, label_of_class
 from fretal_bench.datasets.importers.rows import Row, Rows
@@ -15,8 +15,6 @@ from fretal_bench.datasets.importers.walk import ARCHIVE_SUFFIXES, IMAGE_SUFFIXE
 from fretal_bench.datasets.manifest import FAKE, REAL
 
 DATASET: Final = "wilddeepfake"
-SEPARATOR: Final = "::"
-_REFUSALS: Final = {"out of": "outside", "link": "link", "twice": "duplicate"}
 _FOLDER: Final = re.compile(r"(?P<label>real|fake)[ _-](?P<split>train|test)", re.IGNORECASE)
 
 
@@ -76,10 +74,9 @@ def _add_archive(rows: Rows, path: str, group: str, split: str, label_name: str)
         found = "zero bytes" if empty else f"cannot be read to its end: {error}"
         _lose(rows, path, "empty" if empty else "unreadable", found, label_name)
         return
-    for name, why in refused.items():
-        kind = next((kind for word, kind in _REFUSALS.items() if word in why), "name")
-        _lose(rows, f"{path}{SEPARATOR}{name}", kind, f"refused: {why}", label_name)
-    _add_group(rows, f"{path}{SEPARATOR}", group, split, label_name, names)
+    for name, refusal in refused.items():
+        _lose(rows, member_path(path, name), refusal.kind, f"refused: {refusal.words}", label_name)
+    _add_group(rows, member_path(path, ""), group, split, label_name, names)
 
 
 def _add_group(

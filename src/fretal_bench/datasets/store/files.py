@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from fretal_bench import files
 from fretal_bench.datasets.manifest import COLUMNS
 from fretal_bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT: Final = 1
 CROPS: Final = "crops.npy"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from fretal_bench import files
 from fretal_bench.datasets.manifest import REAL
 from fretal_bench.datasets.store.store import CropStore
 from fretal_bench.errors import BenchError
@@ -71,6 +71,7 @@ def preview(paths: Sequence[Path], out: Path, targets: int | None = None) -> Pat
 
     Raises:
         BenchError: A path is no store, no store holds a fake, or the picture cannot be written.
+        RunError: There is no space left for it.
     """
     if targets is not None and targets < 1:
         raise BenchError(f"--targets {targets}: expected a whole number of at least 1")
@@ -84,18 +85,13 @@ def draw(stores: Sequence[CropStore], out: Path, targets: int | None = None) -> 
     methods = list(dict.fromkeys(m for s in stores for m in s.index["method"].unique() if m != "real"))
     if not methods:
         raise BenchError(
-            f"{stores[0].path}: it holds no fakes to show beside its reals; give a store that does"
+            f"{stores[0].path}: it holds no fakes to show next to its reals; give a store that does"
         )
     wanted = targets or max(1, min(_MOST_TARGETS, _PAIRS // len(stores)))
     shown = _targets(stores, methods, wanted)
     sheet = _lay_out(stores, methods, shown)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = out.with_name(f".{out.name}.{os.getpid()}.png")
-        _save(sheet, unfinished)
-        os.replace(unfinished, out)
-    except OSError as error:
-        raise BenchError(f"{out}: cannot write the picture ({error.strerror}); give another --out") from error
+    with files.replacing(out, remedy="give another --out") as file:
+        _save(sheet, file)
     return out
 
 
@@ -171,7 +167,7 @@ def _compression(store: CropStore) -> str:
     return store.name if names == "none" else names
 
 
-def _save(sheet: _Sheet, out: Path) -> None:
+def _save(sheet: _Sheet, out: BinaryIO) -> None:
     from matplotlib.figure import Figure
 
     height, width = sheet.image.shape[:2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fretal_bench.datasets.streams.domain import SPLITS
+from fretal_bench.datasets.manifest import SPLITS
 
 if TYPE_CHECKING:
     import torch

@@ -1,4 +1,4 @@
-"""Which stores at hand a stream's domains are in, and what is missing, with the command that makes it."""
+"""The stores at hand that a stream's domains are in, and what is missing, with the command that makes it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
+from fretal_bench.datasets.importers import importer, importers
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
 from fretal_bench.datasets.streams.data_folder import (
     DATA_FOLDER,
@@ -22,17 +23,6 @@ from fretal_bench.datasets.streams.file import BUILTIN_STORE, DomainFile, Stream
 from fretal_bench.errors import BenchError
 
 PathLike = str | os.PathLike[str]
-# Data sets with an importer of the same name; written here because importers are slow to import.
-_IMPORTED: Final = (
-    "celeb-df-v1",
-    "celeb-df-v2",
-    "deeperforensics",
-    "dfd",
-    "dfdc",
-    "dfdc-preview",
-    "ffpp",
-    "wilddeepfake",
-)
 _CDDB: Final = "cddb-"
 _FOLDERS: Final = "image-folders"
 _JPEG: Final = "jpeg"
@@ -258,7 +248,7 @@ def _command(file: StreamFile, domain: DomainFile) -> str:
         words += ["--compression", "c23", "--jpeg", compression.removeprefix(_JPEG)]
     elif compression != "none":
         words += ["--compression", compression]
-    if file.frames and family in _IMPORTED:
+    if file.frames and importer(family).unit != "images":
         words += ["--frames", str(file.frames)]
         words[words.index("--out") + 1] += f"-{file.frames}f"
     if file.image_size:
@@ -271,7 +261,7 @@ def _family(domain: DomainFile) -> str:
     dataset = domain.datasets[0]
     if dataset.startswith(_CDDB):
         return _CDDB.rstrip("-")
-    return dataset if dataset in _IMPORTED else _FOLDERS
+    return dataset if dataset in importers() else _FOLDERS
 
 
 def _merged(lacks: Sequence[Lack]) -> list[Lack]:

@@ -6,19 +6,18 @@ import contextlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from fretal_bench import files
 from fretal_bench.datasets.store.cache import cache_folder
+from fretal_bench.datasets.store.files import INDEX, INFO
 from fretal_bench.errors import BenchError
 
 DATA_FOLDER: Final = "FRETAL_BENCH_DATA"
-_INFO: Final = "store.json"
-_INDEX: Final = "index.parquet"
-_COLUMNS: Final = ("dataset", "method", "compression")
+_COUNTED: Final = ("dataset", "method", "compression")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 Contents = Mapping[tuple[str, str, str], int]
@@ -55,8 +54,8 @@ def named_stores(path: str | os.PathLike[str]) -> list[StoreAtHand]:
     if not found:
         what = "holds no crop store" if folder.is_dir() else "is no folder"
         raise BenchError(
-            f"{folder} {what}: expected {_INFO} in it or in a folder in it; "
-            "make a store with `bench data prepare`, or mend the path"
+            f"{folder} {what}: expected {INFO} in it or in a folder in it; "
+            "make a store with `bench data prepare`, or correct the path"
         )
     return found
 
@@ -80,11 +79,11 @@ def data_folder() -> Path | None:
 
 def _store_folders(folder: Path) -> list[Path]:
     try:
-        if (folder / _INFO).is_file():
+        if (folder / INFO).is_file():
             return [folder]
         # Hidden folders are what `bench data prepare` works in.
         below = [path for path in folder.iterdir() if not path.name.startswith(".")]
-        return sorted(path for path in below if (path / _INFO).is_file())
+        return sorted(path for path in below if (path / INFO).is_file())
     except OSError:
         return []
 
@@ -92,11 +91,11 @@ def _store_folders(folder: Path) -> list[Path]:
 def _read(folder: Path) -> StoreAtHand:
     folder = folder.resolve()
     try:
-        info = json.loads((folder / _INFO).read_text(encoding="utf-8"))
+        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
         checksum, size = str(info["checksum"]), int(info["size"])
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise BenchError(
-            f"{folder / _INFO}: damaged crop store ({type(error).__name__}); delete its folder and prepare it again"
+            f"{folder / INFO}: damaged crop store ({type(error).__name__}); delete its folder and prepare it again"
         ) from error
     try:
         frames = int(info["details"]["options"]["frames"])
@@ -112,9 +111,11 @@ def _contents(folder: Path, checksum: str) -> Contents:
         with contextlib.suppress(OSError, ValueError, TypeError):
             rows = json.loads(kept.read_text(encoding="utf-8"))
             return {(str(d), str(m), str(c)): int(count) for d, m, c, count in rows}
-    contents = _count(folder / _INDEX)
+    contents = _count(folder / INDEX)
     if kept is not None:
-        _keep(kept, [[*key, count] for key, count in contents.items()])
+        # A cache that cannot be written costs time, nothing else.
+        with contextlib.suppress(BenchError):
+            files.write(kept, json.dumps([[*key, count] for key, count in contents.items()]))
     return contents
 
 
@@ -125,9 +126,9 @@ def _count(path: Path) -> dict[tuple[str, str, str], int]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path, read_dictionary=list(_COLUMNS))
-        table = file.read(columns=list(_COLUMNS), use_threads=False).combine_chunks().unify_dictionaries()
-        columns = [table.column(name).chunk(0) for name in _COLUMNS]
+        file = pq.ParquetFile(path, read_dictionary=list(_COUNTED))
+        table = file.read(columns=list(_COUNTED), use_threads=False).combine_chunks().unify_dictionaries()
+        columns = [table.column(name).chunk(0) for name in _COUNTED]
     except (OSError, pa.ArrowException, LookupError) as error:
         raise BenchError(
             f"{path}: damaged crop store ({type(error).__name__}); delete its folder and prepare it again"
@@ -143,13 +144,3 @@ def _count(path: Path) -> dict[tuple[str, str, str], int]:
         if count
     }
     return dict(sorted(found.items()))
-
-
-def _keep(path: Path, rows: list[list[Any]]) -> None:
-    # A cache that cannot be written costs time, nothing else.
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(rows, file)
-        os.replace(part, path)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from fretal_bench.datasets.manifest import SPLITS
 from fretal_bench.errors import BenchError, unknown_name
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from fretal_bench.datasets.store.store import CropStore
 
-SPLITS: Final = ("train", "val", "test")
 # A split of more bytes than this is read from the memory map batch by batch.
 MEMORY_LIMIT: Final = 1 << 30
 

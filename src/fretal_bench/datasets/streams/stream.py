@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from fretal_bench.datasets.manifest import SPLITS, check_splits, video_key
+from fretal_bench.datasets.progress import Progress
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
 from fretal_bench.datasets.streams.data import PathLike, folder_of, list_streams, locate
-from fretal_bench.datasets.streams.domain import SPLITS, Domain
+from fretal_bench.datasets.streams.domain import Domain
 from fretal_bench.datasets.streams.file import (
     BUILTIN_STORE,
     DomainFile,
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from fretal_bench.datasets.store.store import CropStore
 
 __all__ = ["Protocol", "Stream", "find_stream", "list_streams", "open_located", "open_stream"]
-
-Progress = Callable[[int, int], None]
 
 
 class Stream:
@@ -248,8 +248,6 @@ def _apply(
     sharing: list[str],
 ) -> npt.NDArray[np.int64]:
     """Choose a domain's training rows as the protocol says, by whole videos."""
-    from fretal_bench.datasets.manifest import video_key
-
     if protocol.shared_reals and (protocol.videos_per_class is None or position == 0):
         return rows
     label = index["label"].to_numpy()[rows]
@@ -273,8 +271,6 @@ def _draw(seed: int, purpose: str, video: str) -> bytes:
 
 def _check_people(domains: tuple[Domain, ...]) -> None:
     import pandas as pd
-
-    from fretal_bench.datasets.manifest import check_splits
 
     used = {
         id(domain.store): np.unique(
