@@ -93,8 +93,14 @@ def test_a_folder_with_brackets_in_its_name_is_printed_as_it_is(bench, four_peop
         (["check", "nowhere"], "nowhere: expected a data set"),
         (["check", ".", "--as", "ffp"], "unknown data set layout 'ffp'; did you mean 'ffpp'"),
         (["prepare", "nowhere", "--out", "store"], "nowhere: expected a data set"),
-        (["prepare", ".", "--out", "store", "--on-missing", "stop"], "unknown way for missing faces 'stop'"),
-        (["prepare", ".", "--out", "store", "--splits", "odd"], "unknown kind of split 'odd'"),
+        (
+            ["prepare", ".", "--out", "store", "--on-missing", "stop"],
+            "--on-missing: expected one of 'interpolate', ",
+        ),
+        (
+            ["prepare", ".", "--out", "store", "--splits", "odd"],
+            "--splits: expected one of 'official', ",
+        ),
         (["preview", "nowhere"], "no crop store at nowhere"),
         (["make-mini", "mini", "--compression", "c32"], "unknown compression of FF++-mini 'c32'"),
         (["make-mini", "mini", "--compression", ""], "give some of raw, c23, c40"),

@@ -123,13 +123,13 @@ def prepare(
     options = PrepareOptions(
         frames=frames,
         size=size,
-        compression=compression,
+        compression=compression,  # type: ignore[arg-type]  # checked there
         margin=margin,
-        detector=detector,
+        detector=detector,  # type: ignore[arg-type]  # checked there
         detector_model=detector_model,
         every=detect_every,
         on_missing=on_missing,  # type: ignore[arg-type]  # checked there
-        jpeg=jpeg,
+        jpeg=jpeg,  # type: ignore[arg-type]  # checked there
     )
     with bar("preparing", "videos") as tell:
         prepared = make(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 REAL: Final = 0
 FAKE: Final = 1
 SPLITS: Final = ("train", "val", "test")
-COMPRESSIONS: Final = ("raw", "c23", "c40", "jpeg25", "none")
+Compression = Literal["raw", "c23", "c40", "jpeg25", "none"]
+COMPRESSIONS: Final[tuple[str, ...]] = get_args(Compression)
 TEXT_COLUMNS: Final = ("path", "dataset", "method", "compression", "split", "video", "source", "target")
 COLUMNS: Final[dict[str, str]] = {
     "path": "str",

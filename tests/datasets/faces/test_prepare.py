@@ -515,18 +515,24 @@ def test_memory_stays_flat_however_many_videos_there_are(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frames": -1}, "--frames -1: expected a whole number of at least 0"),
-        ({"size": 4}, "--size 4: expected a whole number of at least 8"),
-        ({"every": 0}, "--detect-every 0: expected a whole number of at least 1"),
-        ({"margin": 0.5}, "--margin 0.5: expected a number from 1 to 4"),
-        ({"margin": float("nan")}, "--margin nan"),
-        ({"jpeg": 50}, "--jpeg 50: only quality 25 has a compression's name"),
-        ({"detector": "mtcn"}, "unknown detector 'mtcn'; did you mean 'mtcnn'"),
-        ({"on_missing": "center"}, "unknown way for missing faces 'center'; did you mean 'centre'"),
-        ({"compression": "c32"}, "unknown compression 'c32'"),
+        ({"frames": -1}, "--frames: expected a whole number of at least 0, found -1"),
+        ({"size": 4}, "--size: expected a whole number of at least 8, found 4"),
+        ({"every": 0}, "--detect-every: expected a whole number of at least 1, found 0"),
+        ({"margin": 0.5}, "--margin: expected a finite number in [1, 4], found 0.5"),
+        ({"margin": float("nan")}, "--margin: expected a finite number in [1, 4], found nan"),
+        ({"jpeg": 50}, "--jpeg: expected one of 25, found 50"),
+        (
+            {"detector": "mtcn"},
+            "--detector: expected one of 'mtcnn', 'yunet', 'none' (did you mean 'mtcnn'?)",
+        ),
+        ({"on_missing": "center"}, "(did you mean 'centre'?), found 'center'"),
+        ({"compression": "c32"}, "--compression: expected one of 'raw', "),
         ({"compression": "c40"}, "nothing at compression 'c40'; it holds c23"),
-        ({"detector": "yunet"}, "--detector yunet needs its model file: --detector-model FILE.onnx"),
-        ({"detector_model": Path("m.onnx")}, "--detector-model is for YuNet alone"),
+        ({"detector": "yunet"}, "--detector-model: expected YuNet's model file"),
+        (
+            {"detector_model": Path("m.onnx")},
+            "--detector-model: expected no model, or --detector yunet with it",
+        ),
     ],
 )
 def test_a_bad_option_is_one_line_that_names_it_and_what_to_do(mini, tmp_path, changes, message):

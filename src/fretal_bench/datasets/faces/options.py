@@ -1,24 +1,18 @@
-"""How faces are prepared: the options, and their check."""
+"""Options of face preparation."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from fretal_bench.datasets.manifest import COMPRESSIONS
-from fretal_bench.errors import BenchError, unknown_name
-
-OnMissing = Literal["interpolate", "centre", "skip", "error"]
-ON_MISSING: Final = ("interpolate", "centre", "skip", "error")
-DETECTORS: Final = ("mtcnn", "yunet", "none")
-# The one quality the manifest has a name for.
-_JPEG: Final = 25
+from fretal_bench.datasets.importers.options import OPTION, Options
+from fretal_bench.datasets.manifest import Compression
+from fretal_bench.records import limited
 
 
 @dataclass(frozen=True)
-class PrepareOptions:
+class PrepareOptions(Options):
     """What to make of a data set.
 
     Attributes:
@@ -35,54 +29,36 @@ class PrepareOptions:
         jpeg: 25 re-encodes every crop as a JPEG of that quality; None leaves it.
     """
 
-    frames: int = 32
-    size: int = 128
-    compression: str | None = None
-    margin: float = 1.3
-    detector: str | None = None
+    frames: int = limited(32, at_least=0)
+    size: int = limited(128, at_least=8)
+    compression: Literal[Compression, "c0"] | None = None
+    margin: float = limited(1.3, at_least=1, at_most=4)
+    detector: Literal["mtcnn", "yunet", "none"] | None = None
     detector_model: Path | None = None
-    every: int = 2
-    on_missing: OnMissing = "interpolate"
-    jpeg: int | None = None
+    every: int = limited(2, at_least=1, metadata={OPTION: "--detect-every"})
+    on_missing: Literal["interpolate", "centre", "skip", "error"] = "interpolate"
+    # The one quality the manifest has a name for.
+    jpeg: Literal[25] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense.
+        """Check every value, and that a model is given where the detector needs one and nowhere else.
 
         Raises:
             BenchError: An option is out of its range or unknown.
         """
-        for name, value, least, hint in (
-            ("--frames", self.frames, 0, "e.g. 32, or 0 for all"),
-            ("--size", self.size, 8, "e.g. 128"),
-            ("--detect-every", self.every, 1, "1 looks at every frame"),
-        ):
-            if value < least:
-                raise BenchError(f"{name} {value}: expected a whole number of at least {least}; {hint}")
-        if not (math.isfinite(self.margin) and 1 <= self.margin <= 4):
-            raise BenchError(f"--margin {self.margin}: expected a number from 1 to 4; 1.3 is usual")
-        if self.jpeg not in (None, _JPEG):
-            raise BenchError(
-                f"--jpeg {self.jpeg}: only quality {_JPEG} has a compression's name (jpeg{_JPEG}); use --jpeg {_JPEG}"
-            )
-        for kind, chosen, known in (
-            ("detector", self.detector, DETECTORS),
-            ("way for missing faces", self.on_missing, ON_MISSING),
-            ("compression", self.compression, (*COMPRESSIONS, "c0")),
-        ):
-            if chosen is not None and chosen not in known:
-                raise unknown_name(kind, chosen, known)
+        super().__post_init__()
         if self.detector == "yunet" and self.detector_model is None:
-            raise BenchError(
-                "--detector yunet needs its model file: --detector-model FILE.onnx (nothing is downloaded)"
-            )
+            raise self.wrong("detector_model", "YuNet's model file (ONNX; nothing is downloaded)", None)
         if self.detector_model is not None and self.detector != "yunet":
-            raise BenchError("--detector-model is for YuNet alone; add --detector yunet, or leave it out")
+            raise self.wrong(
+                "detector_model", "no model, or --detector yunet with it", str(self.detector_model)
+            )
         if self.compression == "c0":
             object.__setattr__(self, "compression", "raw")
 
     def settled(self, compression: str, detector: str) -> PrepareOptions:
         """The same with compression and detector decided."""
-        return replace(self, compression=compression, detector=detector)
+        return replace(self, compression=compression, detector=detector)  # type: ignore[arg-type]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, without machine paths."""

@@ -27,8 +27,8 @@ from fretal_bench.datasets.importers.family import (
     LeftOut,
     Match,
     Official,
-    ReadOptions,
 )
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.errors import BenchError, BenchWarning, unknown_name
 from fretal_bench.plugins import Plugin, register
 

@@ -6,9 +6,10 @@ import csv
 from pathlib import Path
 from typing import Final
 
-from fretal_bench.datasets.importers.family import Import, Importer, Match, ReadOptions
+from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.lists import read_csv, refused
 from fretal_bench.datasets.importers.names import Contradiction, label_of_class, split_of
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import Row, Rows, rooted
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
 from fretal_bench.datasets.manifest import COLUMNS, COMPRESSIONS, FAKE, REAL

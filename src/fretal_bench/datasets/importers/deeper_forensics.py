@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Final
 
-from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
+from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
 from fretal_bench.datasets.importers.lists import read_text
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.recordings import (
     Shelf,
     add_recording,

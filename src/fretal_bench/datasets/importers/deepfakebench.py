@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench.datasets.importers.family import Import, Importer, Match, ReadOptions
+from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.lists import read_json_object
 from fretal_bench.datasets.importers.located import Locator
 from fretal_bench.datasets.importers.names import compression_of, frame_numbers, recorded_faces, split_of
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import Row, Rows, rooted
 from fretal_bench.datasets.importers.walk import Tree, is_plain
 from fretal_bench.datasets.manifest import FAKE, REAL

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from fretal_bench.datasets.importers.faceforensics import DFD_METHOD, dfd_shelves
-from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
+from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.recordings import add_recording, leave_out_recording, recordings
 from fretal_bench.datasets.importers.rows import Row, Rows
 from fretal_bench.datasets.importers.walk import Tree

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
+from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
 from fretal_bench.datasets.importers.lists import read_csv, read_json_object, refused
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.recordings import (
     Recording,
     Shelf,

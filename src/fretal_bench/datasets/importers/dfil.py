@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from fretal_bench.datasets.importers.faceforensics import DFD_METHOD, METHODS
-from fretal_bench.datasets.importers.family import Import, Importer, Match, ReadOptions
+from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.lists import read_text
 from fretal_bench.datasets.importers.located import Locator
 from fretal_bench.datasets.importers.names import (
@@ -18,6 +18,7 @@ from fretal_bench.datasets.importers.names import (
     recorded_faces,
     split_of,
 )
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import Row, Rows, rooted
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL

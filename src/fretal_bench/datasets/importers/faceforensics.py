@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
+from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
 from fretal_bench.datasets.importers.names import compression_of, ffpp_faces
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.recordings import Shelf, add_recording, leave_out_recording, recordings
 from fretal_bench.datasets.importers.rows import Row, Rows
 from fretal_bench.datasets.importers.walk import Tree

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from fretal_bench.datasets.importers.identity_split import DEFAULT_FRACTIONS, IdentitySplit
-from fretal_bench.records import Record, limited
+from fretal_bench.datasets.importers.identity_split import IdentitySplit
+from fretal_bench.datasets.importers.options import ReadOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,28 +109,6 @@ class Match:
     score: float
     found: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ReadOptions(Record):
-    """How to read a data set.
-
-    Attributes:
-        splits: ``official`` where there is one, or ``identity``: by person, seeded.
-        split_path: A folder of split files, or the ``store.json`` of a store that was split by identity; None looks
-            inside the root.
-        fractions: Split -> share, for a split by identity.
-        val_fraction: Share of train that becomes validation, by identity, where a set has no validation list.
-        seed: Seeds the split by identity.
-        media: Which to read where a video lies there as file and as extracted frames; ``auto`` prefers the file.
-    """
-
-    splits: Literal["official", "identity"] = "official"
-    split_path: Path | None = None
-    fractions: Mapping[str, float] = field(default_factory=lambda: DEFAULT_FRACTIONS)
-    val_fraction: float = limited(0.1, at_least=0, below=1)
-    seed: int = 0
-    media: Literal["auto", "videos", "frames"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from fretal_bench.datasets.importers.classes import add_images, class_folders, split_folders
-from fretal_bench.datasets.importers.family import Import, Importer, Match, ReadOptions
+from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.names import label_of_class, split_of
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import Rows
 from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import REAL, SPLITS

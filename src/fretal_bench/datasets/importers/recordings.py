@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from fretal_bench.datasets.importers.family import ReadOptions
 from fretal_bench.datasets.importers.names import frame_numbers
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import Row, Rows
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Entry
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fretal_bench.datasets.importers.family import Finding, Import, LeftOut, ReadOptions, Severity
+from fretal_bench.datasets.importers.family import Finding, Import, LeftOut, Severity
 from fretal_bench.datasets.importers.identity_split import IdentitySplit, split_by_identity
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.walk import Tree, is_plain
 from fretal_bench.datasets.manifest import COLUMNS, REAL, SPLITS, check_manifest
 from fretal_bench.errors import BenchError

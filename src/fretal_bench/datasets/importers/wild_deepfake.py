@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from fretal_bench.datasets.importers.archives import DamagedArchive, list_members, member_path
-from fretal_bench.datasets.importers.family import Import, Importer, Match, Official, ReadOptions
+from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
 from fretal_bench.datasets.importers.names import Contradiction, frame_numbers, label_of_class
+from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import Row, Rows
 from fretal_bench.datasets.importers.walk import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
