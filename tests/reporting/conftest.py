@@ -1,9 +1,8 @@
-"""Made-up results of the shape that ``load_results`` gives, with a known forgetting."""
+"""Made-up results as ``load_results`` gives them, with a known forgetting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fretal_bench.benchmark.runner.results import CellFailure, CellResult, MissingCell, Results
+
 DOMAINS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
-
-
-@dataclass(frozen=True)
-class FakeCell:
-    strategy: str
-    label: str
-    seed: int
-    scores: pd.DataFrame
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class FakeFailure:
-    label: str
-    seed: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class FakeResults:
-    path: Path
-    plan: Mapping[str, Any]
-    cells: tuple[FakeCell, ...]
-    failures: tuple[FakeFailure, ...] = ()
 
 
 def scores_of(r: np.ndarray, domains: Sequence[str], per_video: int = 2, videos: int = 50) -> pd.DataFrame:
@@ -77,7 +53,7 @@ def course(t: int, learned: float, lost: float, shift: float = 0.0) -> np.ndarra
 
 
 ENVIRONMENT = {
-    "versions": {"python": "3.11.7", "torch": "2.13.0"},
+    "versions": {"python": "3.11.7", "fretal-bench": "0.1.0", "torch": "2.13.0"},
     "device": "cpu",
     "commit": "0123456789ab",
     "phases": [
@@ -99,16 +75,16 @@ KNOWN = {
 
 
 @pytest.fixture(scope="session")
-def make() -> Callable[..., FakeResults]:
+def make() -> Callable[..., Results]:
     """Build results: ``make({"ewc": (learned, lost)}, seeds=3, domains=("a", "b"))``; seeds differ by a little."""
 
     def build(
         strategies: Mapping[str, tuple[float, float]] | None = None,
         seeds: int = 3,
         domains: Sequence[str] = DOMAINS,
-        failures: Sequence[FakeFailure] = (),
-        planned: Sequence[tuple[str, int]] = (),
-    ) -> FakeResults:
+        failed: Mapping[tuple[str, int], str] | None = None,
+        missing: Sequence[tuple[str, int]] = (),
+    ) -> Results:
         strategies = (
             {"finetuning": KNOWN["finetuning"], "ewc": KNOWN["ewc"]} if strategies is None else strategies
         )
@@ -120,18 +96,30 @@ def make() -> Callable[..., FakeResults]:
                 strategy = label.partition("(")[0]
                 hyperparameters = {"temperature": 2.0} if strategy in ("lwf", "fretal") else {}
                 scores = scores_of(course(len(domains), learned, lost, shift), domains)
-                cells.append(FakeCell(strategy, label, seed, scores, hyperparameters, ENVIRONMENT))
-        entries = [{"label": cell.label, "seed": cell.seed} for cell in cells]
-        entries += [{"label": label, "seed": seed} for label, seed in planned]
-        plan = {
+                id = f"{label}-{seed}"
+                path = Path("results/test/cells") / id
+                cells.append(
+                    CellResult(id, strategy, label, hyperparameters, seed, scores, ENVIRONMENT, path)
+                )
+        failures = [
+            CellFailure(f"{label}-{seed}", label, seed, reason, "")
+            for (label, seed), reason in (failed or {}).items()
+        ]
+        plan: dict[str, Any] = {
             "stream": {
                 "name": "test-stream",
-                "domains": [{"name": name, "test": 100} for name in domains],
-                "shots": 8,
+                "protocol": {"videos_per_class": 8, "shared_reals": True},
+                "domains": [{"name": name, "store": "0123", "rows": {"test": "4567"}} for name in domains],
+                "left_out": {},
             },
             "recipe": {"name": "mini", "backbone": "test_resnet", "epochs": 10},
-            "cells": entries,
         }
-        return FakeResults(Path("results/test"), plan, tuple(cells), tuple(failures))
+        return Results(
+            Path("results/test"),
+            plan,
+            tuple(cells),
+            tuple(failures),
+            tuple(MissingCell(label, seed) for label, seed in missing),
+        )
 
     return build

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -13,15 +14,13 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from fretal_bench.errors import BenchError
-from fretal_bench.reporting import print_report, write_report
+from fretal_bench.errors import BenchError, RunError
 from fretal_bench.reporting.contents import quantity_tables
-from fretal_bench.reporting.page import left_out
+from fretal_bench.reporting.inputs import left_out
 from fretal_bench.reporting.page import page as write_page
+from fretal_bench.reporting.report import print_report, write_report
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
-
-Failure = dataclasses.make_dataclass("Failure", ["label", "seed", "reason"])
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +29,8 @@ def results(make):
         {"finetuning": (0.95, 0.14), "ewc": (0.90, 0.06), "joint": (0.94, 0.0)},
         seeds=2,
         domains=("Deepfakes", "Face2Face", "FaceSwap"),
-        failures=[Failure("mas", 1, "loss is <nan> & gone")],
-        planned=[("ewc", 5)],
+        failed={("mas", 1): "loss is <nan> & gone"},
+        missing=[("ewc", 5)],
     )
 
 
@@ -154,6 +153,14 @@ def test_the_page_is_self_contained(report, page):
     assert not re.search(r"url\(", text)
 
 
+def test_the_page_marks_the_best_values_and_writes_real_minus_signs(report, page):
+    text = report.page.read_text("utf-8")
+    ewc = next(s for s in report.summary.strategies if s.label == "ewc")
+    assert f"<strong>{ewc.values['forgetting'].mean:.3f}±" in text
+    assert f"−{abs(ewc.values['backward_transfer'].mean):.3f}" in "".join(page.text)
+    assert not re.search(r">-\d", text)
+
+
 def test_the_page_begins_with_the_verdict(report, page):
     text = " ".join(page.text)
     assert text.index(report.verdict.sentence) < text.index("Forgetting, and what was learned")
@@ -221,18 +228,15 @@ def test_environments_that_differ_are_told_apart(small):
     assert "NVIDIA H200" in text
 
 
-def test_data_left_out_are_counted_by_reason():
-    stores = {
-        "name": "s",
-        "failures": [{"path": "a", "reason": "no face"}, {"path": "b", "reason": "no face"}],
-        "domains": [{"name": "DF", "left_out": {"too short": 3}}, {"name": "F2F", "skipped": 2}, "FS"],
-    }
-    assert left_out({"stream": stores}) == [
-        "s: 2 left out: no face",
-        "DF: 3 left out: too short",
-        "F2F: 2 left out: skipped",
-    ]
-    assert left_out({}) == []
+def test_data_left_out_are_counted_by_reason(make):
+    results = make({"ewc": (0.9, 0.06)}, 1, ("a", "b"))
+    assert left_out(results) == ()
+    stream = {**results.plan["stream"], "left_out": {"too short": 3, "no face": 2}}
+    results = dataclasses.replace(results, plan={**results.plan, "stream": stream})
+    lines = ("test-stream: 2 left out: no face", "test-stream: 3 left out: too short")
+    assert left_out(results) == lines
+    for text in (page_of(results), printed(results)):
+        assert all(line in text for line in lines)
 
 
 def test_a_report_of_an_error_rate_at_video_level_says_so(small):
@@ -254,10 +258,31 @@ def test_nothing_half_written_is_left_and_everybody_may_read(report):
     assert {path.stat().st_mode & 0o777 for path in report.files} == {0o644}
 
 
-def test_a_folder_that_cannot_be_written_is_a_bench_error(small, tmp_path):
+def test_a_place_where_no_folder_can_be_is_refused_with_exit_code_2_before_anything_is_drawn(
+    small, tmp_path, monkeypatch
+):
     (tmp_path / "file").write_text("")
-    with pytest.raises(BenchError, match="cannot be written there"):
+    monkeypatch.setattr("fretal_bench.reporting.report.summarize", lambda *_: pytest.fail("computed"))
+    with pytest.raises(BenchError, match=r"file.*no folder; give another --out|is no folder") as refusal:
         write_report(small, os.fspath(tmp_path / "file"))
+    assert refusal.value.exit_code == 2
+
+
+def test_a_full_disk_is_a_failed_run_with_exit_code_1_and_leaves_nothing_half_written(
+    small, tmp_path, monkeypatch
+):
+    def full(part, final):
+        if final.suffix == ".csv":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        part.replace(final)
+
+    monkeypatch.setattr("fretal_bench.files.move", full)
+    with pytest.raises(RunError, match="no space left") as refusal:
+        write_report(small, tmp_path)
+    assert refusal.value.exit_code == 1
+    assert not [
+        path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".svg", ".png")
+    ]
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])

@@ -77,15 +77,12 @@ def test_labels_not_names_tell_strategies_apart(make):
 def test_the_plans_domains_give_the_order(make):
     results = make({"ewc": (0.9, 0.05)}, seeds=1)
     turned = tuple(reversed(summarize(results).domains))
-    plan = {**results.plan, "stream": {"domains": list(turned)}}
-    assert summarize(changed(results, plan=plan)).domains == turned
-    assert summarize(changed(results, plan={})).domains == turned[::-1]
+    stream = {**results.plan["stream"], "domains": results.plan["stream"]["domains"][::-1]}
+    assert summarize(changed(results, plan={**results.plan, "stream": stream})).domains == turned
 
 
 def test_failed_and_missing_cells_are_listed_with_their_reason(make):
-    from_here = make(planned=[("ewc", 7), ("mas", 0)])
-    failure = dataclasses.make_dataclass("Failure", ["label", "seed", "reason"])("mas", 0, "out of\nmemory")
-    summary = summarize(changed(from_here, failures=(failure,)))
+    summary = summarize(make(failed={("mas", 0): "out of\nmemory"}, missing=[("ewc", 7)]))
     assert [(p.label, p.seed, p.kind) for p in summary.problems] == [
         ("mas", 0, "failed"),
         ("ewc", 7, "missing"),
@@ -106,7 +103,7 @@ def test_a_cell_with_broken_scores_is_left_out_and_listed(make):
 def test_no_usable_cell_is_an_error_that_names_a_reason(make):
     results = make({"ewc": (0.9, 0.05)}, seeds=1)
     with pytest.raises(BenchError, match="holds no finished cell; `bench run`"):
-        summarize(changed(results, cells=(), plan={}))
+        summarize(changed(results, cells=()))
     broken = dataclasses.replace(results.cells[0], scores=results.cells[0].scores.drop(columns="score"))
     with pytest.raises(BenchError, match="no column 'score'"):
         summarize(changed(results, cells=(broken,)))

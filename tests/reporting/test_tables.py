@@ -6,12 +6,12 @@ import csv
 import io
 import math
 import re
-from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
 
-from fretal_bench.reporting.formats import to_csv, to_html, to_latex, to_markdown
+from fretal_bench.metrics.numbers import NAN
+from fretal_bench.reporting.formats import to_csv, to_latex, to_markdown
 from fretal_bench.reporting.tables import (
     Column,
     Number,
@@ -23,8 +23,6 @@ from fretal_bench.reporting.tables import (
     mark_best,
     to_rich,
 )
-
-NAN = float("nan")
 
 
 @pytest.fixture
@@ -129,35 +127,6 @@ def test_no_first_cell_can_change_the_row_above_it(first):
     row = to_latex(table).splitlines()[-4]
     assert not row.startswith(("[", "*", "%"))
     assert row.endswith(r"2.000 \\")
-
-
-class Checker(HTMLParser):
-    """Fails on tags that are not closed in order; collects text by tag."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.texts: dict[str, list[str]] = {}
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and data.strip():
-            self.texts.setdefault(self.open[-1], []).append(data)
-
-
-def test_html_is_well_formed_and_escapes_names(table):
-    checker = Checker()
-    checker.feed(to_html(table))
-    assert not checker.open
-    assert "<c|d> [x]" in checker.texts["th"]
-    assert checker.texts["strong"] == ["0.123±0.010", "+0.050"]
-    assert "−0.100" in checker.texts["td"]
 
 
 def test_a_table_that_is_too_wide_first_loses_its_intervals():

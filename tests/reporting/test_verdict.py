@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from fretal_bench.metrics.intervals import mean_interval
+from fretal_bench.reporting.contents import summary_table
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
+from fretal_bench.strategies.stock import STOCK
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +153,7 @@ def test_a_strategy_whose_forgetting_does_not_exist_is_named_not_ranked(base):
 
 
 def test_lost_seeds_are_said_beside_the_verdict(make):
-    failure = dataclasses.make_dataclass("Failure", ["label", "seed", "reason"])("ewc", 3, "killed")
-    said = verdict(summarize(make(failures=[failure])))
+    said = verdict(summarize(make(failed={("ewc", 3): "killed"})))
     assert "ewc has 3 of 4 seeds: seed 3 failed; the reasons are listed below." in said.notes
 
 
@@ -178,13 +179,91 @@ def test_a_leader_with_a_memory_is_followed_by_the_best_of_those_without(make):
     assert not [note for note in without.notes if "old training samples" in note]
 
 
-def test_the_first_table_says_who_keeps_old_samples(make):
-    from fretal_bench.reporting.contents import summary_table
+def with_strategies(results, names, hyperparameters=None):
+    """The same cells as if other strategies had made them, by label."""
+    return dataclasses.replace(
+        results,
+        cells=tuple(
+            dataclasses.replace(
+                cell,
+                strategy=names[cell.label],
+                hyperparameters=(hyperparameters or {}).get(cell.label, cell.hyperparameters),
+            )
+            for cell in results.cells
+        ),
+    )
 
+
+def old_samples_note(results):
+    (note,) = [note for note in summary_table(summarize(results)).notes if "ld training samples" in note]
+    return note
+
+
+def test_the_first_table_says_who_keeps_old_samples(make):
     results = make({"er": (0.9, 0.05), "ewc": (0.9, 0.05), "joint": (0.9, 0.0)})
-    cells = [
-        dataclasses.replace(cell, hyperparameters={"memory": 500}) if cell.strategy == "er" else cell
-        for cell in results.cells
+    names = {label: label for label in ("er", "ewc", "joint")}
+    results = with_strategies(results, names, {"er": {"memory": 500}})
+    assert old_samples_note(results) == (
+        "Old training samples kept: er (500); joint (all); the others keep none."
+    )
+
+
+STOCK_MEMORIES = [info.name for info in STOCK if info.memory == "budget"]
+
+
+def test_the_memories_of_avalanches_strategies_are_known():
+    assert {f"avalanche:{name}" for name in ("replay", "gdumb", "der", "agem", "gem")} == set(STOCK_MEMORIES)
+
+
+@pytest.mark.parametrize("name", STOCK_MEMORIES)
+def test_a_strategy_of_avalanche_with_a_memory_is_not_the_best_of_those_that_keep_none(make, name):
+    results = make({"er": (0.9, 0.01), name: (0.9, 0.02), "ewc": (0.9, 0.08)}, domains=("a", "b"))
+    assert old_samples_note(results) == f"Old training samples kept: er, {name} (some); the others keep none."
+    (note,) = [note for note in verdict(summarize(results)).notes if "old training samples" in note]
+    assert "Of those that keep none ewc has the lowest mean" in note
+
+
+def test_what_a_plugin_that_is_gone_keeps_is_unknown_not_none(make):
+    results = make({"er": (0.9, 0.01), "gone": (0.9, 0.02), "ewc": (0.9, 0.08)}, domains=("a", "b"))
+    assert old_samples_note(results) == (
+        "Old training samples kept: er (some); gone (unknown); the others keep none."
+    )
+    (note,) = [note for note in verdict(summarize(results)).notes if "old training samples" in note]
+    assert "Of those that keep none ewc has the lowest mean" in note
+
+
+def test_a_leader_whose_plugin_is_gone_is_not_said_to_keep_none(make):
+    results = make({"gone": (0.9, 0.01), "ewc": (0.9, 0.08)}, domains=("a", "b"))
+    (note,) = [note for note in verdict(summarize(results)).notes if "old training samples" in note]
+    assert note.startswith("Whether gone keeps old training samples is unknown")
+    assert "Of those that keep none ewc has the lowest mean" in note
+
+
+def test_where_everybody_keeps_old_samples_there_are_no_others(make):
+    assert old_samples_note(make({"er": (0.9, 0.01)})) == "Old training samples kept: er (some)."
+
+
+def of_versions(results, *versions):
+    """The same cells, made by these versions and commits in turn."""
+    cells = []
+    for number, cell in enumerate(results.cells):
+        version, commit = versions[number % len(versions)]
+        environment = {**cell.environment, "commit": commit}
+        environment["versions"] = {**environment["versions"], "fretal-bench": version}
+        cells.append(dataclasses.replace(cell, environment=environment))
+    return dataclasses.replace(results, cells=tuple(cells))
+
+
+def test_cells_of_several_versions_or_commits_are_counted_in_one_note(make):
+    results = make({"ewc": (0.9, 0.05), "lwf": (0.8, 0.05)}, seeds=2)
+    mixed = of_versions(results, ("0.1.0", "337fdbcd2ff3"), ("0.1.0", "a08dd8376b9b+"), ("0.2.0", None))
+    notes = [note for note in verdict(summarize(mixed)).notes if "versions" in note]
+    assert notes == [
+        "Cells were made by 3 versions of fretal-bench: 0.1.0 at 337fdbcd2ff3 (2), "
+        "0.1.0 at a08dd8376b9b+ (1), 0.2.0 (1)."
     ]
-    notes = summary_table(summarize(dataclasses.replace(results, cells=tuple(cells)))).notes
-    assert "Old training samples kept: er (500); joint (all); the others keep none." in notes
+
+
+def test_cells_of_one_version_say_nothing_of_it(make):
+    results = of_versions(make(), ("0.1.0", "337fdbcd2ff3"))
+    assert not [note for note in verdict(summarize(results)).notes if "versions" in note]

@@ -57,7 +57,12 @@ def _strategies(pattern: str) -> list[dict[str, Any]]:
     from fretal_bench.strategies.registry import list_strategies
 
     return [
-        {"name": info.name, "what": info.summary, "paper": info.paper, "old data": info.memory}
+        {
+            "name": info.name,
+            "what": f"{info.summary} (bound)" if info.bound else info.summary,
+            "paper": info.paper,
+            "old data": info.memory,
+        }
         for info in list_strategies(pattern)
     ]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.numbers import NAN, Floats
 from fretal_bench.reporting.quantities import TableName
-from fretal_bench.reporting.summary import StrategySummary, Summary
+from fretal_bench.reporting.summary import NONE, StrategySummary, Summary
 from fretal_bench.reporting.tables import Column, Number, Row, Table, mark_best
 
 UNTRAINED = "untrained"
@@ -112,9 +112,15 @@ def matrix_tables(summary: Summary, strategy: StrategySummary) -> tuple[Table, .
     return tables if len(summary.domains) > 1 else tables[:1]
 
 
+def matrices_of_all(summary: Summary) -> tuple[tuple[Table, ...], ...]:
+    """Both matrices of every strategy; their notes, which are the same, stand under the first pair only."""
+    pairs = [matrix_tables(summary, strategy) for strategy in summary.strategies]
+    return (pairs[0], *(tuple(replace(table, notes=()) for table in pair) for pair in pairs[1:]))
+
+
 def pair_table(summary: Summary, strategy: StrategySummary) -> Table:
     """Both matrices of one strategy side by side, for terminals that are wide enough."""
-    left, right = (one(summary, strategy) for one in (accuracy_table, forgetting_table))
+    left, right = accuracy_table(summary, strategy), forgetting_table(summary, strategy)
     blank = tuple(Number(NAN, empty=True) for _ in right.columns[1:])
     # F has no row for the untrained model and none for the first domain.
     beside = [blank, blank, *(row.cells[1:] for row in right.rows)]
@@ -126,8 +132,8 @@ def pair_table(summary: Summary, strategy: StrategySummary) -> Table:
 
 def matrix_table(summary: Summary, kind: str) -> Table:
     """All accuracy or all forgetting matrices under one another, for CSV and LaTeX."""
-    one = {"accuracy": accuracy_table, "forgetting": forgetting_table}[kind]
-    parts = [(strategy, one(summary, strategy)) for strategy in summary.strategies]
+    of_one = {"accuracy": accuracy_table, "forgetting": forgetting_table}[kind]
+    parts = [(strategy, of_one(summary, strategy)) for strategy in summary.strategies]
     rows = [Row((strategy.label, *row.cells)) for strategy, part in parts for row in part.rows]
     first = parts[0][1]
     title = f"{_capital(summary.metric_title)} matrices" if kind == "accuracy" else "Forgetting matrices"
@@ -145,7 +151,7 @@ def strategy_table(summary: Summary) -> Table:
                 "bound" if s.bound else "strategy",
                 ", ".join(map(str, s.seeds)),
                 ", ".join(f"{key}={value}" for key, value in s.hyperparameters.items()) or "none",
-                s.summary,
+                f"{s.summary} (bound)" if s.bound else s.summary,
             ),
             apart=s.bound,
         )
@@ -229,14 +235,15 @@ def _bounds(summary: Summary) -> tuple[str, ...]:
 
 def _old_samples(summary: Summary) -> tuple[str, ...]:
     """Say who keeps training samples of past domains, and how many."""
-    keep = {s.label: s.old_samples for s in summary.strategies if s.old_samples}
-    if not keep:
+    kept = {s.label: s.old_samples for s in summary.strategies if s.old_samples != NONE}
+    if not kept:
         return ()
     named = [
-        f"{', '.join(label for label, kept in keep.items() if kept == number)} ({number})"
-        for number in dict.fromkeys(keep.values())
+        f"{', '.join(label for label, other in kept.items() if other == number)} ({number})"
+        for number in dict.fromkeys(kept.values())
     ]
-    return (f"Old training samples kept: {'; '.join(named)}; the others keep none.",)
+    others = "; the others keep none" if len(kept) < len(summary.strategies) else ""
+    return (f"Old training samples kept: {'; '.join(named)}{others}.",)
 
 
 def _seeds(summary: Summary) -> tuple[str, ...]:

@@ -1,9 +1,8 @@
-"""Writing a table as Markdown, CSV, LaTeX and HTML."""
+"""A table as Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 import math
 
@@ -14,10 +13,7 @@ def to_markdown(table: Table) -> str:
     """Write a Markdown table with its title above and its notes below."""
     lines = [f"**{_md(table.title)}**", ""]
     lines.append("| " + " | ".join(_md(column.head) for column in table.columns) + " |")
-    numeric = [
-        any(isinstance(row.cells[at], Number) for row in table.rows) for at in range(len(table.columns))
-    ]
-    lines.append("|" + "|".join("---:" if right else "---" for right in numeric) + "|")
+    lines.append("|" + "|".join("---:" if numeric else "---" for numeric in table.numeric) + "|")
     for row in table.rows:
         cells = []
         for cell, column in zip(row.cells, table.columns, strict=True):
@@ -52,10 +48,7 @@ def to_csv(table: Table) -> str:
 
 def to_latex(table: Table) -> str:
     r"""Write a LaTeX table; it needs ``\usepackage{booktabs}`` and nothing else."""
-    align = "".join(
-        "r" if any(isinstance(row.cells[at], Number) for row in table.rows) else "l"
-        for at in range(len(table.columns))
-    )
+    align = "".join("r" if numeric else "l" for numeric in table.numeric)
     size = "small" if len(table.columns) < 6 else "footnotesize"
     lines = [
         r"% needs \usepackage{booktabs}",
@@ -78,36 +71,6 @@ def to_latex(table: Table) -> str:
         lines.append(" & ".join(cells) + r" \\")
     lines.extend([r"\bottomrule", r"\end{tabular}", r"\end{table}"])
     return "\n".join(lines) + "\n"
-
-
-def to_html(table: Table) -> str:
-    """Write an HTML table: caption, head, body, notes."""
-    numeric = [
-        any(isinstance(row.cells[at], Number) for row in table.rows) for at in range(len(table.columns))
-    ]
-    head = "".join(
-        f'<th scope="col"{" class=n" if right else ""}>{html.escape(column.head)}</th>'
-        for column, right in zip(table.columns, numeric, strict=True)
-    )
-    body = []
-    for row in table.rows:
-        cells = []
-        for at, (cell, column) in enumerate(zip(row.cells, table.columns, strict=True)):
-            if isinstance(cell, Number):
-                text = html.escape(number_text(cell, column).replace("-", "−"))
-                text = f"<strong>{text}</strong>" if cell.best else text
-                cells.append(f'<td class="n{" aside" if cell.aside else ""}">{text}</td>')
-            elif at == 0:
-                cells.append(f'<th scope="row">{html.escape(cell)}</th>')
-            else:
-                cells.append(f"<td>{html.escape(cell)}</td>")
-        body.append(f"<tr{' class=apart' if row.apart else ''}>{''.join(cells)}</tr>")
-    notes = html.escape(" ".join(table.notes))
-    return (
-        f'<figure class="table"><div class="wide"><table><caption>{html.escape(table.title)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(body) + "\n</tbody></table></div>\n"
-        f"<figcaption>{notes}</figcaption></figure>\n"
-    )
 
 
 def _md(text: str) -> str:

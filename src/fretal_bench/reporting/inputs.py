@@ -1,81 +1,16 @@
-"""What reporting reads: the shape of ``Results``, the domains of a plan, and which cells are not there."""
+"""What a report takes from results: domains, the stream and tuning in words, what was left out and what is missing."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Literal
 
+from fretal_bench.benchmark.runner.results import Results
+from fretal_bench.errors import BenchError
 from fretal_bench.strategies.record import StrategyInfo
-from fretal_bench.strategies.registry import strategies
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-class CellLike(Protocol):
-    """A done cell: ``benchmark.results.CellResult``, or anything with the same fields."""
-
-    @property
-    def strategy(self) -> str:
-        """The strategy's name."""
-
-    @property
-    def label(self) -> str:
-        """The name, with the hyperparameters that differ from the defaults."""
-
-    @property
-    def hyperparameters(self) -> Mapping[str, Any]:
-        """All hyperparameters."""
-
-    @property
-    def seed(self) -> int:
-        """The seed."""
-
-    @property
-    def scores(self) -> pd.DataFrame:
-        """One row a test sample a step: step, domain, row, label, video, score."""
-
-    @property
-    def environment(self) -> Mapping[str, Any]:
-        """Versions, device, commit, and ``phases``: a list of {phase, step, seconds, peak_memory_mb}."""
-
-
-class FailureLike(Protocol):
-    """A failed cell."""
-
-    @property
-    def label(self) -> str:
-        """The strategy's label."""
-
-    @property
-    def seed(self) -> int:
-        """The seed."""
-
-    @property
-    def reason(self) -> str:
-        """Why it failed, in one line."""
-
-
-class ResultsLike(Protocol):
-    """A result folder, read: ``benchmark.results.Results``, or anything with the same fields."""
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-
-    @property
-    def plan(self) -> Mapping[str, Any]:
-        """``stream`` (name, domains, protocol), ``recipe``, and ``cells`` that were asked for."""
-
-    @property
-    def cells(self) -> Sequence[CellLike]:
-        """Done cells."""
-
-    @property
-    def failures(self) -> Sequence[FailureLike]:
-        """Failed cells."""
+from fretal_bench.strategies.registry import find_strategy
 
 
 @dataclass(frozen=True)
@@ -92,33 +27,21 @@ class Problem:
 
     label: str
     seed: int
-    kind: str
+    kind: Literal["failed", "missing", "unusable"]
     reason: str
 
 
-def domain_names(plan: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Give the stream's domains in the order in which they are learned, or None if the plan does not name them.
-
-    ``plan["stream"]["domains"]`` may hold names or records with a ``name``.
-    """
-    entries = plan.get("stream", {}).get("domains")
-    if not entries:
-        return None
-    return tuple(str(entry["name"]) if isinstance(entry, Mapping) else str(entry) for entry in entries)
+def domain_names(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the stream's domains in the order in which they are learned."""
+    return tuple(domain["name"] for domain in plan["stream"]["domains"])
 
 
 def stream_words(plan: Mapping[str, Any]) -> str:
     """Name the stream with its protocol: ``ffpp-mini (videos_per_class=8, shared_reals=True, seed=0)``."""
-    stream = plan.get("stream", {})
-    name = str(stream.get("name", "unnamed"))
-    protocol = stream.get("protocol")
-    if not isinstance(protocol, Mapping) or not protocol:
-        return name
-    values = {
-        key: "all" if key == "videos_per_class" and value is None else value
-        for key, value in protocol.items()
-    }
-    return f"{name} ({', '.join(f'{key}={value}' for key, value in values.items())})"
+    protocol = dict(plan["stream"]["protocol"])
+    if protocol.get("videos_per_class", 0) is None:
+        protocol["videos_per_class"] = "all"
+    return f"{plan['stream']['name']} ({', '.join(f'{key}={value}' for key, value in protocol.items())})"
 
 
 def tuning_words(plan: Mapping[str, Any], strategies: Sequence[str], by_hand: bool = False) -> str:
@@ -152,27 +75,49 @@ def tuning_words(plan: Mapping[str, Any], strategies: Sequence[str], by_hand: bo
     return f"Hyperparameters{';'.join(parts)}."
 
 
-def absent_cells(results: ResultsLike) -> tuple[Problem, ...]:
-    """List failed cells, and those that the plan asked for and that are neither done nor failed."""
-    failed = [Problem(f.label, f.seed, "failed", one_line(f.reason)) for f in results.failures]
-    there = {(cell.label, cell.seed) for cell in results.cells} | {(p.label, p.seed) for p in failed}
-    planned = [(str(entry["label"]), int(entry["seed"])) for entry in results.plan.get("cells", ())]
-    missing = [
-        Problem(label, seed, "missing", "asked for but not finished; run the same `bench run` again")
-        for label, seed in planned
-        if (label, seed) not in there
-    ]
-    return (*failed, *missing)
+def left_out(results: Results) -> tuple[str, ...]:
+    """Say how many videos, frames or faces the stream's stores left out, by reason."""
+    stream = results.plan["stream"]
+    reasons = stream.get("left_out", {})
+    return tuple(f"{stream['name']}: {count} left out: {reason}" for reason, count in sorted(reasons.items()))
+
+
+def absent_cells(results: Results) -> tuple[Problem, ...]:
+    """List failed cells, and those that were asked for and are neither done nor failed."""
+    failed = [Problem(cell.label, cell.seed, "failed", one_line(cell.reason)) for cell in results.failures]
+    advice = "asked for but not finished; run the same `bench run` again"
+    return (*failed, *(Problem(cell.label, cell.seed, "missing", advice) for cell in results.missing))
+
+
+def versions_words(results: Results) -> tuple[str, ...]:
+    """Name the versions of the suite that made the cells, most cells first; nothing where all were made by one.
+
+    E.g. ``Cells were made by 2 versions of fretal-bench: 0.1.0 at 337fdbcd2ff3 (24), 0.2.0 (3).``
+    """
+    counts = Counter(_version(cell.environment) for cell in results.cells)
+    if len(counts) < 2:
+        return ()
+    named = ", ".join(f"{version} ({count})" for version, count in counts.most_common())
+    return (f"Cells were made by {len(counts)} versions of fretal-bench: {named}.",)
+
+
+def _version(environment: Mapping[str, Any]) -> str:
+    """Name the version of the suite, with its commit where it was not installed."""
+    version = environment.get("versions", {}).get("fretal-bench", "unknown")
+    return f"{version} at {environment['commit']}" if environment.get("commit") else str(version)
 
 
 def strategy_info(name: str) -> StrategyInfo | None:
-    """Look up what the registry knows of a strategy; None for a plugin that is not installed here."""
-    return strategies().get(name)
+    """Look up what is known of a strategy, Avalanche's included; None for one of a plugin that is not installed here."""
+    try:
+        return find_strategy(name)
+    except BenchError:
+        return None
 
 
-def one_line(text: object) -> str:
+def one_line(text: str) -> str:
     """Put a text on one line."""
-    return " ".join(str(text).split())
+    return " ".join(text.split())
 
 
 def unique(items: Iterable[str]) -> tuple[str, ...]:

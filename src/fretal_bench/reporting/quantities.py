@@ -8,11 +8,12 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from fretal_bench.benchmark.runner.results import CellResult
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.continual import CONTINUAL_METRICS, average_accuracy, forgetting_matrix
 from fretal_bench.metrics.matrices import LEVELS, Matrix, StreamScores, align, matrix, micro_average
 from fretal_bench.metrics.numbers import NAN, Floats
-from fretal_bench.reporting.inputs import CellLike, unique
+from fretal_bench.reporting.inputs import unique
 
 FORGETTING: Final = "forgetting"
 LEARNING: Final = "learning"
@@ -165,14 +166,14 @@ _COST: Final = (
 )
 
 
-def measure(cell: CellLike, metric: str, level: str, domains: tuple[str, ...] | None) -> CellMeasures:
+def measure(cell: CellResult, metric: str, level: str, domains: tuple[str, ...]) -> CellMeasures:
     """Compute every quantity of one cell.
 
     Args:
         cell: The cell.
         metric: Metric of the matrices.
         level: ``frame`` or ``video``, of the matrices.
-        domains: The order in which domains are learned; None = that of the scores.
+        domains: In the order in which they are learned.
 
     Raises:
         BenchError: If the scores are not what the suite writes.
@@ -226,7 +227,7 @@ def _sizes(scores: Mapping[str, StreamScores]) -> tuple[DomainSize, ...]:
     )
 
 
-def _why_nan(cell: CellLike, of_report: Matrix, final: Mapping[str, Matrix]) -> tuple[str, ...]:
+def _why_nan(cell: CellResult, of_report: Matrix, final: Mapping[str, Matrix]) -> tuple[str, ...]:
     """Say in words which values do not exist; lost scores belong to the cell, lost classes to the domain.
 
     All metrics that need both classes lack them alike, so that of the suite's own columns the AUC speaks for all.

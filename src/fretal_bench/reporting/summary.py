@@ -1,13 +1,14 @@
-"""Results -> what the tables and plots show: every quantity, R and F of each strategy, over its seeds."""
+"""What the tables and plots of a report show: every quantity, R and F of each strategy, over its seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from fretal_bench.benchmark.runner.results import CellResult, Results
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interval
@@ -15,13 +16,13 @@ from fretal_bench.metrics.matrices import LEVELS, align, matrix
 from fretal_bench.metrics.numbers import Floats, or_none
 from fretal_bench.reporting.inputs import (
     Problem,
-    ResultsLike,
     absent_cells,
     domain_names,
     strategy_info,
     stream_words,
     tuning_words,
     unique,
+    versions_words,
 )
 from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity, measure, quantities
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fretal_bench.strategies.record import StrategyInfo
+
+NONE: Final = "none"
+UNKNOWN: Final = "unknown"
+"""How many old training samples a strategy keeps, where it is no number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,8 @@ class StrategySummary:
         hyperparameters: All of them.
         bound: Whether it is a reference, not a competitor.
         summary: The registry's line about it; empty for a plugin that is not installed here.
-        old_samples: Training samples of past domains that it keeps: a number, ``all``, or empty for none.
+        old_samples: Training samples of past domains that it keeps: a number, ``some``, ``all``, ``none``, or
+            ``unknown`` for a plugin that is not installed here.
         seeds: Seeds with numbers.
         by_seed: Quantity name -> seed -> value.
         values: Quantity name -> mean and interval.
@@ -93,6 +99,7 @@ class Summary:
         sizes: The test set of each domain.
         stream: The stream's name and protocol in a few words, for captions.
         tuning: Where hyperparameters come from, in one sentence.
+        versions: Which versions of the suite made the cells, in one sentence; none where all were made by one.
     """
 
     metric: str
@@ -106,6 +113,7 @@ class Summary:
     sizes: tuple[DomainSize, ...]
     stream: str
     tuning: str
+    versions: tuple[str, ...]
 
     @property
     def competitors(self) -> tuple[StrategySummary, ...]:
@@ -118,7 +126,7 @@ class Summary:
         return registry.find(self.metric).title
 
 
-def summarize(results: ResultsLike, metric: str = "accuracy", level: str = "frame") -> Summary:
+def summarize(results: Results, metric: str = "accuracy", level: str = "frame") -> Summary:
     """Compute what a report shows.
 
     Args:
@@ -133,13 +141,13 @@ def summarize(results: ResultsLike, metric: str = "accuracy", level: str = "fram
         BenchError: If the metric or level is unknown, two cells have the same label and seed, or no cell can
             be used.
     """
-    known = quantities(metric)
+    of_report = quantities(metric)
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
     problems = list(absent_cells(results))
     domains = domain_names(results.plan)
     measured: dict[str, list[CellMeasures]] = {}
-    about = {cell.label: cell for cell in results.cells}
+    cells = {cell.label: cell for cell in results.cells}
     for cell in results.cells:
         if any(other.seed == cell.seed for other in measured.get(cell.label, ())):
             raise BenchError(
@@ -150,32 +158,30 @@ def summarize(results: ResultsLike, metric: str = "accuracy", level: str = "fram
         except BenchError as error:
             problems.append(Problem(cell.label, cell.seed, "unusable", str(error)))
             continue
-        domains = measures.matrix.domains
         measured.setdefault(cell.label, []).append(measures)
-    if not measured or domains is None:
+    if not measured:
         why = f" (first of {len(problems)}: {problems[0].label}: {problems[0].reason})" if problems else ""
         raise BenchError(f"{results.path} holds no finished cell{why}; `bench run` makes some")
-    found = [
-        _over_seeds(measures, about[label].strategy, about[label].hyperparameters)
-        for label, measures in measured.items()
-    ]
-    seeds = {seed for strategy in found for seed in strategy.seeds} | {problem.seed for problem in problems}
+    strategies = [_over_seeds(by_seed, cells[label]) for label, by_seed in measured.items()]
+    seeds = {seed for strategy in strategies for seed in strategy.seeds}
+    seeds.update(problem.seed for problem in problems)
     return Summary(
         metric,
         level,
         domains,
-        known,
-        tuple(sorted(found, key=lambda strategy: strategy.bound)),
+        of_report,
+        tuple(sorted(strategies, key=lambda strategy: strategy.bound)),
         tuple(sorted(seeds)),
         tuple(problems),
-        unique(note for measures in measured.values() for one in measures for note in one.undefined),
+        unique(note for by_seed in measured.values() for measures in by_seed for note in measures.undefined),
         next(iter(measured.values()))[0].sizes,
         stream_words(results.plan),
         tuning_words(
             results.plan,
-            unique(one.strategy for one in found if one.hyperparameters),
-            any(one.label != one.strategy for one in found),
+            unique(strategy.strategy for strategy in strategies if strategy.hyperparameters),
+            any(strategy.label != strategy.strategy for strategy in strategies),
         ),
+        versions_words(results),
     )
 
 
@@ -192,7 +198,7 @@ def tidy_values(summary: Summary) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["label", "seed", "metric", "level", "quantity", "value"])
 
 
-def tidy_matrices(results: ResultsLike, summary: Summary) -> pd.DataFrame:
+def tidy_matrices(results: Results, summary: Summary) -> pd.DataFrame:
     """Give R and b of every cell for every metric at both levels, one row a value.
 
     Returns:
@@ -226,8 +232,8 @@ def tidy_matrices(results: ResultsLike, summary: Summary) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def to_plain(summary: Summary) -> dict[str, Any]:
-    """Give a summary as plain data for ``json.dumps``: NaN, which JSON has not, becomes None."""
+def summary_record(summary: Summary) -> dict[str, Any]:
+    """Give a summary as plain data for ``json.dumps``; a value that does not exist is None."""
     return {
         "metric": summary.metric,
         "level": summary.level,
@@ -261,31 +267,33 @@ def to_plain(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _over_seeds(
-    measures: list[CellMeasures], strategy: str, hyperparameters: Mapping[str, Any]
-) -> StrategySummary:
-    """Bring the cells of one label together."""
-    measures = sorted(measures, key=lambda one: one.seed)
-    info = strategy_info(strategy)
-    by_seed = {name: {one.seed: one.values[name] for one in measures} for name in measures[0].values}
+def _over_seeds(measures: list[CellMeasures], cell: CellResult) -> StrategySummary:
+    """Bring the cells of one label together; ``cell`` is any of them."""
+    in_order = sorted(measures, key=lambda of_seed: of_seed.seed)
+    info = strategy_info(cell.strategy)
+    by_seed = {
+        name: {of_seed.seed: of_seed.values[name] for of_seed in in_order} for name in in_order[0].values
+    }
     return StrategySummary(
-        measures[0].label,
-        strategy,
-        hyperparameters,
+        cell.label,
+        cell.strategy,
+        cell.hyperparameters,
         info is not None and info.bound,
         "" if info is None else info.summary,
-        _old_samples(info, hyperparameters),
-        tuple(one.seed for one in measures),
+        _old_samples(info, cell.hyperparameters),
+        tuple(of_seed.seed for of_seed in in_order),
         by_seed,
         {name: mean_interval(list(values.values())) for name, values in by_seed.items()},
-        MeanMatrix(*mean_and_half([one.matrix.values for one in measures])),
-        MeanMatrix(*mean_and_half([one.matrix.baseline for one in measures])),
-        MeanMatrix(*mean_and_half([one.forgetting for one in measures])),
+        MeanMatrix(*mean_and_half([of_seed.matrix.values for of_seed in in_order])),
+        MeanMatrix(*mean_and_half([of_seed.matrix.baseline for of_seed in in_order])),
+        MeanMatrix(*mean_and_half([of_seed.forgetting for of_seed in in_order])),
     )
 
 
 def _old_samples(info: StrategyInfo | None, hyperparameters: Mapping[str, Any]) -> str:
-    """Say how many old training samples a strategy keeps; empty for none (and for a plugin that is gone)."""
-    if info is None or info.memory == "none":
-        return ""
-    return "all" if info.memory == "all" else str(hyperparameters.get("memory", "some"))
+    """Say how many old training samples a strategy keeps."""
+    if info is None:
+        return UNKNOWN
+    if info.memory == "budget":
+        return str(hyperparameters.get("memory", "some"))
+    return info.memory

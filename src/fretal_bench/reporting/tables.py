@@ -87,6 +87,13 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Whether each column holds numbers, which stand on its right."""
+        return tuple(
+            any(isinstance(row.cells[at], Number) for row in self.rows) for at in range(len(self.columns))
+        )
+
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row.cells) != len(self.columns):
@@ -191,11 +198,10 @@ def to_rich(table: Table) -> RichTable:
         show_edge=False,
         pad_edge=False,
     )
-    for at, column in enumerate(table.columns):
-        texts = all(isinstance(row.cells[at], str) for row in table.rows)
-        justify: Literal["left", "right"] = "left" if texts else "right"
+    for column, numeric in zip(table.columns, table.numeric, strict=True):
+        justify: Literal["left", "right"] = "right" if numeric else "left"
         head = Text(stacked(column.head))
-        drawn.add_column(head, justify=justify, vertical="bottom", overflow="fold", no_wrap=not texts)
+        drawn.add_column(head, justify=justify, vertical="bottom", overflow="fold", no_wrap=numeric)
     for row, following in zip(table.rows, (*table.rows[1:], None), strict=True):
         cells = []
         for cell, column in zip(row.cells, table.columns, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import PairedDifference, paired_difference
 from fretal_bench.reporting.quantities import AVERAGE, FORGETTING, LEARNING
-from fretal_bench.reporting.summary import StrategySummary, Summary
+from fretal_bench.reporting.summary import NONE, UNKNOWN, StrategySummary, Summary
 
 # A winner whose learning accuracy lies this much below the best one's may forget little because it learned
 # little.
@@ -42,7 +42,7 @@ def verdict(summary: Summary) -> Verdict:
     common seeds (95% by Student's t, one comparison at a time); a difference whose interval holds 0, or that
     rests on one seed, is said to be unresolved.
     """
-    notes = [*_bounds(summary), *_gaps(summary)]
+    notes = [*_bounds(summary), *_gaps(summary), *summary.versions]
     if len(summary.domains) < 2:
         sentence = "Forgetting does not exist on a stream of one domain."
         return Verdict(sentence, tuple(notes), None, False, ())
@@ -139,18 +139,26 @@ def _learned_little(summary: Summary, leader: StrategySummary) -> list[str]:
 
 
 def _without_old_samples(summary: Summary, ranked: list[StrategySummary]) -> list[str]:
-    """If the leader keeps old samples, name the one that forgets least of those that keep none."""
-    none = [s for s in ranked if not s.old_samples]
-    if not ranked[0].old_samples or not none:
+    """If the leader keeps old samples, or may, name the one that forgets least of those that keep none."""
+    leader, without = ranked[0], [s for s in ranked if s.old_samples == NONE]
+    if leader.old_samples == UNKNOWN:
+        notes = [
+            f"Whether {leader.label} keeps old training samples is unknown: no strategy {leader.strategy!r} is installed."
+        ]
+    elif leader.old_samples == NONE or not without:
         return []
-    first, others = none[0], none[1:]
+    else:
+        notes = [f"{leader.label} keeps {leader.old_samples} old training samples."]
+    if not without:
+        return notes
+    first, others = without[0], without[1:]
     alike = [s.label for s in others if not _difference(s, first).resolved]
     beside = f"; the seeds do not separate it from {_and(alike)}" if alike else ""
     price = f"at average {summary.metric_title} {first.values[AVERAGE].mean:.3f}"
-    return [
-        f"{ranked[0].label} keeps {ranked[0].old_samples} old training samples. Of those that keep none {first.label} "
-        f"has the lowest mean, {_forgetting(first)}, {price}{beside}."
-    ]
+    best = (
+        f"Of those that keep none {first.label} has the lowest mean, {_forgetting(first)}, {price}{beside}."
+    )
+    return [" ".join((*notes, best))]
 
 
 def _bounds(summary: Summary) -> list[str]:
@@ -158,10 +166,7 @@ def _bounds(summary: Summary) -> list[str]:
     bounds = [s for s in summary.strategies if s.bound]
     if not bounds:
         return []
-    named = [
-        f"{s.label} (forgetting {s.values[FORGETTING].mean:.3f}; {s.summary.removesuffix(' (bound)')})"
-        for s in bounds
-    ]
+    named = [f"{s.label} (forgetting {s.values[FORGETTING].mean:.3f}; {s.summary})" for s in bounds]
     return [
         f"Not ranked, because {'it is a bound' if len(bounds) == 1 else 'they are bounds'}: {_and(named)}."
     ]

@@ -73,6 +73,14 @@ class CellFailure:
 
 
 @dataclass(frozen=True)
+class MissingCell:
+    """A cell that was asked for and is neither done nor failed."""
+
+    label: str
+    seed: int
+
+
+@dataclass(frozen=True)
 class Results:
     """A result folder, read.
 
@@ -81,14 +89,14 @@ class Results:
         plan: ``plan.json``: stream, recipe, cells.
         cells: Done cells, in the plan's order.
         failures: Failed cells.
-        missing: Labels of cells that were asked for and are neither done nor failed.
+        missing: Cells that were asked for and are neither done nor failed.
     """
 
     path: Path
     plan: Mapping[str, Any]
     cells: tuple[CellResult, ...]
     failures: tuple[CellFailure, ...]
-    missing: tuple[str, ...]
+    missing: tuple[MissingCell, ...]
 
 
 def load_results(path: str | os.PathLike[str]) -> Results:
@@ -110,7 +118,7 @@ def load_results(path: str | os.PathLike[str]) -> Results:
         elif failed.is_file():
             failures.append(CellFailure(**_read_json(failed, f"{failed} is missing")))
         else:
-            missing.append(f"{entry['label']}, seed {entry['seed']}")
+            missing.append(MissingCell(entry["label"], entry["seed"]))
     return Results(folder, plan, tuple(cells), tuple(failures), tuple(missing))
 
 

@@ -15,14 +15,14 @@ BOUNDS = (
     StrategyInfo(
         "zero-shot",
         f"{__name__}.zero_shot:ZeroShot",
-        "the source model as it is, never adapted (bound)",
+        "the source model as it is, never adapted",
         "baseline",
         bound=True,
     ),
     StrategyInfo(
         "joint",
         f"{__name__}.joint:Joint",
-        "training on all domains seen so far (bound)",
+        "training on all domains seen so far",
         "baseline",
         memory="all",
         bound=True,

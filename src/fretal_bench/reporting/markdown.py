@@ -1,0 +1,40 @@
+"""A whole report as Markdown."""
+
+from __future__ import annotations
+
+from fretal_bench.benchmark.runner.results import Results
+from fretal_bench.reporting.contents import (
+    formula_table,
+    matrices_of_all,
+    problem_table,
+    quantity_tables,
+    size_table,
+    strategy_table,
+)
+from fretal_bench.reporting.formats import to_markdown
+from fretal_bench.reporting.inputs import left_out
+from fretal_bench.reporting.plots import plots
+from fretal_bench.reporting.summary import Summary
+from fretal_bench.reporting.verdict import Verdict
+
+
+def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
+    """Write the report as Markdown: verdict, tables, plots, matrices, protocol and what is missing."""
+    stream, recipe = results.plan["stream"]["name"], results.plan["recipe"]["name"]
+    seeds = ", ".join(map(str, summary.seeds))
+    parts = [
+        f"# Which strategy forgets least? Stream {stream}, recipe {recipe}",
+        f"**{conclusion.sentence}**",
+        "\n".join(f"- {note}" for note in conclusion.notes),
+        f"Stream {summary.stream}. Domains in the order in which they are learned: {', '.join(summary.domains)}. "
+        f"Seeds: {seeds}.",
+        *(to_markdown(table) for table in quantity_tables(summary)),
+        *(f"![{plot.title}](plots/{plot.name}.png)" for plot in plots(summary)),
+    ]
+    parts.extend(to_markdown(table) for pair in matrices_of_all(summary) for table in pair)
+    parts.append(to_markdown(size_table(summary)))
+    parts.append(to_markdown(strategy_table(summary)))
+    parts.append(to_markdown(problem_table(summary)) if summary.problems else "No cell failed or is missing.")
+    parts.append("\n".join(f"- {line}" for line in (*left_out(results), *summary.undefined)))
+    parts.append(to_markdown(formula_table(summary)))
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
