@@ -7,7 +7,7 @@ import threading
 import pytest
 from rich.console import Console
 
-from fretal_bench.benchmark.recipes.progress import Progress
+from fretal_bench.benchmark.runner.progress import Progress
 from fretal_bench.cli.live import Live
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from fretal_bench.benchmark.recipes.progress import Progress as Report
+from fretal_bench.benchmark.runner.progress import Progress as Report
 from fretal_bench.cli.screen import Tell, first_use_bar, print_line
 
 

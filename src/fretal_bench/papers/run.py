@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fretal_bench import files
-from fretal_bench.benchmark.recipes.progress import Listener
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.runner.call import BuildProgress, Call, Opened, Prepared, check_jobs, prepare
 from fretal_bench.benchmark.runner.plan import Cell, Changes, check_strategies
+from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.run import execute
 from fretal_bench.datasets.streams.file import StreamFile, toml_of_stream
 from fretal_bench.datasets.streams.stream import open_located

@@ -1,6 +1,8 @@
+import dataclasses
+
 import pytest
 
-from fretal_bench.benchmark.recipes.recipe import Recipe, list_recipes, open_recipe
+from fretal_bench.benchmark.recipes.recipe import Recipe, list_recipes, open_recipe, toml_of_recipe
 from fretal_bench.errors import BenchError
 
 
@@ -15,36 +17,84 @@ def test_an_unknown_recipe_and_key_name_the_nearest(tmp_path):
         open_recipe("mimi")
     own = tmp_path / "own.toml"
     own.write_text("epoch = 3\n")
-    with pytest.raises(BenchError, match=r"unknown recipe key 'epoch'.*'epochs'"):
+    with pytest.raises(BenchError, match=r"own.toml: unknown key 'epoch'.*'epochs'"):
         open_recipe(own)
 
 
-def test_a_users_file_overrides_defaults_and_is_named_by_its_stem(tmp_path):
+def test_what_a_users_file_leaves_out_is_as_in_mini_and_it_is_named_by_its_stem(tmp_path):
     own = tmp_path / "own.toml"
     own.write_text('epochs = 3\nbackbone = "test_vit"\nlr = 1\n')
     recipe = open_recipe(own)
-    assert (recipe.name, recipe.epochs, recipe.backbone, recipe.lr) == ("own", 3, "test_vit", 1.0)
-    assert recipe.batch_size == Recipe().batch_size
+    assert recipe.name == "own"
+    assert recipe.content() == {
+        **open_recipe("mini").content(),
+        "epochs": 3,
+        "backbone": "test_vit",
+        "lr": 1.0,
+    }
+
+
+def test_a_recipe_made_in_python_without_a_word_is_mini():
+    assert Recipe().name == "mini"
+    assert Recipe().content() == open_recipe("mini").content()
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": "three"}, "recipe.epochs: expected int, found 'three'"),
-        ({"epochs": "2.5"}, "expected int"),
-        ({"epochs": 0}, "epochs must be at least 1"),
-        ({"flip": 1.5}, r"flip must be in \[0, 1\]"),
-        ({"optimizer": "adamm"}, "did you mean .*'adamw'"),
-        ({"balance": "maybe"}, "expected bool"),
-        ({"lr": True}, "expected finite float"),
-        ({"lr": "nan"}, "expected finite float"),
-        ({"lr": "-1"}, "lr must be above 0"),
-        ({"name": 3}, "expected str"),
+        (
+            {"epochs": "three"},
+            "recipe 'mini': key 'epochs': expected a whole number of at least 1, found 'three'",
+        ),
+        ({"epochs": "2.5"}, "'epochs'.*a whole number"),
+        ({"epochs": 0}, "'epochs'.*at least 1"),
+        ({"flip": 1.5}, r"'flip'.*in \[0, 1\]"),
+        ({"optimizer": "adamm"}, "'optimizer'.*did you mean 'adam'"),
+        ({"balance": "maybe"}, "'balance'.*true or false"),
+        ({"lr": True}, "'lr'.*number above 0, found True"),
+        ({"lr": "nan"}, "'lr'.*finite number"),
+        ({"lr": "-1"}, "'lr'.*above 0"),
+        ({"name": 3}, "'name'.*text"),
+        ({"tuning": "x"}, r"'tuning'.*\[tuning\]"),
+        ({"device": "cpu", "precision": "fp16"}, "'precision'.*CUDA"),
     ],
 )
 def test_bad_values_are_refused_with_what_was_expected(changes, message):
     with pytest.raises(BenchError, match=message):
         Recipe().changed(changes)
+
+
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(Recipe)])
+def test_every_key_is_checked_whoever_makes_the_recipe(key):
+    with pytest.raises(BenchError, match=f"'{key}'"):
+        Recipe(**{key: object()})
+
+
+def test_a_recipe_file_of_hyperparameters_is_checked_with_its_name(tmp_path):
+    own = tmp_path / "own.toml"
+    for text, message in (
+        ("[hyperparameters.ewk]\nlambda_ = 1", "unknown strategy 'ewk'"),
+        ("[hyperparameters.ewc]\nlamda_ = 1", "'lamda_'.*'lambda_'"),
+        ("[hyperparameters.ewc]\nlambda_ = -1", "lambda_"),
+        ("[hyperparameters]\newc = 1", "'hyperparameters.ewc'.*a table"),
+    ):
+        own.write_text(text)
+        with pytest.raises(BenchError, match=message) as caught:
+            open_recipe(own)
+        assert "own.toml" in str(caught.value)
+
+
+def test_a_recipe_is_written_as_a_file_that_opens_as_the_same(tmp_path):
+    recipe = Recipe(
+        name="own",
+        description='a "quoted"\ttext',
+        lr=1e-5,
+        hyperparameters={"ewc": {"lambda_": 2.5}, "avalanche:ewc": {}},
+        tuning={"domains": ["a"], "budget": 3},
+    )
+    own = tmp_path / "own.toml"
+    own.write_text(toml_of_recipe(recipe))
+    assert open_recipe(own) == recipe
 
 
 def test_texts_become_the_keys_types():

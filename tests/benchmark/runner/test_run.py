@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from fretal_bench.benchmark.recipes.progress import Progress
+from fretal_bench.benchmark.runner.progress import Progress
 from fretal_bench.benchmark.runner.results import ResultFolder, load_results
 from fretal_bench.benchmark.runner.run import execute, prepare, run
 from fretal_bench.errors import BenchError, RunError

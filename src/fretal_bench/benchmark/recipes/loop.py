@@ -1,17 +1,15 @@
-"""What a recipe adds to every strategy's training loop, as plugins: schedule, BatchNorm, selection, progress."""
+"""What a recipe adds to every strategy's training loop, as plugins: learning rate, BatchNorm, selection."""
 
 from __future__ import annotations
 
 import copy
 import math
-import time
 from typing import Any
 
 import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
-from fretal_bench.benchmark.recipes.progress import Listener, Progress
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.strategies.batches import BatchSource
 from fretal_bench.strategies.distillation.fretal import FReTAL
@@ -32,7 +30,7 @@ def learning_rate(recipe: Recipe, update: int, updates: int) -> float:
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-class Schedule(SupervisedPlugin):  # type: ignore[misc]
+class LearningRate(SupervisedPlugin):  # type: ignore[misc]
     """Sets the learning rate before every update."""
 
     def __init__(self, recipe: Recipe) -> None:
@@ -113,42 +111,3 @@ class KeepBest(SupervisedPlugin):  # type: ignore[misc]
             strategy.model.load_state_dict(self.weights)
             for name, value in self.running.items():
                 setattr(strategy, name, value)
-
-
-class Reporter(SupervisedPlugin):  # type: ignore[misc]
-    """Tells a listener, a few times a second, how training goes; reads the loss only then (on a GPU that waits)."""
-
-    def __init__(self, listener: Listener, about: Progress, every: float = 0.5) -> None:
-        super().__init__()
-        self.listener, self.about, self.every = listener, about, every
-
-    def before_training_exp(self, strategy: Any, **_: Any) -> None:
-        """Begin counting."""
-        self.update = self.since = 0
-        self.updates = strategy.train_epochs * len(strategy.dataloader)
-        self.last = time.monotonic()
-
-    def after_training_iteration(self, strategy: Any, **_: Any) -> None:
-        """Report if it is time."""
-        self.update += 1
-        self.since += len(strategy.mb_y)
-        now = time.monotonic()
-        if now - self.last < self.every and self.update < self.updates:
-            return
-        per_epoch = len(strategy.dataloader)
-        self.listener(
-            Progress(
-                work=self.about.work,
-                label=self.about.label,
-                phase="train",
-                domain=self.about.domain,
-                step=self.about.step,
-                steps=self.about.steps,
-                epoch=(self.update - 1) // per_epoch + 1,
-                epochs=strategy.train_epochs,
-                share=self.update / self.updates,
-                loss=float(strategy.loss.detach()),
-                images_per_second=self.since / max(1e-9, now - self.last),
-            )
-        )
-        self.since, self.last = 0, now

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
-from fretal_bench.benchmark.recipes.recipe import DEVICES, Recipe
+from fretal_bench.benchmark.recipes.recipe import Device, Recipe
 from fretal_bench.errors import BenchError, unknown_name
 
 
-def resolve_device(wanted: str) -> str:
+def resolve_device(device: str) -> Literal["cpu", "cuda"]:
     """Return ``cpu`` or ``cuda`` for a recipe's ``device``.
 
     Raises:
-        BenchError: It is none of ``auto``, ``cpu`` and ``cuda``, or ``cuda`` is wanted and there is none.
+        BenchError: It is none of ``auto``, ``cpu`` and ``cuda``, or it is ``cuda`` and there is none.
     """
-    if wanted not in DEVICES:
-        raise unknown_name("device", wanted, DEVICES)
-    if wanted == "cpu":
+    if device not in get_args(Device):
+        raise BenchError(f"--device: expected one of {', '.join(get_args(Device))}, found {device!r}")
+    if device == "cpu":
         return "cpu"
     if torch.cuda.is_available():
         return "cuda"
-    if wanted == "cuda":
+    if device == "cuda":
         raise BenchError(
             "device cuda: torch sees no CUDA device here; use --device cpu, or see `bench doctor` for what is missing"
         )

@@ -5,36 +5,27 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from fretal_bench.benchmark.tuning.tuned import TABLES, read_hyperparameters, read_tuning
+from fretal_bench import records
 from fretal_bench.errors import BenchError, unknown_name
-from fretal_bench.strategies.record import read_value
+from fretal_bench.records import Invalid, Record, limited
+from fretal_bench.strategies.registry import find_strategy
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-DEVICES = ("auto", "cpu", "cuda")
-_CHOICES = {
-    "optimizer": ("adamw", "adam", "sgd"),
-    "schedule": ("constant", "onecycle", "cosine"),
-    "precision": ("fp32", "bf16", "fp16"),
-    "batchnorm": ("adapt", "frozen", "released"),
-    "select": ("last", "validation", "source-and-target"),
-    "device": DEVICES,
-}
+Device = Literal["auto", "cpu", "cuda"]
+TABLES: Final = ("hyperparameters", "tuning")
+"""Keys of a recipe that are tables; its others are what training does, the same for every strategy."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Record):
     """Model, optimisation and augmentation of a run; the same for every strategy in it.
+
+    The defaults are those of the built-in recipe ``mini``: that is what a recipe file leaves out.
 
     Args:
         name: Name of the recipe; not part of a cell's id.
@@ -76,60 +67,45 @@ class Recipe:
 
     name: str = "mini"
     description: str = ""
-    backbone: str = "test_resnet"
+    backbone: str = "test_byobnet"
     pretrained: bool = False
-    stem_stride: int = 0
-    image_size: int = 0
-    source_epochs: int = 10
-    epochs: int = 10
-    batch_size: int = 32
-    optimizer: str = "adamw"
-    lr: float = 0.002
-    momentum: float = 0.9
-    weight_decay: float = 0.01
-    schedule: str = "onecycle"
+    stem_stride: int = limited(0, at_least=0)
+    image_size: int = limited(0, at_least=0)
+    source_epochs: int = limited(15, at_least=1)
+    epochs: int = limited(15, at_least=1)
+    batch_size: int = limited(32, at_least=1)
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = limited(0.003, above=0)
+    momentum: float = limited(0.9, at_least=0)
+    weight_decay: float = limited(0.05, at_least=0)
+    schedule: Literal["constant", "onecycle", "cosine"] = "onecycle"
     balance: bool = True
-    flip: float = 0.5
-    shift: int = 4
-    brightness: float = 0.1
-    contrast: float = 0.1
-    cutmix: float = 0.0
-    cutmix_alpha: float = 0.5
-    batchnorm: str = "adapt"
-    select: str = "last"
+    flip: float = limited(0.5, at_least=0, at_most=1)
+    shift: int = limited(4, at_least=0)
+    brightness: float = limited(0.075, at_least=0, at_most=1)
+    contrast: float = limited(0.15, at_least=0, at_most=1)
+    cutmix: float = limited(0.0, at_least=0, at_most=1)
+    cutmix_alpha: float = limited(0.5, above=0)
+    batchnorm: Literal["adapt", "frozen", "released"] = "adapt"
+    select: Literal["last", "validation", "source-and-target"] = "last"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = True
     compile: bool = False
-    threads: int = 1
-    device: str = "auto"
+    threads: int = limited(1, at_least=1)
+    device: Device = "auto"
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, choices in _CHOICES.items():
-            if getattr(self, key) not in choices:
-                raise unknown_name(f"recipe {self.name!r}: {key}", getattr(self, key), choices)
+        """Check every value; raises ``Invalid``."""
+        super().__post_init__()
         if self.precision == "fp16" and self.device == "cpu":
             # Half precision needs loss scaling, which torch has for CUDA alone: without it small gradients become 0.
-            raise BenchError(
-                f"recipe {self.name!r}: precision fp16 needs CUDA; on a CPU set recipe.precision=fp32 (or bf16)"
+            raise Invalid(
+                "precision",
+                "fp32 or bf16 on a CPU, since fp16 needs CUDA to train (--set recipe.precision=fp32)",
+                self.precision,
             )
-        for key in ("source_epochs", "epochs", "batch_size", "threads"):
-            if getattr(self, key) < 1:
-                raise BenchError(
-                    f"recipe {self.name!r}: {key} must be at least 1, found {getattr(self, key)}"
-                )
-        for key in ("flip", "cutmix", "brightness", "contrast"):
-            if not 0 <= getattr(self, key) <= 1:
-                raise BenchError(f"recipe {self.name!r}: {key} must be in [0, 1], found {getattr(self, key)}")
-        for key in ("lr", "cutmix_alpha"):
-            if getattr(self, key) <= 0:
-                raise BenchError(f"recipe {self.name!r}: {key} must be above 0, found {getattr(self, key)}")
-        for key in ("stem_stride", "image_size", "shift", "weight_decay", "momentum"):
-            if getattr(self, key) < 0:
-                raise BenchError(
-                    f"recipe {self.name!r}: {key} must not be negative, found {getattr(self, key)}"
-                )
 
     def content(self) -> dict[str, Any]:
         """Return what determines results: every key but the name, the description and the strategies' own tables."""
@@ -144,23 +120,24 @@ class Recipe:
         Raises:
             BenchError: A key does not exist or a value is not valid.
         """
-        keys = {key: value for key, value in dataclasses.asdict(Recipe()).items() if key not in TABLES}
-        for key in changes:
-            if key not in keys:
-                raise unknown_name("recipe key", key, keys)
-        values = {key: read_value(f"recipe.{key}", value, keys[key]) for key, value in changes.items()}
-        return dataclasses.replace(self, **values)
+        for key in TABLES:
+            if key in changes:
+                raise BenchError(
+                    f"recipe {self.name!r}: key {key!r} is a table; write it in a recipe file, as [{key}]"
+                )
+        return records.changed(self, changes, f"recipe {self.name!r}")
 
 
 def list_recipes(pattern: str = "*") -> list[Recipe]:
     """Return the built-in recipes whose name fits a shell ``pattern``, sorted by name."""
-    names = sorted(path.name for path in resources.files(__package__).iterdir())
-    recipes = [open_recipe(name.removesuffix(".toml")) for name in names if name.endswith(".toml")]
-    return [recipe for recipe in recipes if fnmatch.fnmatchcase(recipe.name, pattern)]
+    return [open_recipe(name) for name in _built_in() if fnmatch.fnmatchcase(name, pattern)]
 
 
 def open_recipe(name: str | os.PathLike[str]) -> Recipe:
     """Open a built-in recipe by name, or the user's own from a TOML file (anything that ends in ``.toml``).
+
+    What a file leaves out is as in the recipe ``mini``. ``[hyperparameters.STRATEGY]`` tables are checked;
+    ``[tuning]`` is kept as it is.
 
     Raises:
         BenchError: There is no such recipe or file, it is no TOML or not UTF-8, a key does not exist, or a value is not
@@ -168,30 +145,44 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
     """
     text_name = os.fspath(name)
     if text_name.endswith(".toml"):
-        path = Path(text_name)
-        try:
-            text = path.read_text("utf-8")
-        except OSError as error:
-            raise BenchError(f"recipe file {text_name}: cannot be read ({error.strerror})") from error
-        except UnicodeDecodeError as error:
-            raise BenchError(
-                f"recipe file {text_name}: not UTF-8 text (byte {error.start}); save it as UTF-8"
-            ) from error
-        text_name = path.stem
+        where, stem = text_name, Path(text_name).stem
+        values = records.read_toml(text_name, "recipe file")
     else:
-        folder = resources.files(__package__)
-        known = [
-            entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-        ]
-        if text_name not in known:
-            raise unknown_name("recipe", text_name, known)
-        text = folder.joinpath(f"{text_name}.toml").read_text("utf-8")
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BenchError(f"recipe {os.fspath(name)}: not valid TOML: {error}") from error
-    hyperparameters = read_hyperparameters(values.pop("hyperparameters", {}))
-    recipe = Recipe(
-        name=text_name, hyperparameters=hyperparameters, tuning=read_tuning(values.pop("tuning", {}))
-    )
-    return recipe.changed(values)
+        if text_name not in _built_in():
+            raise unknown_name("recipe", text_name, _built_in())
+        where, stem = f"recipe {text_name!r}", text_name
+        text = resources.files(__package__).joinpath(f"{text_name}.toml").read_text("utf-8")
+        values = records.parse_toml(text, where)
+    recipe = records.read(Recipe, {"name": stem, **values}, where)
+    return dataclasses.replace(recipe, hyperparameters=_hyperparameters(recipe.hyperparameters, where))
+
+
+def toml_of_recipe(recipe: Recipe) -> str:
+    """Write a recipe as the text of a recipe file that opens as the same recipe, but for its name."""
+    tables = {key: getattr(recipe, key) for key in TABLES if getattr(recipe, key)}
+    return records.to_toml({"description": recipe.description, **recipe.content(), **tables})
+
+
+def _built_in() -> list[str]:
+    names = sorted(path.name for path in resources.files(__package__).iterdir())
+    return [name.removesuffix(".toml") for name in names if name.endswith(".toml")]
+
+
+def _hyperparameters(tables: Mapping[str, Mapping[str, Any]], where: str) -> dict[str, dict[str, Any]]:
+    """Check ``[hyperparameters.NAME]`` tables.
+
+    Returns:
+        Values by strategy and key, each of its field's type; only the keys that are given.
+
+    Raises:
+        BenchError: A strategy or a key does not exist (the nearest are named), or a value is not valid.
+    """
+    checked: dict[str, dict[str, Any]] = {}
+    for name, values in tables.items():
+        try:
+            info = find_strategy(name)
+            constants = info.hyperparameters(values)
+        except BenchError as error:
+            raise BenchError(f"{where}: [hyperparameters.{name}]: {error}") from error
+        checked[info.name] = {key: getattr(constants, key) for key in values}
+    return checked

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fretal_bench.benchmark.recipes.progress import Listener, Progress
 from fretal_bench.benchmark.runner.plan import Cell, Plan, SourceModel
+from fretal_bench.benchmark.runner.progress import Listener, Progress
 from fretal_bench.benchmark.runner.results import ResultFolder, writing
 from fretal_bench.errors import BenchError, RunError
 from fretal_bench.plugins import PluginWarning, plugin_files, use_files

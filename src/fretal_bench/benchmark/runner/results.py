@@ -24,9 +24,8 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
-from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.recipes.recipe import TABLES, Recipe
 from fretal_bench.benchmark.runner.plan import Cell, Plan
-from fretal_bench.benchmark.tuning.tuned import TABLES
 from fretal_bench.errors import BenchError, RunError
 
 FORMAT = 1

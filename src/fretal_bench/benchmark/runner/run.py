@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from fretal_bench.benchmark.recipes.progress import Listener
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import call
 from fretal_bench.benchmark.runner.call import BuildProgress, Call, Prepared
 from fretal_bench.benchmark.runner.engine import run_processes, run_serial
 from fretal_bench.benchmark.runner.plan import Changes
+from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.results import Results, load_results
 
 

@@ -15,15 +15,15 @@ from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.loop import (
     FrozenBatchNorm,
     KeepBest,
+    LearningRate,
     ReleasedBatchNorm,
-    Reporter,
-    Schedule,
 )
 from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
-from fretal_bench.benchmark.recipes.progress import Listener, Progress
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.environment import environment, measured
 from fretal_bench.benchmark.runner.plan import Cell, SourceModel
+from fretal_bench.benchmark.runner.progress import Listener, Progress
+from fretal_bench.benchmark.runner.reporter import Reporter
 from fretal_bench.benchmark.runner.results import ResultFolder, atomic_folder
 from fretal_bench.datasets.manifest import video_key
 from fretal_bench.datasets.streams.stream import Stream, open_stream
@@ -179,7 +179,7 @@ def recipe_plugins(work: SourceModel | Cell, stream: Stream, step: int, listener
     recipe = work.recipe
     plugins: list[Any] = []
     if recipe.schedule != "constant":
-        plugins.append(Schedule(recipe))
+        plugins.append(LearningRate(recipe))
     if recipe.batchnorm == "frozen":
         plugins.append(FrozenBatchNorm())
     elif recipe.batchnorm == "released":

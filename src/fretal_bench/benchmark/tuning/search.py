@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench.benchmark.recipes.progress import Listener
-from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
+from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe, toml_of_recipe
 from fretal_bench.benchmark.runner.call import STREAM_FILE, BuildProgress, Prepared, earlier_stores
 from fretal_bench.benchmark.runner.plan import Cell, Plan, make_plan
+from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.results import ResultFolder, Results, write_file
 from fretal_bench.benchmark.runner.run import execute
 from fretal_bench.benchmark.tuning.space import search_space, trials
-from fretal_bench.benchmark.tuning.tuned import toml_of_recipe
+from fretal_bench.benchmark.tuning.tuned import read_tuning
 from fretal_bench.errors import BenchError, RunError
 from fretal_bench.metrics.continual import average_accuracy, forgetting
 from fretal_bench.metrics.matrices import accuracy_matrix
@@ -301,7 +301,7 @@ def _check_target(path: Path, recipe: Recipe, tuning: Mapping[str, Any]) -> None
         there = open_recipe(path)
     except BenchError as error:
         raise BenchError(f"{path} exists and is no recipe of this suite ({error}); {advice}") from error
-    old = there.tuning
+    old = read_tuning(there.tuning)
     if there.content() != recipe.content() or not old:
         raise BenchError(f"{path} exists and is another recipe, not one tuned from {recipe.name!r}; {advice}")
     for key in ("stream", "domains", "seed", "objective"):

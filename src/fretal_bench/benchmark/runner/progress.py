@@ -1,4 +1,4 @@
-"""What a run reports while it trains."""
+"""Progress of a run: what is reported while it trains, and to whom."""
 
 from __future__ import annotations
 
