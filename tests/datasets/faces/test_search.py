@@ -131,4 +131,3 @@ def test_masks_lie_beside_the_compressions_of_a_faceforensics_tree():
     )
     assert mask_of("original_sequences/youtube/c23/videos/000.mp4") is None
     assert mask_of("Celeb-synthesis/id0_id1_0000.mp4") is None
-    assert open_mask is not None

@@ -1,12 +1,10 @@
-"""Preparing units in this process or in several, each with one thread and one detector of its own."""
+"""Preparation of units in this process or in several, each with one thread and one detector of its own."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
+import functools
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
@@ -14,7 +12,7 @@ import cv2
 from fretal_bench.datasets.faces.groups import Unit
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.unit import prepare_unit
-from fretal_bench.workers import begin_worker, stop, worker_was_killed
+from fretal_bench.workers import Report, run_tasks
 
 Job = tuple[Unit, Path]
 """A unit, and the path of its part without extension."""
@@ -41,34 +39,20 @@ def run_units(
                 prepare_unit(unit, options, root, stem)
                 done(unit)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
-    running: dict[Future[None], Unit] = {}
     left = iter(jobs)
-    try:
-        while True:
-            # Few at a time: of a million units only these are made.
-            for unit, stem in left:
-                running[pool.submit(prepare_unit, unit, options, root, stem)] = unit
-                if len(running) >= 2 * processes:
-                    break
-            if not running:
-                break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                future.result()
-                done(running.pop(future))
-        pool.shutdown()
-    except BaseException as error:
-        stop(pool)
-        if isinstance(error, BrokenProcessPool):
-            raise worker_was_killed() from error
-        raise
+    run_tasks(
+        processes,
+        lambda: next(left, None),
+        functools.partial(_prepare, options, root),
+        lambda job, _: done(job[0]),
+        begin=functools.partial(cv2.setNumThreads, 1),
+    )
 
 
-def _begin() -> None:
-    """Set up a worker process."""
-    begin_worker()
-    cv2.setNumThreads(1)
+def _prepare(options: PrepareOptions, root: Path, job: Job, report: Report) -> None:
+    """Prepare a unit in a worker process."""
+    unit, stem = job
+    prepare_unit(unit, options, root, stem)
 
 
 @contextlib.contextmanager
