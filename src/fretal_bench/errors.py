@@ -1,4 +1,4 @@
-"""Errors a person can mend: one line that says what was found and what to do."""
+"""Errors that a user can fix, each one line that says what was found and what to do, and how unknown names are told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LISTED: Final = 20
 
 
 class BenchError(Exception):
-    """A problem the user can mend; the command prints its one line and exits with ``exit_code``.
+    """A problem that the user can fix; the command prints its one line and exits with ``exit_code``.
 
     Exit code 2 means that the call or its input is wrong (nothing was run), 1 that work was begun and failed.
     """
@@ -19,7 +19,7 @@ class BenchError(Exception):
 
 
 class BenchWarning(UserWarning):
-    """Something the user should know that stops nothing; the command prints it as one line."""
+    """Something that the user should know and that stops nothing; the command prints it as one line."""
 
 
 class RunError(BenchError):
@@ -31,8 +31,10 @@ class RunError(BenchError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
     """Build the error for a name that does not exist, with the nearest names that do.
 
+    For a value of a record's field see ``records``, which has a wording of its own.
+
     Args:
-        kind: What the name is of, e.g. ``"strategy"``.
+        kind: What the name is of, one noun, e.g. ``"strategy"``.
         name: The unknown name.
         known: Every valid name.
 
@@ -50,9 +52,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ";"
+    hint = f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else ";"
     listed, more = names, ""
     if len(names) > _LISTED:
         listed = difflib.get_close_matches(name, names, n=_LISTED, cutoff=0)
         more = f", ... and {len(names) - _LISTED} more"
     return f"{hint} Known: {', '.join(listed) or 'none'}{more}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text; of one without text, the name of its class."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from fretal_bench.errors import BenchError, RunError
+from fretal_bench.errors import BenchError, RunError, first_line
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED: Final = (
@@ -55,7 +55,7 @@ def refusals(
         yield
     except OSError as error:
         # A library may raise an OSError without a number, with several lines.
-        reason = error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
+        reason = error.strerror or first_line(error)
         if error.errno in _FULL:
             raise RunError(
                 f"{path}: no space left ({reason}); free some and run the same command again, {kept}"

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from fretal_bench.cli import doctor
-from fretal_bench.errors import unknown_name
 from tests_support import TINY, tiny_stream
 
 # What the package holds besides Python files.
@@ -119,19 +118,6 @@ def test_paths_are_printed_as_they_are(bench, stream, tmp_path):
     assert (code, err) == (0, "")
     assert "[/x]/q9: 6 files" in out
     assert "pip install -e '[/x]/q9'" in out
-
-
-@pytest.mark.parametrize(("count", "listed", "rest"), [(20, 20, ""), (25, 20, ", ... and 5 more")])
-def test_of_a_long_list_of_names_the_nearest_are_shown(count, listed, rest):
-    known = [f"aaa{i:02}" for i in range(count - 1)] + ["zebra"]
-    said = str(unknown_name("animal", "zebre", known))
-    shown, _, _ = said.partition(", ...")
-    names = shown.split("Known: ")[1].split(", ")
-    assert len(names) == listed
-    assert said.endswith(f"{names[-1]}{rest}")
-    assert names[0 if rest else -1] == "zebra", (
-        "nearest first where the list is cut, else in alphabetical order"
-    )
 
 
 def test_cuda_that_is_not_there_is_refused(bench, monkeypatch, tmp_path):

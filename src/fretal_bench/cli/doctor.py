@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fretal_bench.cli.options import JsonOption
 from fretal_bench.cli.screen import print_json, print_line
+from fretal_bench.errors import BenchError, first_line
 from fretal_bench.workers import default_jobs
 
 PACKAGES = (
@@ -95,9 +96,8 @@ def _torch_pair() -> Condition:
     try:
         import_module("torchvision")
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         advice = "install a matching pair in one call: pip install -c constraints.txt torch torchvision"
-        return Condition(what, False, reason, advice)
+        return Condition(what, False, first_line(error), advice)
     return Condition(what, True, "they fit together")
 
 
@@ -122,14 +122,16 @@ def _codec() -> Condition:
         av.codec.Codec("libx264", "w")
     except Exception as error:
         return Condition(
-            "H.264 encoder", False, str(error), "pip install -c constraints.txt av (its wheels hold libx264)"
+            "H.264 encoder",
+            False,
+            first_line(error),
+            "pip install -c constraints.txt av (its wheels hold libx264)",
         )
     return Condition("H.264 encoder", True, "libx264")
 
 
 def _photographs() -> Condition:
     from fretal_bench.datasets.ffpp_mini.photographs import people
-    from fretal_bench.errors import BenchError
 
     try:
         return Condition("FF++-mini photographs", True, f"{len(people())} people of the ORL faces")

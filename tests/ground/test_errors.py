@@ -1,0 +1,36 @@
+"""How errors are told: the nearest names, and the first line of what a library raised."""
+
+import pytest
+
+from fretal_bench.errors import first_line, unknown_name
+
+
+def test_an_unknown_name_is_told_with_the_nearest_that_exist():
+    error = unknown_name("strategy", "fretel", ["ewc", "fretal"])
+    assert str(error) == "unknown strategy 'fretel'; did you mean 'fretal'? Known: ewc, fretal"
+    assert error.exit_code == 2
+
+
+@pytest.mark.parametrize(("count", "listed", "rest"), [(20, 20, ""), (25, 20, ", ... and 5 more")])
+def test_of_a_long_list_of_names_the_nearest_are_shown(count, listed, rest):
+    known = [f"aaa{i:02}" for i in range(count - 1)] + ["zebra"]
+    message = str(unknown_name("animal", "zebre", known))
+    shown, _, _ = message.partition(", ...")
+    names = shown.split("Known: ")[1].split(", ")
+    assert len(names) == listed
+    assert message.endswith(f"{names[-1]}{rest}")
+    assert names[0 if rest else -1] == "zebra", (
+        "nearest first where the list is cut, else in alphabetical order"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (RuntimeError("no such operator\nat line 3"), "no such operator"),
+        (RuntimeError("\n  \nno such operator"), "no such operator"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_of_an_error_with_several_lines_or_none_one_is_told(error, line):
+    assert first_line(error) == line
