@@ -6,12 +6,12 @@ import struct
 
 import numpy as np
 
-from fretal_bench.datasets.faces.boxes import Box, Face
+from fretal_bench.datasets.faces.boxes import Face, FaceBox
 from fretal_bench.datasets.ffpp_mini.codec import write_clip
 
 
 def face(left, top, side, score=0.9):
-    return Face(Box(left, top, left + side, top + side), score)
+    return Face(FaceBox(left, top, left + side, top + side), score)
 
 
 def grey_clip(path, frames):

@@ -23,7 +23,7 @@ from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.prepare import prepare
 from fretal_bench.datasets.ffpp_mini.photographs import people
 from fretal_bench.datasets.store.store import CropStoreWriter
-from fretal_bench.datasets.streams.domain import BatchSource
+from fretal_bench.datasets.streams.domain import CropSource
 from fretal_bench.strategies.batches import BatchLoader
 from perf.steps import Row
 from trees import Tree
@@ -133,8 +133,8 @@ def _reading(folder: Path, rounds: int, count: int = 2048, batch: int = 32) -> l
     dataset = ImageFolder(str(folder / "images"), transform)
     rows = np.arange(count)
     loaders = {
-        "held": BatchLoader(BatchSource(store, rows), batch, Augmentation(recipe)),
-        "mapped": BatchLoader(BatchSource(store, rows, memory_limit=0), batch, Augmentation(recipe)),
+        "held": BatchLoader(CropSource(store, rows), batch, Augmentation(recipe)),
+        "mapped": BatchLoader(CropSource(store, rows, memory_limit=0), batch, Augmentation(recipe)),
         "folder": DataLoader(dataset, batch, shuffle=True),
         "workers": DataLoader(dataset, batch, shuffle=True, num_workers=2, persistent_workers=True),
     }

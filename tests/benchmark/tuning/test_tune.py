@@ -20,7 +20,7 @@ from fretal_bench.benchmark.tuning.search import judge, prepare_search, run_sear
 from fretal_bench.benchmark.tuning.space import Choices, search_space, trials
 from fretal_bench.benchmark.tuning.tuned import read_tuning
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
-from fretal_bench.datasets.streams.domain import BatchSource
+from fretal_bench.datasets.streams.domain import CropSource
 from fretal_bench.datasets.streams.file import read_stream_file, toml_of_stream
 from fretal_bench.datasets.streams.stream import open_stream
 from fretal_bench.errors import BenchError, RunError
@@ -299,13 +299,13 @@ def test_spoiling_test_data_and_later_domains_changes_nothing(done, stream, tmp_
 
 def test_no_test_row_and_no_row_of_a_later_domain_is_read(stream, tmp_path, monkeypatch):
     read = set()
-    images = BatchSource.images
+    images = CropSource.images
 
     def spy(self, index):
         read.update(self.rows[index.cpu().numpy()].tolist())
         return images(self, index)
 
-    monkeypatch.setattr(BatchSource, "images", spy)
+    monkeypatch.setattr(CropSource, "images", spy)
     search = search_in(tmp_path / "r", stream, ["ewc"], budget=1)
     run_search(search)
     index = open_stream(stream)[0].store.index

@@ -6,24 +6,24 @@ import random
 
 import pytest
 
-from fretal_bench.datasets.faces.boxes import Box, Face, Track, agree, choose, link, overlap
+from fretal_bench.datasets.faces.boxes import Face, FaceBox, Track, agree, choose, link, overlap
 
 
 def face(left, top, side, score=0.9):
-    return Face(Box(left, top, left + side, top + side), score)
+    return Face(FaceBox(left, top, left + side, top + side), score)
 
 
 def test_overlap_is_intersection_over_union():
-    assert overlap(Box(0, 0, 10, 10), Box(0, 0, 10, 10)) == 1
-    assert overlap(Box(0, 0, 10, 10), Box(5, 0, 15, 10)) == pytest.approx(50 / 150)
-    assert overlap(Box(0, 0, 10, 10), Box(10, 0, 20, 10)) == 0
-    assert overlap(Box(0, 0, 0, 0), Box(0, 0, 0, 0)) == 0
+    assert overlap(FaceBox(0, 0, 10, 10), FaceBox(0, 0, 10, 10)) == 1
+    assert overlap(FaceBox(0, 0, 10, 10), FaceBox(5, 0, 15, 10)) == pytest.approx(50 / 150)
+    assert overlap(FaceBox(0, 0, 10, 10), FaceBox(10, 0, 20, 10)) == 0
+    assert overlap(FaceBox(0, 0, 0, 0), FaceBox(0, 0, 0, 0)) == 0
 
 
 def test_a_box_between_two_detections_lies_between_them_and_there_is_none_outside():
-    track = Track({10: Box(0, 0, 100, 100), 20: Box(50, 20, 170, 140)})
-    assert track.at(10) == Box(0, 0, 100, 100)
-    assert track.at(15) == Box(25, 10, 135, 120)
+    track = Track({10: FaceBox(0, 0, 100, 100), 20: FaceBox(50, 20, 170, 140)})
+    assert track.at(10) == FaceBox(0, 0, 100, 100)
+    assert track.at(15) == FaceBox(25, 10, 135, 120)
     assert track.at(9) is None
     assert track.at(21) is None
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import as_jpeg, centre_box, crop_face
 
 
@@ -17,7 +17,7 @@ def picture(height=100, width=160):
 
 def test_the_square_is_centred_on_the_box_and_larger_by_the_margin():
     image = picture()
-    crop = crop_face(image, Box(50, 30, 80, 70), size=52, margin=1.3)
+    crop = crop_face(image, FaceBox(50, 30, 80, 70), size=52, margin=1.3)
     # 1.3 x 40 = 52 pixels around (65, 50).
     assert np.array_equal(crop, image[24:76, 39:91])
 
@@ -25,10 +25,10 @@ def test_the_square_is_centred_on_the_box_and_larger_by_the_margin():
 @pytest.mark.parametrize(
     ("box", "left", "top"),
     [
-        (Box(-10, -10, 30, 30), 0, 0),
-        (Box(140, 80, 180, 120), 108, 48),
-        (Box(500, 400, 540, 440), 108, 48),
-        (Box(-900, 40, -860, 80), 0, 34),
+        (FaceBox(-10, -10, 30, 30), 0, 0),
+        (FaceBox(140, 80, 180, 120), 108, 48),
+        (FaceBox(500, 400, 540, 440), 108, 48),
+        (FaceBox(-900, 40, -860, 80), 0, 34),
     ],
 )
 def test_a_square_that_leaves_the_picture_is_moved_back_into_it(box, left, top):
@@ -38,14 +38,14 @@ def test_a_square_that_leaves_the_picture_is_moved_back_into_it(box, left, top):
 
 def test_a_square_larger_than_the_picture_is_shrunk_to_it():
     image = picture()
-    assert np.array_equal(crop_face(image, Box(0, 0, 160, 160), 100, 1.3), image[:, 30:130])
+    assert np.array_equal(crop_face(image, FaceBox(0, 0, 160, 160), 100, 1.3), image[:, 30:130])
 
 
 def test_shrinking_averages_and_enlarging_interpolates():
     image = np.zeros((64, 64, 3), np.uint8)
     image[::2, ::2] = 200
-    assert np.all(crop_face(image, Box(0, 0, 64, 64), 32, 1.0) == 50)
-    large = crop_face(picture(), Box(10, 10, 30, 30), 40, 1.0)
+    assert np.all(crop_face(image, FaceBox(0, 0, 64, 64), 32, 1.0) == 50)
+    large = crop_face(picture(), FaceBox(10, 10, 30, 30), 40, 1.0)
     assert np.array_equal(
         large, cv2.resize(picture()[10:30, 10:30], (40, 40), interpolation=cv2.INTER_LINEAR)
     )

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fretal_bench.datasets.faces.boxes import Box, overlap
+from fretal_bench.datasets.faces.boxes import FaceBox, overlap
 from fretal_bench.datasets.faces.detector import Mtcnn, open_detector
 from fretal_bench.datasets.ffpp_mini.build import clips
 from fretal_bench.datasets.ffpp_mini.codec import code
@@ -31,7 +31,7 @@ def test_mtcnn_finds_the_faces_of_ffpp_mini_where_their_landmarks_are(mtcnn):
             frames += 1
             faces = mtcnn.detect(rgb(frame))
             if faces:
-                overlaps.append(overlap(faces[0].box, Box(*points.min(0), *points.max(0))))
+                overlaps.append(overlap(faces[0].box, FaceBox(*points.min(0), *points.max(0))))
     assert frames == 70
     assert len(overlaps) >= 0.99 * frames
     assert np.mean(np.array(overlaps) >= 0.6) >= 0.95
@@ -54,7 +54,7 @@ def test_a_small_face_is_found_where_there_is_no_large_one(mtcnn):
     image = np.full((720, 960), 90, np.uint8)
     image[300:356, 500:546] = cv2.resize(clip.frames[0], (46, 56), interpolation=cv2.INTER_AREA)
     (found,) = mtcnn.detect(rgb(image))
-    assert overlap(found.box, Box(500, 300, 546, 356)) > 0.3
+    assert overlap(found.box, FaceBox(500, 300, 546, 356)) > 0.3
     assert mtcnn.detect(np.full((64, 64, 3), 128, np.uint8)) == []
     assert mtcnn.detect(np.zeros((5, 5, 3), np.uint8)) == []
 

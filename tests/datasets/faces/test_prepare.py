@@ -21,7 +21,7 @@ import pytest
 from faces_support import face, grey_clip, turn
 from fretal_bench import files
 from fretal_bench.datasets.faces import groups
-from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import as_jpeg, crop_face
 from fretal_bench.datasets.faces.frames import VideoFile
 from fretal_bench.datasets.faces.options import PrepareOptions
@@ -100,7 +100,7 @@ def test_a_tree_becomes_a_store_in_the_manifests_order_with_faces_in_the_middle(
     row = int(index[(index["video"] == "014")].index[3])
     low, high = clip.landmarks[3].min(0), clip.landmarks[3].max(0)
     image = next(VideoFile(mini / REAL / "014.mp4").read([3])).image
-    expected = crop_face(image, Box(*low, *high), 32, 1.3).astype(float)
+    expected = crop_face(image, FaceBox(*low, *high), 32, 1.3).astype(float)
     assert np.corrcoef(expected.ravel(), store.crops[row].ravel())[0, 1] > 0.6
 
 
@@ -301,7 +301,7 @@ def test_frames_without_a_face_are_interpolated_centred_or_skipped_and_counted(
     if way == "interpolate":
         assert np.array_equal(crops[2], crop_face(image[2], face(44, 40, 100).box, 32, 1.3))
     if way == "centre":
-        assert np.array_equal(crops[2], crop_face(image[2], Box(0, 20, 184, 204), 32, 1.0))
+        assert np.array_equal(crops[2], crop_face(image[2], FaceBox(0, 20, 184, 204), 32, 1.0))
 
 
 def test_a_missing_face_stops_the_run_if_that_is_wanted_and_names_video_and_frame(mini, tmp_path, detector):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faces_support import face, grey_clip, turn
-from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.frames import Frame, VideoFile
 from fretal_bench.datasets.faces.reasons import Reason
 from fretal_bench.datasets.faces.search import face_of, mask_of, open_mask, place_in, search
@@ -43,7 +43,7 @@ def test_a_still_face_is_looked_for_in_every_kth_frame_alone():
     assert scene.looked == [0, 40, 80]
     track = face_of(found)
     places = [place_in(found, track, n) for n in WANTED]
-    assert all(place.seen and place.box == Box(50, 20, 110, 80) for place in places)
+    assert all(place.seen and place.box == FaceBox(50, 20, 110, 80) for place in places)
 
 
 def test_a_slow_face_is_placed_between_its_detections():
@@ -74,7 +74,7 @@ def test_frames_around_a_gap_are_looked_at_and_what_is_not_found_there_says_so()
     for n in (40, 50):
         place = place_in(found, track, n)
         assert place.unseen is Reason.NO_FACE
-        assert place.box == Box(50, 20, 110, 80)
+        assert place.box == FaceBox(50, 20, 110, 80)
     assert place_in(found, track, 30).seen
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fretal_bench.datasets.store.store import CropStore
-from fretal_bench.datasets.streams.domain import BatchSource, Domain
+from fretal_bench.datasets.streams.domain import CropSource, Domain
 from fretal_bench.errors import BenchError
 from toy_stores import toy_store
 
@@ -26,7 +26,7 @@ def rows_of(store: CropStore, method: str) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("limit", [1 << 30, 0])
 def test_a_batch_holds_the_crops_of_its_index_in_order_and_with_repeats(store: CropStore, limit: int) -> None:
     rows = np.array([2, 5, 7, 11], dtype=np.int64)
-    source = BatchSource(store, rows, memory_limit=limit)
+    source = CropSource(store, rows, memory_limit=limit)
     assert source.in_memory == (limit > 0)
     batch = source.images(torch.tensor([3, 0, 3, 1]))
     assert batch.dtype == torch.uint8
@@ -49,7 +49,7 @@ def test_a_source_is_opened_once_a_split_and_stays_where_it_is(store: CropStore)
 def test_a_source_on_another_device_gives_its_batches_there(store: CropStore) -> None:
     rows = np.arange(4, dtype=np.int64)
     for limit in (1 << 30, 0):
-        source = BatchSource(store, rows, memory_limit=limit).to("meta")
+        source = CropSource(store, rows, memory_limit=limit).to("meta")
         assert source.images(torch.tensor([1, 2])).device.type == "meta"
         assert source.targets.device.type == "cpu"
 

@@ -15,7 +15,7 @@ import torch
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.model import build_model, resolve_device
 from fretal_bench.benchmark.recipes.recipe import Recipe
-from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import Image, crop_face
 from fretal_bench.datasets.faces.detector import Detector, open_detector
 from fretal_bench.datasets.faces.frames import ImageFiles, Source, Unreadable, VideoFile, evenly
@@ -175,6 +175,6 @@ def _predict(detector: FakeDetector, file: Path, frames: int, finder: Detector) 
     return Prediction(str(file), float(np.mean(scores)), seen)
 
 
-def _rounded(box: Box) -> tuple[float, float, float, float]:
+def _rounded(box: FaceBox) -> tuple[float, float, float, float]:
     left, top, right, bottom = (round(float(value), 1) for value in box)
     return left, top, right, bottom

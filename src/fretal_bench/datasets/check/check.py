@@ -56,7 +56,7 @@ class Expectation:
 
 
 @dataclass(frozen=True)
-class Check:
+class DatasetCheck:
     """All that ``check`` learned.
 
     Attributes:
@@ -105,7 +105,7 @@ def check(
     hash_file: Path | None = None,
     options: ReadOptions | None = None,
     progress: Progress | None = None,
-) -> Check:
+) -> DatasetCheck:
     """Look a data set over: recognise it, read it, open every file's container, compare the counts.
 
     Args:
@@ -135,7 +135,7 @@ def check(
     if hash:
         checksums = compare_or_write(read.root, files, hash_file or Path.cwd() / f"{read.root.name}.sha256")
         found += _checksum_findings(checksums)
-    return Check(
+    return DatasetCheck(
         root=str(root),
         family=family.name,
         title=family.title,
@@ -151,7 +151,7 @@ def check(
     )
 
 
-def check_tables(check: Check) -> list[tuple[str, list[str], list[list[str]]]]:
+def check_tables(check: DatasetCheck) -> list[tuple[str, list[str], list[list[str]]]]:
     """Lay a check out as tables to print: title, column names, rows; all text."""
     about = [
         ["layout", check.title],

@@ -16,7 +16,7 @@ _AGREEMENT: Final = 0.85
 _COVERED: Final = 0.05
 
 
-class Box(NamedTuple):
+class FaceBox(NamedTuple):
     """A rectangle in pixels; left and top belong to it, right and bottom don't."""
 
     left: float
@@ -39,15 +39,15 @@ class Box(NamedTuple):
         """Its middle: x, y."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
-    def scaled(self, x: float, y: float) -> Box:
+    def scaled(self, x: float, y: float) -> FaceBox:
         """The same box in a picture ``x`` times as wide and ``y`` times as high."""
-        return Box(self.left * x, self.top * y, self.right * x, self.bottom * y)
+        return FaceBox(self.left * x, self.top * y, self.right * x, self.bottom * y)
 
 
 class Face(NamedTuple):
     """A face that a detector found: where, and how sure it is (0 to 1)."""
 
-    box: Box
+    box: FaceBox
     score: float
 
 
@@ -63,9 +63,9 @@ class Track:
         boxes: Frame number -> box, in ascending order of frames.
     """
 
-    boxes: dict[int, Box] = field(default_factory=dict)
+    boxes: dict[int, FaceBox] = field(default_factory=dict)
 
-    def at(self, frame: int) -> Box | None:
+    def at(self, frame: int) -> FaceBox | None:
         """The box in a frame: as found, or linear between the detections before and after; None outside them."""
         if frame in self.boxes:
             return self.boxes[frame]
@@ -76,10 +76,10 @@ class Track:
         before, after = frames[place - 1], frames[place]
         share = (frame - before) / (after - before)
         pairs = zip(self.boxes[before], self.boxes[after], strict=True)
-        return Box(*(one + share * (other - one) for one, other in pairs))
+        return FaceBox(*(one + share * (other - one) for one, other in pairs))
 
 
-def overlap(one: Box, other: Box) -> float:
+def overlap(one: FaceBox, other: FaceBox) -> float:
     """Intersection over union of two boxes, 0 to 1."""
     width = min(one.right, other.right) - max(one.left, other.left)
     height = min(one.bottom, other.bottom) - max(one.top, other.top)
@@ -156,7 +156,7 @@ def choose(tracks: Sequence[Track], covered: Sequence[float] = ()) -> Track | No
     )
 
 
-def _distance(one: Box, other: Box) -> float | None:
+def _distance(one: FaceBox, other: FaceBox) -> float | None:
     """Distance of the centres in sides; None if it can't be the same face."""
     small, large = sorted((one.side, other.side))
     if small <= 0 or large > _GROWTH * small:

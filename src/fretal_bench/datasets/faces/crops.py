@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.boxes import FaceBox
 
 Image = npt.NDArray[np.uint8]
 
 
-def crop_face(image: Image, box: Box, size: int, margin: float) -> Image:
+def crop_face(image: Image, box: FaceBox, size: int, margin: float) -> Image:
     """Cut the square around a box, ``margin`` times its longer side, and resize it.
 
     A square that would leave the picture is moved back into it, and shrunk if it is larger than the picture: as in
@@ -37,11 +37,11 @@ def crop_face(image: Image, box: Box, size: int, margin: float) -> Image:
     return np.asarray(cv2.resize(cut, (size, size), interpolation=way), dtype=np.uint8)
 
 
-def centre_box(image: Image, margin: float) -> Box:
+def centre_box(image: Image, margin: float) -> FaceBox:
     """The box whose crop is the largest square in the middle of a picture."""
     height, width = image.shape[:2]
     half = min(height, width) / margin / 2
-    return Box(width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    return FaceBox(width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
 
 
 def as_jpeg(crop: Image, quality: int) -> Image:

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import cv2
 import numpy as np
 
-from fretal_bench.datasets.faces.boxes import Box, Face
+from fretal_bench.datasets.faces.boxes import Face, FaceBox
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.errors import BenchError, unknown_name
 
@@ -139,7 +139,7 @@ def _shrunk(image: Image, scale: float) -> Image:
 
 def _face(corner_and_size: Sequence[float], score: float) -> Face:
     left, top, width, height = corner_and_size
-    return Face(Box(float(left), float(top), float(left + width), float(top + height)), float(score))
+    return Face(FaceBox(float(left), float(top), float(left + width), float(top + height)), float(score))
 
 
 def _load_mtcnn() -> Any:

@@ -9,7 +9,7 @@ from typing import Final
 
 import cv2
 
-from fretal_bench.datasets.faces.boxes import Box, Face, Track, agree, choose, link
+from fretal_bench.datasets.faces.boxes import Face, FaceBox, Track, agree, choose, link
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.faces.detector import Detector
 from fretal_bench.datasets.faces.frames import Source, Unreadable, VideoFile, evenly
@@ -45,7 +45,7 @@ class FacePlace:
         unseen: Why a detector didn't find it there; None if it did, or needn't look since the frames around it agree.
     """
 
-    box: Box | None
+    box: FaceBox | None
     unseen: Reason | None = None
 
     @property

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import as_jpeg, centre_box, crop_face
 from fretal_bench.datasets.faces.detector import open_detector
 from fretal_bench.datasets.faces.frames import Frame, Unreadable
@@ -104,7 +104,7 @@ def _cut(
         _fail(video_part, Failure(path_of(opened.video, number), number, cause), options)
 
 
-def _box_in(frame: Frame, where: Where | None, options: PrepareOptions) -> Box | Cause:
+def _box_in(frame: Frame, where: Where | None, options: PrepareOptions) -> FaceBox | Cause:
     """The box to cut out of a frame, or why there is none."""
     if frame.image is None:
         return frame.cause

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from fretal_bench.datasets.faces.boxes import Box
+from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import Image, crop_face
 from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS, code
 from fretal_bench.datasets.ffpp_mini.geometry import Array
@@ -140,7 +140,7 @@ def crop_faces(frames: Image, landmarks: Array, size: int = CROP_SIZE) -> Image:
     crops = np.empty((len(frames), size, size, 3), np.uint8)
     for i, (frame, points) in enumerate(zip(frames, landmarks, strict=True)):
         # A landmark is the centre of a pixel, half a pixel from that pixel's corner.
-        box = Box(*(points.min(0) + 0.5).tolist(), *(points.max(0) + 0.5).tolist())
+        box = FaceBox(*(points.min(0) + 0.5).tolist(), *(points.max(0) + 0.5).tolist())
         crops[i] = crop_face(frame, box, size, MARGIN)[:, :, None]
     return crops
 

@@ -17,7 +17,7 @@ from fretal_bench.datasets.importers.recordings import (
     leave_out_recording,
     recordings,
 )
-from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import Tree, leaves_root
 from fretal_bench.datasets.manifest import FAKE, REAL
 
@@ -108,7 +108,7 @@ def _shelves(rows: Rows, dataset: str) -> Iterator[tuple[str, Shelf, int]]:
             )
 
 
-def _row(rows: Rows, folder: str, shelf: Shelf, recording: Recording, label: int) -> Row | None:
+def _row(rows: Rows, folder: str, shelf: Shelf, recording: Recording, label: int) -> ManifestRow | None:
     """The row of a video with the people in it, or None if its name fits no rule."""
     target = source = original = ""
     if folder == "youtube-real":
@@ -124,16 +124,16 @@ def _row(rows: Rows, folder: str, shelf: Shelf, recording: Recording, label: int
         found = f"expected a name like {wanted}, found {recording.video!r}"
         leave_out_recording(rows, recording, shelf, "name", found, "rename or remove it")
         return None
-    return Row(
+    return ManifestRow(
         "", shelf.dataset, shelf.method, "none", label, recording.video, source, target, original=original
     )
 
 
-def _as_recording(row: Row, split: str) -> Row:
+def _as_recording(row: ManifestRow, split: str) -> ManifestRow:
     """Name the recording in place of the person: the official list keeps at most recordings apart."""
     recording = row.original or (row.video if row.video.startswith("id") else row.target)
     source = recording if row.label == REAL else ""
-    return Row(
+    return ManifestRow(
         "",
         row.dataset,
         row.method,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fretal_bench.datasets.importers.names import Contradiction, label_of_class
 from fretal_bench.datasets.importers.recordings import Shelf, frames_of
-from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import Entry, Tree
 from fretal_bench.datasets.manifest import REAL
 
@@ -75,7 +75,7 @@ def add_images(rows: Rows, folder: ClassFolder, dataset: str, method: str, root:
 def _add(rows: Rows, folder: ClassFolder, shelf: Shelf, video: str, path: str, frame: int) -> None:
     source = video if folder.label == REAL else ""
     rows.add(
-        Row(
+        ManifestRow(
             path, shelf.dataset, shelf.method, "none", folder.label, video, source, video, folder.split, frame
         )
     )

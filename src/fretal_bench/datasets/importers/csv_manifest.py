@@ -10,7 +10,7 @@ from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.lists import read_csv, refused
 from fretal_bench.datasets.importers.names import Contradiction, label_of_class, split_of
 from fretal_bench.datasets.importers.options import ReadOptions
-from fretal_bench.datasets.importers.rows import Row, Rows, rooted
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
 from fretal_bench.datasets.manifest import COLUMNS, COMPRESSIONS, FAKE, REAL
 from fretal_bench.errors import BenchError, unknown_name
@@ -129,7 +129,9 @@ def _take(rows: Rows, entry: Entry, number: int, line: dict[str, str]) -> str:
             )
             return ""
     if isinstance(label, int) and split is not None:
-        rows.add(Row(path, dataset, method, compression, label, video, source, target, split, int(frame)))
+        rows.add(
+            ManifestRow(path, dataset, method, compression, label, video, source, target, split, int(frame))
+        )
     return split or ""
 
 

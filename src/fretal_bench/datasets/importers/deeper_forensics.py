@@ -15,7 +15,7 @@ from fretal_bench.datasets.importers.recordings import (
     leave_out_recording,
     recordings,
 )
-from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import Entry, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL, SPLITS
 
@@ -72,7 +72,7 @@ def read(root: Path, options: ReadOptions) -> Import:
                 continue
             target = match["target"]
             targets.setdefault(target, split)
-            row = Row(
+            row = ManifestRow(
                 "", DATASET, variant.name, "none", FAKE, "", match["source"], target, split, original=target
             )
             add_recording(rows, recording, row)
@@ -123,7 +123,9 @@ def _add_reals(rows: Rows, targets: dict[str, str], options: ReadOptions) -> Non
         if split is not None:
             found_targets.add(recording.video)
             video = recording.video
-            add_recording(rows, recording, Row("", DATASET, "real", "none", REAL, video, video, video, split))
+            add_recording(
+                rows, recording, ManifestRow("", DATASET, "real", "none", REAL, video, video, video, split)
+            )
     gone = sorted(targets.keys() - found_targets)
     if gone:
         found = f"the originals of {len(gone)} targets aren't there, {gone[0]} among them"

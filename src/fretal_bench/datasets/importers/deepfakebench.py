@@ -13,7 +13,7 @@ from fretal_bench.datasets.importers.lists import read_json_object
 from fretal_bench.datasets.importers.located import Locator
 from fretal_bench.datasets.importers.names import compression_of, frame_numbers, recorded_faces, split_of
 from fretal_bench.datasets.importers.options import ReadOptions
-from fretal_bench.datasets.importers.rows import Row, Rows, rooted
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
 from fretal_bench.datasets.importers.walk import Tree, is_plain
 from fretal_bench.datasets.manifest import FAKE, REAL
 
@@ -172,7 +172,7 @@ def _take(rows: Rows, locator: Locator, listed: _Listed) -> None:
     numbers = frame_numbers([Path(path).stem for path in paths])
     for path, number in zip(paths, numbers, strict=True):
         rows.add(
-            Row(
+            ManifestRow(
                 path=path,
                 dataset=dataset,
                 method=method,

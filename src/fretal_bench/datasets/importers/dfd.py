@@ -10,7 +10,7 @@ from fretal_bench.datasets.importers.faceforensics import DFD_METHOD, dfd_shelve
 from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.recordings import add_recording, leave_out_recording, recordings
-from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import REAL
 
@@ -41,7 +41,7 @@ def read(root: Path, options: ReadOptions) -> Import:
                 leave_out_recording(rows, recording, shelf, "name", found, "rename or remove it")
                 continue
             target = match["target"]
-            row = Row(
+            row = ManifestRow(
                 path="",
                 dataset=DATASET,
                 method=shelf.method,

@@ -17,7 +17,7 @@ from fretal_bench.datasets.importers.recordings import (
     leave_out_recording,
     recordings,
 )
-from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import Entry, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
 
@@ -119,11 +119,11 @@ def _entry(metadata: dict[str, Any], name: str) -> tuple[int | None, str, str]:
     return label, original.rpartition(".")[0] if isinstance(original, str) else "", ""
 
 
-def _row(label: int, recording: Recording, split: str, original: str) -> Row:
+def _row(label: int, recording: Recording, split: str, original: str) -> ManifestRow:
     video = recording.video
     real = label == REAL
     method = "real" if real else "fake"
-    return Row(
+    return ManifestRow(
         "",
         DATASET,
         method,

@@ -9,7 +9,7 @@ from fretal_bench.datasets.importers.family import Import, Importer, Match, Offi
 from fretal_bench.datasets.importers.lists import read_json_object, refused
 from fretal_bench.datasets.importers.names import split_of
 from fretal_bench.datasets.importers.options import ReadOptions
-from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import VIDEO_SUFFIXES, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
 
@@ -83,7 +83,7 @@ def _take(rows: Rows, path: str, said: Any) -> None:
     source = person if label == REAL else str(swapped) if swapped is not None else ""
     method = "real" if label == REAL else folder
     video = rest.rpartition(".")[0]
-    rows.add(Row(path, DATASET, method, "none", label, video, source, person, split))
+    rows.add(ManifestRow(path, DATASET, method, "none", label, video, source, person, split))
 
 
 def _lose(rows: Rows, path: str, kind: str, found: str) -> None:

@@ -19,7 +19,7 @@ from fretal_bench.datasets.importers.names import (
     split_of,
 )
 from fretal_bench.datasets.importers.options import ReadOptions
-from fretal_bench.datasets.importers.rows import Row, Rows, rooted
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
 
@@ -131,7 +131,7 @@ def _take(rows: Rows, place: Entry, dataset: str, split: str, label: int, where:
     numbers = frame_numbers([image.stem for image in images])
     for image, frame in zip(images, numbers, strict=True):
         rows.add(
-            Row(
+            ManifestRow(
                 path=image.path,
                 dataset=dataset,
                 method=method,

@@ -11,7 +11,7 @@ from fretal_bench.datasets.importers.family import Import, Importer, Match, Offi
 from fretal_bench.datasets.importers.names import compression_of, ffpp_faces
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.recordings import Shelf, add_recording, leave_out_recording, recordings
-from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import FAKE, REAL, SPLITS
 from fretal_bench.errors import BenchError
@@ -55,7 +55,7 @@ def read(root: Path, options: ReadOptions) -> Import:
                     rows, recording, shelf, "split", found, "check the split files, or use --splits identity"
                 )
                 continue
-            row = Row(
+            row = ManifestRow(
                 path="",
                 dataset=DATASET,
                 method=shelf.method,

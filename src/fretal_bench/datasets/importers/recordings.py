@@ -8,7 +8,7 @@ from typing import Final
 
 from fretal_bench.datasets.importers.names import frame_numbers
 from fretal_bench.datasets.importers.options import ReadOptions
-from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Entry
 
 FRAME_FOLDERS: Final = ("images", "frames", "faces")
@@ -52,7 +52,7 @@ def recordings(rows: Rows, shelf: Shelf, options: ReadOptions) -> Iterator[Recor
     yield from (recording for _, recording in sorted({**frames, **files}.items()))
 
 
-def add_recording(rows: Rows, recording: Recording, row: Row) -> None:
+def add_recording(rows: Rows, recording: Recording, row: ManifestRow) -> None:
     """Add the rows of a recording: ``row`` with each file's path and frame."""
     for path, frame in recording.files:
         rows.add(replace(row, path=path, frame=frame, video=recording.video))

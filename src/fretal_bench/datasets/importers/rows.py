@@ -18,7 +18,7 @@ _PRIORITY = {"test": 0, "val": 1, "train": 2, "": 3}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ManifestRow:
     """One row to be: the manifest's columns, and the real video a fake was made from (its id; "" if unknown)."""
 
     path: str
@@ -65,13 +65,13 @@ class Rows:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.rows: list[Row] = []
+        self.rows: list[ManifestRow] = []
         self.findings: list[Finding] = []
         self.left_out: list[LeftOut] = []
         self.claimed: set[str] = set()
         self._told: set[tuple[str, str]] = set()
 
-    def add(self, row: Row) -> None:
+    def add(self, row: ManifestRow) -> None:
         """Take a row; one with a name that no table can hold is left out."""
         if is_plain(f"{row.dataset}{row.method}{row.video}{row.source}{row.target}"):
             self.rows.append(row)
@@ -137,7 +137,7 @@ class Rows:
 
     def _drop_duplicates(self) -> None:
         """Leave out second copies of a video or frame, and files that are listed as two different things."""
-        listed: dict[tuple[str, int], dict[str, Row]] = {}
+        listed: dict[tuple[str, int], dict[str, ManifestRow]] = {}
         labels: dict[str, set[int]] = {}
         for row in self.rows:
             file = self.tree.real_path(row.path)
@@ -149,7 +149,7 @@ class Rows:
             if row.split != first.split:
                 found = f"listed in {first.split} and in {row.split}; it was taken once, for the test if it is in it"
                 self._tell(row, "crossing", found, "correct the lists", "warning")
-        kept: dict[tuple[str, int], Row] = {}
+        kept: dict[tuple[str, int], ManifestRow] = {}
         for (file, _), readings in listed.items():
             for key, row in readings.items():
                 first = kept.get((key, row.frame), row)
@@ -175,7 +175,7 @@ class Rows:
         self.rows = list(kept.values())
 
     def _split(
-        self, rows: list[Row], options: ReadOptions, shares: Mapping[str, float]
+        self, rows: list[ManifestRow], options: ReadOptions, shares: Mapping[str, float]
     ) -> tuple[IdentitySplit | None, str]:
         """Give these rows splits by identity; those of people in different splits are left out."""
         people = {row.recording: row.people for row in sorted(rows, key=lambda row: row.recording)}
@@ -194,7 +194,7 @@ class Rows:
             made = split_by_identity(list(people.values()), shares, options.seed)
             how = f"by identity, seed {options.seed}"
         chosen = {recording: made.split_of(who) for recording, who in people.items()}
-        settled: list[Row] = []
+        settled: list[ManifestRow] = []
         for row in rows:
             split = chosen[row.recording]
             if split is None:
@@ -220,7 +220,7 @@ class Rows:
         """Leave out what would put a person or a recording into a second split; test goes before val before train."""
         home: dict[str, str] = {}
         where: dict[str, str] = {}
-        kept: list[Row] = []
+        kept: list[ManifestRow] = []
         for split in sorted({row.split for row in self.rows}, key=lambda split: _PRIORITY[split]):
             here = [row for row in self.rows if row.split == split]
             staying = []
@@ -244,12 +244,14 @@ class Rows:
             kept += staying
         self.rows = kept
 
-    def _lose(self, row: Row, kind: str, found: str, action: str, severity: Severity = "error") -> None:
+    def _lose(
+        self, row: ManifestRow, kind: str, found: str, action: str, severity: Severity = "error"
+    ) -> None:
         """Leave a row out; the frames of one video share one finding."""
         self.left_out.append(LeftOut(row.path, row.dataset, row.method, row.compression, kind))
         self._tell(row, kind, found, action, severity)
 
-    def _tell(self, row: Row, kind: str, found: str, action: str, severity: Severity) -> None:
+    def _tell(self, row: ManifestRow, kind: str, found: str, action: str, severity: Severity) -> None:
         if (kind, row.key) not in self._told:
             self._told.add((kind, row.key))
             self.note(row.path, kind, severity, found, action)

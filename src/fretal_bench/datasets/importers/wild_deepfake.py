@@ -11,7 +11,7 @@ from fretal_bench.datasets.importers.archives import DamagedArchive, list_member
 from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
 from fretal_bench.datasets.importers.names import Contradiction, frame_numbers, label_of_class
 from fretal_bench.datasets.importers.options import ReadOptions
-from fretal_bench.datasets.importers.rows import Row, Rows
+from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
 
@@ -105,7 +105,9 @@ def _add_group(
                 continue
             source = person if label == REAL else ""
             rows.add(
-                Row(prefix + name, DATASET, label_name, "none", label, video, source, person, split, number)
+                ManifestRow(
+                    prefix + name, DATASET, label_name, "none", label, video, source, person, split, number
+                )
             )
 
 

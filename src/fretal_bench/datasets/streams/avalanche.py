@@ -10,7 +10,7 @@ from fretal_bench.datasets.manifest import SPLITS
 if TYPE_CHECKING:
     import torch
 
-    from fretal_bench.datasets.streams.domain import BatchSource, Domain
+    from fretal_bench.datasets.streams.domain import CropSource, Domain
 
 
 class CropDataset:
@@ -21,7 +21,7 @@ class CropDataset:
         targets: Labels, a list as Avalanche wants them.
     """
 
-    def __init__(self, source: BatchSource) -> None:
+    def __init__(self, source: CropSource) -> None:
         self.source = source
         self.targets: list[int] = source.targets.tolist()
 
@@ -39,7 +39,7 @@ def benchmark(domains: Sequence[Domain]) -> Any:
     """Make an Avalanche benchmark: one experience a domain in the streams ``train``, ``val`` and ``test``.
 
     A sample is (float32 [3, H, W], label, 0): the crop as (x / 255 - 0.5) / 0.5, its int label, its task label, which
-    is always 0: one head, both classes in every domain. Every experience also has ``source`` (the ``BatchSource`` of
+    is always 0: one head, both classes in every domain. Every experience also has ``source`` (the ``CropSource`` of
     its split, for whole-batch loading) and ``domain_name``. Where some domain has no validation rows there is no
     ``val`` stream.
 
@@ -67,7 +67,7 @@ def benchmark(domains: Sequence[Domain]) -> Any:
     return scenario
 
 
-def _dataset_of(source: BatchSource) -> Any:
+def _dataset_of(source: CropSource) -> Any:
     from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervisedClassificationDataset
     from avalanche.benchmarks.utils.data_attribute import DataAttribute
     from avalanche.benchmarks.utils.flat_data import ConstantSequence

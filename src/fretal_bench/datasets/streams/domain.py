@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MEMORY_LIMIT: Final = 1 << 30
 
 
-class BatchSource:
+class CropSource:
     """Whole batches of one split of one domain; all that a strategy sees of the data.
 
     A split that fits ``memory_limit`` is copied into one tensor at the first batch and indexed there, on whatever
@@ -84,13 +84,13 @@ class BatchSource:
         rows, back = np.unique(self.rows[index.cpu().numpy()], return_inverse=True)
         return torch.from_numpy(self._store.crops[rows][back]).to(self.device)
 
-    def to(self, device: torch.device | str) -> BatchSource:
+    def to(self, device: torch.device | str) -> CropSource:
         """Give the same source with its batches on another device; this one stays as it is."""
         import torch
 
         if torch.device(device) == self.device:
             return self
-        return BatchSource(self._store, self.rows, device=device, memory_limit=self._limit)
+        return CropSource(self._store, self.rows, device=device, memory_limit=self._limit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class Domain:
     store: CropStore
     rows: dict[str, npt.NDArray[np.int64]] = field(repr=False)
     withheld: tuple[str, ...] = ()
-    _sources: dict[str, BatchSource] = field(default_factory=dict, init=False, repr=False)
+    _sources: dict[str, CropSource] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         labels = self.store.index["label"].to_numpy()
@@ -124,7 +124,7 @@ class Domain:
                     "name other methods, or prepare a store that has them"
                 )
 
-    def batches(self, split: str) -> BatchSource:
+    def batches(self, split: str) -> CropSource:
         """Open one split; the same source each time, so that its crops are held once.
 
         Args:
@@ -136,7 +136,7 @@ class Domain:
         if split not in self.rows:
             raise unknown_name("split", split, self.rows)
         if split not in self._sources:
-            self._sources[split] = BatchSource(self.store, self.rows[split])
+            self._sources[split] = CropSource(self.store, self.rows[split])
         return self._sources[split]
 
     def fingerprint(self) -> dict[str, object]:

@@ -117,7 +117,7 @@ class Stream:
 
         A sample is (float32 [3, H, W], label, 0): the crop as (x / 255 - 0.5) / 0.5, its int label, its task label,
         which is always 0: one head, both classes in every domain. Every experience also has ``source`` (the
-        ``BatchSource`` of its split, for whole-batch loading) and ``domain_name``. A stream of which some domain has
+        ``CropSource`` of its split, for whole-batch loading) and ``domain_name``. A stream of which some domain has
         no validation rows has no ``val`` stream.
 
         Returns:
