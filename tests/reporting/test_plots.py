@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fretal_bench.reporting.palette import looks
-from fretal_bench.reporting.placement import Box, place
+from fretal_bench.reporting.placement import Rectangle, place
 from fretal_bench.reporting.plots import image, plots
 from fretal_bench.reporting.summary import summarize
 
@@ -170,17 +170,17 @@ def test_looks_differ_without_colour_and_bounds_are_open_and_grey():
 def test_names_cover_neither_points_nor_each_other():
     rng = np.random.default_rng(0)
     points = [(float(x), float(y)) for x, y in rng.uniform(100, 180, (12, 2))]
-    places = place(points, [(60.0, 10.0)] * 12, Box(0, 0, 460, 330))
+    places = place(points, [(60.0, 10.0)] * 12, Rectangle(0, 0, 460, 330))
     boxes = [where.box for where in places]
     for k, box in enumerate(boxes):
-        assert box.inside(Box(0, 0, 460, 330))
+        assert box.inside(Rectangle(0, 0, 460, 330))
         assert not any(box.overlaps(other) for other in boxes[:k])
-        assert not any(box.overlaps(Box(x - 4, y - 4, x + 4, y + 4)) for x, y in points)
+        assert not any(box.overlaps(Rectangle(x - 4, y - 4, x + 4, y + 4)) for x, y in points)
 
 
 def test_a_name_goes_round_an_error_bar():
-    bar = Box(20, 49, 180, 51)
-    (where,) = place([(100.0, 50.0)], [(40.0, 10.0)], Box(0, 0, 200, 100), obstacles=[bar])
+    bar = Rectangle(20, 49, 180, 51)
+    (where,) = place([(100.0, 50.0)], [(40.0, 10.0)], Rectangle(0, 0, 200, 100), obstacles=[bar])
     assert not where.box.overlaps(bar)
     assert not where.led
 

@@ -14,10 +14,12 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
+from fretal_bench import plugins
 from fretal_bench.errors import BenchError, RunError
 from fretal_bench.reporting.contents import quantity_tables
 from fretal_bench.reporting.inputs import left_out
 from fretal_bench.reporting.page import page as write_page
+from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.report import print_report, write_report
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
@@ -317,3 +319,63 @@ def test_a_side_by_side_row_holds_r_and_f_of_the_same_step(make):
     left, right = (part.split() for part in row.split("│"))
     assert left == ["c", "0.790", "0.850", "0.910"]
     assert right == ["+0.120", "+0.060"]
+
+
+WIDE = """
+from fretal_bench.metrics.registry import Metric
+
+METRIC = Metric(
+    "logit_gap",
+    "logit gap",
+    True,
+    "12 times (mean score of the fakes - mean score of the reals), minus 3",
+    lambda labels, scores: 12 * float(scores[labels == 1].mean() - scores[labels == 0].mean()) - 3,
+    needs_both_classes=True,
+)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path):
+    """A plugin file with a metric whose values lie below 0 and above 1; it is forgotten at the end."""
+    file = tmp_path / "logit_gap.py"
+    file.write_text(WIDE)
+    plugins.forget()
+    plugins.use_files([file])
+    yield
+    plugins.forget()
+
+
+def test_a_metric_of_a_plugin_can_be_the_metric_of_a_whole_report(plugin, small, tmp_path):
+    report = write_report(small, tmp_path / "out", "logit_gap")
+    text = report.page.read_text("utf-8")
+    assert "learning logit gap ↑" in text
+    assert "Logit gap at frame level." in text
+    rows = list(csv.DictReader((report.path / "tables/all-matrices.csv").open()))
+    cell = small.cells[0].scores.query("step == 0 and domain == 'a'")
+    means = cell.groupby("label")["score"].mean()
+    (value,) = [
+        float(row["value"])
+        for row in rows
+        if (row["label"], row["metric"], row["level"]) == ("ewc", "logit_gap", "frame")
+        and (row["step"], row["domain"]) == ("0", "a")
+    ]
+    assert value == pytest.approx(12 * (means[1] - means[0]) - 3, rel=1e-6)
+    assert value > 1
+    summary = next(csv.DictReader((report.path / "tables/summary.csv").open()))
+    detection = next(csv.DictReader((report.path / "tables/detection.csv").open()))
+    assert float(summary["average"]) == float(detection["plugin_logit_gap"])
+
+
+def test_plots_show_values_outside_of_0_to_1_whole(plugin, small):
+    summary = summarize(small, "logit_gap")
+    heat_maps, scatter = (
+        next(plot for plot in plots(summary) if plot.name == name).draw(summary)
+        for name in ("accuracy-matrices", "forgetting-against-average")
+    )
+    means = [value for s in summary.strategies for value in (*s.accuracy.mean.ravel(), *s.baseline.mean)]
+    low, high = heat_maps.axes[-1].get_xlim()
+    assert low <= min(s.accuracy.mean.min() for s in summary.strategies)
+    assert high >= max(means) - 1e-9
+    bottom, top = scatter.axes[0].get_ylim()
+    assert all(bottom < s.values["average"].mean < top for s in summary.strategies)

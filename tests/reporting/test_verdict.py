@@ -1,4 +1,4 @@
-"""The first sentence: who is named, when it is refused, and what is said beside it."""
+"""The first sentence: who is named, when it is refused, and what is conclusion beside it."""
 
 from __future__ import annotations
 
@@ -42,40 +42,48 @@ def having(summary, quantity="forgetting", **values):
 
 
 def test_a_resolved_winner_is_named_with_its_price_and_the_runner_up(base):
-    said = verdict(having(base, ewc=[0.20, 0.22, 0.24], lwf=[0.10, 0.12, 0.135], fretal=[0.30, 0.31, 0.33]))
-    assert said.leader == "lwf"
-    assert said.resolved
-    assert said.sentence.startswith("lwf forgets least: 0.118 (95% interval ")
-    assert "3 seeds" in said.sentence
-    assert "average accuracy 0." in said.sentence
-    assert "learning accuracy 0." in said.sentence
-    assert "next is ewc with 0.220, paired difference +0.102 [+" in said.sentence
+    conclusion = verdict(
+        having(base, ewc=[0.20, 0.22, 0.24], lwf=[0.10, 0.12, 0.135], fretal=[0.30, 0.31, 0.33])
+    )
+    assert conclusion.leader == "lwf"
+    assert conclusion.resolved
+    assert conclusion.sentence.startswith("lwf forgets least: 0.118 (95% interval ")
+    assert "3 seeds" in conclusion.sentence
+    assert "average accuracy 0." in conclusion.sentence
+    assert "learning accuracy 0." in conclusion.sentence
+    assert "next is ewc with 0.220, paired difference +0.102 [+" in conclusion.sentence
 
 
 def test_a_lead_that_seeds_do_not_separate_is_refused_and_says_from_whom(base):
-    said = verdict(having(base, ewc=[0.10, 0.20, 0.05], lwf=[0.12, 0.10, 0.16], fretal=[0.60, 0.71, 0.58]))
-    assert said.sentence.startswith("No strategy can be said to forget least: ewc has the lowest mean, 0.117")
-    assert "do not separate it from lwf (paired difference" in said.sentence
-    assert not said.resolved
-    assert said.unresolved == ("lwf",)
+    conclusion = verdict(
+        having(base, ewc=[0.10, 0.20, 0.05], lwf=[0.12, 0.10, 0.16], fretal=[0.60, 0.71, 0.58])
+    )
+    assert conclusion.sentence.startswith(
+        "No strategy can be conclusion to forget least: ewc has the lowest mean, 0.117"
+    )
+    assert "do not separate it from lwf (paired difference" in conclusion.sentence
+    assert not conclusion.resolved
+    assert conclusion.unresolved == ("lwf",)
 
 
 def test_the_leader_must_be_separated_from_all_not_from_the_runner_up_alone(base):
     # The runner-up is always 0.05 worse; the third is worse on average and all over the place.
-    said = verdict(having(base, ewc=[0.10, 0.11, 0.12], lwf=[0.15, 0.16, 0.171], fretal=[0.05, 0.20, 0.60]))
-    assert said.leader == "ewc"
-    assert said.unresolved == ("fretal",)
-    assert not said.resolved
+    conclusion = verdict(
+        having(base, ewc=[0.10, 0.11, 0.12], lwf=[0.15, 0.16, 0.171], fretal=[0.05, 0.20, 0.60])
+    )
+    assert conclusion.leader == "ewc"
+    assert conclusion.unresolved == ("fretal",)
+    assert not conclusion.resolved
 
 
 def test_one_seed_never_ranks(base):
-    said = verdict(having(base, ewc=[0.10], lwf=[0.50]))
-    assert said.sentence.startswith("ewc forgot least in one seed, 0.100, ")
+    conclusion = verdict(having(base, ewc=[0.10], lwf=[0.50]))
+    assert conclusion.sentence.startswith("ewc forgot least in one seed, 0.100, ")
     assert (
         "before lwf with 0.500; one seed cannot tell strategies apart, so this is no ranking."
-        in said.sentence
+        in conclusion.sentence
     )
-    assert not said.resolved
+    assert not conclusion.resolved
 
 
 def test_strategies_without_a_common_seed_are_not_ranked(base):
@@ -84,28 +92,28 @@ def test_strategies_without_a_common_seed_are_not_ranked(base):
     moved = dataclasses.replace(
         other, by_seed={**other.by_seed, "forgetting": {7: 0.5, 8: 0.51}}, seeds=(7, 8)
     )
-    said = verdict(dataclasses.replace(summary, strategies=(summary.strategies[0], moved)))
-    assert not said.resolved
-    assert said.unresolved == ("lwf",)
+    conclusion = verdict(dataclasses.replace(summary, strategies=(summary.strategies[0], moved)))
+    assert not conclusion.resolved
+    assert conclusion.unresolved == ("lwf",)
 
 
 def test_equal_strategies_are_not_ranked(base):
-    said = verdict(having(base, ewc=[0.1, 0.2, 0.3], lwf=[0.1, 0.2, 0.3]))
-    assert said.sentence.startswith("No strategy can be said to forget least")
+    conclusion = verdict(having(base, ewc=[0.1, 0.2, 0.3], lwf=[0.1, 0.2, 0.3]))
+    assert conclusion.sentence.startswith("No strategy can be conclusion to forget least")
 
 
 def test_a_difference_of_rounding_is_no_difference(base):
     nearly = [0.1 + 1e-16, 0.2 + 3e-17, 0.3 + 6e-17]
-    said = verdict(having(base, ewc=[0.1, 0.2, 0.3], lwf=nearly))
-    assert not said.resolved
+    conclusion = verdict(having(base, ewc=[0.1, 0.2, 0.3], lwf=nearly))
+    assert not conclusion.resolved
 
 
 def test_bounds_are_never_the_winner_and_are_named(base):
-    said = verdict(
+    conclusion = verdict(
         having(base, ewc=[0.2, 0.21, 0.22], lwf=[0.4, 0.41, 0.43], zero_shot=[0, 0, 0], joint=[0, 0, 0])
     )
-    assert said.leader == "ewc"
-    note = next(note for note in said.notes if "bounds" in note)
+    assert conclusion.leader == "ewc"
+    note = next(note for note in conclusion.notes if "bounds" in note)
     assert "zero-shot (forgetting 0.000; the source model as it is, never adapted)" in note
     assert "joint (forgetting 0.000" in note
 
@@ -128,33 +136,35 @@ def test_with_error_rates_learning_less_means_a_higher_error(make):
 
 
 def test_a_lone_strategy_has_nothing_to_be_compared_with(base):
-    said = verdict(having(base, ewc=[0.1, 0.12, 0.13], joint=[0, 0, 0]))
-    assert said.sentence.startswith("ewc forgets 0.117 (95% interval")
-    assert said.sentence.endswith("no other strategy was run to compare it with.")
-    assert not said.resolved
+    conclusion = verdict(having(base, ewc=[0.1, 0.12, 0.13], joint=[0, 0, 0]))
+    assert conclusion.sentence.startswith("ewc forgets 0.117 (95% interval")
+    assert conclusion.sentence.endswith("no other strategy was run to compare it with.")
+    assert not conclusion.resolved
 
 
 def test_bounds_alone_rank_nobody(base):
-    said = verdict(having(base, zero_shot=[0, 0], joint=[0, 0]))
-    assert said.leader is None
-    assert "none but bounds" in said.sentence
+    conclusion = verdict(having(base, zero_shot=[0, 0], joint=[0, 0]))
+    assert conclusion.leader is None
+    assert "none but bounds" in conclusion.sentence
 
 
 def test_a_stream_of_one_domain_has_no_forgetting(make):
-    said = verdict(summarize(make(domains=("a",))))
-    assert said.sentence == "Forgetting does not exist on a stream of one domain."
-    assert said.leader is None
+    conclusion = verdict(summarize(make(domains=("a",))))
+    assert conclusion.sentence == "Forgetting does not exist on a stream of one domain."
+    assert conclusion.leader is None
 
 
 def test_a_strategy_whose_forgetting_does_not_exist_is_named_not_ranked(base):
-    said = verdict(having(base, ewc=[0.1, 0.11, 0.12], lwf=[np.nan, 0.01, 0.01], fretal=[0.2, 0.22, 0.23]))
-    assert said.leader == "ewc"
-    assert any(note.startswith("lwf is not ranked") for note in said.notes)
+    conclusion = verdict(
+        having(base, ewc=[0.1, 0.11, 0.12], lwf=[np.nan, 0.01, 0.01], fretal=[0.2, 0.22, 0.23])
+    )
+    assert conclusion.leader == "ewc"
+    assert any(note.startswith("lwf is not ranked") for note in conclusion.notes)
 
 
 def test_lost_seeds_are_said_beside_the_verdict(make):
-    said = verdict(summarize(make(failed={("ewc", 3): "killed"})))
-    assert "ewc has 3 of 4 seeds: seed 3 failed; the reasons are listed below." in said.notes
+    conclusion = verdict(summarize(make(failed={("ewc", 3): "killed"})))
+    assert "ewc has 3 of 4 seeds: seed 3 failed; the reasons are listed below." in conclusion.notes
 
 
 def test_a_leader_with_a_memory_is_followed_by_the_best_of_those_without(make):
@@ -168,9 +178,9 @@ def test_a_leader_with_a_memory_is_followed_by_the_best_of_those_without(make):
         fretal=[0.30, 0.31, 0.33],
         joint=[0.0, 0.0, 0.0],
     )
-    said = verdict(summary)
-    (note,) = [note for note in said.notes if "old training samples" in note]
-    assert said.leader == "er"
+    conclusion = verdict(summary)
+    (note,) = [note for note in conclusion.notes if "old training samples" in note]
+    assert conclusion.leader == "er"
     assert note.startswith(
         "er keeps some old training samples. Of those that keep none ewc has the lowest mean, 0.110"
     )

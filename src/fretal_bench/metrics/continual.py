@@ -1,4 +1,4 @@
-"""Accuracy matrix R -> numbers of continual learning: average, forgetting, transfer.
+"""Continual-learning metrics of the accuracy matrix R: average, forgetting, transfer.
 
 ``R[i, j]`` is the value on domain ``j`` after training step ``i`` (both from 0 to T - 1; domain ``j`` is
 learned at step ``j``), ``b[j]`` the value of the untrained model on domain ``j``. Papers use one word for
@@ -44,7 +44,7 @@ def learning_accuracy(values: npt.ArrayLike) -> float:
     """How well each domain was learned, right after it was: the price of not forgetting shows here.
 
     ``mean_j R[j, j]`` (Riemer et al. 2019, "learning accuracy"). A strategy that changes nothing forgets
-    nothing, and has a low learning accuracy: read forgetting beside it.
+    nothing, and has a low learning accuracy: read forgetting with it.
 
     Args:
         values: R, ``[T, T]``.

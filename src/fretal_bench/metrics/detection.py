@@ -1,4 +1,4 @@
-"""Scores and labels of one test set -> one number: accuracy, AUC, AP, EER, ECE, and frames -> videos.
+"""Metrics of one test set from its labels and scores: accuracy, AUC, AP, EER, ECE; and scores of videos.
 
 Everywhere: labels are 0 (real) and 1 (fake); a score is P(fake). A value that does not exist is NaN, never 0
 or 0.5, and :func:`why_undefined` says in words why.

@@ -1,4 +1,4 @@
-"""Values over seeds -> mean, 95% interval, and the paired difference of two strategies.
+"""Means over seeds with their 95% intervals, and the paired difference of two strategies.
 
 Seeds are few (3 to 10), so the intervals are Student's t; they describe how the MEAN over seeds would vary if
 other seeds had been drawn, on the same test data. They say nothing of other test data.

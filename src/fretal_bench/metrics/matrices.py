@@ -1,4 +1,4 @@
-"""A cell's scores -> the accuracy matrix R, its baseline b, and micro averages.
+"""The accuracy matrix R of a cell's scores, its baseline b, and micro averages.
 
 ``align`` checks the scores once and lays them out; any number of metrics is then computed from that layout.
 """
@@ -176,16 +176,15 @@ def micro_average(scores: StreamScores, metric: str = "accuracy", step: int | No
 
 def _domain_order(scores: pd.DataFrame, domains: Sequence[str] | None) -> tuple[str, ...]:
     """Give the domains in the order in which they are learned, and check that they are those of the scores."""
-    found = [str(name) for name in scores["domain"].unique()]
-    if not found:
+    scored = [str(name) for name in scores["domain"].unique()]
+    if not scored:
         raise BenchError("scores are empty; expected every test sample of every domain at every step")
     if domains is None:
-        return tuple(found)
+        return tuple(scored)
     names = tuple(domains)
-    strange, lost = sorted(set(found) - set(names)), sorted(set(names) - set(found))
-    if strange or lost or len(set(names)) != len(names):
+    if set(scored) != set(names) or len(set(names)) != len(names):
         raise BenchError(
-            f"scores hold domains {', '.join(found)} but the stream has {', '.join(names)}; "
+            f"scores hold domains {', '.join(scored)} but the stream has {', '.join(names)}; "
             "the results and the plan do not belong together"
         )
     return names

@@ -1,4 +1,4 @@
-"""The tables of a report: which rows and columns of a summary each one shows, and its caption."""
+"""The tables of a report: the rows and columns of a summary that each shows, and its caption."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEANING = {"higher": "higher is better", "lower": "lower is better"}
 
 
 def summary_table(summary: Summary) -> Table:
-    """Forgetting with what it must be read beside: learning, average, worst old domain, BWT."""
+    """Forgetting with what it must be read with: learning, average, worst old domain, BWT."""
     note = (
         "Forgetting: max-based (Chaudhry et al. 2018), positive = got worse, lower is better. BWT: of GEM, negative = "
         "forgetting, higher is better. Averages are macro: every domain counts the same."
@@ -123,8 +123,8 @@ def pair_table(summary: Summary, strategy: StrategySummary) -> Table:
     left, right = accuracy_table(summary, strategy), forgetting_table(summary, strategy)
     blank = tuple(Number(NAN, empty=True) for _ in right.columns[1:])
     # F has no row for the untrained model and none for the first domain.
-    beside = [blank, blank, *(row.cells[1:] for row in right.rows)]
-    rows = tuple(Row((*row.cells, "│", *cells)) for row, cells in zip(left.rows, beside, strict=True))
+    right_cells = [blank, blank, *(row.cells[1:] for row in right.rows)]
+    rows = tuple(Row((*row.cells, "│", *cells)) for row, cells in zip(left.rows, right_cells, strict=True))
     columns = (*left.columns, Column("", "│"), *right.columns[1:])
     notes = tuple(dict.fromkeys((*left.notes, *right.notes)))
     return Table("pair", f"{left.title} │ forgetting", columns, rows, notes)

@@ -1,4 +1,4 @@
-"""Colours, markers and line styles of plots: one look a strategy, told apart without colour too."""
+"""Colours, markers and line styles of plots: one look a strategy, distinct without colour too."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def looks(strategies: Sequence[tuple[str, bool]]) -> dict[str, Look]:
         Label -> look; no two competitors share colour and line style, and no two of the first 21 share a
         marker.
     """
-    found: dict[str, Look] = {}
+    chosen: dict[str, Look] = {}
     competitors = bounds = 0
     for label, bound in strategies:
         if bound:
             dashes = DASHES[(1 + bounds) % len(DASHES)]
-            found[label] = Look(BOUND_COLOURS[bounds % 2], BOUND_MARKERS[bounds % 2], dashes, "white")
+            chosen[label] = Look(BOUND_COLOURS[bounds % 2], BOUND_MARKERS[bounds % 2], dashes, "white")
             bounds += 1
         else:
             colour = COLOURS[competitors % len(COLOURS)]
             dashes = DASHES[competitors // len(COLOURS) % len(DASHES)]
-            found[label] = Look(colour, MARKERS[competitors % len(MARKERS)], dashes, colour)
+            chosen[label] = Look(colour, MARKERS[competitors % len(MARKERS)], dashes, colour)
             competitors += 1
-    return found
+    return chosen

@@ -1,4 +1,4 @@
-"""Where to write names beside points, so that no name covers another name or a point."""
+"""Places for the names of points, where no name covers another name or a point."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RADII = (7.0, 12.0, 18.0, 26.0, 36.0, 48.0, 62.0, 78.0, 96.0, 120.0, 150.0, 190
 
 
 @dataclass(frozen=True)
-class Box:
+class Rectangle:
     """A rectangle, in any unit of length."""
 
     left: float
@@ -20,7 +20,7 @@ class Box:
     right: float
     top: float
 
-    def overlaps(self, other: Box) -> bool:
+    def overlaps(self, other: Rectangle) -> bool:
         """Whether two rectangles share an area."""
         return (
             self.left < other.right
@@ -29,7 +29,7 @@ class Box:
             and other.bottom < self.top
         )
 
-    def inside(self, other: Box) -> bool:
+    def inside(self, other: Rectangle) -> bool:
         """Whether this one lies wholly in the other."""
         return (
             self.left >= other.left
@@ -40,20 +40,20 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Where a name goes: its box, and whether it lies so far off that a line must lead to its point."""
 
-    box: Box
+    box: Rectangle
     led: bool
 
 
 def place(
     points: Sequence[tuple[float, float]],
     sizes: Sequence[tuple[float, float]],
-    frame: Box,
+    frame: Rectangle,
     point_size: float = 8.0,
-    obstacles: Sequence[Box] = (),
-) -> list[Place]:
+    obstacles: Sequence[Rectangle] = (),
+) -> list[Placement]:
     """Place names greedily: the most crowded point first, each at the cheapest place around it.
 
     Args:
@@ -67,24 +67,24 @@ def place(
         One place a name, in order: near, and hiding as little as can be.
     """
     half = point_size / 2
-    hard = [Box(x - half, y - half, x + half, y + half) for x, y in points]
+    hard = [Rectangle(x - half, y - half, x + half, y + half) for x, y in points]
     crowd = [sum(math.dist(a, b) < 60 for b in points) for a in points]
-    places: dict[int, Place] = {}
+    places: dict[int, Placement] = {}
     for at in sorted(range(len(points)), key=lambda k: (-crowd[k], k)):
-        costs: list[tuple[float, int, Place]] = []
+        costs: list[tuple[float, int, Placement]] = []
         for number, (radius, candidate) in enumerate(_around(points[at], sizes[at], half)):
             # Hiding a name or a mark is bad, crossing a bar is as bad as going 40 points further away.
             cost = radius / 40 + sum(candidate.box.overlaps(bar) for bar in obstacles)
             cost += 10 * sum(candidate.box.overlaps(other) for other in hard)
             costs.append((cost + (0 if candidate.box.inside(frame) else 100), number, candidate))
-        places[at] = min(costs, key=lambda each: each[:2])[2]
+        places[at] = min(costs, key=lambda cost: cost[:2])[2]
         hard.append(places[at].box)
     return [places[at] for at in range(len(points))]
 
 
 def _around(
     point: tuple[float, float], size: tuple[float, float], half: float
-) -> Iterator[tuple[float, Place]]:
+) -> Iterator[tuple[float, Placement]]:
     """Give the places around a point with their distance, the nearest first."""
     x, y = point
     width, height = size
@@ -94,4 +94,9 @@ def _around(
             # The box touches the circle with the side or corner that faces the point.
             left = x + radius * dx - width * (1 - dx) / 2
             bottom = y + radius * dy - height * (1 - dy) / 2
-            yield radius, Place(Box(left, bottom, left + width, bottom + height), led=radius > 2.5 * half + 3)
+            yield (
+                radius,
+                Placement(
+                    Rectangle(left, bottom, left + width, bottom + height), led=radius > 2.5 * half + 3
+                ),
+            )

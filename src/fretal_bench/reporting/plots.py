@@ -1,4 +1,4 @@
-"""The plots of a report: matrices, the course of each domain, forgetting against average accuracy.
+"""The plots of a report: matrices, the course of each domain, forgetting against the average.
 
 Every function returns a matplotlib figure; nothing touches pyplot or its global state, so plots can be made
 in any process.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting.palette import Look, looks
-from fretal_bench.reporting.placement import Box, place
+from fretal_bench.reporting.placement import Rectangle, place
 from fretal_bench.reporting.quantities import AVERAGE, FORGETTING
 from fretal_bench.reporting.summary import StrategySummary, Summary
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DPI = 160
 NAME_SIZE = 8.5
 MOST_BANDS = 6
-# More lines than these in one panel cannot be told apart: then only a few are coloured, bars are left to the tables.
+# More lines than these in one panel look alike: then only a few are coloured, bars are left to the tables.
 MOST_COLOURED = 8
 COLOURED_OF_MANY = 5
 OTHERS = "#c9c9c9"
@@ -76,13 +76,15 @@ def accuracy_matrices(summary: Summary) -> Figure:
     """Heat maps of R, one panel a strategy, one colour scale; domains not learned yet are hatched."""
     higher = registry.find(summary.metric).higher_is_better
     tables = [strategy.accuracy.mean for strategy in summary.strategies]
-    low, high = (min(0.5, _least(tables)), 1.0) if higher else (0.0, max(0.5, -_least([-t for t in tables])))
+    least, greatest = _least(tables), -_least([-table for table in tables])
+    # The suite's own metrics lie between 0 and 1; a plugin's may not.
+    limits = (min(0.5, least), max(1.0, greatest)) if higher else (min(0.0, least), max(0.5, greatest))
     return _heat_maps(
         summary,
         tables,
         label=f"{summary.metric_title} ({'higher' if higher else 'lower'} is better)",
         colours="cividis" if higher else "cividis_r",
-        limits=(low, high),
+        limits=limits,
         unseen=True,
     )
 
@@ -118,42 +120,11 @@ def domain_courses(summary: Summary) -> Figure:
         figure = _figure(max(5.2, 2.7 * columns + 0.4), height)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         look = looks([(s.label, s.bound) for s in coloured])
-        others = Look(OTHERS, "", "solid", OTHERS)
-        steps = np.arange(-1, count)
         for j, panel in enumerate(axes.flat):
             if j >= count:
                 panel.set_visible(False)
                 continue
-            panel.axvspan(-1.3, j, color="#f1f1f1", linewidth=0, zorder=0)
-            panel.axvline(j, color="#888888", linewidth=1, zorder=1)
-            for strategy in summary.strategies:
-                of = look.get(strategy.label, others)
-                mean = np.append(strategy.baseline.mean[j], strategy.accuracy.mean[:, j])
-                half = np.append(strategy.baseline.half[j], strategy.accuracy.half[:, j])
-                panel.plot(
-                    steps,
-                    mean,
-                    color=of.colour,
-                    marker=of.marker,
-                    linestyle=of.dashes,
-                    markersize=4.5,
-                    markerfacecolor=of.fill,
-                    linewidth=1.4 if strategy.label in look else 0.8,
-                    label=strategy.label if strategy.label in look else "_",
-                    zorder=1.5 if strategy.label not in look else 2 if strategy.bound else 3,
-                )
-                if len(summary.strategies) <= MOST_BANDS and len(strategy.seeds) >= LEAST_SEEDS:
-                    panel.fill_between(
-                        steps, mean - half, mean + half, color=of.colour, alpha=0.15, linewidth=0
-                    )
-            panel.set_title(summary.domains[j], loc="left", fontweight="bold")
-            panel.grid(axis="y", color="#dddddd", linewidth=0.6)
-            panel.set_axisbelow(True)
-            panel.set_xlim(-1.3, count - 0.7)
-            panel.set_xticks(
-                steps, ["untrained", *summary.domains], rotation=45, ha="right", rotation_mode="anchor"
-            )
-            panel.tick_params(labelsize=7.5)
+            _draw_course(panel, summary, j, look)
             if j + columns >= count:
                 panel.tick_params(labelbottom=True)
             if j % columns == 0:
@@ -165,6 +136,39 @@ def domain_courses(summary: Summary) -> Figure:
         )
         figure.supxlabel("after training on", fontsize=9)
         return _laid_out(figure)
+
+
+def _draw_course(panel: Axes, summary: Summary, j: int, look: Mapping[str, Look]) -> None:
+    """Draw the lines of all strategies on domain ``j``; those without a look are grey."""
+    count = len(summary.domains)
+    others = Look(OTHERS, "", "solid", OTHERS)
+    steps = np.arange(-1, count)
+    panel.axvspan(-1.3, j, color="#f1f1f1", linewidth=0, zorder=0)
+    panel.axvline(j, color="#888888", linewidth=1, zorder=1)
+    for strategy in summary.strategies:
+        of = look.get(strategy.label, others)
+        mean = np.append(strategy.baseline.mean[j], strategy.accuracy.mean[:, j])
+        half = np.append(strategy.baseline.half[j], strategy.accuracy.half[:, j])
+        panel.plot(
+            steps,
+            mean,
+            color=of.colour,
+            marker=of.marker,
+            linestyle=of.dashes,
+            markersize=4.5,
+            markerfacecolor=of.fill,
+            linewidth=1.4 if strategy.label in look else 0.8,
+            label=strategy.label if strategy.label in look else "_",
+            zorder=1.5 if strategy.label not in look else 2 if strategy.bound else 3,
+        )
+        if len(summary.strategies) <= MOST_BANDS and len(strategy.seeds) >= LEAST_SEEDS:
+            panel.fill_between(steps, mean - half, mean + half, color=of.colour, alpha=0.15, linewidth=0)
+    panel.set_title(summary.domains[j], loc="left", fontweight="bold")
+    panel.grid(axis="y", color="#dddddd", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.set_xlim(-1.3, count - 0.7)
+    panel.set_xticks(steps, ["untrained", *summary.domains], rotation=45, ha="right", rotation_mode="anchor")
+    panel.tick_params(labelsize=7.5)
 
 
 def forgetting_against_average(summary: Summary) -> Figure:
@@ -181,35 +185,12 @@ def forgetting_against_average(summary: Summary) -> Figure:
         ]
         look = looks([(s.label, s.bound) for s in summary.strategies])
         for strategy in drawn:
-            of, x, y = look[strategy.label], strategy.values[FORGETTING], strategy.values[AVERAGE]
-            if x.n > 1 and not crowded:
-                panel.errorbar(
-                    x.mean,
-                    y.mean,
-                    xerr=x.half,
-                    yerr=y.half,
-                    color=of.colour,
-                    linewidth=1,
-                    capsize=2.5,
-                    alpha=0.55,
-                )
-            panel.plot(
-                x.mean,
-                y.mean,
-                color=of.colour,
-                marker=of.marker,
-                markersize=7.5,
-                linestyle="none",
-                markerfacecolor=of.fill,
-                zorder=3,
-            )
+            _draw_point(panel, strategy, look[strategy.label], bars=not crowded)
         panel.axvline(0, color="#999999", linewidth=0.8, zorder=0)
         panel.grid(color="#e4e4e4", linewidth=0.6)
         panel.set_axisbelow(True)
         panel.margins(0.14)
-        # All metrics are rates; with two seeds an interval can reach far beyond 0 and 1.
-        low, high = panel.get_ylim()
-        panel.set_ylim(max(low, -0.03), min(high, 1.03))
+        _limit_to_rates(panel, [s.values[AVERAGE].mean for s in drawn])
         panel.set_xlabel("forgetting (max-based; ← lower is better)")
         panel.set_ylabel(
             f"average {summary.metric_title} ({'higher is better →' if higher else '← lower is better'})"
@@ -221,6 +202,32 @@ def forgetting_against_average(summary: Summary) -> Figure:
         if drawn:
             _name_points(figure, panel, drawn, bars=not crowded)
         return figure
+
+
+def _draw_point(panel: Axes, strategy: StrategySummary, look: Look, bars: bool) -> None:
+    """Draw the point of a strategy, with its intervals as bars if asked."""
+    x, y = strategy.values[FORGETTING], strategy.values[AVERAGE]
+    if x.n > 1 and bars:
+        panel.errorbar(
+            x.mean,
+            y.mean,
+            xerr=x.half,
+            yerr=y.half,
+            color=look.colour,
+            linewidth=1,
+            capsize=2.5,
+            alpha=0.55,
+        )
+    panel.plot(
+        x.mean,
+        y.mean,
+        color=look.colour,
+        marker=look.marker,
+        markersize=7.5,
+        linestyle="none",
+        markerfacecolor=look.fill,
+        zorder=3,
+    )
 
 
 PLOTS = (
@@ -366,7 +373,7 @@ def _draw_cells(panel: Axes, table: Floats, scale: ScalarMappable, unseen: bool)
         panel.text(
             j,
             i,
-            _short(value),
+            _cell_text(value),
             ha="center",
             va="center",
             fontsize=size,
@@ -377,7 +384,7 @@ def _draw_cells(panel: Axes, table: Floats, scale: ScalarMappable, unseen: bool)
         )
 
 
-def _short(value: float) -> str:
+def _cell_text(value: float) -> str:
     """Write a value with two decimals in little room: ``.93``, ``-.07``, ``1.0``, ``0``; a dash for NaN."""
     if math.isnan(value):
         return "–"
@@ -396,7 +403,7 @@ def _coloured(summary: Summary) -> list[StrategySummary]:
 
 
 def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary], bars: bool) -> None:
-    """Write each strategy's name beside its point, with a thin line where it had to go far."""
+    """Write each strategy's name next to its point, with a thin line where it is far away."""
     from matplotlib.textpath import TextPath
 
     _laid_out(figure)
@@ -416,9 +423,12 @@ def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary], bars
         if x.n > 1 and bars:
             (left, middle), (right, _) = at(x.low, y.mean), at(x.high, y.mean)
             (centre, bottom), (_, top) = at(x.mean, y.low), at(x.mean, y.high)
-            obstacles += [Box(left, middle - 1, right, middle + 1), Box(centre - 1, bottom, centre + 1, top)]
+            obstacles += [
+                Rectangle(left, middle - 1, right, middle + 1),
+                Rectangle(centre - 1, bottom, centre + 1, top),
+            ]
     area = panel.get_window_extent()
-    frame = Box(area.x0 * to_points, area.y0 * to_points, area.x1 * to_points, area.y1 * to_points)
+    frame = Rectangle(area.x0 * to_points, area.y0 * to_points, area.x1 * to_points, area.y1 * to_points)
     for strategy, (x0, y0), where in zip(
         drawn, centres, place(centres, sizes, frame, 10.0, obstacles), strict=True
     ):
@@ -433,6 +443,13 @@ def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary], bars
             arrowprops={"arrowstyle": "-", "color": "#888888", "linewidth": 0.6} if where.led else None,
             zorder=4,
         )
+
+
+def _limit_to_rates(panel: Axes, means: Sequence[float]) -> None:
+    """Cut the axis at 0 and 1 if all means lie there: with two seeds an interval can reach far beyond."""
+    low, high = panel.get_ylim()
+    if all(0 <= mean <= 1 for mean in means):
+        panel.set_ylim(max(low, -0.03), min(high, 1.03))
 
 
 def _limit_to_means(panel: Axes, summary: Summary) -> None:

@@ -126,7 +126,7 @@ def print_report(
 
     Args:
         results: Results as ``load_results`` gives them.
-        console: Where to; its width decides what stands beside what.
+        console: Where to; its width decides what stands side by side.
         metric: Metric of the matrices.
         level: ``frame`` or ``video``.
 

@@ -1,4 +1,4 @@
-"""Which strategy forgets least, in one honest sentence, and what must be known beside it."""
+"""The verdict: one sentence on which strategy forgets least, and notes on what must be known with it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Verdict:
 
     Attributes:
         sentence: One sentence: who forgets least, by how much, at what price, and whether the seeds can tell.
-        notes: What must be known beside it, a sentence each: the bounds, a winner that learned little, gaps.
+        notes: What must be known with it, a sentence each: the bounds, a winner that learned little, gaps, versions.
         leader: Label of the strategy with the lowest mean forgetting; None if nothing can be compared.
         resolved: Whether the leader's paired difference to EVERY other strategy has an interval without 0.
-        unresolved: Labels of the strategies that cannot be told from the leader.
+        unresolved: Labels of the strategies that the seeds do not separate from the leader.
     """
 
     sentence: str
@@ -40,7 +40,7 @@ def verdict(summary: Summary) -> Verdict:
 
     Bounds are not ranked. The leader is compared with every other strategy by the paired difference over
     common seeds (95% by Student's t, one comparison at a time); a difference whose interval holds 0, or that
-    rests on one seed, is said to be unresolved.
+    rests on one seed, is unresolved.
     """
     notes = [*_bounds(summary), *_gaps(summary), *summary.versions]
     if len(summary.domains) < 2:
@@ -127,14 +127,14 @@ def _difference(strategy: StrategySummary, leader: StrategySummary) -> PairedDif
 def _learned_little(summary: Summary, leader: StrategySummary) -> list[str]:
     """Say that the leader forgets little because it learned little, if another one learned clearly more."""
     sign = 1 if registry.find(summary.metric).higher_is_better else -1
-    learned = {s.label: sign * s.values[LEARNING].mean for s in summary.competitors}
-    best = max(learned, key=lambda label: -np.inf if np.isnan(learned[label]) else learned[label])
-    if not learned[best] - learned[leader.label] > LEARNING_GAP:
+    learned = {s.label: s.values[LEARNING].mean for s in summary.competitors}
+    best = max(learned, key=lambda label: -np.inf if np.isnan(learned[label]) else sign * learned[label])
+    if not sign * (learned[best] - learned[leader.label]) > LEARNING_GAP:
         return []
     title = summary.metric_title
     return [
-        f"{leader.label} also learned less: learning {title} {abs(learned[leader.label]):.3f} against "
-        f"{abs(learned[best]):.3f} of {best}; who learns little has little to forget."
+        f"{leader.label} also learned less: learning {title} {learned[leader.label]:.3f} against "
+        f"{learned[best]:.3f} of {best}; who learns little has little to forget."
     ]
 
 
@@ -153,11 +153,9 @@ def _without_old_samples(summary: Summary, ranked: list[StrategySummary]) -> lis
         return notes
     first, others = without[0], without[1:]
     alike = [s.label for s in others if not _difference(s, first).resolved]
-    beside = f"; the seeds do not separate it from {_and(alike)}" if alike else ""
+    unresolved = f"; the seeds do not separate it from {_and(alike)}" if alike else ""
     price = f"at average {summary.metric_title} {first.values[AVERAGE].mean:.3f}"
-    best = (
-        f"Of those that keep none {first.label} has the lowest mean, {_forgetting(first)}, {price}{beside}."
-    )
+    best = f"Of those that keep none {first.label} has the lowest mean, {_forgetting(first)}, {price}{unresolved}."
     return [" ".join((*notes, best))]
 
 
