@@ -57,7 +57,7 @@ def check(
 ) -> None:
     """Say what a data set holds, what it lacks and what is wrong with it; exit code 1 if anything is."""
     from fretal_bench.datasets.check.check import check as look_over
-    from fretal_bench.datasets.check.check import check_tables
+    from fretal_bench.datasets.check.tables import check_tables
 
     options = _read_options(splits, split_path, seed)
     with bar("reading", "files") as tell:

@@ -134,8 +134,8 @@ def _check_rows(frame: pd.DataFrame) -> None:
     _refuse(frame, "method", called_real == fake, "must be 'real' where the label is 0, and only there")
     strange = ~fake & (frame["source"] != frame["target"]).to_numpy()
     _refuse(frame, "source", strange, "must equal the target in a real video")
-    again = frame.duplicated(["dataset", "method", "compression", "video", "path", "frame"]).to_numpy()
-    _refuse(frame, "frame", again, "stands there twice for this video; list each frame once")
+    repeated = frame.duplicated(["dataset", "method", "compression", "video", "path", "frame"]).to_numpy()
+    _refuse(frame, "frame", repeated, "stands there twice for this video; list each frame once")
 
 
 def _refuse(frame: pd.DataFrame, column: str, wrong: np.ndarray, rule: str) -> None:

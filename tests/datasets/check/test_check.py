@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from fretal_bench import files
-from fretal_bench.datasets.check.check import check, check_tables
+from fretal_bench.datasets.check.check import check
 from fretal_bench.datasets.check.probe import probe
+from fretal_bench.datasets.check.tables import check_tables
 from fretal_bench.datasets.importers import ReadOptions, read_dataset
 from fretal_bench.errors import BenchError, RunError
 from trees import Tree, clip, told
@@ -105,7 +106,7 @@ def test_many_findings_of_a_kind_are_shown_as_a_dozen_and_a_number(tmp_path):
     assert empty[-1][3] == "and 28 more"
 
 
-def test_checksums_are_written_beside_you_and_compared_the_next_time(tmp_path, monkeypatch):
+def test_checksums_are_written_where_you_are_and_compared_the_next_time(tmp_path, monkeypatch):
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

@@ -1,4 +1,4 @@
-"""What a data set on disk holds, what it lacks and what is wrong with it, as plain data; nothing is printed."""
+"""Check of a data set on disk: what it holds, what it lacks and what is wrong with it, as plain data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from fretal_bench.datasets.manifest import SPLITS, video_key
 from fretal_bench.datasets.progress import Progress
 
 _COMPRESSION_CHOICE: Final = ("c23", "c40", "raw")
-_SHOWN: Final = 12
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Expectation:
-    """An official count beside what was found; "" stands for all together."""
+    """An official count and the number that is there; "" stands for all together."""
 
     dataset: str
     method: str
@@ -67,7 +66,7 @@ class DatasetCheck:
         unit: What is counted: videos, sequences or images.
         split_source: Where the splits come from.
         counts: What is there.
-        expectations: Official counts, where they are known, beside what is there.
+        expectations: Official counts, where they are known, and what is there.
         findings: What is wrong or worth knowing, errors first.
         left_out: Kind of finding -> number of files left out for it.
         checksums: What ``hash`` did, or None.
@@ -124,7 +123,7 @@ def check(
     read = family.read(root, options)
     tree = Tree(read.root)
     files = [entry.path for entry in tree.descend(follow=False)]
-    found = [
+    findings = [
         *read.findings,
         *unreadable_files(read, progress),
         *copied_videos(read),
@@ -134,7 +133,7 @@ def check(
     checksums = None
     if hash:
         checksums = compare_or_write(read.root, files, hash_file or Path.cwd() / f"{read.root.name}.sha256")
-        found += _checksum_findings(checksums)
+        findings += _checksum_findings(checksums)
     return DatasetCheck(
         root=str(root),
         family=family.name,
@@ -144,45 +143,11 @@ def check(
         split_source=read.split_source,
         counts=tuple(_counts(read, family)),
         expectations=tuple(_expectations(read, family)),
-        findings=ordered_findings(found),
+        findings=ordered_findings(findings),
         left_out=dict(sorted(Counter(left.kind for left in read.left_out).items())),
         checksums=checksums,
         command=_command(root, as_name, family, read, options),
     )
-
-
-def check_tables(check: DatasetCheck) -> list[tuple[str, list[str], list[list[str]]]]:
-    """Lay a check out as tables to print: title, column names, rows; all text."""
-    about = [
-        ["layout", check.title],
-        ["recognised by", ", ".join(check.why)],
-        ["splits", check.split_source],
-    ]
-    tables = [(check.root, ["", ""], about)]
-    if check.counts:
-        rows = [
-            [
-                *(c.dataset, c.method, c.compression),
-                *(
-                    f"{number:,}"
-                    for number in (*(c.splits[split] for split in SPLITS), sum(c.splits.values()), c.left_out)
-                ),
-            ]
-            for c in check.counts
-        ]
-        columns = ["data set", "method", "compression", *SPLITS, "together", "files left out"]
-        tables.append((f"Found ({check.unit})", columns, rows))
-    if check.expectations:
-        columns, rows = _expectation_table(check.expectations)
-        tables.append((f"Against the official counts ({check.unit})", columns, rows))
-    if check.findings:
-        tables.append(
-            ("Findings", ["", "kind", "file", "what", "what to do"], list(_finding_rows(check.findings)))
-        )
-    if check.left_out:
-        rows = [[kind, f"{number:,}"] for kind, number in check.left_out.items()]
-        tables.append(("Left out", ["reason", "files"], rows))
-    return tables
 
 
 def _why(match: Match | None, as_name: str | None) -> tuple[str, ...]:
@@ -192,12 +157,12 @@ def _why(match: Match | None, as_name: str | None) -> tuple[str, ...]:
 def _counts(read: Import, family: Importer) -> Iterator[Count]:
     units = _units(read.frame, family)
     left = Counter((out.dataset, out.method, out.compression) for out in read.left_out)
-    found = Counter(
+    counted = Counter(
         zip(*(units[column] for column in ("dataset", "method", "compression", "split")), strict=True)
     )
-    for dataset, method, compression in sorted({key[:3] for key in found} | set(left)):
+    for dataset, method, compression in sorted({key[:3] for key in counted} | set(left)):
         key = (dataset, method, compression)
-        yield Count(*key, {split: found[(*key, split)] for split in SPLITS}, left[key])
+        yield Count(*key, {split: counted[(*key, split)] for split in SPLITS}, left[key])
 
 
 def _units(frame: pd.DataFrame, family: Importer) -> pd.DataFrame:
@@ -207,12 +172,14 @@ def _units(frame: pd.DataFrame, family: Importer) -> pd.DataFrame:
 
 def _expectations(read: Import, family: Importer) -> Iterator[Expectation]:
     units = _units(read.frame, family)
-    there = sorted({*units["compression"], *(left.compression for left in read.left_out if left.compression)})
+    levels = sorted(
+        {*units["compression"], *(left.compression for left in read.left_out if left.compression)}
+    )
     for official in family.official:
-        for compression in there if official.each else [official.compression]:
+        for compression in levels if official.each else [official.compression]:
             chosen = units
-            wanted = {"dataset": official.dataset, "method": official.method, "compression": compression}
-            for column, value in wanted.items():
+            filters = {"dataset": official.dataset, "method": official.method, "compression": compression}
+            for column, value in filters.items():
                 chosen = chosen if value is None else chosen[chosen[column] == value]
             if official.split is not None:
                 chosen = chosen[chosen["split"].isin(official.split.split("+"))]
@@ -259,38 +226,3 @@ def _command(root: Path, as_name: str | None, family: Importer, read: Import, op
     if options.seed:
         words += ["--seed", str(options.seed)]
     return shlex.join([*words, "--out", f"stores/{name}"])
-
-
-def _expectation_table(expectations: tuple[Expectation, ...]) -> tuple[list[str], list[list[str]]]:
-    """A row a method and compression, a column a split: found of official; the difference over the row."""
-    splits = list(dict.fromkeys(expectation.split for expectation in expectations))
-    by_row: dict[tuple[str, str, str, str], dict[str, Expectation]] = {}
-    for e in expectations:
-        by_row.setdefault((e.dataset, e.method, e.compression, e.source), {})[e.split] = e
-    rows = []
-    for (_, method, compression, source), cells in by_row.items():
-        shown = [f"{cells[s].found:,} of {cells[s].official:,}" if s in cells else "" for s in splits]
-        difference = sum(cell.found - cell.official for cell in cells.values())
-        rows.append(
-            [
-                method or "all",
-                compression or "all",
-                *shown,
-                f"{difference:+,}" if difference else "none",
-                source,
-            ]
-        )
-    return ["method", "compression", *(split or "all" for split in splits), "difference", "source"], rows
-
-
-def _finding_rows(findings: tuple[Finding, ...]) -> Iterator[list[str]]:
-    """Findings as rows; of many of one kind the first dozen, and how many more there are."""
-    totals = Counter((finding.severity, finding.kind) for finding in findings)
-    shown: Counter[tuple[str, str]] = Counter()
-    for finding in findings:
-        key = (finding.severity, finding.kind)
-        shown[key] += 1
-        if shown[key] <= _SHOWN:
-            yield [finding.severity, finding.kind, finding.file, finding.found, finding.action]
-        if shown[key] == totals[key] > _SHOWN:
-            yield [*key, "", f"and {totals[key] - _SHOWN:,} more", "see --json for all"]

@@ -43,8 +43,8 @@ def compare_or_write(root: Path, paths: Iterable[str], file: Path) -> Checksums:
         BenchError: ``file`` isn't a file of checksums, or cannot be written.
         RunError: There is no space left for it.
     """
-    own = file.resolve()
-    sums = {path: files.sha256(root / path) for path in sorted(paths) if (root / path) != own}
+    checksum_file = file.resolve()
+    sums = {path: files.sha256(root / path) for path in sorted(paths) if (root / path) != checksum_file}
     if file.exists():
         written = _read(file)
         return Checksums(

@@ -1,4 +1,4 @@
-"""What is wrong with a data set's files: unreadable ones, copies of one another, files nobody knows."""
+"""Faults of a data set's files: unreadable ones, copies of one another, files that no rule mentions."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _ACTIONS: Final = {
 def unreadable_files(read: Import, progress: Progress | None) -> Iterator[Finding]:
     """Files, read or left out, whose container is empty, damaged, or of another kind than its name says."""
     # Members of archives were listed to the archive's end already.
-    left = {out.path for out in read.left_out if out.kind != "wrong-extension"}
-    paths = sorted(path for path in {*read.frame["path"], *left} if not is_member(path))
+    listable = {out.path for out in read.left_out if out.kind != "wrong-extension"}
+    paths = sorted(path for path in {*read.frame["path"], *listable} if not is_member(path))
     for number, path in enumerate(paths, 1):
         file = read.root / path
         problem = probe(file) if os.path.splitext(path)[1].lower() in _MEDIA and file.is_file() else None
         if problem is not None:
-            kind, found = problem
+            kind, words = problem
             yield Finding(
-                path, kind, "warning" if kind == "wrong-extension" else "error", found, _ACTIONS[kind]
+                path, kind, "warning" if kind == "wrong-extension" else "error", words, _ACTIONS[kind]
             )
         if progress is not None:
             progress(number, len(paths))
@@ -80,13 +80,14 @@ def stray_files(read: Import, family: Importer, paths: list[str]) -> Iterator[Fi
     for path in strange:
         if str(read.root / path) not in linked:
             by_folder[path.rpartition("/")[0]].append(path)
-    for folder, here in by_folder.items():
-        found = f"{len(here)} media files that no rule of the layout mentions, {os.path.basename(here[0])} among them"
+    for folder, strays in by_folder.items():
+        example = os.path.basename(strays[0])
+        words = f"{len(strays)} media files that no rule of the layout mentions, {example} among them"
         yield Finding(
             folder,
             "stray",
             "warning",
-            found,
+            words,
             "move them where the layout has them, or leave them: they are not read",
         )
 

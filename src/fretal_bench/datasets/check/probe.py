@@ -1,4 +1,4 @@
-"""Whether a media file can be read, told from its container alone: no frame is decoded."""
+"""Probe of a media file: whether it can be read, told from its container alone."""
 
 from __future__ import annotations
 

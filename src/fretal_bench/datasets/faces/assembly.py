@@ -80,13 +80,15 @@ def _parts(deal: Deal, stems: Callable[[int], Path], size: int) -> Iterator[tupl
 
 def _rows(frame: pd.DataFrame, rows: npt.NDArray[np.int64], numbers: list[int]) -> pd.DataFrame:
     """The manifest rows of a video's crops."""
-    there = frame.iloc[rows]
-    if len(there) == 1 and there["frame"].iloc[0] < 0:
-        return there.loc[there.index.repeat(len(numbers))].assign(frame=np.asarray(numbers, np.int32))
-    if there["frame"].is_unique:
-        return there.set_index("frame", drop=False).loc[numbers]
+    video_rows = frame.iloc[rows]
+    if len(video_rows) == 1 and video_rows["frame"].iloc[0] < 0:
+        return video_rows.loc[video_rows.index.repeat(len(numbers))].assign(
+            frame=np.asarray(numbers, np.int32)
+        )
+    if video_rows["frame"].is_unique:
+        return video_rows.set_index("frame", drop=False).loc[numbers]
     # Numbers that repeat were replaced by places.
-    return there.iloc[numbers]
+    return video_rows.iloc[numbers]
 
 
 def _hand_on(writer: CropStoreWriter, batch: list[tuple[Image, pd.DataFrame]]) -> None:

@@ -51,8 +51,8 @@ class Face(NamedTuple):
     score: float
 
 
-Found = Mapping[int, Sequence[Face]]
-"""Number of a looked-at frame -> the faces in it, none included."""
+FacesByFrame = Mapping[int, Sequence[Face]]
+"""Number of a frame that was looked at -> the faces in it, which may be none."""
 
 
 @dataclass
@@ -76,44 +76,44 @@ class Track:
         before, after = frames[place - 1], frames[place]
         share = (frame - before) / (after - before)
         pairs = zip(self.boxes[before], self.boxes[after], strict=True)
-        return FaceBox(*(one + share * (other - one) for one, other in pairs))
+        return FaceBox(*(start + share * (end - start) for start, end in pairs))
 
 
-def overlap(one: FaceBox, other: FaceBox) -> float:
+def overlap(first: FaceBox, second: FaceBox) -> float:
     """Intersection over union of two boxes, 0 to 1."""
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
+    width = min(first.right, second.right) - max(first.left, second.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
     if width <= 0 or height <= 0:
         return 0.0
     common = width * height
-    return common / (one.area + other.area - common)
+    return common / (first.area + second.area - common)
 
 
 def agree(some: Sequence[Face], others: Sequence[Face]) -> bool:
     """Whether two frames show the same faces in nearly the same places, and any at all."""
     if not some or len(some) != len(others):
         return False
-    left = [face.box for face in others]
+    remaining = [face.box for face in others]
     for face in some:
-        best = max(left, key=lambda box: overlap(face.box, box))
+        best = max(remaining, key=lambda box: overlap(face.box, box))
         if overlap(face.box, best) < _AGREEMENT:
             return False
-        left.remove(best)
+        remaining.remove(best)
     return True
 
 
-def link(found: Found) -> list[Track]:
+def link(faces_by_frame: FacesByFrame) -> list[Track]:
     """Link the faces of frames into tracks: from frame to frame each face goes on as the nearest of like size.
 
     Args:
-        found: Faces of every looked-at frame.
+        faces_by_frame: Faces of every frame that was looked at.
 
     Returns:
         The tracks, in the order in which they begin; faces of one frame by falling score.
     """
     tracks: list[Track] = []
-    for frame in sorted(found):
-        faces = sorted(found[frame], key=lambda face: -face.score)
+    for frame in sorted(faces_by_frame):
+        faces = sorted(faces_by_frame[frame], key=lambda face: -face.score)
         last = [next(reversed(track.boxes.values())) for track in tracks]
         pairs = sorted(
             (distance, number, place)
@@ -156,11 +156,11 @@ def choose(tracks: Sequence[Track], covered: Sequence[float] = ()) -> Track | No
     )
 
 
-def _distance(one: FaceBox, other: FaceBox) -> float | None:
+def _distance(first: FaceBox, second: FaceBox) -> float | None:
     """Distance of the centres in sides; None if it can't be the same face."""
-    small, large = sorted((one.side, other.side))
+    small, large = sorted((first.side, second.side))
     if small <= 0 or large > _GROWTH * small:
         return None
-    (x, y), (u, v) = one.centre, other.centre
+    (x, y), (u, v) = first.centre, second.centre
     distance = ((x - u) ** 2 + (y - v) ** 2) ** 0.5 / ((small + large) / 2)
     return distance if distance <= _FARTHEST else None

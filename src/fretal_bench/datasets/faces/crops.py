@@ -1,4 +1,4 @@
-"""Cutting a face out of a picture: a square around its box, resized, and re-encoded if asked for."""
+"""Crops of a picture: a square around a face box, resized, and re-encoded as JPEG where asked for."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def crop_face(image: Image, box: FaceBox, size: int, margin: float) -> Image:
     x, y = box.centre
     left = min(max(round(x - side / 2), 0), width - side)
     top = min(max(round(y - side / 2), 0), height - side)
-    way = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    interpolation = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     cut = image[top : top + side, left : left + side]
-    return np.asarray(cv2.resize(cut, (size, size), interpolation=way), dtype=np.uint8)
+    return np.asarray(cv2.resize(cut, (size, size), interpolation=interpolation), dtype=np.uint8)
 
 
 def centre_box(image: Image, margin: float) -> FaceBox:

@@ -67,8 +67,8 @@ class Mtcnn:
     def _search(self, image: Image, smallest: int, scale: float) -> list[Face]:
         self._net.min_face_size = smallest
         faces = [
-            _face([value / scale for value in found["box"]], found["confidence"])
-            for found in self._net.detect_faces(image)
+            _face([value / scale for value in face["box"]], face["confidence"])
+            for face in self._net.detect_faces(image)
         ]
         return sorted(faces, key=lambda face: -face.score)
 

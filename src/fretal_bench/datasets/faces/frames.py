@@ -25,7 +25,7 @@ class Unreadable(Exception):
 
 
 class Frame(NamedTuple):
-    """A wanted frame: its number, and its picture (uint8 [H, W, 3], RGB) or why there is none."""
+    """A frame that was asked for: its number, and its picture (uint8 [H, W, 3], RGB) or why there is none."""
 
     number: int
     image: Image | None
@@ -45,8 +45,8 @@ class Source(Protocol):
     declared: int
     shape: tuple[int, int]
 
-    def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
-        """Give each wanted frame, ascending, each exactly once."""
+    def read(self, numbers: Sequence[int]) -> Iterator[Frame]:
+        """Give each of these frames, ascending, each exactly once."""
         ...
 
 
@@ -60,7 +60,7 @@ def evenly(numbers: Sequence[int], count: int) -> list[int]:
 class VideoFile:
     """A video file read through PyAV.
 
-    Frames are counted by listing packets, which decodes nothing. To reach the wanted frames everything they are predicted
+    Frames are counted by listing packets, which decodes nothing. To reach certain frames everything they are predicted
     from is decoded, and nothing else: frames that no other refers to (most B-frames) are passed over.
     """
 
@@ -87,20 +87,20 @@ class VideoFile:
         # The header has the size as it is coded; a phone's videos are coded lying and turned when they are shown.
         self.shape: tuple[int, int] = self._shape_as_shown() or coded
 
-    def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
-        """Give each wanted frame, ascending, each exactly once."""
-        left = {self._times[number]: number for number in sorted(wanted)}
-        for picture in self._pictures(frozenset(left)):
-            if picture.pts not in left:
+    def read(self, numbers: Sequence[int]) -> Iterator[Frame]:
+        """Give each of these frames, ascending, each exactly once."""
+        pending = {self._times[number]: number for number in sorted(numbers)}
+        for picture in self._pictures(frozenset(pending)):
+            if picture.pts not in pending:
                 continue
-            # Frames come out in order, so what was wanted before this one will not come any more.
-            for time in [time for time in left if time < picture.pts]:
-                yield Frame(left.pop(time), None)
-            number = left.pop(picture.pts)
+            # Frames come out in order, so earlier ones will not come any more.
+            for time in [time for time in pending if time < picture.pts]:
+                yield Frame(pending.pop(time), None)
+            number = pending.pop(picture.pts)
             yield Frame(number, None if picture.is_corrupt else _upright(picture))
-            if not left:
+            if not pending:
                 return
-        for number in left.values():
+        for number in pending.values():
             yield Frame(number, None)
 
     def _shape_as_shown(self) -> tuple[int, int] | None:
@@ -162,9 +162,9 @@ class ImageFiles:
                 return
         raise Unreadable(frame.cause)
 
-    def read(self, wanted: Sequence[int]) -> Iterator[Frame]:
-        """Give each wanted frame, ascending, each exactly once."""
-        for number in sorted(wanted):
+    def read(self, numbers: Sequence[int]) -> Iterator[Frame]:
+        """Give each of these frames, ascending, each exactly once."""
+        for number in sorted(numbers):
             yield self._read(number)
 
     def _read(self, number: int) -> Frame:

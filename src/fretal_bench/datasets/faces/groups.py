@@ -123,18 +123,18 @@ class Deal:
     def _cut(self, counts: npt.NDArray[np.int64], frames: int) -> list[int]:
         """Where each unit begins in the order: whole groups, and whole archives, until there are frames enough."""
         paths = self._frame["path"].iloc[self.rows[self.starts[:-1]][self._order]].tolist()
-        first, wanted, last_archive = [0], 0, ""
+        first, unit_frames, last_archive = [0], 0, ""
         for place, video in enumerate(self._order):
             path = paths[place]
             archive = archive_of(path) if is_member(path) else ""
             joined = place and (
                 self._leader[place] == self._leader[place - 1] or (archive and archive == last_archive)
             )
-            if wanted >= _UNIT_FRAMES and not joined:
+            if unit_frames >= _UNIT_FRAMES and not joined:
                 first.append(place)
-                wanted = 0
+                unit_frames = 0
             one_file = counts[video] == 1 and path.lower().endswith(".mp4")
-            wanted += (
+            unit_frames += (
                 (frames or _UNIT_FRAMES)
                 if one_file
                 else min(int(counts[video]), frames or int(counts[video]))

@@ -57,20 +57,20 @@ def open_video(video: Video, frames: int, root: Path, unpacked: Mapping[str, Pat
             raise Unreadable(Cause(Reason.UNDECODABLE, "several video files under one name"))
         source: Source = VideoFile(root / video.path)
         listed = [number for _, number in video.files]
-        there = source.numbers if listed == [-1] else [n for n in sorted(listed) if n in source.numbers]
-        asked = frames if listed == [-1] else min(frames or len(listed), len(listed))
+        present = source.numbers if listed == [-1] else [n for n in sorted(listed) if n in source.numbers]
+        expected = frames if listed == [-1] else min(frames or len(listed), len(listed))
     else:
         numbered = _numbered(video)
-        there, asked = sorted(numbered), frames if len(numbered) > 1 else 1
+        present, expected = sorted(numbered), frames if len(numbered) > 1 else 1
         # Of an archive only the wanted members were unpacked.
-        kept = evenly(there, frames) if is_member(video.path) else there
+        kept = evenly(present, frames) if is_member(video.path) else present
         source = ImageFiles({n: unpacked.get(numbered[n], root / numbered[n]) for n in kept})
     short = None
     if source.declared > len(source.numbers):
         short = Cause(Reason.CUT, f"{len(source.numbers)} of {source.declared} frames are there")
-    elif len(there) < asked:
-        short = Cause(Reason.SHORT, f"{len(there)} of {asked}")
-    return Opened(video, source, evenly(there, frames), short)
+    elif len(present) < expected:
+        short = Cause(Reason.SHORT, f"{len(present)} of {expected}")
+    return Opened(video, source, evenly(present, frames), short)
 
 
 def path_of(video: Video, number: int) -> str:

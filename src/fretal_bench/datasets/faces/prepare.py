@@ -136,10 +136,10 @@ def prepare(
         stems = _make_parts(deal, options, read.root, work / key[:16], jobs, progress)
         if options.jpeg is not None:
             frame = frame.assign(compression=f"jpeg{options.jpeg}")
-        detector = str(options.detector)
-        with CropStoreWriter(
-            out, size=options.size, name=out.name, detector=detector, margin=options.margin
-        ) as writer:
+        writer = CropStoreWriter(
+            out, size=options.size, name=out.name, detector=str(options.detector), margin=options.margin
+        )
+        with writer:
             boxes, failures = assemble(writer, frame, deal, stems.__getitem__, options.size)
             failures += left_out
             if not boxes:
@@ -154,16 +154,15 @@ def prepare(
 
 def _chosen(read: Import, options: PrepareOptions) -> tuple[PrepareOptions, pd.DataFrame, list[Failure]]:
     """Decide compression and detector; the rows of that compression, and the files that were left out of it."""
-    there = sorted(set(read.frame["compression"]))
-    if not there:
+    levels = sorted(set(read.frame["compression"]))
+    if not levels:
         raise BenchError(f"{read.root}: nothing in it can be used; `bench data check {read.root}` says why")
-    if options.compression is None and len(there) > 1:
-        raise BenchError(
-            f"{read.root} holds {', '.join(there)}; name one, e.g. --compression {'c23' if 'c23' in there else there[0]}"
-        )
-    compression = options.compression or there[0]
-    if compression not in there:
-        raise BenchError(f"{read.root}: nothing at compression {compression!r}; it holds {', '.join(there)}")
+    if options.compression is None and len(levels) > 1:
+        usual = "c23" if "c23" in levels else levels[0]
+        raise BenchError(f"{read.root} holds {', '.join(levels)}; name one, e.g. --compression {usual}")
+    compression = options.compression or levels[0]
+    if compression not in levels:
+        raise BenchError(f"{read.root}: nothing at compression {compression!r}; it holds {', '.join(levels)}")
     frame = read.frame[read.frame["compression"] == compression].reset_index(drop=True)
     left_out = [
         Failure(left.path, -1, Cause(Reason.LEFT_OUT, KINDS.get(left.kind, left.kind)))

@@ -1,4 +1,4 @@
-"""Why a frame or a whole video gave no crop: the reasons that failures are counted by, and how they are stored."""
+"""Reasons why a frame or a whole video gave no crop, and failures counted by them and stored with them."""
 
 from __future__ import annotations
 

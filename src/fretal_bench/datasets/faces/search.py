@@ -1,4 +1,4 @@
-"""Finding the face of a video: looking at as few frames as will do, and choosing one track."""
+"""Search for the face of a video: as few frames as will do, and the choice of one track."""
 
 from __future__ import annotations
 
@@ -54,25 +54,25 @@ class FacePlace:
         return self.unseen is None
 
 
-def search(source: Source, wanted: Sequence[int], detector: Detector, every: int) -> FaceSearch:
+def search(source: Source, numbers: Sequence[int], detector: Detector, every: int) -> FaceSearch:
     """Find the faces in a video, in one pass and with a frame or two in memory.
 
-    Every ``every``-th wanted frame and the last one are looked at; those between only if the faces on both sides of them
-    don't agree. A frame that cannot be decoded is not looked at.
+    Every ``every``-th of these frames and the last one are looked at; those between only if the faces on both sides of
+    them don't agree. A frame that cannot be decoded is not looked at.
 
     Args:
         source: The video.
-        wanted: Frames whose boxes are needed, ascending.
+        numbers: Frames whose boxes are needed, ascending.
         detector: Finds faces in one picture.
-        every: 1 looks at every wanted frame.
+        every: 1 looks at every one.
     """
     faces: dict[int, list[Face]] = {}
     between: list[tuple[int, Image]] = []
     last: int | None = None
-    for place, frame in enumerate(source.read(wanted)):
+    for place, frame in enumerate(source.read(numbers)):
         if frame.image is None:
             continue
-        if place % every and place < len(wanted) - 1:
+        if place % every and place < len(numbers) - 1:
             between.append((frame.number, frame.image))
             continue
         faces[frame.number] = detector.detect(frame.image)

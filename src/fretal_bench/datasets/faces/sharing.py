@@ -49,8 +49,8 @@ def whereabouts(
     if opened and opened[0].video is leader:
         first = opened[0]
         sharing = [other for other in opened[1:] if _fits(other, first)]
-        wanted = sorted({number for video in (first, *sharing) for number in video.wanted})
-        searched = search(first.source, wanted, detector, every)
+        numbers = sorted({number for video in (first, *sharing) for number in video.wanted})
+        searched = search(first.source, numbers, detector, every)
         masks = {fake.video.number: _masks(fake.video, searched, root) for fake in sharing}
         all_masks = [mask for of_fake in masks.values() for mask in of_fake]
         where[leader.number] = "own", _places_in(first, searched, all_masks)

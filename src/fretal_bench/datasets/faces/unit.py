@@ -83,11 +83,11 @@ def _cut(
     opened: Opened, where: Where | None, video_part: VideoPart, options: PrepareOptions, part: NewPart
 ) -> None:
     """Cut the face out of every wanted frame, into the part; what gives no crop is counted."""
-    lost: list[tuple[int, Cause]] = []
+    losses: list[tuple[int, Cause]] = []
     for frame in opened.source.read(opened.wanted):
         box = _box_in(frame, where, options)
         if isinstance(box, Cause):
-            lost.append((frame.number, box))
+            losses.append((frame.number, box))
             if options.on_missing == "error":
                 break
             continue
@@ -95,12 +95,12 @@ def _cut(
         crop = crop_face(frame.image, box, options.size, options.margin)
         part.add(crop if options.jpeg is None else as_jpeg(crop, options.jpeg))
         video_part.frames.append(frame.number)
-    causes = {cause for _, cause in lost}
+    causes = {cause for _, cause in losses}
     if len(causes) == 1 and not video_part.frames and options.on_missing != "error":
-        cause = causes.pop().more(f"in none of {len(lost)} frames")
+        cause = causes.pop().more(f"in none of {len(losses)} frames")
         video_part.failures.append(Failure(opened.video.path, -1, cause))
         return
-    for number, cause in lost:
+    for number, cause in losses:
         _fail(video_part, Failure(path_of(opened.video, number), number, cause), options)
 
 

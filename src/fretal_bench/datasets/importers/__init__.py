@@ -1,4 +1,4 @@
-"""Importers: which families of data sets can be read, which of them a folder is, and reading it into a manifest."""
+"""Importers: the families of data sets that can be read, recognition of a folder's family, and its manifest."""
 
 from __future__ import annotations
 

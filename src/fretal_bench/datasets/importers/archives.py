@@ -101,13 +101,13 @@ def unpack(root: Path, paths: Collection[str], folder: Path) -> dict[str, Path]:
     Raises:
         RunError: There is no space left.
     """
-    wanted: dict[str, dict[str, str]] = {}
+    by_archive: dict[str, dict[str, str]] = {}
     for path in paths:
         if is_member(path):
             archive = archive_of(path)
-            wanted.setdefault(archive, {})[path.removeprefix(member_path(archive, ""))] = path
+            by_archive.setdefault(archive, {})[path.removeprefix(member_path(archive, ""))] = path
     unpacked: dict[str, Path] = {}
-    for archive, names in wanted.items():
+    for archive, names in by_archive.items():
         with contextlib.suppress(*_DAMAGE):
             _unpack_archive(root / archive, names, folder, unpacked)
     return unpacked

@@ -53,8 +53,8 @@ def read(root: Path, options: ReadOptions) -> Import:
     present = {task.name for task in tasks}
     for name, members in SEQUENCES.items():
         lacking = [task for task in members if task not in present]
-        found = f"{name}: {len(members) - len(lacking)} of {len(members)} tasks"
-        rows.note("", "note", "info", found + (f"; {', '.join(lacking)} not there" if lacking else ""))
+        words = f"{name}: {len(members) - len(lacking)} of {len(members)} tasks"
+        rows.note("", "note", "info", words + (f"; {', '.join(lacking)} not there" if lacking else ""))
     return rows.finish("cddb", options, "val is the reported test", has_val=False)
 
 

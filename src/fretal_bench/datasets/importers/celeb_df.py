@@ -37,15 +37,15 @@ def _recognise(root: Path, version: int) -> Match:
     if tree is None or tree.child("", "Celeb-synthesis") is None:
         return Match(0, missed=("Celeb-real/", "Celeb-synthesis/", TEST_LIST))
     names = ("Celeb-real", "YouTube-real", "Celeb-synthesis", TEST_LIST)
-    found = tuple(name for name in names if tree.child("", name) is not None)
+    signs = tuple(name for name in names if tree.child("", name) is not None)
     named = _VERSION.search(tree.root.name.lower())
     if named is not None:
-        return Match(0.95 if int(named[1]) == version else 0.3, (*found, f"folder name {tree.root.name!r}"))
+        return Match(0.95 if int(named[1]) == version else 0.3, (*signs, f"folder name {tree.root.name!r}"))
     listed = tree.child("", TEST_LIST)
     lines = len((tree.root / listed.path).read_bytes().splitlines()) if listed and not listed.is_folder else 0
     # Too short a list for version 2 may also be a part of it; version 2 is what people mean by Celeb-DF.
     is_v1 = 80 <= lines < _V2_LINES
-    return Match(0.9 if is_v1 == (version == 1) else 0.4, (*found, f"{lines} lines in {TEST_LIST}"))
+    return Match(0.9 if is_v1 == (version == 1) else 0.4, (*signs, f"{lines} lines in {TEST_LIST}"))
 
 
 def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
@@ -57,28 +57,10 @@ def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
         for recording in recordings(rows, shelf, options):
             on_disk.add((folder, recording.video))
             row = _row(rows, folder, shelf, recording, label)
-            if row is None:
-                continue
-            if not by_identity:
-                said = listed.get((folder, recording.video), label) if listed is not None else None
-                if said is None:
-                    found, action = (
-                        f"{TEST_LIST} is missing, so its split isn't known",
-                        "copy the list to the root",
-                    )
-                    leave_out_recording(rows, recording, shelf, "split", found, action)
-                    continue
-                if said != label:
-                    word = "real" if said == REAL else "fake"
-                    found = f"{TEST_LIST} says {word} (1 is real there), its folder the opposite"
-                    leave_out_recording(
-                        rows, recording, shelf, "label", found, "restore the list of the download"
-                    )
-                    continue
-                row = _as_recording(
-                    row, "test" if listed and (folder, recording.video) in listed else "train"
-                )
-            add_recording(rows, recording, row)
+            if row is not None and not by_identity:
+                row = _listed_row(rows, row, folder, shelf, recording, listed)
+            if row is not None:
+                add_recording(rows, recording, row)
     for folder, video in sorted((listed or {}).keys() - on_disk):
         rows.note(
             f"{folder}/{video}.mp4",
@@ -88,11 +70,34 @@ def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
             "download it again",
         )
     if not by_identity and rows.rows:
-        found = (
+        words = (
             "the official list tests people who are trained on too; recordings are kept apart, people are not"
         )
-        rows.note(TEST_LIST, "crossing", "warning", found, "for unseen people use --splits identity")
+        rows.note(TEST_LIST, "crossing", "warning", words, "for unseen people use --splits identity")
     return rows.finish(dataset, options, f"test as in {TEST_LIST}", has_val=False)
+
+
+def _listed_row(
+    rows: Rows,
+    row: ManifestRow,
+    folder: str,
+    shelf: Shelf,
+    recording: Recording,
+    listed: dict[tuple[str, str], int] | None,
+) -> ManifestRow | None:
+    """The row with its split by the test list, or None if the list doesn't tell or contradicts the folder."""
+    if listed is None:
+        words = f"{TEST_LIST} is missing, so its split isn't known"
+        leave_out_recording(rows, recording, shelf, "split", words, "copy the list to the root")
+        return None
+    key = folder, recording.video
+    listed_label = listed.get(key, row.label)
+    if listed_label != row.label:
+        word = "real" if listed_label == REAL else "fake"
+        words = f"{TEST_LIST} says {word} (1 is real there), its folder the opposite"
+        leave_out_recording(rows, recording, shelf, "label", words, "restore the list of the download")
+        return None
+    return _as_recording(row, "test" if key in listed else "train")
 
 
 def _shelves(rows: Rows, dataset: str) -> Iterator[tuple[str, Shelf, int]]:
@@ -114,15 +119,15 @@ def _row(rows: Rows, folder: str, shelf: Shelf, recording: Recording, label: int
     if folder == "youtube-real":
         if re.fullmatch(r"\d{5}", recording.video):
             target = source = f"youtube-{recording.video}"
-        wanted = "00000"
+        pattern = "00000"
     else:
         faces = celeb_faces(recording.video)
         if faces is not None and bool(faces.original) == (label == FAKE):
             target, source, original = faces
-        wanted = "id0_0000" if label == REAL else "id0_id1_0000"
+        pattern = "id0_0000" if label == REAL else "id0_id1_0000"
     if not target:
-        found = f"expected a name like {wanted}, found {recording.video!r}"
-        leave_out_recording(rows, recording, shelf, "name", found, "rename or remove it")
+        words = f"expected a name like {pattern}, found {recording.video!r}"
+        leave_out_recording(rows, recording, shelf, "name", words, "rename or remove it")
         return None
     return ManifestRow(
         "", shelf.dataset, shelf.method, "none", label, recording.video, source, target, original=original
@@ -170,8 +175,8 @@ def _test_list(rows: Rows) -> dict[tuple[str, str], int] | None:
             or parts[0].lower() not in _FOLDERS
         ):
             kind = "outside" if match is not None and leaves_root(match["path"]) else "bad-file"
-            found = f"line {number}: expected '0 Celeb-synthesis/id0_id1_0000.mp4' or the like, found {line.strip()!r}"
-            rows.note(entry.path, kind, "error", found, "restore the list of the download")
+            words = f"line {number}: expected '0 Celeb-synthesis/id0_id1_0000.mp4' or the like, found {line.strip()!r}"
+            rows.note(entry.path, kind, "error", words, "restore the list of the download")
             continue
         video = (parts[0].lower(), parts[-1].rpartition(".")[0] or parts[-1])
         if leaves_root(match["path"]):

@@ -54,8 +54,8 @@ def _class_folders(
             below = f"{group}/{entry.name}" if group else entry.name
             yield from _class_folders(rows, entry.path, domain, split, depth - 1, below)
         else:
-            found = f"expected a class such as real or fake, found {entry.name!r}"
-            rows.note(entry.path, "name", "warning", found, "rename the folder, if its images are to be used")
+            words = f"expected a class such as real or fake, found {entry.name!r}"
+            rows.note(entry.path, "name", "warning", words, "rename the folder, if its images are to be used")
 
 
 def add_images(rows: Rows, folder: ClassFolder, dataset: str, method: str, root: str) -> None:

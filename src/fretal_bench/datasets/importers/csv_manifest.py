@@ -24,13 +24,13 @@ def recognise(root: Path) -> Match:
     folder, name = rooted(root)
     if not folder.is_dir():
         return Match(0, missed=("manifest.csv",))
-    found = tuple(
+    lists = tuple(
         entry.path
         for entry in _files(Tree(folder), name)
         if set(_NEEDED) <= set(_header(folder / entry.path))
     )
-    score = 0.98 if name and found else 0.8 if found else 0
-    return Match(score, found, () if found else ("*.csv with the columns path and label",))
+    score = 0.98 if name and lists else 0.8 if lists else 0
+    return Match(score, lists, () if lists else ("*.csv with the columns path and label",))
 
 
 def read(root: Path, options: ReadOptions) -> Import:
@@ -116,12 +116,12 @@ def _take(rows: Rows, entry: Entry, number: int, line: dict[str, str]) -> str:
         wrong["label"] = f"the label is {line['label']}, the method {method!r}"
     elif label == REAL and source != target:
         wrong["label"] = f"a real video shows its own face, but source is {source!r} and target {target!r}"
-    for kind, found in wrong.items():
-        if found:
+    for kind, words in wrong.items():
+        if words:
             rows.leave_out(
                 path,
                 kind,
-                f"{entry.path} line {number}: {found}",
+                f"{entry.path} line {number}: {words}",
                 "correct the line",
                 dataset=dataset,
                 method=method,
@@ -152,7 +152,7 @@ def _misnamed(dataset: str, method: str, compression: str, frame: str) -> str | 
 IMPORTER: Final = Importer(
     name="csv",
     title="CSV manifest",
-    layout="one CSV with at least the columns path and label (0 or real, 1 or fake), beside its files",
+    layout="one CSV with at least the columns path and label (0 or real, 1 or fake), next to its files",
     recognises=recognise,
     read=read,
     unit="videos",

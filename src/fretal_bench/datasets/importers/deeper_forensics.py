@@ -38,9 +38,9 @@ def recognise(root: Path) -> Match:
     if tree is None or place is None:
         return Match(0, missed=("manipulated_videos/<variant>/", "lists/splits/"))
     variants = [entry.name for entry in tree.folders(place.path) if entry.name in VARIANTS]
-    found = (f"{place.path}/", *(f"variant {name}" for name in variants))
+    signs = (f"{place.path}/", *(f"variant {name}" for name in variants))
     # FaceForensics++'s originals may lie in the same folder; with its fakes too, that is what the folder is.
-    return Match((0.9 if tree.has("manipulated_sequences") else 0.97) if variants else 0.6, found)
+    return Match((0.9 if tree.has("manipulated_sequences") else 0.97) if variants else 0.6, signs)
 
 
 def read(root: Path, options: ReadOptions) -> Import:
@@ -57,13 +57,13 @@ def read(root: Path, options: ReadOptions) -> Import:
     for variant in rows.tree.folders(place.path) if place is not None else ():
         shelf = Shelf(variant.path, DATASET, variant.name, "none")
         if variant.name not in VARIANTS:
-            found = f"expected one of the eleven variants, such as end_to_end, found {variant.name!r}"
-            rows.note(variant.path, "name", "warning", found, "rename it, if it is one of them")
+            words = f"expected one of the eleven variants, such as end_to_end, found {variant.name!r}"
+            rows.note(variant.path, "name", "warning", words, "rename it, if it is one of them")
         for recording in recordings(rows, shelf, options):
             match = _FAKE.fullmatch(recording.video)
             if match is None:
-                found = f"expected a name like 000_M101, found {recording.video!r}"
-                leave_out_recording(rows, recording, shelf, "name", found, "rename or remove it")
+                words = f"expected a name like 000_M101, found {recording.video!r}"
+                leave_out_recording(rows, recording, shelf, "name", words, "rename or remove it")
                 continue
             split = splits.get(recording.video, "")
             if not split and not by_identity:
@@ -84,7 +84,8 @@ def _find(tree: Tree, path: str) -> Entry | None:
     """A folder in the root, or in one folder of the root."""
     places = ("", *(f"{entry.path}/" for entry in tree.folders()))
     return next(
-        (found for place in places if (found := tree.has(place + path)) is not None and found.is_folder), None
+        (folder for place in places if (folder := tree.has(place + path)) is not None and folder.is_folder),
+        None,
     )
 
 
@@ -112,9 +113,9 @@ def _splits(rows: Rows, base: str) -> dict[str, str]:
 def _add_reals(rows: Rows, targets: dict[str, str], options: ReadOptions) -> None:
     place = _find(rows.tree, "original_sequences/youtube/c23")
     if place is None:
-        found = "its reals are FaceForensics++'s c23 originals, and no original_sequences/youtube/c23 is in the folder"
+        words = "its reals are FaceForensics++'s c23 originals, and no original_sequences/youtube/c23 is in the folder"
         action = "put both data sets into one folder and give that folder"
-        rows.note("original_sequences/youtube/c23", "missing", "error", found, action)
+        rows.note("original_sequences/youtube/c23", "missing", "error", words, action)
         return
     shelf = Shelf(place.path, DATASET, "real", "none")
     found_targets = set()
@@ -126,10 +127,10 @@ def _add_reals(rows: Rows, targets: dict[str, str], options: ReadOptions) -> Non
             add_recording(
                 rows, recording, ManifestRow("", DATASET, "real", "none", REAL, video, video, video, split)
             )
-    gone = sorted(targets.keys() - found_targets)
-    if gone:
-        found = f"the originals of {len(gone)} targets aren't there, {gone[0]} among them"
-        rows.note(place.path, "missing", "warning", found, "download FaceForensics++'s c23 originals")
+    missing = sorted(targets.keys() - found_targets)
+    if missing:
+        words = f"the originals of {len(missing)} targets aren't there, {missing[0]} among them"
+        rows.note(place.path, "missing", "warning", words, "download FaceForensics++'s c23 originals")
 
 
 def _official() -> tuple[Official, ...]:
@@ -143,7 +144,7 @@ IMPORTER: Final = Importer(
     name=DATASET,
     title="DeeperForensics-1.0",
     layout="manipulated_videos/<variant>/TTT_<actor>.mp4, lists/splits/{train,val,test}.txt, and FaceForensics++'s "
-    "original_sequences/youtube/c23 in the same folder or one beside",
+    "original_sequences/youtube/c23 in the same folder or one next to it",
     recognises=recognise,
     read=read,
     official=_official(),

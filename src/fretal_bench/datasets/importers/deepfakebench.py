@@ -53,9 +53,9 @@ def recognise(root: Path) -> Match:
     folder, name = rooted(root)
     if not folder.is_dir():
         return Match(0, missed=("<set>.json",))
-    found = tuple(path for path in _candidates(Tree(folder), name) if _has_shape(folder / path))
+    lists = tuple(path for path in _candidates(Tree(folder), name) if _has_shape(folder / path))
     return Match(
-        0.9 if found else 0, found, () if found else ('JSON file {"<set>": {"<label>": {"train": ...}}}',)
+        0.9 if lists else 0, lists, () if lists else ('JSON file {"<set>": {"<label>": {"train": ...}}}',)
     )
 
 
@@ -107,14 +107,16 @@ def _listed(rows: Rows, path: str) -> Iterator[_Listed]:
             for split_name, level in splits.items():
                 split = split_of(split_name)
                 for compression, videos in _levels(level):
-                    for video, said in videos.items():
+                    for video, values in videos.items():
                         named = all(name and is_plain(name) for name in (dataset, group, video))
-                        if not (named and isinstance(said, dict) and isinstance(said.get("frames"), list)):
-                            found = f"{video!r}: expected plain names, a label and a list of frames"
-                            rows.note(path, "bad-file", "error", found, "correct it")
+                        if not (
+                            named and isinstance(values, dict) and isinstance(values.get("frames"), list)
+                        ):
+                            words = f"{video!r}: expected plain names, a label and a list of frames"
+                            rows.note(path, "bad-file", "error", words, "correct it")
                             continue
-                        frames = tuple(str(frame) for frame in said["frames"])
-                        label = str(said.get("label"))
+                        frames = tuple(str(frame) for frame in values["frames"])
+                        label = str(values.get("label"))
                         yield _Listed(dataset, group, split or "", compression, video, label, frames)
 
 
@@ -141,9 +143,9 @@ def _in_one_split(rows: Rows, listed: list[_Listed]) -> Iterator[_Listed]:
         by_video.setdefault(key, {}).setdefault(video.split, video)
     several = [key for key, splits in by_video.items() if len(splits) > 1]
     if several:
-        found = f"{len(several)} videos are listed in several splits; each was taken once, for the test if it is in it"
+        words = f"{len(several)} videos are listed in several splits; each was taken once, for the test if it is in it"
         rows.note(
-            "", "crossing", "warning", found, "none needed; it is so in the published files of some sets"
+            "", "crossing", "warning", words, "none needed; it is so in the published files of some sets"
         )
     for splits in by_video.values():
         yield next(splits[split] for split in _PRIORITY if split in splits)
@@ -162,11 +164,11 @@ def _take(rows: Rows, locator: Locator, listed: _Listed) -> None:
         path for frame in listed.frames if (path := locator.find(frame, f"{listed.dataset}/{listed.video}"))
     ]
     if label is None or group is None or label != group:
-        found = f"{listed.video} has the label {listed.label!r} and stands under {listed.group!r}"
+        words = f"{listed.video} has the label {listed.label!r} and stands under {listed.group!r}"
         for path in paths:
-            rows.leave_out(path, "label", found, "correct the JSON", dataset=dataset, method=method)
+            rows.leave_out(path, "label", words, "correct the JSON", dataset=dataset, method=method)
         if not paths:
-            rows.note(listed.video, "label", "error", found, "correct the JSON")
+            rows.note(listed.video, "label", "error", words, "correct the JSON")
         return
     target, source, original = recorded_faces(listed.video, label)
     numbers = frame_numbers([Path(path).stem for path in paths])

@@ -24,9 +24,9 @@ _PLACES: Final = ("original_sequences/actors", f"manipulated_sequences/{DFD_METH
 def recognise(root: Path) -> Match:
     """Look for the actors and their fakes; FaceForensics++ itself is the surer reading of a tree with both."""
     tree = Tree(root) if root.is_dir() else None
-    found = tuple(f"{path}/" for path in _PLACES if tree is not None and tree.has(path))
-    missed = tuple(f"{path}/" for path in _PLACES if f"{path}/" not in found)
-    return Match(0.9 if found else 0, found, missed)
+    signs = tuple(f"{path}/" for path in _PLACES if tree is not None and tree.has(path))
+    missed = tuple(f"{path}/" for path in _PLACES if f"{path}/" not in signs)
+    return Match(0.9 if signs else 0, signs, missed)
 
 
 def read(root: Path, options: ReadOptions) -> Import:
@@ -36,9 +36,9 @@ def read(root: Path, options: ReadOptions) -> Import:
         for recording in recordings(rows, shelf, options):
             match = (_REAL if label == REAL else _FAKE).fullmatch(recording.video)
             if match is None:
-                wanted = "01__scene" if label == REAL else "01_02__scene__ABCDEFGH"
-                found = f"expected a name like {wanted}, found {recording.video!r}"
-                leave_out_recording(rows, recording, shelf, "name", found, "rename or remove it")
+                pattern = "01__scene" if label == REAL else "01_02__scene__ABCDEFGH"
+                words = f"expected a name like {pattern}, found {recording.video!r}"
+                leave_out_recording(rows, recording, shelf, "name", words, "rename or remove it")
                 continue
             target = match["target"]
             row = ManifestRow(

@@ -77,8 +77,8 @@ def _read_part(rows: Rows, folder: Entry, options: ReadOptions, split: str) -> N
     shelf = Shelf(folder.path, DATASET, "", "none")
     entry = rows.tree.child(folder.path, "metadata.json")
     if entry is None:
-        found = "no metadata.json, so nothing says which of its videos are fake; they are left out"
-        rows.note(folder.path, "missing", "error", found, "copy metadata.json from the part's archive")
+        words = "no metadata.json, so nothing says which of its videos are fake; they are left out"
+        rows.note(folder.path, "missing", "error", words, "copy metadata.json from the part's archive")
     metadata = {} if entry is None else read_json_object(rows, entry)
     for recording in recordings(rows, shelf, options):
         name = f"{recording.video}.mp4"
@@ -90,10 +90,10 @@ def _read_part(rows: Rows, folder: Entry, options: ReadOptions, split: str) -> N
     if entry is None:
         return
     listed = [name for name in metadata if not refused(rows, entry.path, name)]
-    gone = [name for name in listed if not _is_there(rows, folder, name)]
-    if gone:
-        found = f"metadata.json names {len(gone)} videos that aren't there, {gone[0]} among them"
-        rows.note(folder.path, "missing", "warning", found, "fetch the part again")
+    missing = [name for name in listed if not _is_there(rows, folder, name)]
+    if missing:
+        words = f"metadata.json names {len(missing)} videos that aren't there, {missing[0]} among them"
+        rows.note(folder.path, "missing", "warning", words, "fetch the part again")
 
 
 def _is_there(rows: Rows, folder: Entry, name: str) -> bool:
@@ -104,15 +104,15 @@ def _is_there(rows: Rows, folder: Entry, name: str) -> bool:
 
 def _entry(metadata: dict[str, Any], name: str) -> tuple[int | None, str, str]:
     """A video's label, the id of its original, and what is wrong if there is no label."""
-    said = metadata.get(name)
-    if not isinstance(said, dict):
+    values = metadata.get(name)
+    if not isinstance(values, dict):
         return None, "", "metadata.json doesn't name it"
-    label = _LABELS.get(str(said.get("label")).lower())
+    label = _LABELS.get(str(values.get("label")).lower())
     if label is None:
-        return None, "", f"expected the label REAL or FAKE, found {said.get('label')!r}"
-    original = said.get("original")
+        return None, "", f"expected the label REAL or FAKE, found {values.get('label')!r}"
+    original = values.get("original")
     if (label == FAKE) != (isinstance(original, str) and original != ""):
-        return None, "", f"its label is {said['label']}, but its original is {original!r}"
+        return None, "", f"its label is {values['label']}, but its original is {original!r}"
     parent = metadata.get(original) if isinstance(original, str) else None
     if isinstance(parent, dict) and str(parent.get("label")).lower() != "real":
         return None, "", f"its original {original} is labelled {parent.get('label')!r}"
@@ -141,34 +141,34 @@ def _read_test(rows: Rows, labels_file: Entry, options: ReadOptions) -> None:
     folder = labels_file.path.rpartition("/")[0]
     shelf = Shelf(folder, DATASET, "", "none")
     labels = _read_labels(rows, labels_file)
-    second = rows.tree.child(folder, "metadata.json")
-    metadata = {} if second is None else read_json_object(rows, second)
+    metadata_file = rows.tree.child(folder, "metadata.json")
+    metadata = {} if metadata_file is None else read_json_object(rows, metadata_file)
     for recording in recordings(rows, shelf, options):
         name = f"{recording.video}.mp4"
         label = labels.get(name)
-        said = metadata.get(name)
-        also = (
-            _CSV_LABELS.get(str(said.get("is_fake", said.get("label"))).lower())
-            if isinstance(said, dict)
+        values = metadata.get(name)
+        second_label = (
+            _CSV_LABELS.get(str(values.get("is_fake", values.get("label"))).lower())
+            if isinstance(values, dict)
             else label
         )
         if label is None:
             leave_out_recording(
                 rows, recording, shelf, "label", "labels.csv doesn't name it", "restore labels.csv"
             )
-        elif also != label:
-            found = f"labels.csv says {'fake' if label else 'real'}, metadata.json doesn't"
-            leave_out_recording(rows, recording, shelf, "label", found, "restore both files")
+        elif second_label != label:
+            words = f"labels.csv says {'fake' if label else 'real'}, metadata.json doesn't"
+            leave_out_recording(rows, recording, shelf, "label", words, "restore both files")
         else:
             add_recording(rows, recording, _row(label, recording, "test", ""))
-    gone = [
+    missing = [
         name
         for name in labels
         if not any(rows.tree.has(f"{folder}/{p}{name}".lstrip("/")) for p in ("", "videos/"))
     ]
-    if gone and options.media != "frames":
-        found = f"labels.csv names {len(gone)} videos that aren't there, {gone[0]} among them"
-        rows.note(labels_file.path, "missing", "warning", found, "fetch the test set again")
+    if missing and options.media != "frames":
+        words = f"labels.csv names {len(missing)} videos that aren't there, {missing[0]} among them"
+        rows.note(labels_file.path, "missing", "warning", words, "fetch the test set again")
 
 
 def _read_labels(rows: Rows, entry: Entry) -> dict[str, int]:
@@ -178,10 +178,10 @@ def _read_labels(rows: Rows, entry: Entry) -> dict[str, int]:
         if refused(rows, entry.path, name):
             continue
         if label not in _CSV_LABELS or labels.setdefault(name, _CSV_LABELS[label]) != _CSV_LABELS[label]:
-            found = (
+            words = (
                 f"line {number}: expected 'filename,label' with one label, 0 or 1, found {name!r}, {label!r}"
             )
-            rows.note(entry.path, "label", "error", found, "restore labels.csv")
+            rows.note(entry.path, "label", "error", words, "restore labels.csv")
             labels.pop(name, None)
     return labels
 

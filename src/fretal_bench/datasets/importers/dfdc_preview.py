@@ -20,15 +20,15 @@ _LABELS: Final = {"real": REAL, "fake": FAKE}
 
 
 def recognise(root: Path) -> Match:
-    """Look for dataset.json beside the three folders."""
+    """Look for dataset.json next to the three folders."""
     tree = Tree(root) if root.is_dir() else None
     names = (LIST, *_FOLDERS)
-    found = tuple(name for name in names if tree is not None and tree.has(name))
-    folders = [name for name in found if name != LIST]
+    signs = tuple(name for name in names if tree is not None and tree.has(name))
+    folders = [name for name in signs if name != LIST]
     return Match(
-        0.95 if len(folders) > 1 else 0.8 if folders and LIST in found else 0,
-        found,
-        tuple(name for name in names if name not in found),
+        0.95 if len(folders) > 1 else 0.8 if folders and LIST in signs else 0,
+        signs,
+        tuple(name for name in names if name not in signs),
     )
 
 
@@ -37,48 +37,46 @@ def read(root: Path, options: ReadOptions) -> Import:
     rows = Rows(Tree(root))
     entry = rows.tree.child("", LIST)
     if entry is None:
-        found = f"no {LIST}, so nothing says label and split; every video is left out"
-        rows.note(LIST, "missing", "error", found, "copy it from the download")
+        words = f"no {LIST}, so nothing says label and split; every video is left out"
+        rows.note(LIST, "missing", "error", words, "copy it from the download")
     listed = {} if entry is None else read_json_object(rows, entry)
-    gone = []
-    for path, said in sorted(listed.items()):
+    missing = []
+    for path, values in sorted(listed.items()):
         if refused(rows, LIST, path):
             continue
         if rows.tree.has(path) is None:
-            gone.append(path)
+            missing.append(path)
         elif Path(path).suffix.lower() in VIDEO_SUFFIXES:
-            _take(rows, path, said)
-    if gone:
-        found = f"it names {len(gone)} videos that aren't there, {gone[0]} among them"
-        rows.note(LIST, "missing", "warning", found, "download them again")
+            _take(rows, path, values)
+    if missing:
+        words = f"it names {len(missing)} videos that aren't there, {missing[0]} among them"
+        rows.note(LIST, "missing", "warning", words, "download them again")
     for folder in _FOLDERS:
         for file in rows.tree.descend(folder) if rows.tree.has(folder) else ():
             kind = "split" if file.suffix in VIDEO_SUFFIXES else "wrong-extension"
             if file.path not in listed or kind != "split":
-                found = (
+                words = (
                     f"{LIST} doesn't name it"
                     if kind == "split"
                     else f"expected mp4 videos here, found {file.suffix}"
                 )
-                _lose(rows, file.path, kind, found)
+                _lose(rows, file.path, kind, words)
     return rows.finish(DATASET, options, f"train and test as in {LIST}", has_val=False)
 
 
-def _take(rows: Rows, path: str, said: Any) -> None:
+def _take(rows: Rows, path: str, values: Any) -> None:
     folder, _, rest = path.partition("/")
     label = _FOLDERS.get(folder)
-    stated = _LABELS.get(str(said.get("label")).lower()) if isinstance(said, dict) else None
+    stated = _LABELS.get(str(values.get("label")).lower()) if isinstance(values, dict) else None
     if label is None or stated is None or label != stated:
-        found = (
-            f"{LIST} says {said.get('label') if isinstance(said, dict) else said!r}, its folder is {folder!r}"
-        )
-        _lose(rows, path, "label", found)
+        words = f"{LIST} says {values.get('label') if isinstance(values, dict) else values!r}, its folder is {folder!r}"
+        _lose(rows, path, "label", words)
         return
-    split = split_of(str(said.get("set")))
+    split = split_of(str(values.get("set")))
     if split is None:
-        _lose(rows, path, "split", f"expected the set train or test, found {said.get('set')!r}")
+        _lose(rows, path, "split", f"expected the set train or test, found {values.get('set')!r}")
         return
-    target, swapped = said.get("target_id"), said.get("swapped_id")
+    target, swapped = values.get("target_id"), values.get("swapped_id")
     person = str(target) if target is not None else ""
     source = person if label == REAL else str(swapped) if swapped is not None else ""
     method = "real" if label == REAL else folder
@@ -86,11 +84,11 @@ def _take(rows: Rows, path: str, said: Any) -> None:
     rows.add(ManifestRow(path, DATASET, method, "none", label, video, source, person, split))
 
 
-def _lose(rows: Rows, path: str, kind: str, found: str) -> None:
+def _lose(rows: Rows, path: str, kind: str, words: str) -> None:
     folder = path.partition("/")[0]
     method = "real" if folder == "original_videos" else folder
     action = f"restore {LIST}" if kind != "wrong-extension" else "convert or remove it"
-    rows.leave_out(path, kind, found, action, dataset=DATASET, method=method, compression="none")
+    rows.leave_out(path, kind, words, action, dataset=DATASET, method=method, compression="none")
 
 
 IMPORTER: Final = Importer(

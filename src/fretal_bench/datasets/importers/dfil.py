@@ -39,8 +39,8 @@ def recognise(root: Path) -> Match:
     folder, name = rooted(root)
     if not folder.is_dir():
         return Match(0, missed=("*.txt of 'label,path' lines",))
-    found = tuple(entry.path for entry in _lists(Tree(folder), name) if _has_shape(folder / entry.path))
-    return Match(0.85 if found else 0, found, () if found else ("*.txt of 'label,path' lines",))
+    lists = tuple(entry.path for entry in _lists(Tree(folder), name) if _has_shape(folder / entry.path))
+    return Match(0.85 if lists else 0, lists, () if lists else ("*.txt of 'label,path' lines",))
 
 
 def read(root: Path, options: ReadOptions) -> Import:
@@ -93,8 +93,8 @@ def _read_list(rows: Rows, locator: Locator, entry: Entry, dataset: str, split: 
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            found = f"line {number}: expected 'label,path' with the label 0 or 1, found {line.strip()!r}"
-            rows.note(entry.path, "bad-file", "error", found, "correct the line")
+            words = f"line {number}: expected 'label,path' with the label 0 or 1, found {line.strip()!r}"
+            rows.note(entry.path, "bad-file", "error", words, "correct the line")
             continue
         place = locator.entry(match["path"], entry.path)
         if place is not None:
@@ -103,7 +103,7 @@ def _read_list(rows: Rows, locator: Locator, entry: Entry, dataset: str, split: 
 
 def _take(rows: Rows, place: Entry, dataset: str, split: str, label: int, where: str) -> None:
     folders = place.path.split("/")[:-1] + ([place.name] if place.is_folder else [])
-    said = _label_of_path(folders)
+    path_label = _label_of_path(folders)
     named = next((_METHODS[part.lower()] for part in folders if part.lower() in _METHODS), "fake")
     method = "real" if label == REAL else named
     compression = next((found for part in folders if (found := compression_of(part))), "none")
@@ -122,7 +122,7 @@ def _take(rows: Rows, place: Entry, dataset: str, split: str, label: int, where:
             "correct it",
         )
         return
-    if said is not None and said != label:
+    if path_label is not None and path_label != label:
         found = f"{where} says {'real' if label == REAL else 'fake'}, the path the opposite"
         for image in images:
             rows.leave_out(image.path, "label", found, "correct the list", dataset=dataset, method=method)

@@ -28,11 +28,11 @@ def recognise(root: Path) -> Match:
     if not root.is_dir():
         return Match(0, missed=("original_sequences/youtube/",))
     tree = Tree(root)
-    wanted = ["original_sequences/youtube", *(f"manipulated_sequences/{method}" for method in METHODS)]
-    found = tuple(f"{path}/" for path in wanted if tree.has(path))
-    if not found:
+    folders = ["original_sequences/youtube", *(f"manipulated_sequences/{method}" for method in METHODS)]
+    signs = tuple(f"{path}/" for path in folders if tree.has(path))
+    if not signs:
         return Match(0, missed=("original_sequences/youtube/", "manipulated_sequences/<method>/"))
-    return Match(0.95, found)
+    return Match(0.95, signs)
 
 
 def read(root: Path, options: ReadOptions) -> Import:
@@ -44,15 +44,15 @@ def read(root: Path, options: ReadOptions) -> Import:
         for recording in recordings(rows, shelf, options):
             faces = ffpp_faces(recording.video)
             if faces is None or bool(faces.original) != (label == FAKE):
-                wanted = "NNN" if label == REAL else "TTT_SSS"
-                found = f"expected a name like {wanted} (three digits each), found {recording.video!r}"
-                leave_out_recording(rows, recording, shelf, "name", found, "rename or remove it")
+                pattern = "NNN" if label == REAL else "TTT_SSS"
+                words = f"expected a name like {pattern} (three digits each), found {recording.video!r}"
+                leave_out_recording(rows, recording, shelf, "name", words, "rename or remove it")
                 continue
             split = "" if by_identity else splits.get(faces.target, "")
             if not by_identity and (not split or splits.get(faces.source) != split):
-                found = f"{recording.video} is in no pair of the split files, or its two ids are in different splits"
+                words = f"{recording.video} is in no pair of the split files, or its two ids are in different splits"
                 leave_out_recording(
-                    rows, recording, shelf, "split", found, "check the split files, or use --splits identity"
+                    rows, recording, shelf, "split", words, "check the split files, or use --splits identity"
                 )
                 continue
             row = ManifestRow(
@@ -82,8 +82,8 @@ def shelves(rows: Rows) -> Iterator[tuple[Shelf, int]]:
         if method is not None:
             yield from _compressions(rows, folder.path, DATASET, method, FAKE)
         elif folder.name != DFD_METHOD:
-            found = f"expected one of {', '.join(METHODS)}, found {folder.name!r}"
-            rows.note(folder.path, "name", "warning", found, "rename it, or read it as another data set")
+            words = f"expected one of {', '.join(METHODS)}, found {folder.name!r}"
+            rows.note(folder.path, "name", "warning", words, "rename it, or read it as another data set")
 
 
 def _compressions(
@@ -116,9 +116,9 @@ def official_splits(rows: Rows, options: ReadOptions) -> dict[str, str]:
     for split in SPLITS:
         path, shown = _split_file(rows, options, split)
         if path is None:
-            found = f"no {split}.json in splits/ or at the root; its videos are left out"
+            words = f"no {split}.json in splits/ or at the root; its videos are left out"
             action = "copy it from the FaceForensics repository (dataset/splits), or name its folder with --split-path"
-            rows.note(shown, "missing", "error", found, action)
+            rows.note(shown, "missing", "error", words, action)
             continue
         rows.claimed.add(shown)
         for video in _pairs(rows, path, shown):
@@ -145,8 +145,8 @@ def _split_file(rows: Rows, options: ReadOptions, split: str) -> tuple[Path | No
             )
         path = options.split_path / name
         return (path if path.is_file() else None), name
-    found = rows.tree.has(f"splits/{name}") or rows.tree.has(name)
-    return (rows.tree.root / found.path, found.path) if found is not None else (None, f"splits/{name}")
+    entry = rows.tree.has(f"splits/{name}") or rows.tree.has(name)
+    return (rows.tree.root / entry.path, entry.path) if entry is not None else (None, f"splits/{name}")
 
 
 def _pairs(rows: Rows, path: Path, shown: str) -> list[str]:

@@ -29,18 +29,18 @@ def read(root: Path, options: ReadOptions) -> Import:
     domains = _domains(rows.tree)
     splits: set[str] = set()
     for path, name in domains:
-        here = []
+        own_splits = []
         for entry, split in split_folders(rows.tree, path, split_of):
-            here.append(split)
+            own_splits.append(split)
             for folder in class_folders(rows, entry, name, split, depth=0):
                 add_images(
                     rows, folder, name, "real" if folder.label == REAL else "fake", f"{path}/" if path else ""
                 )
             if loose := rows.tree.files(entry.path):
-                found = f"{len(loose)} files beside the class folders; nothing says whether they are real"
-                rows.note(entry.path, "name", "warning", found, "move them into real/ or fake/")
-        splits.update(here)
-        lacking = [split for split in SPLITS if split not in here and split != "val"]
+                words = f"{len(loose)} files next to the class folders; nothing says whether they are real"
+                rows.note(entry.path, "name", "warning", words, "move them into real/ or fake/")
+        splits.update(own_splits)
+        lacking = [split for split in SPLITS if split not in own_splits and split != "val"]
         if lacking:
             rows.note(
                 path,

@@ -1,4 +1,4 @@
-"""Reading the lists and JSON files that come with data sets: damage becomes a finding, a path outside is refused."""
+"""Readers of the lists and JSON files that come with data sets: damage becomes a finding, a path outside is refused."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def read_csv(rows: Rows, entry: Entry) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         yield from enumerate(lines, 2)
     except csv.Error as error:
-        found = f"line {lines.line_num}: expected comma-separated values, found {error}; the rest is not read"
-        rows.note(entry.path, "bad-file", "error", found, "correct the line")
+        words = f"line {lines.line_num}: expected comma-separated values, found {error}; the rest is not read"
+        rows.note(entry.path, "bad-file", "error", words, "correct the line")
 
 
 def refused(rows: Rows, listed_in: str, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Finding the files that a published list names on this disk: inside the root, whatever folders the path began with."""
+"""Locator of the files that a published list names: inside the root, whatever folders the path began with."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class Locator:
     def report(self) -> None:
         """Add the findings: one for each thing whose files are outside, or not there."""
         for where, (count, example) in sorted(self._refused.items()):
-            found = f"{count} paths lead out of the folder, {example!r} among them; refused"
+            words = f"{count} paths lead out of the folder, {example!r} among them; refused"
             self._rows.note(
-                where, "outside", "error", found, "correct the list, or put the files below the folder"
+                where, "outside", "error", words, "correct the list, or put the files below the folder"
             )
         for where, (count, example) in sorted(self._gone.items()):
-            found = f"{count} files aren't there, {example!r} among them"
+            words = f"{count} files aren't there, {example!r} among them"
             self._rows.note(
-                where, "missing", "warning", found, "put them below the folder, or drop them from the list"
+                where, "missing", "warning", words, "put them below the folder, or drop them from the list"
             )
 
     def _count(self, into: dict[str, tuple[int, str]], where: str, listed: str) -> None:

@@ -1,4 +1,4 @@
-"""What names say: real or fake, which split, which compression, whose face; by rule, never by sort order."""
+"""Rules for what names say: real or fake, which split, which compression, whose face."""
 
 from __future__ import annotations
 
@@ -104,6 +104,6 @@ def recorded_faces(video: str, label: int) -> Faces:
 
 def frame_numbers(stems: list[str]) -> list[int]:
     """Number extracted frames by the last integer in each name; by position where that isn't unique."""
-    found = [re.findall(r"\d+", stem) for stem in stems]
-    numbers = [int(digits[-1]) for digits in found if digits and len(digits[-1]) < 10]
+    integers = [re.findall(r"\d+", stem) for stem in stems]
+    numbers = [int(digits[-1]) for digits in integers if digits and len(digits[-1]) < 10]
     return numbers if len(set(numbers)) == len(stems) else list(range(len(stems)))

@@ -59,13 +59,13 @@ def add_recording(rows: Rows, recording: Recording, row: ManifestRow) -> None:
 
 
 def leave_out_recording(
-    rows: Rows, recording: Recording, shelf: Shelf, kind: str, found: str, action: str
+    rows: Rows, recording: Recording, shelf: Shelf, kind: str, words: str, action: str
 ) -> None:
     """Leave a whole recording out, for one reason."""
     rows.leave_out(
         recording.files[0][0],
         kind,
-        found,
+        words,
         action,
         dataset=shelf.dataset,
         method=shelf.method,
@@ -85,13 +85,13 @@ def frames_of(rows: Rows, folder: str, shelf: Shelf) -> tuple[tuple[str, int], .
     return tuple((entry.path, number) for entry, number in zip(images, numbers, strict=True))
 
 
-def _by_id(rows: Rows, shelf: Shelf, found: Iterator[Recording]) -> dict[str, Recording]:
+def _by_id(rows: Rows, shelf: Shelf, candidates: Iterator[Recording]) -> dict[str, Recording]:
     by_id: dict[str, Recording] = {}
-    for recording in found:
+    for recording in candidates:
         first = by_id.setdefault(recording.video, recording)
         if first is not recording:
-            words = f"the same video as {first.files[0][0]}"
-            leave_out_recording(rows, recording, shelf, "duplicate", words, "keep one of the two")
+            reason = f"the same video as {first.files[0][0]}"
+            leave_out_recording(rows, recording, shelf, "duplicate", reason, "keep one of the two")
     return by_id
 
 
@@ -121,12 +121,12 @@ def _frame_folders(rows: Rows, shelf: Shelf) -> Iterator[Recording]:
                 )
 
 
-def _wrong_extension(rows: Rows, entry: Entry, shelf: Shelf, wanted: str) -> None:
-    found = f"expected {wanted} here, found a {entry.suffix or 'nameless'} file"
+def _wrong_extension(rows: Rows, entry: Entry, shelf: Shelf, expected: str) -> None:
+    words = f"expected {expected} here, found a {entry.suffix or 'nameless'} file"
     rows.leave_out(
         entry.path,
         "wrong-extension",
-        found,
+        words,
         "convert or remove it",
         dataset=shelf.dataset,
         method=shelf.method,

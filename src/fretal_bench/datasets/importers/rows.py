@@ -83,15 +83,15 @@ class Rows:
                 "correct the list",
             )
 
-    def note(self, file: str, kind: str, severity: Severity, found: str, action: str = "") -> None:
+    def note(self, file: str, kind: str, severity: Severity, words: str, action: str = "") -> None:
         """Take a finding."""
-        self.findings.append(Finding(_printable(file), kind, severity, _printable(found), action))
+        self.findings.append(Finding(_printable(file), kind, severity, _printable(words), action))
 
     def leave_out(
         self,
         file: str,
         kind: str,
-        found: str,
+        words: str,
         action: str,
         *,
         dataset: str = "",
@@ -100,7 +100,7 @@ class Rows:
         severity: Severity = "error",
     ) -> None:
         """Count a file that will not be in the manifest, and say why."""
-        self.note(file, kind, severity, found, action)
+        self.note(file, kind, severity, words, action)
         self.left_out.append(LeftOut(file, dataset, method, compression, kind))
 
     def finish(
@@ -122,18 +122,18 @@ class Rows:
             has_val: Whether they carry a validation split; without, a part of train becomes one, by identity.
         """
         self._drop_duplicates()
-        made: IdentitySplit | None = None
+        identity_split: IdentitySplit | None = None
         if not official or options.splits == "identity":
-            made, split_source = self._split(self.rows, options, options.fractions)
+            identity_split, split_source = self._split(self.rows, options, options.fractions)
         else:
             self._separate()
             if not has_val and options.val_fraction > 0 and not any(row.split == "val" for row in self.rows):
                 shares = {"train": 1 - options.val_fraction, "val": options.val_fraction}
                 train = [row for row in self.rows if row.split == "train"]
-                made, how = self._split(train, options, shares)
+                identity_split, how = self._split(train, options, shares)
                 split_source = f"{split_source}; validation: {options.val_fraction:.0%} of train, {how}"
         self._separate()
-        return self._build(family, split_source, made)
+        return self._build(family, split_source, identity_split)
 
     def _drop_duplicates(self) -> None:
         """Leave out second copies of a video or frame, and files that are listed as two different things."""
@@ -142,13 +142,13 @@ class Rows:
         for row in self.rows:
             file = self.tree.real_path(row.path)
             labels.setdefault(file, set()).add(row.label)
-            again = listed.setdefault((file, row.frame), {})
-            first = again.setdefault(row.key, row)
+            by_key = listed.setdefault((file, row.frame), {})
+            first = by_key.setdefault(row.key, row)
             if _PRIORITY[row.split] < _PRIORITY[first.split]:
-                again[row.key] = row
+                by_key[row.key] = row
             if row.split != first.split:
-                found = f"listed in {first.split} and in {row.split}; it was taken once, for the test if it is in it"
-                self._tell(row, "crossing", found, "correct the lists", "warning")
+                words = f"listed in {first.split} and in {row.split}; it was taken once, for the test if it is in it"
+                self._tell(row, "crossing", words, "correct the lists", "warning")
         kept: dict[tuple[str, int], ManifestRow] = {}
         for (file, _), readings in listed.items():
             for key, row in readings.items():
@@ -168,8 +168,8 @@ class Rows:
                         "correct the lists",
                     )
                 elif first is not row:
-                    found = f"the same {'video' if row.frame < 0 else 'frame'} of {key} as {first.path}"
-                    self._lose(row, "duplicate", found, "keep one of the two")
+                    words = f"the same {'video' if row.frame < 0 else 'frame'} of {key} as {first.path}"
+                    self._lose(row, "duplicate", words, "keep one of the two")
                 else:
                     kept[key, row.frame] = row
         self.rows = list(kept.values())
@@ -182,8 +182,8 @@ class Rows:
         if not people:
             return None, "nothing to split"
         if options.split_path is not None and options.split_path.is_file():
-            made = IdentitySplit.load(options.split_path)
-            strange = sorted(set(made.assignment.values()) - set(shares))
+            identity_split = IdentitySplit.load(options.split_path)
+            strange = sorted(set(identity_split.assignment.values()) - set(shares))
             if strange:
                 raise BenchError(
                     f"{options.split_path}: expected a split into {', '.join(shares)}, found {', '.join(strange)}; "
@@ -191,30 +191,30 @@ class Rows:
                 )
             how = f"by identity, as written in {options.split_path.name}"
         else:
-            made = split_by_identity(list(people.values()), shares, options.seed)
+            identity_split = split_by_identity(list(people.values()), shares, options.seed)
             how = f"by identity, seed {options.seed}"
-        chosen = {recording: made.split_of(who) for recording, who in people.items()}
+        chosen = {recording: identity_split.split_of(who) for recording, who in people.items()}
         settled: list[ManifestRow] = []
         for row in rows:
             split = chosen[row.recording]
             if split is None:
-                unknown = [person for person in row.people if person not in made.assignment]
-                found = (
+                unknown = [person for person in row.people if person not in identity_split.assignment]
+                words = (
                     f"nobody assigned {unknown[0]}"
                     if unknown
                     else f"{' and '.join(row.people)} are in different splits"
                 )
-                self._lose(row, "crossing", found, "nothing: no face may be in two splits", "info")
+                self._lose(row, "crossing", words, "nothing: no face may be in two splits", "info")
             else:
                 settled.append(replace(row, split=split))
-        mine = {id(row) for row in rows}
-        self.rows = [row for row in self.rows if id(row) not in mine] + settled
-        if made.cut:
-            found = "everybody is linked with everybody by some fake, so people were dealt out one by one"
+        row_ids = {id(row) for row in rows}
+        self.rows = [row for row in self.rows if id(row) not in row_ids] + settled
+        if identity_split.cut:
+            words = "everybody is linked with everybody by some fake, so people were dealt out one by one"
             self.note(
-                "", "crossing", "info", f"{found}; fakes of two people in different splits were left out"
+                "", "crossing", "info", f"{words}; fakes of two people in different splits were left out"
             )
-        return made, how
+        return identity_split, how
 
     def _separate(self) -> None:
         """Leave out what would put a person or a recording into a second split; test goes before val before train."""
@@ -222,16 +222,16 @@ class Rows:
         where: dict[str, str] = {}
         kept: list[ManifestRow] = []
         for split in sorted({row.split for row in self.rows}, key=lambda split: _PRIORITY[split]):
-            here = [row for row in self.rows if row.split == split]
+            of_split = [row for row in self.rows if row.split == split]
             staying = []
-            for row in here:
+            for row in of_split:
                 away = [who for who in (*row.people, row.recording) if home.get(who, split) != split]
                 if away:
-                    found = f"{away[0]} is in {split} here, and in {home[away[0]]} at {where[away[0]]}"
+                    words = f"{away[0]} is in {split} here, and in {home[away[0]]} at {where[away[0]]}"
                     self._lose(
                         row,
                         "crossing",
-                        found,
+                        words,
                         "try a split that keeps people apart: --splits identity",
                         "warning",
                     )
@@ -245,18 +245,18 @@ class Rows:
         self.rows = kept
 
     def _lose(
-        self, row: ManifestRow, kind: str, found: str, action: str, severity: Severity = "error"
+        self, row: ManifestRow, kind: str, words: str, action: str, severity: Severity = "error"
     ) -> None:
         """Leave a row out; the frames of one video share one finding."""
         self.left_out.append(LeftOut(row.path, row.dataset, row.method, row.compression, kind))
-        self._tell(row, kind, found, action, severity)
+        self._tell(row, kind, words, action, severity)
 
-    def _tell(self, row: ManifestRow, kind: str, found: str, action: str, severity: Severity) -> None:
+    def _tell(self, row: ManifestRow, kind: str, words: str, action: str, severity: Severity) -> None:
         if (kind, row.key) not in self._told:
             self._told.add((kind, row.key))
-            self.note(row.path, kind, severity, found, action)
+            self.note(row.path, kind, severity, words, action)
 
-    def _build(self, family: str, split_source: str, made: IdentitySplit | None) -> Import:
+    def _build(self, family: str, split_source: str, identity_split: IdentitySplit | None) -> Import:
         import pandas as pd
 
         order = sorted(
@@ -277,7 +277,7 @@ class Rows:
             findings=ordered_findings([*self.tree.findings.values(), *self.findings]),
             left_out=tuple(self.left_out),
             split_source=split_source,
-            identity_split=made,
+            identity_split=identity_split,
             originals={fake: reals[real] for fake, real in pairs if real in reals},
             claimed=tuple(sorted(self.claimed)),
         )

@@ -1,4 +1,4 @@
-"""Walking a data set's folder without leaving it: sorted, links checked, every oddity reported once."""
+"""A data set's folder seen from inside: sorted listings, checked links, every oddity reported once."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ class Tree:
 
     def child(self, folder: str, *names: str) -> Entry | None:
         """The first entry of a folder with one of these names, letter case aside."""
-        wanted = [name.lower() for name in names]
-        found = [e for e in self.entries(folder) if e.name.lower() in wanted]
-        return min(found, key=lambda e: wanted.index(e.name.lower()), default=None)
+        lowered = [name.lower() for name in names]
+        candidates = [e for e in self.entries(folder) if e.name.lower() in lowered]
+        return min(candidates, key=lambda e: lowered.index(e.name.lower()), default=None)
 
     def has(self, path: str) -> Entry | None:
         """The entry at a relative path, or None; a path that leaves the root is not there."""
@@ -125,11 +125,11 @@ class Tree:
     def _list(self, folder: str) -> Iterator[Entry]:
         try:
             with os.scandir(self.root / folder) as scan:
-                found = sorted(scan, key=lambda entry: entry.name)
+                listing = sorted(scan, key=lambda entry: entry.name)
         except OSError as error:
             self.report(folder, "unreadable", f"cannot be listed: {error.strerror}", "make it readable")
             return
-        for item in found:
+        for item in listing:
             if item.name.startswith("."):
                 continue
             path = f"{folder}/{item.name}" if folder else item.name
@@ -165,8 +165,8 @@ class Tree:
                 path, "outside", "a link that leads out of the data set's folder; it was not followed", action
             )
             return False
-        here = Path(os.path.realpath(self.root / folder))
-        if real == here or real in here.parents:
+        place = Path(os.path.realpath(self.root / folder))
+        if real == place or real in place.parents:
             self._report_loop(path)
             return False
         self._linked = True
@@ -180,9 +180,9 @@ class Tree:
             "remove the link",
         )
 
-    def report(self, path: str, kind: str, found: str, action: str) -> None:
+    def report(self, path: str, kind: str, words: str, action: str) -> None:
         """Keep an error about a path; a second one of the same kind changes nothing."""
-        self.findings.setdefault((path, kind), Finding(path, kind, "error", found, action))
+        self.findings.setdefault((path, kind), Finding(path, kind, "error", words, action))
 
 
 def is_plain(name: str) -> bool:

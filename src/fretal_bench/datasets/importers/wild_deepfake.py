@@ -22,11 +22,11 @@ _FOLDER: Final = re.compile(r"(?P<label>real|fake)[ _-](?P<split>train|test)", r
 def recognise(root: Path) -> Match:
     """Look for the four folders, in the root or in deepfake_in_the_wild/."""
     tree = Tree(root) if root.is_dir() else None
-    found = tuple(f"{path}/" for path, _, _ in _folders(tree)) if tree is not None else ()
+    signs = tuple(f"{path}/" for path, _, _ in _folders(tree)) if tree is not None else ()
     return Match(
-        0.95 if len(found) > 1 else 0.6 if found else 0,
-        found,
-        () if found else ("{real,fake}_{train,test}/",),
+        0.95 if len(signs) > 1 else 0.6 if signs else 0,
+        signs,
+        () if signs else ("{real,fake}_{train,test}/",),
     )
 
 
@@ -50,21 +50,21 @@ def read(root: Path, options: ReadOptions) -> Import:
             elif group != entry.name:
                 _add_archive(rows, entry.path, group, split, label_name)
             else:
-                found = f"expected a tar.gz archive or a folder of crops, found a {entry.suffix or 'nameless'} file"
-                _lose(rows, entry.path, "wrong-extension", found, label_name)
+                words = f"expected a tar.gz archive or a folder of crops, found a {entry.suffix or 'nameless'} file"
+                _lose(rows, entry.path, "wrong-extension", words, label_name)
     return rows.finish(DATASET, options, "train and test as in the folders' names", has_val=False)
 
 
 def _folders(tree: Tree) -> list[tuple[str, str, str]]:
     """Each of the four folders that is there: path, split, ``real`` or ``fake``."""
     inner = tree.child("", "deepfake_in_the_wild")
-    found = []
+    folders = []
     for place in ("", inner.path if inner is not None else ""):
         for entry in tree.folders(place):
             match = _FOLDER.fullmatch(entry.name)
             if match is not None:
-                found.append((entry.path, match["split"].lower(), match["label"].lower()))
-    return sorted(set(found))
+                folders.append((entry.path, match["split"].lower(), match["label"].lower()))
+    return sorted(set(folders))
 
 
 def _add_archive(rows: Rows, path: str, group: str, split: str, label_name: str) -> None:
@@ -72,8 +72,8 @@ def _add_archive(rows: Rows, path: str, group: str, split: str, label_name: str)
         names, refused = list_members(rows.tree.root / path)
     except DamagedArchive as error:
         empty = (rows.tree.root / path).stat().st_size == 0
-        found = "zero bytes" if empty else f"cannot be read to its end: {error}"
-        _lose(rows, path, "empty" if empty else "unreadable", found, label_name)
+        words = "zero bytes" if empty else f"cannot be read to its end: {error}"
+        _lose(rows, path, "empty" if empty else "unreadable", words, label_name)
         return
     for name, refusal in refused.items():
         _lose(rows, member_path(path, name), refusal.kind, f"refused: {refusal.words}", label_name)
@@ -129,9 +129,9 @@ def _without_archive_suffix(name: str) -> str:
     return name
 
 
-def _lose(rows: Rows, path: str, kind: str, found: str, label_name: str) -> None:
+def _lose(rows: Rows, path: str, kind: str, words: str, label_name: str) -> None:
     action = "download it again" if kind in ("empty", "unreadable") else "remove or correct it"
-    rows.leave_out(path, kind, found, action, dataset=DATASET, method=label_name, compression="none")
+    rows.leave_out(path, kind, words, action, dataset=DATASET, method=label_name, compression="none")
 
 
 IMPORTER: Final = Importer(

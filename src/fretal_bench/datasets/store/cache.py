@@ -1,4 +1,4 @@
-"""Where built-in stores are kept between runs."""
+"""The folder of what can be made again: built-in stores, contents of stores."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def cache_folder() -> Path:
     In this order: ``$FRETAL_BENCH_CACHE``, ``$XDG_CACHE_HOME/fretal-bench``, ``~/.cache/fretal-bench``. It is
     not made here.
     """
-    own = os.environ.get("FRETAL_BENCH_CACHE")
-    if own:
-        return Path(own).expanduser().absolute()
+    folder = os.environ.get("FRETAL_BENCH_CACHE")
+    if folder:
+        return Path(folder).expanduser().absolute()
     shared = os.environ.get("XDG_CACHE_HOME")
     # The XDG specification: a relative path there is invalid and to be ignored.
     base = Path(shared) if shared and Path(shared).is_absolute() else Path.home() / ".cache"

@@ -116,10 +116,10 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def damaged(path: Path, expected: str, found: str) -> BenchError:
+def damaged(path: Path, expected: str, actual: str) -> BenchError:
     """Build the error for a store that is not as it was written."""
     return BenchError(
-        f"{path}: damaged crop store: expected {expected}, found {found}; "
+        f"{path}: damaged crop store: expected {expected}, found {actual}; "
         "delete the store's folder and run again"
     )
 

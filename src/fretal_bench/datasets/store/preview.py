@@ -48,8 +48,10 @@ class _Sheet:
             self.image[y : y + _CELL, x : x + _CELL] = 238
             self.say(x + _CELL / 2, y + _CELL / 2, "none", ha="center", va="center", color=_SOFT, size=9)
             return
-        way = cv2.INTER_AREA if len(crop) > _CELL else cv2.INTER_CUBIC
-        self.image[y : y + _CELL, x : x + _CELL] = cv2.resize(crop, (_CELL, _CELL), interpolation=way)
+        interpolation = cv2.INTER_AREA if len(crop) > _CELL else cv2.INTER_CUBIC
+        self.image[y : y + _CELL, x : x + _CELL] = cv2.resize(
+            crop, (_CELL, _CELL), interpolation=interpolation
+        )
 
     def say(self, x: float, y: float, text: str, **style: Any) -> None:
         self.words.append((x, y, text, style))
@@ -87,32 +89,32 @@ def draw(stores: Sequence[CropStore], out: Path, targets: int | None = None) -> 
         raise BenchError(
             f"{stores[0].path}: it holds no fakes to show next to its reals; give a store that does"
         )
-    wanted = targets or max(1, min(_MOST_TARGETS, _PAIRS // len(stores)))
-    shown = _targets(stores, methods, wanted)
+    count = targets or max(1, min(_MOST_TARGETS, _PAIRS // len(stores)))
+    shown = _targets(stores, methods, count)
     sheet = _lay_out(stores, methods, shown)
     with files.replacing(out, remedy="give another --out") as file:
         _save(sheet, file)
     return out
 
 
-def _targets(stores: Sequence[CropStore], methods: Sequence[str], wanted: int) -> list[str]:
+def _targets(stores: Sequence[CropStore], methods: Sequence[str], count: int) -> list[str]:
     """Targets that stand in most methods of most stores, evenly among these; [""] where nobody is known."""
-    found: dict[str, set[tuple[int, str]]] = {}
+    places_of: dict[str, set[tuple[int, str]]] = {}
     for number, store in enumerate(stores):
         known = store.index[store.index["target"] != ""]
         for target, method in (
             known[["target", "method"]].drop_duplicates().itertuples(index=False, name=None)
         ):
-            found.setdefault(target, set()).add((number, method))
-    if not found:
+            places_of.setdefault(target, set()).add((number, method))
+    if not places_of:
         return [""]
-    most = max(len(places) for places in found.values())
-    best = sorted(target for target, places in found.items() if len(places) == most)
+    most = max(len(places) for places in places_of.values())
+    best = sorted(target for target, places in places_of.items() if len(places) == most)
     if most <= len(stores):
         # Reals and fakes of different people: nothing to pair.
-        return [""] * min(wanted, len(best))
-    wanted = min(wanted, len(best))
-    return [best[(2 * place + 1) * len(best) // (2 * wanted)] for place in range(wanted)]
+        return [""] * min(count, len(best))
+    count = min(count, len(best))
+    return [best[(2 * place + 1) * len(best) // (2 * count)] for place in range(count)]
 
 
 def _pair(index: pd.DataFrame, method: str, target: str, turn: int) -> _Pair:

@@ -98,9 +98,9 @@ def _family(path: Path, table: Mapping[str, Any]) -> Iterator[StreamFile]:
     ``{title}``, ``{order}`` (short names joined by ``-``), ``{domains}`` and ``{count}`` (of its orders) are filled in;
     a ``group`` is a name under which they are listed as one, with its ``group_description``.
     """
-    own = ("domains", "qualities", "streams")
-    shared = {key: value for key, value in table.items() if key not in own}
-    family = records.read(_Description, {key: table[key] for key in own if key in table}, str(path))
+    keys = ("domains", "qualities", "streams")
+    shared = {key: value for key, value in table.items() if key not in keys}
+    family = records.read(_Description, {key: table[key] for key in keys if key in table}, str(path))
     for entry in family.streams:
         for quality in entry.qualities:
             kind = _named(path, "quality", quality, family.qualities)

@@ -1,49 +1,29 @@
-"""The stores at hand that a stream's domains are in, and what is missing, with the command that makes it."""
+"""The stores at hand that a stream's domains are in, and the list of streams with what each lacks."""
 
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from fretal_bench.datasets.importers import importer, importers
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
-from fretal_bench.datasets.streams.data_folder import (
-    DATA_FOLDER,
-    StoreAtHand,
-    data_folder,
-    found_stores,
-    named_stores,
-)
+from fretal_bench.datasets.streams.data_folder import StoreAtHand, found_stores, named_stores
 from fretal_bench.datasets.streams.file import BUILTIN_STORE, DomainFile, StreamFile
+from fretal_bench.datasets.streams.lacks import (
+    Lack,
+    commands_of,
+    contents_of,
+    lack_of,
+    merged,
+    sentence,
+    state_of,
+)
 from fretal_bench.errors import BenchError
 
 PathLike = str | os.PathLike[str]
-_CDDB: Final = "cddb-"
-_FOLDERS: Final = "image-folders"
-_JPEG: Final = "jpeg"
-# Where the commands put stores if there is no data folder.
-_FOLDER: Final = "stores"
-_NAMED: Final = 4
-
-
-@dataclass(frozen=True)
-class Lack:
-    """Something that no store at hand holds.
-
-    Attributes:
-        what: Data set, methods and compression.
-        command: What makes a store of it.
-        hint: What the command needs, where the data set has no importer of its own.
-    """
-
-    what: str
-    command: str
-    hint: str = ""
 
 
 class AmbiguousDataError(BenchError):
@@ -81,10 +61,10 @@ def locate(
         if store is not None:
             domain = replace(domain, store=str(store.path))
         elif not domain.store:
-            lacks.append(_lack(file, domain, [store for tier in tiers for store in tier]))
+            lacks.append(lack_of(file, domain, [store for tier in tiers for store in tier]))
         domains.append(domain)
     if lacks:
-        raise BenchError(_message(file, _merged(lacks), [store for tier in tiers for store in tier]))
+        raise BenchError(sentence(file, merged(lacks), [store for tier in tiers for store in tier]))
     return absolute_stores(replace(file, domains=tuple(domains)))
 
 
@@ -135,9 +115,9 @@ def _row(file: StreamFile, tiers: Sequence[Sequence[StoreAtHand]]) -> dict[str, 
     stores = [store for tier in tiers for store in tier]
     state = ""
     try:
-        lacks = _merged(
+        lacks = merged(
             [
-                _lack(file, domain, stores)
+                lack_of(file, domain, stores)
                 for domain in file.domains
                 if not domain.store and _find(file, domain, tiers) is None
             ]
@@ -152,22 +132,10 @@ def _row(file: StreamFile, tiers: Sequence[Sequence[StoreAtHand]]) -> dict[str, 
         "image_size": file.image_size or None,
         "frames": file.frames or None,
         "videos_per_class": file.protocol.videos_per_class,
-        "data": state or _state(lacks),
+        "data": state or state_of(lacks),
         "lacks": [lack.what for lack in lacks],
-        "commands": _commands(lacks),
+        "commands": commands_of(lacks),
     }
-
-
-def _state(lacks: Sequence[Lack]) -> str:
-    if not lacks:
-        return "yes"
-    named = ", ".join(lack.what for lack in lacks[:_NAMED])
-    more = f" and {len(lacks) - _NAMED} more" if len(lacks) > _NAMED else ""
-    return f"lacks {named}{more}"
-
-
-def _commands(lacks: Sequence[Lack]) -> list[str]:
-    return list(dict.fromkeys(lack.command for lack in lacks))
 
 
 def _tiers(data: Sequence[PathLike]) -> list[list[StoreAtHand]]:
@@ -193,9 +161,9 @@ def _find(file: StreamFile, domain: DomainFile, tiers: Sequence[Sequence[StoreAt
         fits = [store for store in fits if store.size == file.image_size] or fits
         fits = [store for store in fits if file.frames and store.frames == file.frames] or fits
         if len(fits) > 1:
-            found = " and ".join(sorted(f"{store.path} ({store.size} px)" for store in fits))
+            choices = " and ".join(sorted(f"{store.path} ({store.size} px)" for store in fits))
             raise AmbiguousDataError(
-                f"stream {file.name!r}: domain {domain.name!r} fits several stores: {found}; "
+                f"stream {file.name!r}: domain {domain.name!r} fits several stores: {choices}; "
                 "give the one you mean with --data"
             )
         if fits:
@@ -204,79 +172,13 @@ def _find(file: StreamFile, domain: DomainFile, tiers: Sequence[Sequence[StoreAt
 
 
 def _fits(domain: DomainFile, store: StoreAtHand) -> bool:
-    found = _of_domain(domain, store)
-    methods = {method for _, method, _ in found}
+    contents = contents_of(domain, store)
+    methods = {method for _, method, _ in contents}
     return (
-        all((dataset, "real") in {(d, m) for d, m, _ in found} for dataset in domain.datasets)
-        and set(domain.compressions) <= {compression for _, _, compression in found}
+        all((dataset, "real") in {(d, m) for d, m, _ in contents} for dataset in domain.datasets)
+        and set(domain.compressions) <= {compression for _, _, compression in contents}
         and (set(domain.methods) <= methods if domain.methods else bool(methods - {"real"}))
     )
-
-
-def _of_domain(domain: DomainFile, store: StoreAtHand) -> list[tuple[str, str, str]]:
-    return [
-        key
-        for key in store.contents
-        if key[0] in domain.datasets and (not domain.compressions or key[2] in domain.compressions)
-    ]
-
-
-def _lack(file: StreamFile, domain: DomainFile, stores: Sequence[StoreAtHand]) -> Lack:
-    coded = [compression for compression in domain.compressions if compression != "none"]
-    what = " and ".join(domain.datasets) + (f" at {' and '.join(coded)}" if coded else "")
-    near = [found for store in stores if (found := {m for _, m, _ in _of_domain(domain, store)})]
-    if near:
-        # Its data set is there, but incomplete: say what of it is not.
-        has = max(near, key=lambda methods: len(methods & {"real", *domain.methods}))
-        absent = [method for method in ("real", *domain.methods) if method not in has]
-        absent += ["fakes"] if has == {"real"} and not domain.methods else []
-        what += f" ({', '.join(absent)})" if absent else " (all of it in one store)"
-    hint = " (image folders or a CSV of that name)" if _family(domain) == _FOLDERS else ""
-    return Lack(what, _command(file, domain), hint)
-
-
-def _command(file: StreamFile, domain: DomainFile) -> str:
-    family, compression = _family(domain), next(iter(domain.compressions), "none")
-    name = domain.datasets[0] if family == _FOLDERS else family
-    coded = "" if compression == "none" else f"-{compression}"
-    # Data sets are wanted at several sizes: the names keep them apart.
-    name += coded + (f"-{file.image_size}px" if file.image_size else "")
-    words = ["bench", "data", "prepare", "ROOT", "--as", family]
-    words += ["--out", str((data_folder() or Path(_FOLDER)) / name)]
-    if compression.startswith(_JPEG):
-        # FaceForensics++ is published at H.264 levels; of these c23 is the papers' high quality.
-        words += ["--compression", "c23", "--jpeg", compression.removeprefix(_JPEG)]
-    elif compression != "none":
-        words += ["--compression", compression]
-    if file.frames and importer(family).unit != "images":
-        words += ["--frames", str(file.frames)]
-        words[words.index("--out") + 1] += f"-{file.frames}f"
-    if file.image_size:
-        words += ["--size", str(file.image_size)]
-    return shlex.join(words)
-
-
-def _family(domain: DomainFile) -> str:
-    """The importer that reads a domain's data set."""
-    dataset = domain.datasets[0]
-    if dataset.startswith(_CDDB):
-        return _CDDB.rstrip("-")
-    return dataset if dataset in importers() else _FOLDERS
-
-
-def _merged(lacks: Sequence[Lack]) -> list[Lack]:
-    return list(dict.fromkeys(lacks))
-
-
-def _message(file: StreamFile, lacks: Sequence[Lack], stores: Sequence[StoreAtHand]) -> str:
-    what = ", ".join(lack.what + lack.hint for lack in lacks)
-    commands = "; ".join(_commands(lacks))
-    names = [store.path.name for store in stores]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    found = f"found {', '.join(names[:_NAMED])}{more}" if names else "found no store"
-    folder = data_folder()
-    then = "" if folder else f"; then give --data {_FOLDER}, or set {DATA_FOLDER} to it"
-    return f"stream {file.name!r} lacks {what}; {found}; type: {commands}{then}"
 
 
 def folder_of(file: StreamFile, store: str) -> Path:

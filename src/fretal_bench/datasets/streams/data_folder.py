@@ -1,4 +1,4 @@
-"""Finding crop stores: in folders that are named, or in the user's data folder; and what each holds, read fast."""
+"""Crop stores at hand: in folders that are named, or in the user's data folder; and what each holds, read fast."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def named_stores(path: str | os.PathLike[str]) -> list[StoreAtHand]:
         BenchError: There is none, or one is damaged.
     """
     folder = Path(path).expanduser()
-    found = [_read(store) for store in _store_folders(folder)]
-    if not found:
+    stores = [_read(store) for store in _store_folders(folder)]
+    if not stores:
         what = "holds no crop store" if folder.is_dir() else "is no folder"
         raise BenchError(
             f"{folder} {what}: expected {INFO} in it or in a folder in it; "
             "make a store with `bench data prepare`, or correct the path"
         )
-    return found
+    return stores
 
 
 def found_stores() -> list[StoreAtHand]:
@@ -138,9 +138,9 @@ def _count(path: Path) -> dict[tuple[str, str, str], int]:
     names = [column.dictionary.to_pylist() for column in columns]
     shape = tuple(map(len, names))
     counts = np.bincount(np.ravel_multi_index(codes, shape), minlength=int(np.prod(shape)))
-    found = {
+    contents = {
         (names[0][d], names[1][m], names[2][c]): count
         for (d, m, c), count in zip(np.ndindex(*shape), counts.tolist(), strict=True)
         if count
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(contents.items()))

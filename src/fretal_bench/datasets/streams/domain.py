@@ -113,12 +113,12 @@ class Domain:
     def __post_init__(self) -> None:
         labels = self.store.index["label"].to_numpy()
         for split in SPLITS:
-            found = set(labels[self.rows[split]].tolist())
-            if split in self.withheld and not found:
+            present = set(labels[self.rows[split]].tolist())
+            if split in self.withheld and not present:
                 continue
             # Without validation rows a recipe can still train to its last epoch; half of them is a mistake.
-            if found != {0, 1} and not (split == "val" and not found):
-                missing = "real" if 0 not in found else "fake"
+            if present != {0, 1} and not (split == "val" and not present):
+                missing = "real" if 0 not in present else "fake"
                 raise BenchError(
                     f"domain {self.name!r} has no {missing} rows in its {split} split of {self.store.path}; "
                     "name other methods, or prepare a store that has them"

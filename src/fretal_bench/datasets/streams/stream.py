@@ -222,7 +222,7 @@ def _contents(file: StreamFile, stores: Mapping[str, CropStore]) -> dict[str, st
 
 
 def _select(path: Path, domain: DomainFile, index: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
-    wanted = np.ones(len(index), dtype=bool)
+    chosen = np.ones(len(index), dtype=bool)
     for key, values, column in (
         ("methods", ("real", *domain.methods) if domain.methods else (), "method"),
         ("datasets", domain.datasets, "dataset"),
@@ -234,9 +234,9 @@ def _select(path: Path, domain: DomainFile, index: pd.DataFrame) -> dict[str, np
                 error = unknown_name(f"{column} in the store {domain.store}", value, present)
                 raise BenchError(f"{path}: domain {domain.name!r}: {key}: {error}")
         if values:
-            wanted &= index[column].isin(values).to_numpy()
+            chosen &= index[column].isin(values).to_numpy()
     split = index["split"].to_numpy()
-    return {name: np.flatnonzero(wanted & (split == name)).astype(np.int64) for name in SPLITS}
+    return {name: np.flatnonzero(chosen & (split == name)).astype(np.int64) for name in SPLITS}
 
 
 def _apply(

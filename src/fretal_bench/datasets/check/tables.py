@@ -1,0 +1,82 @@
+"""Tables of a check, to be printed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from fretal_bench.datasets.check.check import DatasetCheck, Expectation
+from fretal_bench.datasets.importers import Finding
+from fretal_bench.datasets.manifest import SPLITS
+
+_SHOWN: Final = 12
+
+
+def check_tables(check: DatasetCheck) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Lay a check out as tables to print: title, column names, rows; all text."""
+    about = [
+        ["layout", check.title],
+        ["recognised by", ", ".join(check.why)],
+        ["splits", check.split_source],
+    ]
+    tables = [(check.root, ["", ""], about)]
+    if check.counts:
+        rows = [
+            [
+                *(c.dataset, c.method, c.compression),
+                *(
+                    f"{number:,}"
+                    for number in (*(c.splits[split] for split in SPLITS), sum(c.splits.values()), c.left_out)
+                ),
+            ]
+            for c in check.counts
+        ]
+        columns = ["data set", "method", "compression", *SPLITS, "together", "files left out"]
+        tables.append((f"Found ({check.unit})", columns, rows))
+    if check.expectations:
+        columns, rows = _expectation_table(check.expectations)
+        tables.append((f"Against the official counts ({check.unit})", columns, rows))
+    if check.findings:
+        tables.append(
+            ("Findings", ["", "kind", "file", "what", "what to do"], list(_finding_rows(check.findings)))
+        )
+    if check.left_out:
+        rows = [[kind, f"{number:,}"] for kind, number in check.left_out.items()]
+        tables.append(("Left out", ["reason", "files"], rows))
+    return tables
+
+
+def _expectation_table(expectations: tuple[Expectation, ...]) -> tuple[list[str], list[list[str]]]:
+    """A row a method and compression, a column a split: found of official; the difference over the row."""
+    splits = list(dict.fromkeys(expectation.split for expectation in expectations))
+    by_row: dict[tuple[str, str, str, str], dict[str, Expectation]] = {}
+    for e in expectations:
+        by_row.setdefault((e.dataset, e.method, e.compression, e.source), {})[e.split] = e
+    rows = []
+    for (_, method, compression, source), cells in by_row.items():
+        shown = [f"{cells[s].found:,} of {cells[s].official:,}" if s in cells else "" for s in splits]
+        difference = sum(cell.found - cell.official for cell in cells.values())
+        rows.append(
+            [
+                method or "all",
+                compression or "all",
+                *shown,
+                f"{difference:+,}" if difference else "none",
+                source,
+            ]
+        )
+    return ["method", "compression", *(split or "all" for split in splits), "difference", "source"], rows
+
+
+def _finding_rows(findings: tuple[Finding, ...]) -> Iterator[list[str]]:
+    """Findings as rows; of many of one kind the first dozen, and how many more there are."""
+    totals = Counter((finding.severity, finding.kind) for finding in findings)
+    shown: Counter[tuple[str, str]] = Counter()
+    for finding in findings:
+        key = (finding.severity, finding.kind)
+        shown[key] += 1
+        if shown[key] <= _SHOWN:
+            yield [finding.severity, finding.kind, finding.file, finding.found, finding.action]
+        if shown[key] == totals[key] > _SHOWN:
+            yield [*key, "", f"and {totals[key] - _SHOWN:,} more", "see --json for all"]
