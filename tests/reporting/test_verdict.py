@@ -1,4 +1,4 @@
-"""The first sentence: who is named, when it is refused, and what is conclusion beside it."""
+"""The first sentence: who is named, when it is refused, and what its notes say."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_lead_that_seeds_do_not_separate_is_refused_and_says_from_whom(base):
         having(base, ewc=[0.10, 0.20, 0.05], lwf=[0.12, 0.10, 0.16], fretal=[0.60, 0.71, 0.58])
     )
     assert conclusion.sentence.startswith(
-        "No strategy can be conclusion to forget least: ewc has the lowest mean, 0.117"
+        "No strategy can be said to forget least: ewc has the lowest mean, 0.117"
     )
     assert "do not separate it from lwf (paired difference" in conclusion.sentence
     assert not conclusion.resolved
@@ -99,7 +99,7 @@ def test_strategies_without_a_common_seed_are_not_ranked(base):
 
 def test_equal_strategies_are_not_ranked(base):
     conclusion = verdict(having(base, ewc=[0.1, 0.2, 0.3], lwf=[0.1, 0.2, 0.3]))
-    assert conclusion.sentence.startswith("No strategy can be conclusion to forget least")
+    assert conclusion.sentence.startswith("No strategy can be said to forget least")
 
 
 def test_a_difference_of_rounding_is_no_difference(base):
