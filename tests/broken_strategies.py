@@ -7,7 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from fretal_bench.strategies.batches import ConcatSource, generator_for
+from fretal_bench.strategies import draws
+from fretal_bench.strategies.batches import ConcatSource
 from fretal_bench.strategies.distillation.lwf import LwF
 from fretal_bench.strategies.distillation.teacher import softened_divergence
 from fretal_bench.strategies.penalties.ewc import EWC
@@ -92,7 +93,7 @@ class Replay(ContinualStrategy):
         if not self.past:
             return experience.source
         old = ConcatSource([past.source for past in self.past])
-        drawn = torch.randperm(len(old), generator=generator_for(self.seed, self.step, 77))
+        drawn = torch.randperm(len(old), generator=draws.of(self.seed, self.step, "old rows"))
         kept = Kept(old, drawn[: self.hyperparameters.memory + self.over])
         return ConcatSource([experience.source, kept])
 

@@ -9,14 +9,17 @@ import warnings
 from pathlib import Path
 
 import pytest
+from torch.optim import SGD
 
 from fretal_bench import plugins
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics import registry
-from fretal_bench.strategies.registry import find_strategy, list_strategies, strategies
+from fretal_bench.strategies import life
+from fretal_bench.strategies.loading import load
+from fretal_bench.strategies.registry import find_strategy, list_strategies, names
 from installed import an_installation
-from tests_support import TINY, tiny_stream
+from tests_support import TINY, TinyBackbone, tiny_stream
 
 INFO = """
 from dataclasses import dataclass
@@ -26,7 +29,7 @@ from fretal_bench.strategies.record import StrategyInfo, tunable
 class Constants:
     strength: float = tunable(0.1, 0.001, 10)
 
-INFO = StrategyInfo("pulled", "{module}:Pulled", "weights pulled to 0", "none", constants=Constants{more})
+INFO = StrategyInfo("pulled", "{module}:Pulled", "weights pulled to 0", "none"{constants}{more})
 """
 CODE = """
 from fretal_bench.strategies.template import ContinualStrategy
@@ -34,16 +37,24 @@ from fretal_bench.strategies.template import ContinualStrategy
 class Pulled(ContinualStrategy):
     "The squared weights as penalty."
 
-    Hyperparameters = Constants
+    {own}
 
     def {hook}:
         return {strength} * sum((w ** 2).sum() for w in self.model.parameters())
 """
 
 
-def code(module="a_strategy", hook="penalty(self)", strength="self.hyperparameters.strength", more=""):
+def code(
+    module="a_strategy",
+    hook="penalty(self)",
+    strength="self.hyperparameters.strength",
+    constants=", constants=Constants",
+    own="Hyperparameters = Constants",
+    more="",
+):
     """The text of a module with the record of a strategy and the strategy."""
-    return INFO.format(module=module, more=more) + CODE.format(hook=hook, strength=strength)
+    row = INFO.format(module=module, constants=constants, more=more)
+    return row + CODE.format(hook=hook, strength=strength, own=own)
 
 
 @pytest.fixture(autouse=True)
@@ -96,21 +107,21 @@ def test_an_installed_strategy_is_one_like_any_other_and_says_where_it_comes_fro
     info = find_strategy("pulled")
 
     assert info.origin == "my-dist 1.2"
-    assert info.load().__name__ == "Pulled"
+    assert load(info).__name__ == "Pulled"
     assert info in list_strategies("pul*")
-    assert all(not strategies()[name].origin for name in ("ewc", "fretal"))
+    assert all(not find_strategy(name).origin for name in ("ewc", "fretal"))
     assert plugins.plugin_versions() == {"my-dist": "1.2"}
 
 
 def test_the_class_is_imported_only_when_it_is_used(install):
-    light = INFO.format(module="a_strategy", more="")
+    light = INFO.format(module="a_strategy", constants="", more="")
     install(
         {"a_light_one": light, "a_strategy": "raise RuntimeError('slow')"}, {"pulled": "a_light_one:INFO"}
     )
 
     assert find_strategy("pulled").name == "pulled"
     with pytest.raises(RuntimeError, match="slow"):
-        find_strategy("pulled").load()
+        load(find_strategy("pulled"))
 
 
 def test_an_editable_installation_has_another_origin_when_its_code_changes(install, tmp_path):
@@ -151,17 +162,17 @@ def test_a_wrong_plugin_is_named_once_and_stops_nothing_else(install, text, mess
     install({"a_strategy": good}, {"good": "a_strategy:INFO"})
 
     with pytest.warns(plugins.PluginWarning) as caught:
-        known = strategies()
+        known = names()
 
     (said,) = [str(one.message) for one in caught if one.category is plugins.PluginWarning]
     assert said.startswith("broken-dist 1.2: strategy plugin 'pulled': ")
     assert message in said
     assert "\n" not in said
     assert {"good", "ewc", "fretal"} <= set(known)
-    assert known["ewc"].origin == ""
+    assert find_strategy("ewc").origin == ""
     with warnings.catch_warnings():
         warnings.simplefilter("error", plugins.PluginWarning)
-        strategies()
+        names()
     with pytest.raises(BenchError, match=r"strategy 'pulled' is left out: broken-dist 1\.2"):
         find_strategy("pulled")
 
@@ -175,8 +186,8 @@ def test_a_wrong_plugin_is_named_once_and_stops_nothing_else(install, text, mess
         (code(hook="__init__(self, model)"), "__init__ takes no **kwargs"),
         (code().replace("(ContinualStrategy)", ""), "is not a ContinualStrategy class"),
         (
-            code().replace("Hyperparameters = Constants", ""),
-            "its class takes NoHyperparameters, its row declares",
+            code(constants=""),
+            "its class takes Constants, which its row does not have; add constants=Constants",
         ),
         (code().replace("class Pulled", "class Other"), "cannot load 'a_strategy:Pulled'"),
     ],
@@ -185,7 +196,7 @@ def test_a_wrong_class_is_named_with_its_distribution_and_hook_before_anything_t
     install({"a_strategy": text}, {"pulled": "a_strategy:INFO"})
 
     with pytest.raises(BenchError) as caught:
-        find_strategy("pulled").load()
+        load(find_strategy("pulled"))
 
     assert str(caught.value).startswith("my-dist 1.2: strategy 'pulled': ")
     assert message in str(caught.value)
@@ -195,12 +206,73 @@ def test_hooks_may_take_more_arguments_if_they_have_defaults(install):
     text = code(hook="penalty(self, scale=1, *rest, **more)")
     install({"a_strategy": text}, {"pulled": "a_strategy:INFO"})
 
-    assert find_strategy("pulled").load()
+    assert load(find_strategy("pulled"))
 
 
 def as_file(text):
     """The same module as a file on the desk: the variable is STRATEGY, the class is looked up in the file itself."""
     return text.replace("INFO = ", "STRATEGY = ")
+
+
+@pytest.mark.parametrize(
+    ("constants", "own"),
+    [
+        (", constants=Constants", "Hyperparameters = Constants"),
+        (", constants=Constants", "info = STRATEGY"),
+        ("", "Hyperparameters = Constants"),
+        (", constants=Constants", ""),
+    ],
+    ids=["in both", "class from row", "row from class", "row alone"],
+)
+def test_the_constants_of_a_file_are_declared_once_or_in_both_places(write, constants, own):
+    plugins.use_files([write(as_file(code(module="", constants=constants, own=own)))])
+
+    info = find_strategy("pulled")
+    strategy = life.build(info, model := TinyBackbone(), SGD(model.parameters(), 0.1), values={"strength": 3})
+
+    assert info.hyperparameters({"strength": "3"}).strength == 3.0
+    assert strategy.hyperparameters.strength == 3.0
+    if own:
+        by_keyword = load(info)(model=model, optimizer=SGD(model.parameters(), 0.1), strength=3)
+        assert by_keyword.hyperparameters == strategy.hyperparameters
+
+
+OLDER = """
+from dataclasses import dataclass
+from fretal_bench.strategies.info import StrategyInfo, tunable
+from fretal_bench.strategies.batches import generator_for
+from fretal_bench.strategies.template import ContinualStrategy
+
+@dataclass(frozen=True)
+class Constants:
+    lambda_: float = tunable(0.1, 0.001, 10)
+
+    def __post_init__(self):
+        if self.lambda_ < 0:
+            raise ValueError(f"lambda_ must be >= 0, found {self.lambda_}")
+
+class MyMethod(ContinualStrategy):
+    Hyperparameters = Constants
+
+    def penalty(self):
+        return self.hyperparameters.lambda_ * sum((w ** 2).sum() for w in self.model.parameters())
+
+STRATEGY = StrategyInfo("my-method", ":MyMethod", "weights pulled to 0", "unpublished", constants=Constants)
+"""
+"""A plugin as the documentation of the first version had it."""
+
+
+def test_a_file_written_for_the_first_version_still_works(write):
+    plugins.use_files([write(OLDER)])
+    info = find_strategy("my-method")
+    model = TinyBackbone()
+
+    strategy = life.build(info, model, SGD(model.parameters(), 0.1), values={"lambda_": "2"})
+
+    squares = sum(float((weight**2).sum()) for weight in model.parameters())
+    assert float(strategy.penalty()) == pytest.approx(2 * squares)
+    with pytest.raises(BenchError, match="my-method: lambda_ must be >= 0, found -1"):
+        info.hyperparameters({"lambda_": -1})
 
 
 def test_a_file_on_the_desk_adds_a_strategy(write):
@@ -210,7 +282,7 @@ def test_a_file_on_the_desk_adds_a_strategy(write):
     info = find_strategy("pulled")
 
     assert re.fullmatch(r"mine\.py sha256:[0-9a-f]{16}", info.origin)
-    assert info.load().__name__ == "Pulled"
+    assert load(info).__name__ == "Pulled"
     assert set(plugins.plugin_versions()) == {"mine.py"}
 
 
@@ -397,7 +469,7 @@ def test_a_metric_may_not_take_a_name_of_the_suites_own(write):
 
 
 def test_listing_strategies_with_plugins_imports_nothing_slow(write, tmp_path):
-    light = INFO.format(module="nowhere", more="").replace("INFO = ", "STRATEGY = ")
+    light = INFO.format(module="nowhere", constants="", more="").replace("INFO = ", "STRATEGY = ")
     script = textwrap.dedent(
         """
         import sys
@@ -457,6 +529,6 @@ def test_the_examples_in_the_documentation_are_plugins(write, mark, find):
     found = find()
 
     if mark.startswith("#"):
-        assert found.load().__name__ == "MyMethod"
+        assert load(found).__name__ == "MyMethod"
     else:
         assert found.evaluate([0, 1], [0.5, 1.0]) == (0.125, "")

@@ -8,12 +8,12 @@ from rich.console import Console
 
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.reporting.report import print_report, write_report
-from fretal_bench.strategies.families import BUILT_IN
+from fretal_bench.strategies.registry import names
 
 ROOT = Path(__file__).parents[1]
 # What each recipe's strategies are; adapters need attention.
 TABLES = {
-    "reference": {info.name for info in BUILT_IN} - {"domain-lora"},
+    "reference": set(names(plugins=False)) - {"domain-lora"},
     "reference-vit": {"domain-lora", "finetuning"},
 }
 

@@ -23,7 +23,7 @@ from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import BatchLoader
 from fretal_bench.strategies.penalties.ewc import fisher_diagonal
-from fretal_bench.strategies.registry import find_strategy, strategies
+from fretal_bench.strategies.registry import find_strategy, list_strategies
 from tests_support import tiny_stream
 
 # What an update must cost at least, in updates of fine-tuning: one forward pass and a backward of two, so that one more
@@ -130,7 +130,7 @@ def measure_steps(recipe_name: str, rounds: int, only: tuple[str, ...] = ()) -> 
         stream = open_stream(path)
         train = stream.as_avalanche().train_stream
         runs: dict[str, _Run] = {}
-        for name in (name for name, info in strategies().items() if not info.bound):
+        for name in (info.name for info in list_strategies() if not info.bound):
             if only and name not in ("finetuning", *only):
                 continue
             with contextlib.suppress(BenchError):

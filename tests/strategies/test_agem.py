@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fretal_bench.strategies.batches import BatchLoader, generator_for
+from fretal_bench.strategies import draws
+from fretal_bench.strategies.batches import BatchLoader
 from fretal_bench.strategies.bounds.finetuning import FineTuning
 from fretal_bench.strategies.replay.agem import AGEM, project
-from fretal_bench.strategies.replay.memory_strategy import DRAWING
 from replay_cases import build, domain, learn, weights
 
 SHAPES = ((4, 3), (4,), (2, 4), (2,))
@@ -81,16 +81,16 @@ def test_training_takes_the_projected_gradient_at_every_update():
     strategy = learn(build(AGEM, memory=12, epochs=2), [first])
     model = copy.deepcopy(strategy.model)
     memory = strategy.memory
-    draws = generator_for(3, 1, DRAWING)
+    generator = draws.of(3, 1, "memory: draw")
     loader = BatchLoader(second.source, 6, strategy.transform, seed=3, step=1)
     opposed = 0
     for _ in range(2):
         for x, y, _ in loader:
             parameters = list(model.parameters())
             gradient = torch.autograd.grad(F.cross_entropy(model(x), y), parameters)
-            places = torch.randperm(12, generator=draws)[:6]
+            places = torch.randperm(12, generator=generator)[:6]
             labels = memory.labels[places]
-            old = strategy.transform.train(first.source.pixels[memory.rows[places]], labels, draws)
+            old = strategy.transform.train(first.source.pixels[memory.rows[places]], labels, generator)
             reference = torch.autograd.grad(F.cross_entropy(model(old), labels), parameters)
             opposed += dot(gradient, reference) < 0
             with torch.no_grad():

@@ -13,7 +13,7 @@ from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.plan import make_plan
 from fretal_bench.benchmark.runner.run import prepare, run
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.record import hyperparameters_of
+from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.stock import STOCK
 from fretal_bench.strategies.stock import shipped as avalanche_stock
@@ -44,7 +44,7 @@ def build(name, model=None, **options):
     torch.manual_seed(0)
     model = TinyBackbone() if model is None else model
     settings = {"train_mb_size": 8, "train_epochs": 2, **options}
-    kind = find_strategy(name).load()
+    kind = load(find_strategy(name))
     return kind(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.05), **settings)
 
 
@@ -166,7 +166,7 @@ def test_stock_der_stores_logits_of_the_trained_model_in_eval_mode():
 
 @pytest.mark.parametrize("info", STOCK, ids=lambda info: info.name)
 def test_defaults_are_avalanches_where_it_has_one(info):
-    kind = info.load()
+    kind = load(info)
     shipped = kind.plugin or (avalanche_stock.ShippedDER if info.name == "avalanche:der" else None)
     parameters = inspect.signature(shipped).parameters if shipped else {}
     declared = vars(info.hyperparameters())
@@ -187,8 +187,8 @@ def test_names_are_found_in_any_case_and_near_names_are_told():
         BenchError, match="unknown strategy of Avalanche 'avalanche:ecw'; did you mean 'avalanche:ewc'"
     ):
         find_strategy("avalanche:ecw")
-    with pytest.raises(BenchError, match="hyperparameter of avalanche:lwf 'lambda_'"):
-        hyperparameters_of("avalanche:lwf", find_strategy("avalanche:lwf").constants, {"lambda_": 1})
+    with pytest.raises(BenchError, match="avalanche:lwf: unknown key 'lambda_'"):
+        find_strategy("avalanche:lwf").hyperparameters({"lambda_": 1})
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.batches import generator_for
+from fretal_bench.strategies import draws
 from fretal_bench.strategies.bounds.finetuning import FineTuning
 from fretal_bench.strategies.replay.der import DER
 from fretal_bench.strategies.replay.derpp import DERpp
-from fretal_bench.strategies.replay.memory_strategy import DRAWING
 from replay_cases import build, domain, learn, weights
 from tests_support import TinyBackbone
 
@@ -47,7 +46,7 @@ def squared_error(strategy, inputs, stored):
 
 def test_der_is_alpha_times_the_mean_squared_distance_to_the_stored_logits():
     strategy, experiences = opened(DER, alpha=0.7)
-    inputs, _, stored = batch_by_hand(strategy, experiences, generator_for(3, 2, DRAWING))
+    inputs, _, stored = batch_by_hand(strategy, experiences, draws.of(3, 2, "memory: draw"))
     wanted = 0.7 * squared_error(strategy, inputs, stored)
     assert wanted > 1e-3
     assert float(strategy.penalty().detach()) == pytest.approx(wanted, rel=1e-5)
@@ -55,7 +54,7 @@ def test_der_is_alpha_times_the_mean_squared_distance_to_the_stored_logits():
 
 def test_derpp_adds_beta_times_the_cross_entropy_of_another_batch():
     strategy, experiences = opened(DERpp, alpha=0.7, beta=1.3)
-    generator = generator_for(3, 2, DRAWING)
+    generator = draws.of(3, 2, "memory: draw")
     inputs, _, stored = batch_by_hand(strategy, experiences, generator)
     wanted = 0.7 * squared_error(strategy, inputs, stored)
     others, labels, _ = batch_by_hand(strategy, experiences, generator)
@@ -68,7 +67,7 @@ def test_derpp_adds_beta_times_the_cross_entropy_of_another_batch():
 
 def test_the_gradient_of_der_is_that_of_its_formula():
     strategy, experiences = opened(DER, alpha=0.7)
-    inputs, _, stored = batch_by_hand(strategy, experiences, generator_for(3, 2, DRAWING))
+    inputs, _, stored = batch_by_hand(strategy, experiences, draws.of(3, 2, "memory: draw"))
     parameters = list(strategy.model.parameters())
     wanted = torch.autograd.grad(
         0.7
@@ -122,6 +121,6 @@ def test_a_larger_alpha_keeps_old_logits_nearer():
 
 
 def test_negative_and_undefined_weights_are_refused():
-    for kind, constants in ((DER, {"alpha": -0.1}), (DERpp, {"beta": -0.1})):
-        with pytest.raises(BenchError, match="must be >= 0"):
-            build(kind, **constants)
+    for kind, key in ((DER, "alpha"), (DERpp, "beta")):
+        with pytest.raises(BenchError, match=rf"{key}.* of at least 0.*-0\.1"):
+            build(kind, **{key: -0.1})

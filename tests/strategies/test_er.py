@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.batches import generator_for
+from fretal_bench.strategies import draws
 from fretal_bench.strategies.bounds.finetuning import FineTuning
 from fretal_bench.strategies.replay.agem import AGEM
 from fretal_bench.strategies.replay.der import DER
 from fretal_bench.strategies.replay.derpp import DERpp
 from fretal_bench.strategies.replay.er import ExperienceReplay
-from fretal_bench.strategies.replay.memory_strategy import DRAWING
 from replay_cases import avalanche, build, domain, learn, weights
 from tests_support import TinyBackbone, experience_of
 
@@ -46,7 +45,7 @@ def test_an_update_is_the_mean_cross_entropy_over_new_samples_and_as_many_old_on
     (x, y, loss, _), *_ = recorded(strategy, [second])
     assert len(x) == len(y) == 12
     # The same rows by hand: the memory's own generator, then the recipe's transform with it.
-    generator = generator_for(3, 1, DRAWING)
+    generator = draws.of(3, 1, "memory: draw")
     places = torch.randperm(10, generator=generator)[:6]
     rows = reservoir_by_hand(10, 30)
     old = first.source.pixels[[rows[place] for place in places.tolist()]]
@@ -62,9 +61,9 @@ def test_an_update_is_the_mean_cross_entropy_over_new_samples_and_as_many_old_on
 
 def reservoir_by_hand(size, count):
     """The rows that a reservoir keeps of its first domain, by the loop of the paper."""
-    draws = torch.rand(count, dtype=torch.float64, generator=generator_for(3, 0, 2**30)).tolist()
+    drawn = torch.rand(count, dtype=torch.float64, generator=draws.of(3, 0, "memory: fill")).tolist()
     kept = []
-    for row, draw in enumerate(draws):
+    for row, draw in enumerate(drawn):
         if row < size:
             kept.append(row)
         elif int(draw * (row + 1)) < size:
@@ -187,8 +186,8 @@ def test_replay_keeps_the_first_domain_better_than_fine_tuning():
 
 def test_nonsense_is_refused_by_name():
     for constants, message in (
-        ({"memory": 1}, "memory must be at least 2"),
-        ({"memory_batch": -1}, "memory_batch must be >= 0"),
+        ({"memory": 1}, "memory'.* of at least 2"),
+        ({"memory_batch": -1}, "memory_batch.* of at least 0"),
     ):
         with pytest.raises(BenchError, match=message):
             build(ExperienceReplay, **constants)

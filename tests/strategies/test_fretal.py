@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fretal_bench.strategies.distillation.fretal import FReTAL, bin_membership
-from fretal_bench.strategies.template import features_and_logits
+from fretal_bench.strategies.features import features_and_logits
 from tests_support import TinyBackbone, experience_of
 
 CONSTANTS = {"temperature": 20.0, "alpha": 0.5}

@@ -8,12 +8,12 @@ import torch
 from scipy import stats
 
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies import draws
 from fretal_bench.strategies.batches import (
     ConcatSource,
     DatasetSource,
     IdentityTransform,
     SubsetSource,
-    generator_for,
 )
 from fretal_bench.strategies.replay.memory import ReplayMemory, balanced_shares, equal_shares
 from tests_support import TensorSource, experience_of
@@ -28,7 +28,7 @@ def labels(count):
 def filled_evenly(size, seed, sizes=SIZES):
     memory = ReplayMemory(size)
     for number, count in enumerate(sizes):
-        memory.offer_evenly(number, labels(count), generator_for(seed, number))
+        memory.offer_evenly(number, labels(count), draws.of(seed, number, "test"))
     return memory
 
 
@@ -49,17 +49,17 @@ def test_the_reservoir_does_what_vitters_algorithm_does_sample_by_sample():
     wanted, seen = [], 0
     for number, count in enumerate((5, 9, 30)):
         before = list(wanted)
-        generator = generator_for(1, number)
-        draws = torch.rand(count, dtype=torch.float64, generator=generator).tolist()
+        generator = draws.of(1, number, "test")
+        drawn = torch.rand(count, dtype=torch.float64, generator=generator).tolist()
         for row in range(count):
             if len(wanted) < 7:
                 wanted.append((number, row, int(labels(count)[row])))
             else:
-                place = int(draws[row] * (seen + 1))
+                place = int(drawn[row] * (seen + 1))
                 if place < 7:
                     wanted[place] = (number, row, int(labels(count)[row]))
             seen += 1
-        changed = memory.offer_evenly(number, labels(count), generator_for(1, number))
+        changed = memory.offer_evenly(number, labels(count), draws.of(1, number, "test"))
         found = list(zip(memory.domains.tolist(), memory.rows.tolist(), memory.labels.tolist(), strict=True))
         assert found == wanted
         assert changed.tolist() == [i for i, key in enumerate(wanted) if key not in before]
@@ -71,7 +71,7 @@ def test_the_budget_is_never_exceeded_over_four_domains_and_nothing_is_held_twic
     even, ranked = ReplayMemory(size), ReplayMemory(size)
     for number, count in enumerate(SIZES):
         of_domain = labels(count)
-        even.offer_evenly(number, of_domain, generator_for(0, number))
+        even.offer_evenly(number, of_domain, draws.of(0, number, "test"))
         ranked.offer_ranked(number, {c: (of_domain == c).nonzero().squeeze(1) for c in (0, 1)})
         for memory in (even, ranked):
             assert len(memory) == min(size, sum(SIZES[: number + 1]))
@@ -163,10 +163,10 @@ def test_a_memory_goes_on_from_its_state_as_if_it_had_never_stopped():
             memory = ReplayMemory(11)
             for number, count in enumerate(SIZES):
                 if ranked:
-                    order = torch.randperm(count, generator=generator_for(5, number))
+                    order = torch.randperm(count, generator=draws.of(5, number, "test"))
                     memory.offer_ranked(number, {c: order[labels(count)[order] == c] for c in (0, 1)})
                 else:
-                    places = memory.offer_evenly(number, labels(count), generator_for(5, number))
+                    places = memory.offer_evenly(number, labels(count), draws.of(5, number, "test"))
                     memory.logits[places] = float(number)
                 if stop:
                     file = io.BytesIO()

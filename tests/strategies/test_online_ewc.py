@@ -63,5 +63,5 @@ def test_it_is_ewc_on_two_domains_and_not_on_three():
 
 def test_a_gamma_outside_of_zero_to_one_is_refused():
     model = TwoLayers()
-    with pytest.raises(BenchError, match=r"gamma must be in \[0, 1\], found 1.5"):
+    with pytest.raises(BenchError, match=r"gamma.* in \[0, 1\].*1\.5"):
         OnlineEWC(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), gamma=1.5)

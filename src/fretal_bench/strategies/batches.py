@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fretal_bench.strategies import draws
+from fretal_bench.strategies.draws import generator_for as generator_for  # where plugins import it from
+
 
 class BatchSource(Protocol):
     """Images and labels of one split of one domain, fetched by the batch."""
@@ -148,12 +151,6 @@ class ConcatSource:
         return batch
 
 
-def generator_for(*key: int) -> torch.Generator:
-    """Return a CPU generator that depends on ``key`` (e.g. seed, step, epoch) alone."""
-    state = np.random.SeedSequence([k % 2**32 for k in key]).generate_state(2, np.uint32)
-    return torch.Generator().manual_seed(int(state[0]) << 31 ^ int(state[1]))
-
-
 def epoch_order(targets: Tensor, balance: bool, generator: torch.Generator) -> Tensor:
     """Draw the order of one epoch.
 
@@ -220,7 +217,7 @@ class BatchLoader:
         return self._batches
 
     def __iter__(self) -> Iterator[list[Tensor]]:
-        generator = generator_for(self.seed, self.step, self.epoch)
+        generator = draws.epoch(self.seed, self.step, self.epoch)
         self.epoch += 1
         order = epoch_order(self._targets, self.balance, generator)
         for number in range(self._batches):

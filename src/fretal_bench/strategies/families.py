@@ -9,7 +9,7 @@ from fretal_bench.strategies import bounds, distillation, frozen, penalties, pro
 from fretal_bench.strategies.record import StrategyInfo
 
 BUILT_IN: tuple[StrategyInfo, ...] = (
-    bounds.FINE_TUNING,
+    bounds.FINETUNING,
     *distillation.STRATEGIES,
     *penalties.STRATEGIES,
     *replay.STRATEGIES,

@@ -1,13 +1,13 @@
-"""The head of a model, the layer that turns features into logits, and what enters it."""
+"""The features of a model, read in one pass with its logits, and its head, the layer between them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.template import at_least_float32
 
 
 def head_of(model: nn.Module) -> tuple[nn.Module, ...]:
@@ -66,3 +66,42 @@ def head_inputs_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Te
     finally:
         handle.remove()
     return at_least_float32(entered[-1].flatten(1)), at_least_float32(logits)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return ``values`` in float32, or as they are if they are more precise: losses are not computed in half."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def features_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Run ``model`` once and return its pooled features and its logits.
+
+    Args:
+        model: Any timm model: ``forward_features`` then ``forward_head``.
+        inputs: [B, 3, H, W].
+
+    Returns:
+        Features: the output of ``forward_features``, maximum over space ([B, C, H, W] -> [B, C], or [B, H, W, C] for
+        models whose ``output_fmt`` is NHWC) or over tokens ([B, tokens, C] -> [B, C]); and logits [B, 2]. Both at least
+        float32.
+
+    Raises:
+        BenchError: The model has no ``forward_features`` and ``forward_head``, or its features are not one tensor.
+    """
+    if not (hasattr(model, "forward_features") and hasattr(model, "forward_head")):
+        raise BenchError(
+            f"{type(model).__name__} has no forward_features and forward_head, which matching features needs; "
+            "use a timm model or add the two methods"
+        )
+    timm_model: Any = model
+    maps = timm_model.forward_features(inputs)
+    if not isinstance(maps, Tensor):
+        raise BenchError(
+            f"{type(model).__name__}: forward_features gives a {type(maps).__name__}, matching features needs one "
+            "tensor; use another backbone"
+        )
+    logits: Tensor = timm_model.forward_head(maps)
+    # timm's Swin and its like put the channels last.
+    space = (1, 2) if str(getattr(model, "output_fmt", "NCHW")) == "NHWC" else (2, 3)
+    pooled = maps.amax(dim=space) if maps.ndim == 4 else maps.amax(dim=1) if maps.ndim == 3 else maps
+    return at_least_float32(pooled), at_least_float32(logits)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fretal_bench.strategies.batches import BatchSource, Transform
+from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.template import ContinualStrategy, Precision
 
@@ -64,8 +65,7 @@ def build(
     Raises:
         BenchError: The class cannot be loaded, or a hyperparameter does not exist or has a value that is not valid.
     """
-    kind = info.load()
-    strategy = kind(
+    strategy = load(info)(
         model=model,
         optimizer=optimizer,
         train_mb_size=batch_size,
@@ -77,7 +77,7 @@ def build(
         seed=seed,
         balance=balance,
         precision=precision,
-        **(values or {}),
+        hyperparameters=info.hyperparameters(values),
     )
     strategy.model.to(strategy.device)
     return strategy

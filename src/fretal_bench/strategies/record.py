@@ -1,24 +1,26 @@
-"""What is known of a strategy without importing it: its ``StrategyInfo`` and its hyperparameters, checked by key."""
+"""The record of a strategy, what is known of it without importing it: ``StrategyInfo``, and the checks of one."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
+import re
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from fretal_bench.errors import BenchError, unknown_name
-
-if TYPE_CHECKING:
-    from fretal_bench.strategies.template import ContinualStrategy
+from fretal_bench import records
+from fretal_bench.errors import BenchError
 
 Memory = Literal["none", "budget", "all"]
 
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_TARGET = re.compile(r"[\w.]+:\w+")
+
 
 @dataclass(frozen=True)
-class NoHyperparameters:
+class NoHyperparameters(records.Record):
     """A strategy without hyperparameters."""
 
 
@@ -31,19 +33,40 @@ class Range:
     log: bool = True
 
 
-def tunable(default: Any, low: float, high: float, *, log: bool = True) -> Any:
+def tunable(
+    default: Any,
+    low: float,
+    high: float,
+    *,
+    log: bool = True,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> Any:
     """Declare a number of a hyperparameter record that `bench tune` may set.
 
     Args:
-        default: The default; an int or a float, which is the type of every value.
+        default: The default; an int or a float.
         low: Smallest value tried.
         high: Largest value tried.
         log: Draw log-uniformly (uniformly if False).
+        at_least: Smallest value that is valid at all.
+        above: All valid values are larger.
+        at_most: Largest value that is valid.
+        below: All valid values are smaller.
 
-    A field of a ``Literal`` type is tried at each of its values without this. A field declared without it (a budget,
-    which must be the same for all) is left alone, and so is one declared with ``fixed``.
+    A field of a ``Literal`` type is tried at each of its values without this. A field declared with ``limited`` or a
+    plain default (a budget, which must be the same for all) is left alone, and so is one declared with ``fixed``.
     """
-    return dataclasses.field(default=default, metadata={"range": Range(low, high, log)})
+    return records.limited(
+        default,
+        at_least=at_least,
+        above=above,
+        at_most=at_most,
+        below=below,
+        metadata={"range": Range(low, high, log)},
+    )
 
 
 def fixed(default: Any) -> Any:
@@ -72,10 +95,12 @@ class StrategyInfo:
         shared_source: It starts from the source model that all strategies of one seed share. False only for
             strategies that must watch the first domain being trained.
         bound: It is a reference (lower or upper bound), not a competitor.
-        constants: The class of its hyperparameters, a frozen dataclass with defaults.
+        constants: The class of its hyperparameters, a frozen dataclass with defaults (a ``Record``). Declared here and
+            nowhere else: the strategy's class has it from its row.
         resumable: Its state between two domains can be saved. If not, a cell is trained in one piece by one object, and
             one that was stopped begins again.
         caution: What whoever runs it must know, in one line; shown once, when the run is planned.
+        revision: Raised when a change of the code changes what a cell's numbers are; part of a cell's id when above 0.
         origin: Where it comes from, set when it is registered: "" for the suite's own, ``DISTRIBUTION VERSION`` or
             ``FILE sha256:...`` for a plugin's. Part of a cell's id: results of an older plugin don't pass for a newer's.
     """
@@ -91,65 +116,66 @@ class StrategyInfo:
     constants: type = NoHyperparameters
     resumable: bool = True
     caution: str = ""
+    revision: int = 0
     origin: str = ""
-
-    def load(self) -> type[ContinualStrategy]:
-        """Import the strategy's class.
-
-        Raises:
-            BenchError: The module or the class is not there, the class is not a ``ContinualStrategy``, or one of its
-                hooks does not take what it is given; the message names the plugin, the hook and the argument.
-        """
-        from fretal_bench.strategies.registration import check_class
-        from fretal_bench.strategies.template import ContinualStrategy
-
-        who = f"{self.origin}: strategy {self.name!r}" if self.origin else f"strategy {self.name!r}"
-        module_name, _, class_name = self.target.partition(":")
-        try:
-            found = getattr(importlib.import_module(module_name), class_name)
-        except (ImportError, AttributeError) as error:
-            raise BenchError(f"{who}: cannot load {self.target!r}: {error}") from error
-        if not (isinstance(found, type) and issubclass(found, ContinualStrategy)):
-            raise BenchError(f"{who}: {self.target!r} is not a ContinualStrategy class")
-        if found.Hyperparameters is not self.constants:
-            raise BenchError(
-                f"{who}: its class takes {found.Hyperparameters.__name__}, its row declares "
-                f"{self.constants.__name__}; name one record in both"
-            )
-        problem = check_class(found)
-        if problem is not None:
-            raise BenchError(f"{who}: {problem}")
-        return found
 
     def hyperparameters(self, changes: Mapping[str, Any] | None = None) -> Any:
         """Return the strategy's hyperparameters, with ``changes`` applied to the defaults.
 
         Args:
-            changes: Values by key. Text is turned into the type of the default (``"10"`` -> ``10.0``).
+            changes: Values by key. Text is read as the field's type (``"10"`` -> ``10.0``).
 
         Raises:
             BenchError: A key does not exist or a value is not valid.
         """
-        return hyperparameters_of(self.name, self.constants, changes or {})
+        return records.changed(self.constants(), changes or {}, self.name)
 
 
-def hyperparameters_of(name: str, kind: type, changes: Mapping[str, Any]) -> Any:
-    """Build a hyperparameter record of class ``kind`` from its defaults and ``changes``.
+def check_info(info: object) -> str | None:
+    """Return what is wrong with a strategy's record, in one line; None if nothing is.
 
-    Raises:
-        BenchError: A key does not exist (the nearest are named), a text cannot be read as the default's type, or the
-            record itself refuses a value (``ValueError`` from ``__post_init__``).
+    Its fields' types, the forms of its name and target, and its hyperparameters' class. The class itself is not imported.
     """
-    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    values: dict[str, Any] = {}
-    for key, value in changes.items():
-        if key not in defaults:
-            raise unknown_name(f"hyperparameter of {name}", key, defaults)
-        values[key] = read_value(f"{name}.{key}", value, defaults[key])
+    if not isinstance(info, StrategyInfo):
+        return f"expected a StrategyInfo, found {type(info).__name__}"
+    kinds: dict[str, type] = dict.fromkeys(
+        ("name", "target", "summary", "paper", "origin", "memory", "caution"), str
+    )
+    kinds |= dict.fromkeys(("teacher", "shared_source", "bound", "resumable"), bool)
+    for name, kind in kinds.items():
+        value = getattr(info, name)
+        if not isinstance(value, kind):
+            return f"{name} must be {kind.__name__}, found {value!r}"
+    if isinstance(info.revision, bool) or not isinstance(info.revision, int) or info.revision < 0:
+        return f"revision must be a whole number of at least 0, found {info.revision!r}"
+    if not _NAME.fullmatch(info.name):
+        return f"name {info.name!r}: expected lower-case words joined by '-', e.g. 'my-method'"
+    if not _TARGET.fullmatch(info.target):
+        return f"target {info.target!r}: expected 'package.module:Class'"
+    if not info.summary.strip() or "\n" in info.summary:
+        return f"summary must be one line, found {info.summary!r}"
+    if info.memory not in typing.get_args(Memory):
+        return f"memory {info.memory!r}: expected {', '.join(map(repr, typing.get_args(Memory)))}"
+    return check_constants(info.constants)
+
+
+def check_constants(kind: object) -> str | None:
+    """Return what is wrong with a class of hyperparameters: it must be a frozen dataclass whose fields have defaults."""
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return f"constants must be a dataclass, found {kind!r}"
+    parameters: Any = kind.__dict__.get("__dataclass_params__")
+    if parameters is None or not parameters.frozen:
+        return f"constants {kind.__name__} must be a dataclass that is frozen: @dataclass(frozen=True)"
+    for field in dataclasses.fields(kind):
+        if not isinstance(field.default, bool | int | float | str):
+            return (
+                f"constants {kind.__name__}: {field.name} needs a default that is a number, a bool or a text"
+            )
     try:
-        return kind(**values)
+        kind()
     except ValueError as error:
-        raise BenchError(f"{name}: {error}") from error
+        return f"constants {kind.__name__}: its own defaults are refused: {error}"
+    return None
 
 
 def read_value(key: str, value: Any, default: Any) -> Any:

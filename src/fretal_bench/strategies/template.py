@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from fretal_bench.errors import BenchError
+from fretal_bench import records
+from fretal_bench.strategies import draws
 from fretal_bench.strategies.batches import BatchLoader, BatchSource, PlainTransform, Transform, clean_batches
-from fretal_bench.strategies.record import NoHyperparameters, hyperparameters_of
+from fretal_bench.strategies.features import at_least_float32
+from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -48,13 +50,17 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         seed: Seed of batches and augmentation.
         balance: Draw both classes equally often (batch sources only).
         precision: ``fp32``, or autocast to ``bf16`` or ``fp16``; ``fp16`` on CUDA scales the loss.
-        **hyperparameters: Fields of the strategy's ``Hyperparameters``.
+        hyperparameters: The record of the strategy's hyperparameters; its defaults if None.
+        **values: Hyperparameters that differ from those, by name.
 
     Raises:
         BenchError: A hyperparameter does not exist or has a value that is not valid.
     """
 
+    info: ClassVar[StrategyInfo | None] = None
+    """The strategy's row, which has its hyperparameters' class."""
     Hyperparameters: ClassVar[type] = NoHyperparameters
+    """The class of its hyperparameters: that of ``info``, or declared here where a class has no row of its own."""
     hyperparameters: Any
     loss: Tensor
     dataloader: Any
@@ -77,7 +83,8 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         seed: int = 0,
         balance: bool = False,
         precision: Precision = "fp32",
-        **hyperparameters: Any,
+        hyperparameters: Any = None,
+        **values: Any,
     ) -> None:
         with warnings.catch_warnings():
             # Without an evaluator there are no loggers, and that is as it should be here.
@@ -94,7 +101,8 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
                 evaluator=evaluator,
                 eval_every=eval_every,
             )
-        self.hyperparameters = hyperparameters_of(type(self).__name__, self.Hyperparameters, hyperparameters)
+        record = self.Hyperparameters() if hyperparameters is None else hyperparameters
+        self.hyperparameters = records.changed(record, values, type(self).__name__)
         self.transform: Transform = PlainTransform() if transform is None else transform
         self.seed, self.balance, self.precision = seed, balance, precision
         self.step = 0
@@ -110,6 +118,8 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Avalanche's hook would wrap __init__ in a check that knows no hyperparameters; ours checks them by name.
         del kwargs
+        if cls.__dict__.get("info") is not None and "Hyperparameters" not in cls.__dict__:
+            cls.Hyperparameters = cls.__dict__["info"].constants
 
     # What a strategy overrides
 
@@ -250,8 +260,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
     def _before_training_epoch(self, **kwargs: Any) -> None:
         if isinstance(self.dataloader, BatchLoader):
             # Dropout and the like draw from the global generator: from here on it depends on this epoch alone.
-            key = np.random.SeedSequence([self.seed % 2**32, self.step, self.dataloader.epoch])
-            torch.manual_seed(int(key.generate_state(1)[0]))
+            torch.manual_seed(draws.epoch_number(self.seed, self.step, self.dataloader.epoch))
         super()._before_training_epoch(**kwargs)
 
     def _before_backward(self, **kwargs: Any) -> None:
@@ -288,42 +297,3 @@ ContinualStrategy.__init__ = vars(ContinualStrategy)["__init__"].__wrapped__  # 
 def frozen_copy(model: nn.Module) -> nn.Module:
     """Return a copy of ``model`` that nothing moves: eval mode (BatchNorm statistics rest), no gradients."""
     return copy.deepcopy(model).eval().requires_grad_(False)
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    """Return ``values`` in float32, or as they are if they are more precise: losses are not computed in half."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def features_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Run ``model`` once and return its pooled features and its logits.
-
-    Args:
-        model: Any timm model: ``forward_features`` then ``forward_head``.
-        inputs: [B, 3, H, W].
-
-    Returns:
-        Features: the output of ``forward_features``, maximum over space ([B, C, H, W] -> [B, C], or [B, H, W, C] for
-        models whose ``output_fmt`` is NHWC) or over tokens ([B, tokens, C] -> [B, C]); and logits [B, 2]. Both at least
-        float32.
-
-    Raises:
-        BenchError: The model has no ``forward_features`` and ``forward_head``, or its features are not one tensor.
-    """
-    if not (hasattr(model, "forward_features") and hasattr(model, "forward_head")):
-        raise BenchError(
-            f"{type(model).__name__} has no forward_features and forward_head, which matching features needs; "
-            "use a timm model or add the two methods"
-        )
-    timm_model: Any = model
-    maps = timm_model.forward_features(inputs)
-    if not isinstance(maps, Tensor):
-        raise BenchError(
-            f"{type(model).__name__}: forward_features gives a {type(maps).__name__}, matching features needs one "
-            "tensor; use another backbone"
-        )
-    logits: Tensor = timm_model.forward_head(maps)
-    # timm's Swin and its like put the channels last.
-    space = (1, 2) if str(getattr(model, "output_fmt", "NCHW")) == "NHWC" else (2, 3)
-    pooled = maps.amax(dim=space) if maps.ndim == 4 else maps.amax(dim=1) if maps.ndim == 3 else maps
-    return at_least_float32(pooled), at_least_float32(logits)

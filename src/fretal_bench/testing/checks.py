@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics.detection import auc
-from fretal_bench.strategies.registration import check_class, check_info
+from fretal_bench.strategies.loading import load
+from fretal_bench.strategies.record import check_info
 from fretal_bench.testing.data import DOMAINS, SIDE
-from fretal_bench.testing.rig import Rig, Trained, TrainingFailed, Walk, digest
+from fretal_bench.testing.rig import Rig, Trained, Walk, digest
 from fretal_bench.testing.values import accepted, alternatives, choices, fields, nonsense
 from fretal_bench.testing.watcher import MODULES, PARAMETERS
 
@@ -41,12 +42,11 @@ def describes_itself(rig: Rig) -> Finding | None:
     problem = check_info(rig.info)
     if problem is None:
         try:
-            found = rig.info.load()
+            kind = load(rig.info)
         except BenchError as error:
             return Finding(str(error), "a ContinualStrategy class at StrategyInfo.target")
-        problem = check_class(found)
-        if problem is None and not (found.__doc__ or "").strip():
-            problem = f"{found.__name__} has no docstring"
+        if not (kind.__doc__ or "").strip():
+            problem = f"{kind.__name__} has no docstring"
     if problem is None and rig.info.memory == "budget" and "memory" not in {f.name for f in fields(rig.info)}:
         problem = f"memory='budget', and {rig.info.constants.__name__} has no field 'memory'"
     return Finding(problem, "an info that says what the class is") if problem else None
@@ -67,7 +67,7 @@ def gives_the_same_bytes_again(rig: Rig) -> Finding | None:
         rig,
         rig.train(disturbed=True),
         "another result in a second run",
-        "draws from a generator of its own: strategies.batches.generator_for(seed, step, ...)",
+        'draws from a generator of its own: draws.of(self.seed, self.step, "a name")',
     )
 
 
@@ -115,7 +115,7 @@ def does_not_mind_what_else_runs(rig: Rig) -> Finding | None:
 
 def leaves_frozen_modules_alone(rig: Rig) -> Finding | None:
     """A teacher stays in eval mode, its weights and BatchNorm statistics as they are, without gradients."""
-    return _faults(rig, MODULES, "template.frozen_copy(model), or the same by hand")
+    return _faults(rig, MODULES, "strategies.frozen_copy(model), or the same by hand")
 
 
 def leaves_frozen_parameters_alone(rig: Rig) -> Finding | None:
@@ -234,7 +234,10 @@ def refuses_nonsense(rig: Rig) -> Finding | None:
     ]
     if not taken:
         return None
-    return Finding(f"{', '.join(taken)} accepted", "ValueError from __post_init__ of the record")
+    return Finding(
+        f"{', '.join(taken)} accepted",
+        "an error from the record: limits of its fields, or ValueError",
+    )
 
 
 def reacts_to(key: str) -> CheckFunction:
@@ -357,5 +360,3 @@ CHECKS: tuple[CheckFunction, ...] = (
     trains_on_plain_avalanche_experiences,
 )
 """Those that every strategy must pass; ``reacts_to`` adds one a hyperparameter."""
-
-__all__ = ["CHECKS", "CheckFunction", "Finding", "TrainingFailed", "reacts_to"]

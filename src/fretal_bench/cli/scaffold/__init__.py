@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.registry import strategies
+from fretal_bench.strategies.registry import names
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST: Final = 60
@@ -52,7 +52,7 @@ def write_strategy_package(name: str, into: Path = Path(".")) -> Path:
         raise BenchError(
             f"strategy name {name!r}: a word of Python's own cannot name a package; choose another"
         )
-    if name in strategies():
+    if name in names():
         raise BenchError(
             f"strategy name {name!r} is taken; choose another (`bench list strategies` shows all)"
         )

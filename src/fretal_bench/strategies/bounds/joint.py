@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fretal_bench.strategies import bounds
 from fretal_bench.strategies.batches import BatchSource, ConcatSource
 from fretal_bench.strategies.template import ContinualStrategy
 
@@ -14,6 +15,8 @@ class Joint(ContinualStrategy):
     ``L = CE(s, y)`` over every training sample of domains 0..k at step k, for as many epochs as others train on
     domain k alone (so it takes k + 1 times as many updates).
     """
+
+    info = bounds.JOINT
 
     def training_source(self, experience: Any) -> BatchSource:
         """Return the samples of all domains seen so far."""

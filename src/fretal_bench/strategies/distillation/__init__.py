@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fretal_bench.records import Record
 from fretal_bench.strategies.record import StrategyInfo, fixed, tunable
 
 Teacher = Literal["previous", "source"]
@@ -12,7 +13,7 @@ Feature = Literal["scalar", "vector"]
 
 
 @dataclass(frozen=True)
-class LwFHyperparameters:
+class LwFHyperparameters(Record):
     """Constants of LwF.
 
     Args:
@@ -20,18 +21,12 @@ class LwFHyperparameters:
         temperature: T of the softened outputs (the paper's 2).
     """
 
-    lambda_: float = tunable(1.0, 0.03, 30)
-    temperature: float = tunable(2.0, 1, 20)
-
-    def __post_init__(self) -> None:
-        if self.lambda_ < 0 or self.temperature <= 0:
-            raise ValueError(
-                f"lambda_ must be >= 0 and temperature > 0, found {self.lambda_} and {self.temperature}"
-            )
+    lambda_: float = tunable(1.0, 0.03, 30, at_least=0)
+    temperature: float = tunable(2.0, 1, 20, above=0)
 
 
 @dataclass(frozen=True)
-class KDHyperparameters:
+class KDHyperparameters(Record):
     """Constants of the distillation loss, as in FReTAL's released code.
 
     Args:
@@ -41,17 +36,9 @@ class KDHyperparameters:
             CoReD's). On a stream of two domains they are the same.
     """
 
-    temperature: float = tunable(20.0, 1, 40)
-    alpha: float = tunable(0.5, 0.01, 1)
+    temperature: float = tunable(20.0, 1, 40, above=0)
+    alpha: float = tunable(0.5, 0.01, 1, at_least=0, at_most=1)
     teacher: Teacher = "source"
-
-    def __post_init__(self) -> None:
-        if self.temperature <= 0 or not 0 <= self.alpha <= 1:
-            raise ValueError(
-                f"temperature must be > 0 and alpha in [0, 1], found {self.temperature} and {self.alpha}"
-            )
-        if self.teacher not in ("previous", "source"):
-            raise ValueError(f"teacher must be 'previous' or 'source', found {self.teacher!r}")
 
 
 @dataclass(frozen=True)
@@ -68,14 +55,7 @@ class FReTALHyperparameters(KDHyperparameters):
 
     teacher: Teacher = fixed("source")  # noqa: RUF009  (a dataclass field)
     feature: Feature = "scalar"
-    representation_weight: float = tunable(1.0, 0.01, 100)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.feature not in ("scalar", "vector"):
-            raise ValueError(f"feature must be 'scalar' or 'vector', found {self.feature!r}")
-        if self.representation_weight < 0:
-            raise ValueError(f"representation_weight must be >= 0, found {self.representation_weight}")
+    representation_weight: float = tunable(1.0, 0.01, 100, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -86,7 +66,7 @@ class CoReDHyperparameters(FReTALHyperparameters):
 
 
 @dataclass(frozen=True)
-class FeatureDistillationHyperparameters:
+class FeatureDistillationHyperparameters(Record):
     """Constants of less-forgetting learning.
 
     Args:
@@ -95,54 +75,49 @@ class FeatureDistillationHyperparameters:
         freeze_classifier: Leave the head as it is on every domain but the first, as the paper does.
     """
 
-    lambda_: float = tunable(0.05, 1e-4, 10)
+    lambda_: float = tunable(0.05, 1e-4, 10, at_least=0)
     freeze_classifier: bool = True
 
-    def __post_init__(self) -> None:
-        if self.lambda_ < 0:
-            raise ValueError(f"lambda_ must be >= 0, found {self.lambda_}")
 
-
-STRATEGIES = (
-    StrategyInfo(
-        "fretal",
-        f"{__name__}.fretal:FReTAL",
-        "distillation and feature representations matched in bins of confidence",
-        "Kim, Tariq, Woo, CVPRW 2021",
-        teacher=True,
-        constants=FReTALHyperparameters,
-    ),
-    StrategyInfo(
-        "cored",
-        f"{__name__}.cored:CoReD",
-        "FReTAL with the teacher refreshed at every domain",
-        "Kim, Tariq, Woo, ACM MM 2021",
-        teacher=True,
-        constants=CoReDHyperparameters,
-    ),
-    StrategyInfo(
-        "kd",
-        f"{__name__}.kd:KD",
-        "knowledge distillation alone: FReTAL without the representation term",
-        "Kim, Tariq, Woo, CVPRW 2021",
-        teacher=True,
-        constants=KDHyperparameters,
-    ),
-    StrategyInfo(
-        "lwf",
-        f"{__name__}.lwf:LwF",
-        "learning without forgetting: the old model's softened outputs as targets",
-        "Li and Hoiem, ECCV 2016",
-        teacher=True,
-        constants=LwFHyperparameters,
-    ),
-    StrategyInfo(
-        "feature-distillation",
-        f"{__name__}.feature_distillation:FeatureDistillation",
-        "less-forgetting learning: the features that enter the head held near the old model's",
-        "Jung, Ju, Jung, Kim, arXiv 2016",
-        teacher=True,
-        constants=FeatureDistillationHyperparameters,
-    ),
+FRETAL = StrategyInfo(
+    "fretal",
+    f"{__name__}.fretal:FReTAL",
+    "distillation and feature representations matched in bins of confidence",
+    "Kim, Tariq, Woo, CVPRW 2021",
+    teacher=True,
+    constants=FReTALHyperparameters,
 )
+CORED = StrategyInfo(
+    "cored",
+    f"{__name__}.cored:CoReD",
+    "FReTAL with the teacher refreshed at every domain",
+    "Kim, Tariq, Woo, ACM MM 2021",
+    teacher=True,
+    constants=CoReDHyperparameters,
+)
+KD = StrategyInfo(
+    "kd",
+    f"{__name__}.kd:KD",
+    "knowledge distillation alone: FReTAL without the representation term",
+    "Kim, Tariq, Woo, CVPRW 2021",
+    teacher=True,
+    constants=KDHyperparameters,
+)
+LWF = StrategyInfo(
+    "lwf",
+    f"{__name__}.lwf:LwF",
+    "learning without forgetting: the old model's softened outputs as targets",
+    "Li and Hoiem, ECCV 2016",
+    teacher=True,
+    constants=LwFHyperparameters,
+)
+FEATURE_DISTILLATION = StrategyInfo(
+    "feature-distillation",
+    f"{__name__}.feature_distillation:FeatureDistillation",
+    "less-forgetting learning: the features that enter the head held near the old model's",
+    "Jung, Ju, Jung, Kim, arXiv 2016",
+    teacher=True,
+    constants=FeatureDistillationHyperparameters,
+)
+STRATEGIES = (FRETAL, CORED, KD, LWF, FEATURE_DISTILLATION)
 """In the order in which they are listed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fretal_bench.strategies.distillation import CoReDHyperparameters
+from fretal_bench.strategies import distillation
 from fretal_bench.strategies.distillation.fretal import FReTAL
 
 
@@ -13,4 +13,4 @@ class CoReD(FReTAL):
     Distillation", ACM Multimedia 2021, and its released code.
     """
 
-    Hyperparameters = CoReDHyperparameters
+    info = distillation.CORED

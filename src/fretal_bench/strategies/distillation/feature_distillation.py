@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fretal_bench.strategies.distillation import FeatureDistillationHyperparameters
+from fretal_bench.strategies import distillation
 from fretal_bench.strategies.distillation.teacher import DistillationStrategy
 from fretal_bench.strategies.features import head_inputs_and_logits, head_of
 
@@ -27,7 +27,7 @@ class FeatureDistillation(DistillationStrategy):
     of its cross-entropy, lambda_c, is 1.
     """
 
-    Hyperparameters = FeatureDistillationHyperparameters
+    info = distillation.FEATURE_DISTILLATION
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fretal_bench.strategies.distillation import Feature, FReTALHyperparameters
+from fretal_bench.strategies import distillation
+from fretal_bench.strategies.distillation import Feature
 from fretal_bench.strategies.distillation.kd import distillation_loss
 from fretal_bench.strategies.distillation.teacher import DistillationStrategy
-from fretal_bench.strategies.template import features_and_logits
+from fretal_bench.strategies.features import features_and_logits
 
 BINS = 5
 """Bins of confidence a class: (.5, .6], (.6, .7], (.7, .8], (.8, .9], (.9, 1]."""
@@ -79,7 +80,7 @@ class FReTAL(DistillationStrategy):
     Learning", CVPR Workshops 2021, and its released code.
     """
 
-    Hyperparameters = FReTALHyperparameters
+    info = distillation.FRETAL
 
     def before_domain(self, experience: Any) -> None:
         """Freeze the teacher and fill its bins over the domain's training set."""
@@ -110,7 +111,7 @@ class FReTAL(DistillationStrategy):
         membership = bin_membership(self.mb_output, self.mb_y)
         sums, counts = bin_sums(self.mb_features, membership, constants.feature)
         representation = representation_loss(sums, counts, self.teacher_sums, self.teacher_counts)
-        distillation = distillation_loss(
+        outputs = distillation_loss(
             self.mb_output, self.teacher_logits(), self.mb_y, constants.temperature, constants.alpha
         )
-        return distillation + representation.mul(constants.representation_weight)
+        return outputs + representation.mul(constants.representation_weight)

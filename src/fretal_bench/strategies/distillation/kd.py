@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from fretal_bench.strategies.distillation import KDHyperparameters
+from fretal_bench.strategies import distillation
 from fretal_bench.strategies.distillation.teacher import DistillationStrategy, softened_divergence
 
 
@@ -33,7 +33,7 @@ class KD(DistillationStrategy):
     Source: Kim, Tariq, Woo, "FReTAL", CVPR Workshops 2021, and its released code.
     """
 
-    Hyperparameters = KDHyperparameters
+    info = distillation.KD
 
     def penalty(self) -> Tensor:
         """Return ``L_KD``."""

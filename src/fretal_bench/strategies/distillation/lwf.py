@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fretal_bench.strategies.distillation import LwFHyperparameters
+from fretal_bench.strategies import distillation
 from fretal_bench.strategies.distillation.teacher import DistillationStrategy, softened_divergence
 
 
@@ -18,7 +18,7 @@ class LwF(DistillationStrategy):
     Source: Li and Hoiem, "Learning without Forgetting", ECCV 2016, equations 1 to 4.
     """
 
-    Hyperparameters = LwFHyperparameters
+    info = distillation.LWF
 
     def penalty(self) -> Tensor:
         """Return the old outputs' loss."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fretal_bench.strategies.distillation import Teacher
-from fretal_bench.strategies.template import ContinualStrategy, at_least_float32, frozen_copy
+from fretal_bench.strategies.features import at_least_float32
+from fretal_bench.strategies.template import ContinualStrategy, frozen_copy
 
 
 def softened_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fretal_bench.strategies import frozen
 from fretal_bench.strategies.frozen.frozen_features import CLASSES, FrozenFeatures, add_by_class
 
 
@@ -24,6 +25,8 @@ class NCM(FrozenFeatures):
     Near-Zero Cost", TPAMI 2013: its nearest-class-mean classifier with the Euclidean distance. That the softmax is of the
     squared distances over D is the suite's choice.
     """
+
+    info = frozen.NCM
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fretal_bench.strategies.frozen import SLDAHyperparameters
+from fretal_bench.strategies import frozen
 from fretal_bench.strategies.frozen.frozen_features import CLASSES, FrozenFeatures, add_by_class
 
 
@@ -56,7 +56,7 @@ class SLDA(FrozenFeatures):
     lacks begins at its first sample, which adds nothing to the covariance (the suite's choice).
     """
 
-    Hyperparameters = SLDAHyperparameters
+    info = frozen.SLDA
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

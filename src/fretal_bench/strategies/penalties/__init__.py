@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fretal_bench.records import Record, limited
 from fretal_bench.strategies.distillation import Teacher
 from fretal_bench.strategies.record import StrategyInfo, tunable
 
@@ -13,7 +14,7 @@ Fisher = Literal["exact", "empirical"]
 
 
 @dataclass(frozen=True)
-class EWCHyperparameters:
+class EWCHyperparameters(Record):
     """Constants of EWC.
 
     Args:
@@ -24,17 +25,9 @@ class EWCHyperparameters:
         fisher_samples: Training samples of a domain that the Fisher information is estimated from; 0 = all.
     """
 
-    lambda_: float = tunable(10.0, 0.1, 1e4)
+    lambda_: float = tunable(10.0, 0.1, 1e4, at_least=0)
     fisher: Fisher = "exact"
-    fisher_samples: int = 0
-
-    def __post_init__(self) -> None:
-        if self.lambda_ < 0 or self.fisher_samples < 0:
-            raise ValueError(
-                f"lambda_ and fisher_samples must be >= 0, found {self.lambda_} and {self.fisher_samples}"
-            )
-        if self.fisher not in ("exact", "empirical"):
-            raise ValueError(f"fisher must be 'exact' or 'empirical', found {self.fisher!r}")
+    fisher_samples: int = limited(0, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -46,16 +39,11 @@ class OnlineEWCHyperparameters(EWCHyperparameters):
             0.95 is the suite's choice.
     """
 
-    gamma: float = tunable(0.95, 0.5, 1, log=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma must be in [0, 1], found {self.gamma}")
+    gamma: float = tunable(0.95, 0.5, 1, log=False, at_least=0, at_most=1)
 
 
 @dataclass(frozen=True)
-class SIHyperparameters:
+class SIHyperparameters(Record):
     """Constants of SI.
 
     Args:
@@ -65,16 +53,12 @@ class SIHyperparameters:
             CIFAR, 0.1 on permuted MNIST).
     """
 
-    c: float = tunable(0.1, 1e-3, 100)
-    xi: float = tunable(1e-3, 1e-4, 1)
-
-    def __post_init__(self) -> None:
-        if self.c < 0 or self.xi <= 0:
-            raise ValueError(f"c must be >= 0 and xi > 0, found {self.c} and {self.xi}")
+    c: float = tunable(0.1, 1e-3, 100, at_least=0)
+    xi: float = tunable(1e-3, 1e-4, 1, above=0)
 
 
 @dataclass(frozen=True)
-class MASHyperparameters:
+class MASHyperparameters(Record):
     """Constants of MAS.
 
     Args:
@@ -82,18 +66,12 @@ class MASHyperparameters:
         importance_samples: Training samples of a domain that the importance is estimated from; 0 = all.
     """
 
-    lambda_: float = tunable(1.0, 0.01, 100)
-    importance_samples: int = 0
-
-    def __post_init__(self) -> None:
-        if self.lambda_ < 0 or self.importance_samples < 0:
-            raise ValueError(
-                f"lambda_ and importance_samples must be >= 0, found {self.lambda_} and {self.importance_samples}"
-            )
+    lambda_: float = tunable(1.0, 0.01, 100, at_least=0)
+    importance_samples: int = limited(0, at_least=0)
 
 
 @dataclass(frozen=True)
-class L2SPHyperparameters:
+class L2SPHyperparameters(Record):
     """Constants of L2-SP.
 
     Args:
@@ -103,19 +81,13 @@ class L2SPHyperparameters:
             On a stream of two domains they are the same.
     """
 
-    alpha: float = tunable(0.1, 1e-3, 10)
-    beta: float = tunable(0.01, 1e-4, 1)
+    alpha: float = tunable(0.1, 1e-3, 10, at_least=0)
+    beta: float = tunable(0.01, 1e-4, 1, at_least=0)
     anchor: Anchor = "previous"
-
-    def __post_init__(self) -> None:
-        if self.alpha < 0 or self.beta < 0:
-            raise ValueError(f"alpha and beta must be >= 0, found {self.alpha} and {self.beta}")
-        if self.anchor not in ("previous", "source"):
-            raise ValueError(f"anchor must be 'previous' or 'source', found {self.anchor!r}")
 
 
 @dataclass(frozen=True)
-class TGDHyperparameters:
+class TGDHyperparameters(Record):
     """Constants of T-GD; its gate has none.
 
     Args:
@@ -125,63 +97,54 @@ class TGDHyperparameters:
             once, where they are the same; ``previous`` on longer streams is the suite's choice.
     """
 
-    starting_point: float = tunable(1.0, 0.01, 100)
-    head_decay: float = tunable(1.0, 0.01, 100)
+    starting_point: float = tunable(1.0, 0.01, 100, at_least=0)
+    head_decay: float = tunable(1.0, 0.01, 100, at_least=0)
     teacher: Teacher = "previous"
 
-    def __post_init__(self) -> None:
-        if self.starting_point < 0 or self.head_decay < 0:
-            raise ValueError(
-                f"starting_point and head_decay must be >= 0, found {self.starting_point} and {self.head_decay}"
-            )
-        if self.teacher not in ("previous", "source"):
-            raise ValueError(f"teacher must be 'previous' or 'source', found {self.teacher!r}")
 
-
-STRATEGIES = (
-    StrategyInfo(
-        "ewc",
-        f"{__name__}.ewc:EWC",
-        "elastic weight consolidation: weights held in place by per-sample Fisher information",
-        "Kirkpatrick et al., PNAS 2017",
-        constants=EWCHyperparameters,
-    ),
-    StrategyInfo(
-        "online-ewc",
-        f"{__name__}.online_ewc:OnlineEWC",
-        "EWC with one running Fisher information that fades, around the last weights",
-        "Schwarz et al., ICML 2018",
-        constants=OnlineEWCHyperparameters,
-    ),
-    StrategyInfo(
-        "si",
-        f"{__name__}.si:SI",
-        "synaptic intelligence: weights held by how much they lowered the loss in training",
-        "Zenke, Poole, Ganguli, ICML 2017",
-        shared_source=False,
-        constants=SIHyperparameters,
-    ),
-    StrategyInfo(
-        "mas",
-        f"{__name__}.mas:MAS",
-        "memory aware synapses: weights held by how much the logits depend on them",
-        "Aljundi et al., ECCV 2018",
-        constants=MASHyperparameters,
-    ),
-    StrategyInfo(
-        "l2sp",
-        f"{__name__}.l2sp:L2SP",
-        "weight decay towards the starting point, the head's towards zero",
-        "Li, Grandvalet, Davoine, ICML 2018",
-        constants=L2SPHyperparameters,
-    ),
-    StrategyInfo(
-        "tgd",
-        f"{__name__}.tgd:TGD",
-        "L2-SP as strong as the teacher's loss on the batch is small",
-        "Jeon et al., ICML 2020",
-        teacher=True,
-        constants=TGDHyperparameters,
-    ),
+EWC = StrategyInfo(
+    "ewc",
+    f"{__name__}.ewc:EWC",
+    "elastic weight consolidation: weights held in place by per-sample Fisher information",
+    "Kirkpatrick et al., PNAS 2017",
+    constants=EWCHyperparameters,
 )
+ONLINE_EWC = StrategyInfo(
+    "online-ewc",
+    f"{__name__}.online_ewc:OnlineEWC",
+    "EWC with one running Fisher information that fades, around the last weights",
+    "Schwarz et al., ICML 2018",
+    constants=OnlineEWCHyperparameters,
+)
+SI = StrategyInfo(
+    "si",
+    f"{__name__}.si:SI",
+    "synaptic intelligence: weights held by how much they lowered the loss in training",
+    "Zenke, Poole, Ganguli, ICML 2017",
+    shared_source=False,
+    constants=SIHyperparameters,
+)
+MAS = StrategyInfo(
+    "mas",
+    f"{__name__}.mas:MAS",
+    "memory aware synapses: weights held by how much the logits depend on them",
+    "Aljundi et al., ECCV 2018",
+    constants=MASHyperparameters,
+)
+L2SP = StrategyInfo(
+    "l2sp",
+    f"{__name__}.l2sp:L2SP",
+    "weight decay towards the starting point, the head's towards zero",
+    "Li, Grandvalet, Davoine, ICML 2018",
+    constants=L2SPHyperparameters,
+)
+TGD = StrategyInfo(
+    "tgd",
+    f"{__name__}.tgd:TGD",
+    "L2-SP as strong as the teacher's loss on the batch is small",
+    "Jeon et al., ICML 2020",
+    teacher=True,
+    constants=TGDHyperparameters,
+)
+STRATEGIES = (EWC, ONLINE_EWC, SI, MAS, L2SP, TGD)
 """In the order in which they are listed."""

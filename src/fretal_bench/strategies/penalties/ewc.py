@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fretal_bench.strategies.penalties import EWCHyperparameters, Fisher
+from fretal_bench.strategies import penalties
+from fretal_bench.strategies.penalties import Fisher
 from fretal_bench.strategies.penalties.anchored import snapshot, squared_distance
 from fretal_bench.strategies.penalties.per_sample import (
     Batches,
@@ -66,7 +67,7 @@ class EWC(ContinualStrategy):
     penalty a past domain as in its section on multiple tasks.
     """
 
-    Hyperparameters = EWCHyperparameters
+    info = penalties.EWC
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

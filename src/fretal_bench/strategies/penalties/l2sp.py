@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fretal_bench.strategies import penalties
 from fretal_bench.strategies.features import head_names
-from fretal_bench.strategies.penalties import L2SPHyperparameters
 from fretal_bench.strategies.penalties.anchored import snapshot, squared_distance
 from fretal_bench.strategies.penalties.per_sample import Weights
 from fretal_bench.strategies.template import ContinualStrategy
@@ -45,7 +45,7 @@ class L2SP(ContinualStrategy):
     2018 (L2-SP).
     """
 
-    Hyperparameters = L2SPHyperparameters
+    info = penalties.L2SP
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

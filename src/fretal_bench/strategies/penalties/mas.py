@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fretal_bench.strategies.penalties import MASHyperparameters
+from fretal_bench.strategies import penalties
 from fretal_bench.strategies.penalties.anchored import AnchoredStrategy
 from fretal_bench.strategies.penalties.per_sample import (
     Batches,
@@ -50,7 +50,7 @@ class MAS(AnchoredStrategy):
     ECCV 2018, section 4: the importance from the squared norm of the output, the penalty without a factor 1/2.
     """
 
-    Hyperparameters = MASHyperparameters
+    info = penalties.MAS
 
     def strength(self) -> float:
         """Return ``lambda_``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fretal_bench.strategies.penalties import OnlineEWCHyperparameters
+from fretal_bench.strategies import penalties
 from fretal_bench.strategies.penalties.anchored import AnchoredStrategy
 from fretal_bench.strategies.penalties.ewc import fisher_diagonal
 from fretal_bench.strategies.penalties.per_sample import importance_batches
@@ -22,7 +22,7 @@ class OnlineEWC(AnchoredStrategy):
     online EWC; here without its two columns.
     """
 
-    Hyperparameters = OnlineEWCHyperparameters
+    info = penalties.ONLINE_EWC
 
     def strength(self) -> float:
         """Return ``lambda_ / 2``."""

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from fretal_bench.strategies import draws
 from fretal_bench.strategies.batches import (
     BatchSource,
     DatasetSource,
     IdentityTransform,
     SubsetSource,
     clean_batches,
-    generator_for,
 )
 from fretal_bench.strategies.template import ContinualStrategy
 
@@ -23,9 +23,6 @@ Weights = dict[str, Tensor]
 Batches = Iterable[tuple[Tensor, Tensor]]
 SampleFunction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From one sample's logits [C] and its label to the scalar that is differentiated and a value that is kept beside it."""
-
-IMPORTANCE = 2**31
-"""Part of the key of the draw of samples, beside seed and step: no epoch has that number."""
 
 CHUNK = 2**26
 """Gradients of single samples take B times the weights' memory: at most so many numbers (about 256 MB) at a time."""
@@ -81,7 +78,7 @@ def importance_batches(
         return
     plain = not hasattr(experience, "source")
     source: BatchSource = DatasetSource(experience.dataset.eval()) if plain else experience.source
-    draw = torch.randperm(len(source), generator=generator_for(strategy.seed, strategy.step, IMPORTANCE))
+    draw = torch.randperm(len(source), generator=draws.of(strategy.seed, strategy.step, "importance"))
     chosen = SubsetSource(source, draw[:wanted].sort().values)
     transform = IdentityTransform() if plain else strategy.transform
     yield from clean_batches(chosen, strategy.eval_mb_size, transform, strategy.device)

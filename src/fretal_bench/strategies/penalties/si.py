@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.penalties import SIHyperparameters
+from fretal_bench.strategies import penalties
 from fretal_bench.strategies.penalties.anchored import AnchoredStrategy, snapshot
 from fretal_bench.strategies.penalties.per_sample import Weights
 
@@ -30,7 +30,7 @@ class SI(AnchoredStrategy):
     Source: Zenke, Poole, Ganguli, "Continual Learning Through Synaptic Intelligence", ICML 2017, equations 3 to 5.
     """
 
-    Hyperparameters = SIHyperparameters
+    info = penalties.SI
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fretal_bench.strategies import penalties
 from fretal_bench.strategies.distillation.teacher import DistillationStrategy
-from fretal_bench.strategies.penalties import TGDHyperparameters
 from fretal_bench.strategies.penalties.l2sp import split_decay
 from fretal_bench.strategies.penalties.per_sample import Weights
 
@@ -28,7 +28,7 @@ class TGD(DistillationStrategy):
     of FReTAL's released code.
     """
 
-    Hyperparameters = TGDHyperparameters
+    info = penalties.TGD
 
     def before_domain(self, experience: Any) -> None:
         """Freeze the teacher."""

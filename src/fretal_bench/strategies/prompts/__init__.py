@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fretal_bench.records import Record
 from fretal_bench.strategies.record import StrategyInfo, tunable
 
 
 @dataclass(frozen=True)
-class DomainLoRAHyperparameters:
+class DomainLoRAHyperparameters(Record):
     """Constants of the low-rank adapters and of what chooses among them.
 
     Args:
@@ -17,25 +18,17 @@ class DomainLoRAHyperparameters:
         clusters: K-means centroids a domain (S-Prompts' 5).
     """
 
-    rank: int = tunable(4, 1, 32)
-    alpha: float = tunable(8.0, 1, 64)
-    clusters: int = tunable(5, 1, 20)
-
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.clusters < 1 or self.alpha <= 0:
-            raise ValueError(
-                "rank and clusters must be at least 1 and alpha > 0, "
-                f"found {self.rank}, {self.clusters} and {self.alpha}"
-            )
+    rank: int = tunable(4, 1, 32, at_least=1)
+    alpha: float = tunable(8.0, 1, 64, above=0)
+    clusters: int = tunable(5, 1, 20, at_least=1)
 
 
-STRATEGIES: tuple[StrategyInfo, ...] = (
-    StrategyInfo(
-        "domain-lora",
-        f"{__name__}.domain_lora:DomainLoRA",
-        "low-rank adapters and a head a domain, chosen by the nearest centroid (vision transformers)",
-        "Wang, Huang, Hong, NeurIPS 2022",
-        constants=DomainLoRAHyperparameters,
-    ),
+DOMAIN_LORA = StrategyInfo(
+    "domain-lora",
+    f"{__name__}.domain_lora:DomainLoRA",
+    "low-rank adapters and a head a domain, chosen by the nearest centroid (vision transformers)",
+    "Wang, Huang, Hong, NeurIPS 2022",
+    constants=DomainLoRAHyperparameters,
 )
+STRATEGIES = (DOMAIN_LORA,)
 """In the order in which they are listed."""

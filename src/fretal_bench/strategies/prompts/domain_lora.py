@@ -11,13 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.batches import generator_for
-from fretal_bench.strategies.features import head_inputs_and_logits, head_of
-from fretal_bench.strategies.prompts import DomainLoRAHyperparameters
-from fretal_bench.strategies.template import ContinualStrategy, at_least_float32
-
-ADAPTERS, CENTROIDS = 2**31 + 1, 2**31 + 2
-"""Keys of this strategy's own draws."""
+from fretal_bench.strategies import draws, prompts
+from fretal_bench.strategies.features import at_least_float32, head_inputs_and_logits, head_of
+from fretal_bench.strategies.template import ContinualStrategy
 
 
 class PerDomain(nn.Module):
@@ -125,7 +121,7 @@ class DomainLoRA(ContinualStrategy):
     and routes features of any length by city-block distance; here both use the features as they are.
     """
 
-    Hyperparameters = DomainLoRAHyperparameters
+    info = prompts.DOMAIN_LORA
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -140,7 +136,7 @@ class DomainLoRA(ContinualStrategy):
             weight.requires_grad_(False)
             weight.grad = None
         self._cluster(experience)
-        self._add_domain(generator_for(self.seed, self.step, ADAPTERS))
+        self._add_domain(draws.of(self.seed, self.step, "adapters"))
         self._activate(self.step)
 
     def after_domain(self, experience: Any) -> None:
@@ -194,7 +190,7 @@ class DomainLoRA(ContinualStrategy):
         self.model.eval()
         features = torch.cat([self.frozen_features(inputs) for inputs, _ in self.clean_batches(experience)])
         self.model.train(was_training)
-        generator = generator_for(self.seed, self.step, CENTROIDS)
+        generator = draws.of(self.seed, self.step, "centroids")
         self.centroids.append(centroids_of(features, self.hyperparameters.clusters, generator))
 
     def frozen_features(self, inputs: Tensor) -> Tensor:

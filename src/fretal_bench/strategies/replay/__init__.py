@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fretal_bench.records import Record, limited
 from fretal_bench.strategies.record import StrategyInfo, tunable
 
 
 @dataclass(frozen=True)
-class MemoryHyperparameters:
+class MemoryHyperparameters(Record):
     """What every strategy with a memory has.
 
     Args:
@@ -16,11 +17,7 @@ class MemoryHyperparameters:
             Buzzega et al. 2020 and that of Pan et al. 2023. A budget, so it is not tuned.
     """
 
-    memory: int = 500
-
-    def __post_init__(self) -> None:
-        if self.memory < 2:
-            raise ValueError(f"memory must be at least 2 samples, one a class, found {self.memory}")
+    memory: int = limited(500, at_least=2)
 
 
 @dataclass(frozen=True)
@@ -32,12 +29,7 @@ class ReplayHyperparameters(MemoryHyperparameters):
             papers.
     """
 
-    memory_batch: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.memory_batch < 0:
-            raise ValueError(f"memory_batch must be >= 0, found {self.memory_batch}")
+    memory_batch: int = limited(0, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -49,12 +41,7 @@ class DERHyperparameters(ReplayHyperparameters):
             ``best_args``).
     """
 
-    alpha: float = tunable(0.3, 0.01, 3)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.alpha >= 0:
-            raise ValueError(f"alpha must be >= 0, found {self.alpha}")
+    alpha: float = tunable(0.3, 0.01, 3, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -66,13 +53,8 @@ class DERppHyperparameters(DERHyperparameters):
         beta: Weight of the stored labels.
     """
 
-    alpha: float = tunable(0.2, 0.01, 3)
-    beta: float = tunable(0.5, 0.01, 3)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.beta >= 0:
-            raise ValueError(f"beta must be >= 0, found {self.beta}")
+    alpha: float = tunable(0.2, 0.01, 3, at_least=0)
+    beta: float = tunable(0.5, 0.01, 3, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -83,12 +65,7 @@ class ICaRLHyperparameters(MemoryHyperparameters):
         lambda_: Weight of the old model's outputs. The paper adds them unweighted.
     """
 
-    lambda_: float = tunable(1.0, 0.03, 30)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.lambda_ >= 0:
-            raise ValueError(f"lambda_ must be >= 0, found {self.lambda_}")
+    lambda_: float = tunable(1.0, 0.03, 30, at_least=0)
 
 
 @dataclass(frozen=True)
@@ -103,84 +80,71 @@ class DFILHyperparameters(MemoryHyperparameters):
         feature_weight: Weight of the distance to the teacher's features.
     """
 
-    contrast: float = tunable(0.1, 0.003, 3)
-    contrast_temperature: float = tunable(1.0, 0.05, 2)
-    temperature: float = tunable(20.0, 1, 40)
-    alpha: float = tunable(0.3, 0.01, 1)
-    feature_weight: float = tunable(0.01, 0.001, 100)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (self.contrast >= 0 and self.feature_weight >= 0):
-            raise ValueError(
-                f"contrast and feature_weight must be >= 0, found {self.contrast} and {self.feature_weight}"
-            )
-        if not (self.contrast_temperature > 0 and self.temperature > 0 and 0 <= self.alpha <= 1):
-            raise ValueError(
-                "contrast_temperature and temperature must be > 0 and alpha in [0, 1], found "
-                f"{self.contrast_temperature}, {self.temperature} and {self.alpha}"
-            )
+    contrast: float = tunable(0.1, 0.003, 3, at_least=0)
+    contrast_temperature: float = tunable(1.0, 0.05, 2, above=0)
+    temperature: float = tunable(20.0, 1, 40, above=0)
+    alpha: float = tunable(0.3, 0.01, 1, at_least=0, at_most=1)
+    feature_weight: float = tunable(0.01, 0.001, 100, at_least=0)
 
 
-STRATEGIES: tuple[StrategyInfo, ...] = (
-    StrategyInfo(
-        "er",
-        f"{__name__}.er:ExperienceReplay",
-        "experience replay: every update on new samples and as many from a reservoir",
-        "Chaudhry et al., 2019",
-        memory="budget",
-        constants=ReplayHyperparameters,
-    ),
-    StrategyInfo(
-        "der",
-        f"{__name__}.der:DER",
-        "dark experience replay: the memory's samples keep the logits they had",
-        "Buzzega et al., NeurIPS 2020",
-        memory="budget",
-        constants=DERHyperparameters,
-    ),
-    StrategyInfo(
-        "derpp",
-        f"{__name__}.derpp:DERpp",
-        "DER++: the memory's samples keep their logits and their labels",
-        "Buzzega et al., NeurIPS 2020",
-        memory="budget",
-        constants=DERppHyperparameters,
-    ),
-    StrategyInfo(
-        "agem",
-        f"{__name__}.agem:AGEM",
-        "averaged gradient episodic memory: no update against the memory's gradient",
-        "Chaudhry et al., ICLR 2019",
-        memory="budget",
-        constants=ReplayHyperparameters,
-    ),
-    StrategyInfo(
-        "gdumb",
-        f"{__name__}.gdumb:GDumb",
-        "a balanced memory, and a new model trained on nothing else",
-        "Prabhu, Torr, Dokania, ECCV 2020",
-        memory="budget",
-        shared_source=False,
-        constants=MemoryHyperparameters,
-    ),
-    StrategyInfo(
-        "icarl",
-        f"{__name__}.icarl:ICaRL",
-        "exemplars chosen by herding, distillation, nearest mean of exemplars",
-        "Rebuffi et al., CVPR 2017",
-        teacher=True,
-        memory="budget",
-        constants=ICaRLHyperparameters,
-    ),
-    StrategyInfo(
-        "dfil",
-        f"{__name__}.dfil:DFIL",
-        "contrastive learning, distillation of outputs and features, hard and central samples",
-        "Pan et al., ACM MM 2023",
-        teacher=True,
-        memory="budget",
-        constants=DFILHyperparameters,
-    ),
+ER = StrategyInfo(
+    "er",
+    f"{__name__}.er:ExperienceReplay",
+    "experience replay: every update on new samples and as many from a reservoir",
+    "Chaudhry et al., 2019",
+    memory="budget",
+    constants=ReplayHyperparameters,
 )
+DER = StrategyInfo(
+    "der",
+    f"{__name__}.der:DER",
+    "dark experience replay: the memory's samples keep the logits they had",
+    "Buzzega et al., NeurIPS 2020",
+    memory="budget",
+    constants=DERHyperparameters,
+)
+DERPP = StrategyInfo(
+    "derpp",
+    f"{__name__}.derpp:DERpp",
+    "DER++: the memory's samples keep their logits and their labels",
+    "Buzzega et al., NeurIPS 2020",
+    memory="budget",
+    constants=DERppHyperparameters,
+)
+AGEM = StrategyInfo(
+    "agem",
+    f"{__name__}.agem:AGEM",
+    "averaged gradient episodic memory: no update against the memory's gradient",
+    "Chaudhry et al., ICLR 2019",
+    memory="budget",
+    constants=ReplayHyperparameters,
+)
+GDUMB = StrategyInfo(
+    "gdumb",
+    f"{__name__}.gdumb:GDumb",
+    "a balanced memory, and a new model trained on nothing else",
+    "Prabhu, Torr, Dokania, ECCV 2020",
+    memory="budget",
+    shared_source=False,
+    constants=MemoryHyperparameters,
+)
+ICARL = StrategyInfo(
+    "icarl",
+    f"{__name__}.icarl:ICaRL",
+    "exemplars chosen by herding, distillation, nearest mean of exemplars",
+    "Rebuffi et al., CVPR 2017",
+    teacher=True,
+    memory="budget",
+    constants=ICaRLHyperparameters,
+)
+DFIL = StrategyInfo(
+    "dfil",
+    f"{__name__}.dfil:DFIL",
+    "contrastive learning, distillation of outputs and features, hard and central samples",
+    "Pan et al., ACM MM 2023",
+    teacher=True,
+    memory="budget",
+    constants=DFILHyperparameters,
+)
+STRATEGIES = (ER, DER, DERPP, AGEM, GDUMB, ICARL, DFIL)
 """In the order in which they are listed."""

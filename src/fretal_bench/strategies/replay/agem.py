@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fretal_bench.strategies import replay
 from fretal_bench.strategies.replay.memory_strategy import ReplayStrategy
 
 
@@ -39,6 +40,8 @@ class AGEM(ReplayStrategy):
 
     Source: Chaudhry, Ranzato, Rohrbach, Elhoseiny, "Efficient Lifelong Learning with A-GEM", ICLR 2019, algorithm 2.
     """
+
+    info = replay.AGEM
 
     def backward(self) -> None:
         """Compute the gradient of the new domain's loss, then project it."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fretal_bench.strategies import replay
 from fretal_bench.strategies.batches import SubsetSource, clean_batches
-from fretal_bench.strategies.replay import DERHyperparameters
 from fretal_bench.strategies.replay.memory_strategy import ReplayStrategy, source_of
 
 
@@ -27,7 +27,7 @@ class DER(ReplayStrategy):
     equation 6 and algorithm 1.
     """
 
-    Hyperparameters = DERHyperparameters
+    info = replay.DER
 
     def fill_memory(self, experience: Any) -> None:
         """Offer the domain to the reservoir and store the logits of the samples that were kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from fretal_bench.strategies.replay import DERppHyperparameters
+from fretal_bench.strategies import replay
 from fretal_bench.strategies.replay.der import DER
 
 
@@ -17,7 +17,7 @@ class DERpp(DER):
     Source: Buzzega et al., NeurIPS 2020, equation 7 (see ``der.py``).
     """
 
-    Hyperparameters = DERppHyperparameters
+    info = replay.DERPP
 
     def penalty(self) -> Tensor:
         """Return ``alpha MSE(s', z') + beta CE(s'', y'')``."""

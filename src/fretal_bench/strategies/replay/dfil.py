@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fretal_bench.strategies import replay
 from fretal_bench.strategies.distillation.kd import distillation_loss
 from fretal_bench.strategies.distillation.teacher import DistillationStrategy
 from fretal_bench.strategies.features import head_inputs_and_logits
-from fretal_bench.strategies.replay import DFILHyperparameters
 from fretal_bench.strategies.replay.memory_strategy import RehearsalStrategy, source_of
 
 
@@ -91,7 +91,7 @@ class DFIL(RehearsalStrategy, DistillationStrategy):
     ``get_image_info.py``, ``create_memory.py``).
     """
 
-    Hyperparameters = DFILHyperparameters
+    info = replay.DFIL
 
     def forward(self) -> Tensor:
         """Return the logits of the mini-batch and keep its features."""

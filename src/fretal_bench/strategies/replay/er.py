@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from fretal_bench.strategies import replay
 from fretal_bench.strategies.replay.memory_strategy import ReplayStrategy
 
 
@@ -18,6 +19,8 @@ class ExperienceReplay(ReplayStrategy):
     Source: Chaudhry et al., "On Tiny Episodic Memories in Continual Learning", 2019 (arXiv 1902.10486), algorithm 1,
     with reservoir sampling.
     """
+
+    info = replay.ER
 
     def _before_forward(self, **kwargs: Any) -> None:
         super()._before_forward(**kwargs)

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fretal_bench.strategies.batches import BatchSource, generator_for
-from fretal_bench.strategies.replay import MemoryHyperparameters
-from fretal_bench.strategies.replay.memory_strategy import FILLING, RehearsalStrategy, source_of
+from fretal_bench.strategies import draws, replay
+from fretal_bench.strategies.batches import BatchSource
+from fretal_bench.strategies.replay.memory_strategy import RehearsalStrategy, source_of
 
 
 class GDumb(RehearsalStrategy):
@@ -29,7 +29,7 @@ class GDumb(RehearsalStrategy):
     2020, algorithms 1 and 2.
     """
 
-    Hyperparameters = MemoryHyperparameters
+    info = replay.GDUMB
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -40,7 +40,7 @@ class GDumb(RehearsalStrategy):
     def collect(self, experience: Any) -> None:
         """Give the domain its share of the memory."""
         labels = source_of(experience).targets
-        order = torch.randperm(len(labels), generator=generator_for(self.seed, self.step, FILLING))
+        order = torch.randperm(len(labels), generator=draws.of(self.seed, self.step, "memory: fill"))
         ranked = {label: order[labels[order] == label] for label in sorted(set(labels.tolist()))}
         self.memory.offer_ranked(self.step, ranked)
         self._collected = self.step

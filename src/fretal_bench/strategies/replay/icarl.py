@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fretal_bench.strategies import replay
 from fretal_bench.strategies.batches import BatchSource, clean_batches
 from fretal_bench.strategies.distillation.teacher import DistillationStrategy
 from fretal_bench.strategies.features import head_inputs_and_logits
-from fretal_bench.strategies.replay import ICaRLHyperparameters
 from fretal_bench.strategies.replay.memory_strategy import RehearsalStrategy, source_of
 
 
@@ -78,7 +78,7 @@ class ICaRL(RehearsalStrategy, DistillationStrategy):
     Source: Rebuffi et al., "iCaRL: Incremental Classifier and Representation Learning", CVPR 2017, algorithms 1 to 5.
     """
 
-    Hyperparameters = ICaRLHyperparameters
+    info = replay.ICARL
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies import draws
 from fretal_bench.strategies.batches import (
     BatchLoader,
     BatchSource,
@@ -17,14 +18,10 @@ from fretal_bench.strategies.batches import (
     IdentityTransform,
     SubsetSource,
     Transform,
-    generator_for,
 )
-from fretal_bench.strategies.replay import ReplayHyperparameters
+from fretal_bench.strategies.features import at_least_float32
 from fretal_bench.strategies.replay.memory import ReplayMemory
-from fretal_bench.strategies.template import ContinualStrategy, at_least_float32
-
-FILLING, DRAWING = 2**30, 2**30 + 1
-"""Keys of the memory's own generators, ``generator_for(seed, step, key)``; epochs, the other keys, are small numbers."""
+from fretal_bench.strategies.template import ContinualStrategy
 
 
 class MemoryBatch(NamedTuple):
@@ -102,19 +99,17 @@ class ReplayStrategy(MemoryStrategy):
     with them alone.
     """
 
-    Hyperparameters = ReplayHyperparameters
-
     def before_domain(self, experience: Any) -> None:
         """Open the memory for this domain."""
         super().before_domain(experience)
-        self.memory_draws = generator_for(self.seed, self.step, DRAWING)
+        self.memory_draws = draws.of(self.seed, self.step, "memory: draw")
         self.opened_memory = self.memory_source()
         self.memory_transform = self.transform_of(experience)
 
     def fill_memory(self, experience: Any) -> None:
         """Offer every sample of the domain to the reservoir once."""
         labels = source_of(experience).targets
-        self.memory.offer_evenly(self.step, labels, generator_for(self.seed, self.step, FILLING))
+        self.memory.offer_evenly(self.step, labels, draws.of(self.seed, self.step, "memory: fill"))
 
     def draw(self) -> MemoryBatch:
         """Draw samples uniformly from the memory, without repeats, and augment them like those of the new domain.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from fretal_bench.records import Record
 from fretal_bench.strategies.record import Memory, StrategyInfo
 
 PREFIX = "avalanche:"
@@ -25,9 +26,13 @@ def _stock(
         paper,
         memory=memory,
         shared_source=False,
-        constants=dataclasses.make_dataclass(f"{name.upper()}Hyperparameters", fields, frozen=True),
+        constants=dataclasses.make_dataclass(
+            f"{name.upper()}Hyperparameters", fields, bases=(Record,), frozen=True
+        ),
         resumable=False,
         caution=caution,
+        # 1: the augmentation's draws were those of the seed of Avalanche's loaders, number for number.
+        revision=1,
     )
 
 

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervisedClassificationDataset
 from avalanche.benchmarks.utils.transform_groups import TransformGroups
@@ -26,11 +25,11 @@ from avalanche.training.supervised.der import DER as ShippedDER
 from avalanche.training.supervised.der import ClassBalancedBufferWithLogits
 from torch import Tensor
 
-from fretal_bench.strategies.batches import generator_for
+from fretal_bench.strategies import draws
 from fretal_bench.strategies.stock import PREFIX, STOCK
 from fretal_bench.strategies.template import ContinualStrategy
 
-CONSTANTS = {info.name.removeprefix(PREFIX): info.constants for info in STOCK}
+ROWS = {info.name.removeprefix(PREFIX): info for info in STOCK}
 
 
 class StockStrategy(ContinualStrategy):
@@ -55,20 +54,19 @@ class StockStrategy(ContinualStrategy):
         # A-GEM takes views of gradients, which weights that lie channels last don't have.
         self.model.to(memory_format=torch.contiguous_format)
         if self.plugin is not None:
-            made = type(self).plugin(**vars(self.hyperparameters))  # type: ignore[misc]  # checked in the line above
+            shipped = type(self).plugin(**vars(self.hyperparameters))  # type: ignore[misc]  # checked in the line above
             # After the recipe's plugins: the importance of weights is that of the weights that are kept.
-            self.plugins.insert(len(plugins or ()), made)
+            self.plugins.insert(len(plugins or ()), shipped)
 
     def _before_training_exp(self, **kwargs: Any) -> None:
         if hasattr(self.experience, "source"):
-            key = np.random.SeedSequence([self.seed % 2**32, self.step])
-            RNGManager.set_random_seeds(int(key.generate_state(1)[0]))
+            RNGManager.set_random_seeds(draws.number(self.seed, self.step, "avalanche: loaders"))
             self.experience = self.loadable(self.experience)
         super()._before_training_exp(**kwargs)
 
     def loadable(self, experience: Any) -> Any:
         """Return an experience that Avalanche's loaders read: no batch source, the recipe's transform in its dataset."""
-        generator = generator_for(self.seed, self.step, 0)
+        generator = draws.of(self.seed, self.step, "avalanche: augmentation")
 
         def train(image: Tensor) -> Tensor:
             stored = _stored(image)
@@ -91,79 +89,42 @@ def _stored(image: Tensor) -> Tensor:
     return image.add(1).mul(127.5).round().to(torch.uint8).permute(1, 2, 0)[None]
 
 
-class NAIVE(StockStrategy):
-    """Avalanche's ``Naive``: no plugin."""
+def _around(name: str, plugin: Callable[..., Any] | None, what: str) -> type[StockStrategy]:
+    """Make the class that trains with one of Avalanche's plugins.
 
-    Hyperparameters = CONSTANTS["naive"]
-
-
-class EWC(StockStrategy):
-    """Avalanche's ``EWCPlugin``, one penalty a past domain."""
-
-    Hyperparameters = CONSTANTS["ewc"]
-    plugin = EWCPlugin
-
-
-class LWF(StockStrategy):
-    """Avalanche's ``LwFPlugin``."""
-
-    Hyperparameters = CONSTANTS["lwf"]
-    plugin = LwFPlugin
+    Args:
+        name: Its name in ``avalanche:NAME``, in capitals.
+        plugin: Makes the plugin from the hyperparameters.
+        what: The class's docstring.
+    """
+    members = {"__doc__": what, "__module__": __name__, "info": ROWS[name.lower()], "plugin": plugin}
+    return type(name, (StockStrategy,), members)
 
 
-class SI(StockStrategy):
-    """Avalanche's ``SynapticIntelligencePlugin``."""
-
-    Hyperparameters = CONSTANTS["si"]
-    plugin = SynapticIntelligencePlugin
-
-
-class MAS(StockStrategy):
-    """Avalanche's ``MASPlugin``."""
-
-    Hyperparameters = CONSTANTS["mas"]
-    plugin = MASPlugin
-
-
-class RWALK(StockStrategy):
-    """Avalanche's ``RWalkPlugin``."""
-
-    Hyperparameters = CONSTANTS["rwalk"]
-    plugin = RWalkPlugin
-
-
-class REPLAY(StockStrategy):
-    """Avalanche's ``ReplayPlugin``: as many samples of the memory as of the domain in every batch."""
-
-    Hyperparameters = CONSTANTS["replay"]
-    plugin = ReplayPlugin
-
-
-class AGEM(StockStrategy):
-    """Avalanche's ``AGEMPlugin``."""
-
-    Hyperparameters = CONSTANTS["agem"]
-    plugin = AGEMPlugin
-
-
-class GEM(StockStrategy):
-    """Avalanche's ``GEMPlugin``."""
-
-    Hyperparameters = CONSTANTS["gem"]
-    plugin = GEMPlugin
-
-
-class GDUMB(StockStrategy):
-    """Avalanche's ``GDumbPlugin``: a new model for every domain, trained on the memory alone."""
-
-    Hyperparameters = CONSTANTS["gdumb"]
-    plugin = GDumbPlugin
+NAIVE = _around("NAIVE", None, "Avalanche's ``Naive``: no plugin.")
+EWC = _around("EWC", EWCPlugin, "Avalanche's ``EWCPlugin``, one penalty a past domain.")
+LWF = _around("LWF", LwFPlugin, "Avalanche's ``LwFPlugin``.")
+SI = _around("SI", SynapticIntelligencePlugin, "Avalanche's ``SynapticIntelligencePlugin``.")
+MAS = _around("MAS", MASPlugin, "Avalanche's ``MASPlugin``.")
+RWALK = _around("RWALK", RWalkPlugin, "Avalanche's ``RWalkPlugin``.")
+REPLAY = _around(
+    "REPLAY",
+    ReplayPlugin,
+    "Avalanche's ``ReplayPlugin``: half of every batch is the memory's, half the domain's.",
+)
+AGEM = _around("AGEM", AGEMPlugin, "Avalanche's ``AGEMPlugin``.")
+GEM = _around("GEM", GEMPlugin, "Avalanche's ``GEMPlugin``.")
+GDUMB = _around(
+    "GDUMB",
+    GDumbPlugin,
+    "Avalanche's ``GDumbPlugin``: a new model for every domain, trained on the memory alone.",
+)
 
 
 class DER(StockStrategy, ShippedDER):  # type: ignore[misc]
     """Avalanche's ``DER``, which is a training loop of its own."""
 
-    Hyperparameters = CONSTANTS["der"]
+    info = ROWS["der"]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
