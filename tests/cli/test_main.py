@@ -60,7 +60,7 @@ def test_a_run_prints_the_answer_first_and_leaves_a_report(bench, stream, tmp_pa
             ["run", "--strategies", "ewc", "--set", "recipe.epoch=3"],
             "unknown key 'epoch'; did you mean 'epochs'",
         ),
-        (["run", "--strategies", "ewc", "--set", "ewc.lambda=3"], "unknown hyperparameter of ewc 'lambda'"),
+        (["run", "--strategies", "ewc", "--set", "ewc.lambda=3"], "ewc: unknown key 'lambda'"),
         (["run", "--strategies", "ewc", "--set", "lambda_"], "expected STRATEGY.KEY=VALUE"),
         (["run", "--strategies", "ewc", "--seeds", "one"], "--seeds 'one': expected whole numbers"),
         (["run", "--strategies", "ewc", "--jobs", "0"], "--jobs must be at least 1"),

@@ -19,7 +19,7 @@ from fretal_bench.papers.stand_in import stand_ins
 from fretal_bench.papers.streams import TableStreams
 from fretal_bench.papers.table import setting_of
 from fretal_bench.papers.values import measure
-from fretal_bench.strategies.registry import names
+from fretal_bench.strategies import registry
 from tests_support import TINY, tiny_stream
 from toy_stores import toy_rows, toy_store
 
@@ -79,7 +79,7 @@ def test_a_row_of_a_registered_strategy_is_run_and_one_of_another_says_so():
             for column in paper.parts(value.column):
                 setting = setting_of(paper, value.method, column)
                 strategy = paper.rows[value.method].strategy
-                if strategy in names():
+                if strategy in registry.names():
                     assert isinstance(setting, Setting), (name, value.method, setting)
                 else:
                     assert setting == Cannot("strategy", strategy)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 import typing
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fretal_bench import records
-from fretal_bench.errors import BenchError
 
 Memory = Literal["none", "budget", "all"]
 
@@ -176,29 +174,3 @@ def check_constants(kind: object) -> str | None:
     except ValueError as error:
         return f"constants {kind.__name__}: its own defaults are refused: {error}"
     return None
-
-
-def read_value(key: str, value: Any, default: Any) -> Any:
-    """Turn ``value`` (often text from a command line) into the type of ``default``.
-
-    Raises:
-        BenchError: It cannot be read so; the message names ``key``, the expected type and what was found.
-    """
-    wanted = type(default)
-    if isinstance(value, str) and wanted is bool:
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        if value.lower() in words:
-            return words[value.lower()]
-    elif isinstance(value, bool) and wanted is not bool:
-        pass
-    elif wanted in (int, float) and isinstance(value, (int, float, str)):
-        try:
-            number = float(value)
-            if math.isfinite(number) and (wanted is float or number == int(number)):
-                return wanted(number)
-        except (ValueError, OverflowError):
-            pass
-    elif isinstance(value, wanted):
-        return value
-    kind = "finite float" if wanted is float else wanted.__name__
-    raise BenchError(f"{key}: expected {kind}, found {value!r}")

@@ -80,6 +80,3 @@ def _with_its_class(info: StrategyInfo, module: str) -> StrategyInfo:
     own = getattr(kind, "Hyperparameters", NoHyperparameters)
     constants = own if info.constants is NoHyperparameters else info.constants
     return dataclasses.replace(info, target=module + info.target, constants=constants)
-
-
-strategies = _registered

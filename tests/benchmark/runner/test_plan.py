@@ -70,10 +70,10 @@ def test_labels_show_changed_hyperparameters_only():
     ("strategies", "changes", "message"),
     [
         (("fretel",), {}, "unknown strategy 'fretel'; did you mean 'fretal'"),
-        (("ewc",), {"ewc": {"lambda": "1"}}, "unknown hyperparameter of ewc 'lambda'.*'lambda_'"),
+        (("ewc",), {"ewc": {"lambda": "1"}}, "ewc: unknown key 'lambda'.*'lambda_'"),
         (("ewc",), {"lwf": {"lambda_": "1"}}, "unknown owner of a --set key 'lwf'"),
-        (("ewc",), {"ewc": {"lambda_": "-1"}}, "lambda_.*must be >= 0"),
-        (("ewc",), {"ewc": {"fisher": "wrong"}}, "fisher must be 'exact' or 'empirical'"),
+        (("ewc",), {"ewc": {"lambda_": "-1"}}, "lambda_.*of at least 0"),
+        (("ewc",), {"ewc": {"fisher": "wrong"}}, "fisher.*'exact', 'empirical'"),
         ((), {}, "nothing to run"),
     ],
 )
