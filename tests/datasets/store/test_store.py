@@ -204,9 +204,15 @@ def test_an_edited_store_json_is_found(tmp_path: Path) -> None:
     path.write_text(json.dumps({**info, "format": 99}))
     with pytest.raises(BenchError, match="expected store format 1, found 99"):
         CropStore.open(tmp_path / "s")
-    path.write_text("{")
-    with pytest.raises(BenchError, match="readable JSON"):
-        CropStore.open(tmp_path / "s")
+    for text, words in (
+        ("{", "readable JSON"),
+        ("[]", "the keys checksum, "),
+        (json.dumps({**info, "size": "8"}), "type int for 'size', found '8'"),
+        (json.dumps({**info, "files": {}}), "bytes and sha256 of index.parquet"),
+    ):
+        path.write_text(text)
+        with pytest.raises(BenchError, match=rf"store\.json: damaged crop store: expected .*{words}"):
+            CropStore.open(tmp_path / "s")
 
 
 def test_a_missing_store_says_how_to_make_it(tmp_path: Path) -> None:

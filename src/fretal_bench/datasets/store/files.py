@@ -21,6 +21,7 @@ INDEX: Final = "index.parquet"
 INFO: Final = "store.json"
 DATA: Final = (INDEX, CROPS)
 """The files whose content is the store's; ``store.json`` describes them."""
+_KEYS: Final = {"format": int, "name": str, "size": int, "count": int, "checksum": str, "files": dict}
 _READABLE: Final = "give this user the right to read it"
 # One fixed header length, so that the count can be filled in after the crops are written.
 _HEADER_BYTES: Final = 128
@@ -66,9 +67,11 @@ def read_info(folder: Path) -> dict[str, Any]:
             info = json.loads(_bytes_of(path))
     except ValueError as error:
         raise damaged(path, "readable JSON", first_line(error)) from error
-    needed = {"format", "name", "size", "count", "checksum", "files"}
-    if not isinstance(info, dict) or not needed <= info.keys():
-        raise damaged(path, f"the keys {', '.join(sorted(needed))}", "others")
+    if not isinstance(info, dict) or not info.keys() >= _KEYS.keys():
+        raise damaged(path, f"the keys {', '.join(sorted(_KEYS))}", "others")
+    for key, kind in _KEYS.items():
+        if not isinstance(info[key], kind):
+            raise damaged(path, f"a value of type {kind.__name__} for {key!r}", repr(info[key])[:80])
     if info["format"] != FORMAT:
         raise BenchError(
             f"{path}: expected store format {FORMAT}, found {info['format']!r}; "
@@ -89,6 +92,9 @@ def _bytes_of(path: Path) -> bytes:
 def check_sizes(folder: Path, info: Mapping[str, Any]) -> None:
     """Compare what ``store.json`` says with itself and with the sizes of both files; BenchError if they differ."""
     listed = info["files"]
+    for name in DATA:
+        if not isinstance(listed.get(name), dict) or not listed[name].keys() >= {"bytes", "sha256"}:
+            raise damaged(folder / INFO, f"bytes and sha256 of {name}", "none")
     if info["checksum"] != checksum_of({name: listed[name]["sha256"] for name in DATA}):
         raise damaged(folder / INFO, "its checksum to match the files it lists", "another one")
     for name in DATA:

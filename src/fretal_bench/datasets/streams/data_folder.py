@@ -13,7 +13,7 @@ from typing import Final
 
 from fretal_bench import files
 from fretal_bench.datasets.store.cache import cache_folder
-from fretal_bench.datasets.store.files import INDEX, INFO
+from fretal_bench.datasets.store.files import INDEX, INFO, damaged, first_line, read_info
 from fretal_bench.errors import BenchError
 
 DATA_FOLDER: Final = "FRETAL_BENCH_DATA"
@@ -90,13 +90,8 @@ def _store_folders(folder: Path) -> list[Path]:
 
 def _read(folder: Path) -> StoreAtHand:
     folder = folder.resolve()
-    try:
-        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
-        checksum, size = str(info["checksum"]), int(info["size"])
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        raise BenchError(
-            f"{folder / INFO}: damaged crop store ({type(error).__name__}); delete its folder and prepare it again"
-        ) from error
+    info = read_info(folder)
+    checksum, size = str(info["checksum"]), int(info["size"])
     try:
         frames = int(info["details"]["options"]["frames"])
     except (ValueError, TypeError, LookupError):  # not made by `bench data prepare`
@@ -130,9 +125,7 @@ def _count(path: Path) -> dict[tuple[str, str, str], int]:
         table = file.read(columns=list(_COUNTED), use_threads=False).combine_chunks().unify_dictionaries()
         columns = [table.column(name).chunk(0) for name in _COUNTED]
     except (OSError, pa.ArrowException, LookupError) as error:
-        raise BenchError(
-            f"{path}: damaged crop store ({type(error).__name__}); delete its folder and prepare it again"
-        ) from error
+        raise damaged(path, "a readable index", first_line(error)) from error
     # Through the buffer, since pyarrow's own conversion imports pandas.
     codes = [np.frombuffer(c.indices.buffers()[1], np.int32, len(c), 4 * c.offset) for c in columns]
     names = [column.dictionary.to_pylist() for column in columns]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
+from fretal_bench import files
 from fretal_bench.datasets.store.preview import preview
 from fretal_bench.datasets.store.store import CropStoreWriter
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, RunError
 
 CELL = 112
 
@@ -119,6 +123,19 @@ def _rows(method, prefix, label):
             "frame": 0,
         }
     )
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_sheet(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = store(tmp_path / "s")
+    old = preview([path], tmp_path / "sheet.png").read_bytes()
+    monkeypatch.setattr(files, "move", full)
+    with pytest.raises(RunError, match=r"sheet\.png: no space left"):
+        preview([path], tmp_path / "sheet.png", targets=1)
+    assert (tmp_path / "sheet.png").read_bytes() == old
+    assert not list(tmp_path.glob(".sheet*"))
 
 
 def test_what_cannot_be_drawn_is_one_line(tmp_path):
