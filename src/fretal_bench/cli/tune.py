@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from fretal_bench.cli.options import DataOption, DeviceOption, JobsOption, JsonOption, PluginOption
+from fretal_bench.cli.options import (
+    DataOption,
+    DeviceOption,
+    JobsOption,
+    JsonOption,
+    PluginOption,
+    names_of,
+)
+from fretal_bench.cli.screen import first_use_bar, print_json, print_line, print_problem
+
+if TYPE_CHECKING:
+    from fretal_bench.benchmark.runner.call import Call
+    from fretal_bench.benchmark.tuning.judged import Tuned
+    from fretal_bench.benchmark.tuning.search import Search
+
+BudgetOption = Annotated[
+    int, typer.Option(help="Trials a strategy, the same for all; the first is its defaults.")
+]
+DomainsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Domains to learn, the stream's first.  [default: 3, or 2 of a stream of two or three]"
+    ),
+]
+OutOption = Annotated[Path | None, typer.Option(help="Result folder.  [default: results/tune-STREAM-RECIPE]")]
+WriteOption = Annotated[
+    Path | None, typer.Option(help="The recipe file to write.  [default: tuned.toml in the result folder]")
+]
 
 
 def tune(
     strategies: Annotated[str, typer.Option(help="Names, separated by commas; see `bench list strategies`.")],
     stream: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "ffpp-mini",
-    budget: Annotated[
-        int, typer.Option(help="Trials a strategy, the same for all; the first is its defaults.")
-    ] = 10,
-    domains: Annotated[
-        int | None,
-        typer.Option(
-            help="Domains to learn, the stream's first.  [default: 3, or 2 of a stream of two or three]"
-        ),
-    ] = None,
+    budget: BudgetOption = 10,
+    domains: DomainsOption = None,
     recipe: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "mini",
     seed: Annotated[int, typer.Option(help="Of the draws and of training.")] = 0,
     data: DataOption = None,
     jobs: JobsOption = None,
     device: DeviceOption = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Result folder.  [default: results/tune-STREAM-RECIPE]")
-    ] = None,
-    write: Annotated[
-        Path | None,
-        typer.Option(help="The recipe file to write.  [default: tuned.toml in the result folder]"),
-    ] = None,
+    out: OutOption = None,
+    write: WriteOption = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -45,60 +60,53 @@ def tune(
 
     Goes on where it stopped. Exit code 1 if a trial failed; it counts as a trial and is never chosen.
     """
+    from fretal_bench.benchmark.runner.call import Call
     from fretal_bench.benchmark.tuning.search import prepare_search, run_search
-    from fretal_bench.benchmark.tuning.trials import sentence, to_plain, trial_table
-    from fretal_bench.cli.live import Live, building
+    from fretal_bench.benchmark.tuning.trials import plain_search
+    from fretal_bench.cli.live import training
 
-    console = Console(stderr=json_)
-    with building(console) as tell:
-        search = prepare_search(
-            [name.strip() for name in strategies.split(",") if name.strip()],
-            stream,
-            recipe,
-            budget=budget,
-            domains=domains,
-            seed=seed,
-            jobs=jobs,
-            device=device,
-            out=out,
-            write=write,
-            data=data or (),
-            building=tell,
-        )
+    call = Call(
+        names_of(strategies), stream, recipe, (seed,), device=device, jobs=jobs, out=out, data=data or ()
+    )
+    with first_use_bar() as tell:
+        search = prepare_search(call, budget=budget, domains=domains, write=write, building=tell)
     ready = search.prepared
-    if ready.total:
-        console.print(f"{ready.total} steps to train into {ready.folder.path}", markup=False, highlight=False)
-        with Live(console, ready.total) as live:
-            found = run_search(search, live)
-    else:
-        console.print(
-            f"all done already in {ready.folder.path}: nothing to train", markup=False, highlight=False
-        )
-        found = run_search(search)
+    with training(Console(stderr=json_), ready.total, ready.folder.path) as listener:
+        results = run_search(search, *([listener] if listener is not None else []))
     if json_:
-        print(json.dumps(to_plain(search, found), indent=1))
+        print_json(plain_search(search, results))
     else:
-        learnt = ", ".join(search.tuning["domains"])
-        console.print(
-            f"\nScored by {search.tuning['objective']}: {learnt}. No test data were read.",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
-        for one in found:
-            console.print(
-                f"\n{sentence(one, budget)}", style="bold", highlight=False, soft_wrap=True, markup=False
-            )
-            if one.best.trial.values:
-                console.print(trial_table(one), highlight=False)
-        call = ["bench", "run", "--strategies", strategies, "--stream", stream, "--recipe", str(search.file)]
-        call += [word for path in data or () for word in ("--data", str(path))]
-        call += [word for path in plugin or () for word in ("--plugin", str(path))]
-        console.print(
-            f"\nRecipe: {search.file}  (next: {shlex.join(call)})",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
-    if any(scored.reason for one in found for scored in one.trials):
+        _print(search, results, _next(call, search.file, plugin or ()))
+    _exit_if_failed(results)
+
+
+def _next(call: Call, recipe: Path, plugins: Sequence[Path]) -> str:
+    """The command that runs what was found."""
+    words = ["bench", "run", "--strategies", ",".join(call.strategies), "--stream", call.stream]
+    words += ["--recipe", str(recipe)]
+    words += [word for path in call.data for word in ("--data", str(path))]
+    words += [word for path in plugins for word in ("--plugin", str(path))]
+    return shlex.join(words)
+
+
+def _print(search: Search, results: Sequence[Tuned], command: str) -> None:
+    from fretal_bench.benchmark.tuning.trials import sentence, trial_table
+
+    tuning, console = search.tuning, Console()
+    print_line(f"\nScored by {tuning.objective}: {', '.join(tuning.domains)}. No test data were read.")
+    for tuned in results:
+        print_line(f"\n{sentence(tuned, tuning.budget)}", style="bold")
+        if tuned.trials[0].trial.values:
+            console.print(trial_table(tuned), highlight=False)
+    if any(tuned.best is not None for tuned in results):
+        print_line(f"\nRecipe: {search.file}  (next: {command})")
+
+
+def _exit_if_failed(results: Sequence[Tuned]) -> None:
+    lost = [tuned for tuned in results if tuned.best is None]
+    for tuned in lost:
+        print_problem(f"no trial of {tuned.strategy} gave a value; the first: {tuned.trials[0].reason}")
+    if len(lost) == len(results):
+        print_problem("no recipe file was written")
+    if any(scored.reason for tuned in results for scored in tuned.trials):
         sys.exit(1)

@@ -90,7 +90,14 @@ def test_a_recipe_is_written_as_a_file_that_opens_as_the_same(tmp_path):
         description='a "quoted"\ttext',
         lr=1e-5,
         hyperparameters={"ewc": {"lambda_": 2.5}, "avalanche:ewc": {}},
-        tuning={"domains": ["a"], "budget": 3},
+        tuning={
+            "stream": "s",
+            "domains": ["a", "b"],
+            "budget": 3,
+            "seed": 0,
+            "objective": "accuracy",
+            "strategies": ["ewc"],
+        },
     )
     own = tmp_path / "own.toml"
     own.write_text(toml_of_recipe(recipe))

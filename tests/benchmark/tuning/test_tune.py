@@ -12,18 +12,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fretal_bench import records
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe, toml_of_recipe
+from fretal_bench.benchmark.runner.call import Call
 from fretal_bench.benchmark.runner.plan import make_plan
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import prepare, run
-from fretal_bench.benchmark.tuning.search import judge, prepare_search, run_search
+from fretal_bench.benchmark.tuning.judged import judge
+from fretal_bench.benchmark.tuning.search import prepare_search, run_search
 from fretal_bench.benchmark.tuning.space import Choices, search_space, trials
-from fretal_bench.benchmark.tuning.tuned import read_tuning
+from fretal_bench.benchmark.tuning.tuned import tuning_of
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 from fretal_bench.datasets.streams.domain import CropSource
 from fretal_bench.datasets.streams.file import read_stream_file, toml_of_stream
 from fretal_bench.datasets.streams.stream import open_stream
-from fretal_bench.errors import BenchError, RunError
+from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.reporting.inputs import tuning_words
 from fretal_bench.reporting.report import write_report
 from fretal_bench.strategies.record import Range, StrategyInfo, fixed, tunable
@@ -39,10 +42,9 @@ def stream(tmp_path_factory):
     return str(tiny_stream(tmp_path_factory.mktemp("tiny")))
 
 
-def search_in(out, stream, strategies=STRATEGIES, recipe=RECIPE, **options):
-    return prepare_search(
-        strategies, stream, recipe, out=out, **{"budget": 3, "domains": 2, "jobs": 1, **options}
-    )
+def search_in(out, stream, strategies=STRATEGIES, recipe=RECIPE, *, jobs=1, device=None, **options):
+    call = Call(strategies, stream, recipe, jobs=jobs, device=device, out=out)
+    return prepare_search(call, **{"budget": 3, "domains": 2, **options})
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +56,8 @@ def done(stream, tmp_path_factory):
 
 def files_of(out):
     """Everything that must not depend on how a search was run."""
-    found = {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.glob("cells/*/*.parquet"))}
-    return {**found, "tuned.toml": (out / "tuned.toml").read_bytes()}
+    scores = {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.glob("cells/*/*.parquet"))}
+    return {**scores, "tuned.toml": (out / "tuned.toml").read_bytes()}
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def test_what_is_declared_fixed_is_not_searched_and_can_be_set_all_the_same():
     info = info_of(Partly)
     assert list(search_space(info)) == ["strength"]
     assert info.hyperparameters({"kind": "b"}) == Partly("b")
-    assert {frozenset(one) for one in trials(info, 9, 0, {})[1:]} == {frozenset({"strength"})}
+    assert {frozenset(values) for values in trials(info, 9, 0, {})[1:]} == {frozenset({"strength"})}
 
 
 @pytest.mark.parametrize(("name", "teacher"), [("fretal", "source"), ("cored", "previous")])
@@ -123,11 +125,11 @@ def test_no_trial_turns_fretal_into_cored_or_cored_into_fretal(name, teacher):
 
 
 def test_draws_cover_their_ranges_evenly_in_the_declared_scale():
-    found = trials(info_of(Constants), 601, 0, {})[1:]
-    assert len(found) == 600
+    draws = trials(info_of(Constants), 601, 0, {})[1:]
+    assert len(draws) == 600
 
     def shares(key, edges):
-        return np.histogram([one[key] for one in found], edges)[0] / len(found)
+        return np.histogram([values[key] for values in draws], edges)[0] / len(draws)
 
     # 0.08 is more than four standard errors of any of these shares.
     assert shares("strength", [0.01, 0.1, 1, 10, 100]) == pytest.approx([0.25] * 4, abs=0.08)
@@ -137,11 +139,11 @@ def test_draws_cover_their_ranges_evenly_in_the_declared_scale():
         np.diff(np.log([1, 2, 4, 8, 16, 32, 65])) / np.log(65), abs=0.08
     )
     for key, count in (("kind", 3), ("exact", 2)):
-        counted = Counter(one[key] for one in found)
+        counted = Counter(values[key] for values in draws)
         assert len(counted) == count
-        assert min(counted.values()) / len(found) == pytest.approx(1 / count, abs=0.08)
-    for one in found:
-        assert {key: type(value) for key, value in one.items()} == {
+        assert min(counted.values()) / len(draws) == pytest.approx(1 / count, abs=0.08)
+    for values in draws:
+        assert {key: type(value) for key, value in values.items()} == {
             "strength": float,
             "share": float,
             "layers": int,
@@ -149,7 +151,7 @@ def test_draws_cover_their_ranges_evenly_in_the_declared_scale():
             "kind": str,
             "exact": bool,
         }
-        assert float(f"{one['strength']:.3g}") == one["strength"]
+        assert float(f"{values['strength']:.3g}") == values["strength"]
 
 
 def test_draws_depend_on_the_seed_the_name_and_the_trial_alone():
@@ -172,10 +174,10 @@ def test_draws_depend_on_the_seed_the_name_and_the_trial_alone():
 
 
 def test_a_strategy_with_few_values_is_tried_at_each_valid_one_once():
-    found = trials(info_of(Few), 50, 0, {})
-    assert found[0] == {}
-    assert len(found) == 5
-    assert {tuple({"kind": "a", "exact": True, **one}.values()) for one in found} == {
+    draws = trials(info_of(Few), 50, 0, {})
+    assert draws[0] == {}
+    assert len(draws) == 5
+    assert {tuple({"kind": "a", "exact": True, **values}.values()) for values in draws} == {
         ("a", True),
         ("a", False),
         ("b", True),
@@ -208,10 +210,10 @@ def by_hand(validation, domains):
 
 
 def test_a_trial_is_scored_by_its_validation_samples_of_the_first_domains(done):
-    search, found = done
-    assert search.tuning["domains"] == ["D0", "D1"]
-    for one in found:
-        for scored in one.trials:
+    search, results = done
+    assert search.tuning.domains == ("D0", "D1")
+    for tuned in results:
+        for scored in tuned.trials:
             cell = search.prepared.folder.cell(scored.trial.cell.id)
             assert set(pd.read_parquet(cell / "validation.parquet")["domain"]) == {"D0", "D1"}
             accuracy, forgetting = by_hand(cell / "validation.parquet", ["D0", "D1"])
@@ -240,6 +242,12 @@ def _with_accuracy(folder, right):
     frame.to_parquet(folder / "validation.parquet")
 
 
+def ewc_of(search, folder):
+    """Judge a folder of the search's trials anew: what is said of ewc."""
+    results = judge(search.trials, load_results(folder), search.tuning.domains)
+    return next(tuned for tuned in results if tuned.strategy == "ewc")
+
+
 @pytest.mark.parametrize(
     ("shares", "best", "rank"),
     [((0.5, 0.75, 1.0), 3, 3), ((0.75, 1.0, 0.5), 2, 2), ((0.75, 0.5, 0.75), 1, 1), ((0.25, 0.5, 0.5), 2, 3)],
@@ -249,7 +257,7 @@ def test_the_best_trial_is_chosen_the_first_of_equals(done, tmp_path, shares, be
     shutil.copytree(search.prepared.folder.path, tmp_path / "r")
     for trial, right in zip(search.trials["ewc"], shares, strict=True):
         _with_accuracy(tmp_path / "r" / "cells" / trial.cell.id, right)
-    [tuned] = [one for one in judge(search, load_results(tmp_path / "r")) if one.strategy == "ewc"]
+    tuned = ewc_of(search, tmp_path / "r")
     assert [scored.accuracy for scored in tuned.trials] == pytest.approx(shares)
     assert tuned.best.trial.number == best
     assert tuned.rank == rank
@@ -264,7 +272,7 @@ def test_a_trial_without_finite_scores_is_never_the_best(done, tmp_path):
     frame.to_parquet(first / "validation.parquet")
     _with_accuracy(second, 0.25)
     _with_accuracy(third, 0.5)
-    [tuned] = [one for one in judge(search, load_results(tmp_path / "r")) if one.strategy == "ewc"]
+    tuned = ewc_of(search, tmp_path / "r")
     assert tuned.best.trial.number == 3
     assert tuned.rank is None
     assert "not finite" in tuned.trials[0].reason
@@ -354,7 +362,7 @@ def test_a_search_that_is_stopped_goes_on_and_ends_the_same(done, stream, tmp_pa
 
     def stop(progress):
         steps.append(progress)
-        if sum(one.phase == "done" for one in steps) == 5:
+        if sum(step.phase == "done" for step in steps) == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -386,12 +394,12 @@ def test_a_larger_budget_and_another_strategy_train_only_what_is_missing(done, s
 
 
 def test_the_recipe_file_holds_what_was_found_and_how(done):
-    search, found = done
+    search, results = done
     recipe = open_recipe(search.file)
     assert recipe.content() == RECIPE.content()
-    assert recipe.tuning == search.tuning
-    assert recipe.tuning["strategies"] == ["lwf", "ewc"], "nothing of fine-tuning was searched"
-    best = {one.strategy: dict(one.best.trial.values) for one in found}
+    assert tuning_of(recipe) == search.tuning
+    assert search.tuning.strategies == ("lwf", "ewc"), "nothing of fine-tuning was searched"
+    best = {tuned.strategy: dict(tuned.best.trial.values) for tuned in results}
     assert recipe.hyperparameters == {name: best[name] for name in ("lwf", "ewc")}
     assert toml_of_recipe(recipe) == search.file.read_text()
 
@@ -424,15 +432,21 @@ def test_a_recipes_hyperparameters_are_the_defaults_and_set_still_wins(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("table", "message"),
+    ("table", "parts"),
     [
-        ({"straem": "s"}, "unknown key of \\[tuning\\] 'straem'; did you mean 'stream'"),
-        ({"stream": "s"}, r"\[tuning\] domains must be a list of texts, found None"),
+        ({"straem": "s"}, ["unknown key 'straem'", "'stream'"]),
+        ({"stream": "s"}, ["key 'domains'", "a list of texts", "found nothing"]),
+        ({**TUNED["tuning"], "budget": "7"}, ["key 'budget'", "a whole number", "found '7'"]),
     ],
 )
-def test_a_wrong_table_of_a_search_is_refused(table, message):
-    with pytest.raises(BenchError, match=message):
-        read_tuning(table)
+def test_a_wrong_tuning_table_is_named_with_file_and_key(tmp_path, table, parts):
+    file = tmp_path / "mine.toml"
+    file.write_text(toml_of_recipe(dataclasses.replace(RECIPE, tuning=table)))
+    with pytest.raises(BenchError) as error:
+        open_recipe(file)
+    assert str(error.value).startswith(f"{file}: [tuning]: ")
+    for part in parts:
+        assert part in str(error.value)
 
 
 def test_results_and_report_say_how_hyperparameters_were_found(stream, tmp_path):
@@ -441,19 +455,19 @@ def test_results_and_report_say_how_hyperparameters_were_found(stream, tmp_path)
     assert results.plan["tuning"] == TUNED["tuning"]
     assert results.plan["hyperparameters"] == TUNED["hyperparameters"]
     write_report(results, tmp_path / "report")
-    said = (tmp_path / "report" / "summary.md").read_text()
+    summary = (tmp_path / "report" / "summary.md").read_text()
     assert (
         "Hyperparameters: found by random search, 7 trials a strategy, on validation data of D0, D1 (tiny), "
-        "the same budget for all." in said
+        "the same budget for all." in summary
     )
     with pytest.raises(BenchError, match=r"made by another plan: recipe .* give another --out"):
         prepare(["ewc"], stream, RECIPE, out=tmp_path / "r")
     results = run(["kd"], stream, tuned, out=tmp_path / "r")
     write_report(results, tmp_path / "report")
-    said = (tmp_path / "report" / "summary.md").read_text()
-    assert "of ewc, lwf: found by random search" in said
-    assert "; of kd: the strategies' own defaults." in said
-    assert "the same budget for all" not in said
+    summary = (tmp_path / "report" / "summary.md").read_text()
+    assert "of ewc, lwf: found by random search" in summary
+    assert "; of kd: the strategies' own defaults." in summary
+    assert "the same budget for all" not in summary
 
 
 def test_a_report_says_where_untuned_hyperparameters_come_from():
@@ -472,13 +486,13 @@ def test_a_report_says_where_untuned_hyperparameters_come_from():
     [
         ({"budget": 0}, "--budget must be at least 1 trial a strategy, found 0"),
         ({"strategies": ["ewk"]}, "unknown strategy 'ewk'; did you mean 'ewc'"),
-        ({"strategies": []}, "nothing to tune"),
+        ({"strategies": []}, "name at least one strategy"),
         ({"domains": 1}, "--domains must be 2 to 3, the domains of stream 'tiny', found 1"),
         ({"domains": 4}, "--domains must be 2 to 3, the domains of stream 'tiny', found 4"),
         ({"jobs": 0}, "--jobs must be at least 1"),
         ({"write": "tuned.txt"}, "a recipe file's name ends in .toml"),
-        ({"write": f"{'x' * 300}.toml"}, "--write .*: cannot be written .its name is too long."),
-        ({"device": "gpu"}, "found 'gpu'"),
+        ({"write": f"{'x' * 300}.toml"}, "cannot be written .its name is too long.; give another --write"),
+        ({"device": "gpu"}, "--device.*'gpu'"),
         (
             {"recipe": dataclasses.replace(RECIPE, backbone="test_byobnett")},
             "unknown backbone 'test_byobnett'; did you mean 'test_byobnet'",
@@ -495,7 +509,7 @@ def test_what_is_wrong_with_a_call_is_said_before_anything_is_written(stream, tm
 def test_a_recipe_file_that_could_not_be_written_is_refused_before_training(stream, tmp_path, below):
     (tmp_path / "afile").write_text("")
     with pytest.raises(
-        BenchError, match=r"--write \S+: cannot be written \(\S+afile is no folder\); give another"
+        BenchError, match=r"x\.toml: cannot be written \(\S+afile is no folder\); give another --write"
     ):
         search_in(tmp_path / "r", stream, write=tmp_path / "afile" / below)
     assert [path.name for path in tmp_path.iterdir()] == ["afile"]
@@ -504,7 +518,7 @@ def test_a_recipe_file_that_could_not_be_written_is_refused_before_training(stre
 def test_a_recipe_file_in_a_read_only_folder_is_refused_before_training(stream, tmp_path, monkeypatch):
     # Root may write anywhere, so the system's answer is given by hand.
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
-    with pytest.raises(BenchError, match=rf"--write .*: cannot be written \({tmp_path} is read-only\)"):
+    with pytest.raises(BenchError, match=rf"x\.toml: cannot be written \({tmp_path} is read-only\); give"):
         search_in(tmp_path / "r", stream, write=tmp_path / "new" / "x.toml")
     assert list(tmp_path.iterdir()) == []
 
@@ -521,8 +535,8 @@ def test_a_recipe_file_in_a_read_only_folder_is_refused_before_training(stream, 
 def test_the_recipe_file_of_another_search_is_not_overwritten(done, stream, tmp_path, theirs, message):
     search, _ = done
     file = tmp_path / "mine.toml"
-    tuning = {**search.tuning, **theirs}
-    file.write_text(toml_of_recipe(dataclasses.replace(RECIPE, tuning=tuning)))
+    tuning = dataclasses.replace(search.tuning, **theirs)
+    file.write_text(toml_of_recipe(dataclasses.replace(RECIPE, tuning=records.plain(tuning))))
     with pytest.raises(BenchError, match=message):
         search_in(tmp_path / "r", stream, write=file)
     file.write_text(toml_of_recipe(RECIPE))
@@ -537,8 +551,8 @@ def test_by_default_three_domains_are_learnt_or_fewer_to_leave_one_unseen(stream
     longer = tmp_path / "five"
     longer.mkdir()
     five = str(tiny_stream(longer, domains=5))
-    assert search_in(tmp_path / "a", five, ["ewc"], domains=None).tuning["domains"] == ["D0", "D1", "D2"]
-    assert search_in(tmp_path / "b", stream, ["ewc"], domains=None).tuning["domains"] == ["D0", "D1"]
+    assert search_in(tmp_path / "a", five, ["ewc"], domains=None).tuning.domains == ("D0", "D1", "D2")
+    assert search_in(tmp_path / "b", stream, ["ewc"], domains=None).tuning.domains == ("D0", "D1")
 
 
 def test_domains_without_validation_rows_cannot_be_tuned_on(stream, tmp_path):
@@ -563,7 +577,7 @@ def recipe_file(tmp_path):
 def test_the_command_shows_every_trial_and_writes_a_recipe_that_runs(
     bench, done, stream, recipe_file, tmp_path
 ):
-    search, found = done
+    search, results = done
     shutil.copytree(search.prepared.folder.path, tmp_path / "results" / "tune-tiny-tiny-recipe")
     call = ("tune", "--strategies", ",".join(STRATEGIES), "--stream", stream, "--recipe", recipe_file)
     call += ("--budget", "3", "--domains", "2", "--write", "mine.toml")
@@ -571,12 +585,10 @@ def test_the_command_shows_every_trial_and_writes_a_recipe_that_runs(
     assert (code, err) == (0, "")
     assert "nothing to train" in out
     assert "finetuning: nothing to tune" in out
-    for one in found[:2]:
-        assert (
-            f"{one.strategy}: 3 trials; best is trial {one.best.trial.number}; the defaults rank {one.rank}"
-            in out
-        )
-        for scored in one.trials:
+    for tuned in results[:2]:
+        best = tuned.best.trial.number
+        assert f"{tuned.strategy}: 3 trials; best is trial {best}; the defaults rank {tuned.rank}" in out
+        for scored in tuned.trials:
             assert str(next(iter(scored.trial.values.values()))) in out
     plugin = tmp_path / "my plugin.py"
     plugin.write_text("METRICS = []")
@@ -595,12 +607,12 @@ def test_the_command_shows_every_trial_and_writes_a_recipe_that_runs(
     ]
     code, out, _ = bench(*call, "--json")
     assert code == 0
-    told = json.loads(out)
-    assert told["strategies"]["ewc"]["best"] == found[1].best.trial.number
-    assert [t["validation_accuracy"] for t in told["strategies"]["ewc"]["trials"]] == [
-        scored.accuracy for scored in found[1].trials
+    ewc = json.loads(out)["strategies"]["ewc"]
+    assert ewc["best"] == results[1].best.trial.number
+    assert [trial["validation_accuracy"] for trial in ewc["trials"]] == [
+        scored.accuracy for scored in results[1].trials
     ]
-    assert open_recipe("mine.toml").hyperparameters["ewc"] == told["strategies"]["ewc"]["hyperparameters"]
+    assert open_recipe("mine.toml").hyperparameters["ewc"] == ewc["hyperparameters"]
     code, _, err = bench("tune", "--strategies", "ewc", "--budget", "0")
     assert (code, err) == (2, "bench: --budget must be at least 1 trial a strategy, found 0\n")
 
@@ -619,9 +631,60 @@ def test_a_failed_trial_is_named_and_another_is_chosen(bench, stream, recipe_fil
     assert "best is trial 2; the defaults failed" in out
     assert "ZeroDivisionError" in out
     assert open_recipe("results/tune-tiny-tiny-recipe/tuned.toml").hyperparameters["ewc"]["lambda_"] != 10
-    shutil.rmtree(tmp_path / "results")
-    code, _, err = bench(*call, "1")
+
+
+def test_what_was_found_for_the_others_is_written_if_no_trial_of_one_strategy_gave_a_value(
+    bench, stream, recipe_file, tmp_path, monkeypatch
+):
+    from fretal_bench.strategies.penalties.ewc import EWC
+
+    monkeypatch.setattr(EWC, "penalty", lambda self: 1 / 0)
+    call = (
+        "tune",
+        "--stream",
+        stream,
+        "--recipe",
+        recipe_file,
+        "--jobs",
+        "1",
+        "--domains",
+        "2",
+        "--budget",
+        "2",
+    )
+    code, out, err = bench(*call, "--strategies", "ewc,lwf")
     assert code == 1
-    assert err.startswith("bench: no trial of ewc gave a value; the first: ZeroDivisionError")
-    with pytest.raises(RunError):
-        run_search(search_in(tmp_path / "other", stream, ["ewc"], budget=1))
+    assert "bench: no trial of ewc gave a value; the first: ZeroDivisionError" in err
+    assert "lwf: 2 trials; best is trial" in out
+    recipe = open_recipe("results/tune-tiny-tiny-recipe/tuned.toml")
+    assert set(recipe.hyperparameters) == set(recipe.tuning["strategies"]) == {"lwf"}
+    code, out, err = bench(*call, "--strategies", "ewc,lwf", "--json")
+    strategies = json.loads(out)["strategies"]
+    assert (code, strategies["ewc"]["best"], strategies["ewc"]["hyperparameters"]) == (1, None, {})
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert run_search(
+        search_in(tmp_path / "results" / "tune-tiny-tiny-recipe", stream, ["ewc", "lwf"], budget=2)
+    )
+    recipe = open_recipe("results/tune-tiny-tiny-recipe/tuned.toml")
+    assert set(recipe.hyperparameters) == {"ewc", "lwf"}, "it takes the place of the smaller one"
+
+
+def test_no_recipe_file_is_written_if_no_trial_at_all_gave_a_value(
+    bench, stream, recipe_file, tmp_path, monkeypatch
+):
+    from fretal_bench.strategies.penalties.ewc import EWC
+
+    monkeypatch.setattr(EWC, "penalty", lambda self: 1 / 0)
+    call = ("tune", "--strategies", "ewc", "--stream", stream, "--recipe", recipe_file, "--jobs", "1")
+    code, out, err = bench(*call, "--domains", "2", "--budget", "1")
+    assert code == 1
+    assert "no trial of ewc gave a value; the first: ZeroDivisionError" in err
+    assert "no recipe file was written" in err
+    assert "next:" not in out
+    assert not list(tmp_path.glob("results/*/tuned.toml"))
+
+
+def test_what_must_be_known_of_a_strategy_is_said_before_it_is_tuned(stream, tmp_path):
+    with pytest.warns(BenchWarning, match="avalanche:ewc: "):
+        search_in(tmp_path / "r", stream, ["avalanche:ewc"], budget=1)

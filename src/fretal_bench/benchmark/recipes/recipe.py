@@ -22,6 +22,27 @@ TABLES: Final = ("hyperparameters", "tuning")
 
 
 @dataclass(frozen=True)
+class Tuning(Record):
+    """How the hyperparameters of a recipe were found: its table ``[tuning]``.
+
+    Attributes:
+        stream: The stream's name.
+        domains: Those that were learned, in order.
+        budget: Trials a strategy.
+        seed: Of the draws and of training.
+        objective: What a trial was scored by, in words.
+        strategies: Those of which something was searched.
+    """
+
+    stream: str
+    domains: tuple[str, ...]
+    budget: int
+    seed: int
+    objective: str
+    strategies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Recipe(Record):
     """Model, optimisation and augmentation of a run; the same for every strategy in it.
 
@@ -136,8 +157,8 @@ def list_recipes(pattern: str = "*") -> list[Recipe]:
 def open_recipe(name: str | os.PathLike[str]) -> Recipe:
     """Open a built-in recipe by name, or the user's own from a TOML file (anything that ends in ``.toml``).
 
-    What a file leaves out is as in the recipe ``mini``. ``[hyperparameters.STRATEGY]`` tables are checked;
-    ``[tuning]`` is kept as it is.
+    What a file leaves out is as in the recipe ``mini``. The tables ``[hyperparameters.STRATEGY]`` and ``[tuning]`` are
+    checked too.
 
     Raises:
         BenchError: There is no such recipe or file, it is no TOML or not UTF-8, a key does not exist, or a value is not
@@ -154,6 +175,8 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
         text = resources.files(__package__).joinpath(f"{text_name}.toml").read_text("utf-8")
         values = records.parse_toml(text, where)
     recipe = records.read(Recipe, {"name": stem, **values}, where)
+    if recipe.tuning:
+        records.read(Tuning, recipe.tuning, f"{where}: [tuning]")
     return dataclasses.replace(recipe, hyperparameters=_hyperparameters(recipe.hyperparameters, where))
 
 

@@ -1,4 +1,4 @@
-"""Where `bench tune` looks: the values that a strategy's hyperparameters may take, and seeded draws from them."""
+"""The search space of a strategy, the values that its hyperparameters may take, and seeded draws from it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def trials(info: StrategyInfo, budget: int, seed: int, given: Mapping[str, Any])
 
     Args:
         info: The strategy.
-        budget: Trials wanted.
+        budget: Trials asked for.
         seed: Seed of the draws.
         given: Values that stand in for the strategy's defaults.
 
@@ -72,7 +72,7 @@ def trials(info: StrategyInfo, budget: int, seed: int, given: Mapping[str, Any])
         BenchError: No draw is a valid set of values.
     """
     space = search_space(info)
-    found: list[dict[str, Any]] = [{}]
+    draws: list[dict[str, Any]] = [{}]
     tried = [info.hyperparameters(given)]
     refusal: BenchError | None = None
     for number in range(1, budget if space else 1):
@@ -85,16 +85,16 @@ def trials(info: StrategyInfo, budget: int, seed: int, given: Mapping[str, Any])
                 refusal = error
                 continue
             if record not in tried:
-                found.append(values)
+                draws.append(values)
                 tried.append(record)
                 break
         else:
-            if len(found) == 1 and refusal is not None:
+            if len(draws) == 1 and refusal is not None:
                 raise BenchError(
                     f"strategy {info.name!r}: none of {_ATTEMPTS} draws from its ranges is valid: {refusal}"
                 )
             break
-    return found
+    return draws
 
 
 def draw(space: SearchSpace, defaults: Any, generator: np.random.Generator) -> dict[str, Any]:
@@ -129,6 +129,6 @@ def _generator(seed: int, name: str, number: int) -> np.random.Generator:
 
 def _checked(name: str, where: Range) -> Range:
     if not where.low < where.high or (where.log and where.low <= 0):
-        wanted = "0 < low < high, or log=False" if where.log else "low < high"
-        raise BenchError(f"{name}: its range is {where.low:g} to {where.high:g}; declare {wanted}")
+        rule = "0 < low < high, or log=False" if where.log else "low < high"
+        raise BenchError(f"{name}: its range is {where.low:g} to {where.high:g}; declare {rule}")
     return where

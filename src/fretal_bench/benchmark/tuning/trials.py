@@ -1,12 +1,15 @@
-"""What `bench tune` found, as tables for a terminal and as plain data."""
+"""Tables of a search: the trials of every strategy for a terminal, a sentence about each, and plain data."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from fretal_bench.benchmark.tuning.search import Scored, Search, Tuned
+from fretal_bench.benchmark.tuning.judged import Scored, Tuned
+from fretal_bench.benchmark.tuning.search import Search
 from fretal_bench.metrics.numbers import or_none
+from fretal_bench.records import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,28 +42,30 @@ def trial_table(tuned: Tuned) -> Table:
 def sentence(tuned: Tuned, budget: int) -> str:
     """Say what became of one strategy, and where its defaults stand."""
     count = len(tuned.trials)
+    trials = "1 trial" if count == 1 else f"{count} trials"
+    if tuned.best is None:
+        return f"{tuned.strategy}: {trials}, none of which gave a value; the first: {tuned.trials[0].reason}"
     if not tuned.best.trial.values:
         return f"{tuned.strategy}: nothing to tune; validation accuracy {tuned.best.accuracy:.3f}"
     space = f", all that there are (of {budget})" if count < budget else ""
     place = "the defaults failed" if tuned.rank is None else f"the defaults rank {tuned.rank} of {count}"
-    trials = "1 trial" if count == 1 else f"{count} trials"
     return f"{tuned.strategy}: {trials}{space}; best is trial {tuned.best.trial.number}; {place}"
 
 
-def to_plain(search: Search, found: tuple[Tuned, ...]) -> dict[str, Any]:
+def plain_search(search: Search, results: Sequence[Tuned]) -> dict[str, Any]:
     """Give what was found as plain data for ``json.dumps``; a value that does not exist is None."""
     return {
-        "recipe": str(search.file),
+        "recipe": str(search.file) if any(tuned.best is not None for tuned in results) else None,
         "results": str(search.prepared.folder.path),
-        "tuning": dict(search.tuning),
+        "tuning": plain(search.tuning),
         "strategies": {
-            one.strategy: {
-                "best": one.best.trial.number,
-                "hyperparameters": dict(one.best.trial.values),
-                "rank_of_defaults": one.rank,
-                "trials": [_plain(scored) for scored in one.trials],
+            tuned.strategy: {
+                "best": tuned.best.trial.number if tuned.best is not None else None,
+                "hyperparameters": dict(tuned.best.trial.values) if tuned.best is not None else {},
+                "rank_of_defaults": tuned.rank,
+                "trials": [_plain(scored) for scored in tuned.trials],
             }
-            for one in found
+            for tuned in results
         },
     }
 

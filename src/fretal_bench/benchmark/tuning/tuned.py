@@ -1,45 +1,67 @@
-"""The table of a recipe file in which `bench tune` says how it searched: ``[tuning]``."""
+"""The recipe file that a search writes: the values it found, and in the table ``[tuning]`` how it found them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 
-from fretal_bench.errors import BenchError, unknown_name
-
-_TUNING: Final[dict[str, type]] = {
-    "stream": str,
-    "domains": list,
-    "budget": int,
-    "seed": int,
-    "objective": str,
-    "strategies": list,
-}
+from fretal_bench import files, records
+from fretal_bench.benchmark.recipes.recipe import Recipe, Tuning, open_recipe, toml_of_recipe
+from fretal_bench.benchmark.tuning.judged import Tuned
+from fretal_bench.errors import BenchError
 
 
-def read_tuning(table: Any) -> dict[str, Any]:
-    """Check a ``[tuning]`` table: all of its keys or, where nothing was tuned, none.
+def tuning_of(recipe: Recipe) -> Tuning | None:
+    """Return how a recipe's hyperparameters were found; None if it does not say."""
+    return records.read(Tuning, recipe.tuning, f"recipe {recipe.name!r}: [tuning]") if recipe.tuning else None
+
+
+def write_recipe(path: Path, recipe: Recipe, tuning: Tuning, results: Sequence[Tuned]) -> None:
+    """Write the recipe that was tuned with the best values of every strategy; those without any are not named.
 
     Raises:
-        BenchError: A key is unknown, missing or of another type.
+        RunError, BenchError: See ``files.refusals``.
     """
-    values = _table("tuning", table)
-    for key in values:
-        if key not in _TUNING:
-            raise unknown_name("key of [tuning]", key, _TUNING)
-    for key, kind in _TUNING.items() if values else ():
-        value = values.get(key)
-        right = isinstance(value, kind) and not isinstance(value, bool)
-        if not right or (kind is list and not all(isinstance(item, str) for item in values[key])):
-            wanted = {str: "text", int: "a whole number", list: "a list of texts"}[kind]
+    hyperparameters = {name: dict(values) for name, values in recipe.hyperparameters.items()}
+    for tuned in results:
+        if tuned.best is not None and tuned.best.trial.values:
+            hyperparameters.setdefault(tuned.strategy, {}).update(tuned.best.trial.values)
+    lost = {tuned.strategy for tuned in results if tuned.best is None}
+    kept = tuple(name for name in tuning.strategies if name not in lost)
+    tuning = dataclasses.replace(tuning, strategies=kept)
+    whole = dataclasses.replace(recipe, hyperparameters=hyperparameters, tuning=records.plain(tuning))
+    files.write(path, toml_of_recipe(whole), remedy="give another --write")
+
+
+def check_target(path: Path, recipe: Recipe, tuning: Tuning) -> None:
+    """Find out before anything is trained whether the recipe file can be written.
+
+    Only what a part of this very search has written is overwritten.
+
+    Raises:
+        BenchError: A file of another kind, recipe or search is there, or none can be written there.
+    """
+    files.check_place(path, "--write")
+    if not path.exists():
+        if path.suffix != ".toml":
+            raise BenchError(f"--write {path}: a recipe file's name ends in .toml; give such a name")
+        return
+    remedy = "give another --write, or delete it"
+    try:
+        there = open_recipe(path)
+        old = tuning_of(there)
+    except BenchError as error:
+        raise BenchError(f"{path} exists and is no recipe of this suite ({error}); {remedy}") from error
+    if there.content() != recipe.content() or old is None:
+        raise BenchError(f"{path} exists and is another recipe, not one tuned from {recipe.name!r}; {remedy}")
+    for key in ("stream", "domains", "seed", "objective"):
+        theirs, ours = getattr(old, key), getattr(tuning, key)
+        if theirs != ours:
             raise BenchError(
-                f"recipe: [tuning] {key} must be {wanted}, found {value!r}; "
-                "leave the table as `bench tune` wrote it, or delete it"
+                f"{path} is of another search: {key} is {theirs!r} there, {ours!r} now; {remedy}"
             )
-    return values
-
-
-def _table(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise BenchError(f"recipe: {name} must be a table, [{name}], found {value!r}")
-    return dict(value)
+    if old.budget > tuning.budget or set(old.strategies) - set(tuning.strategies):
+        raise BenchError(
+            f"{path} is of a larger search ({old.budget} trials of {', '.join(old.strategies)}); {remedy}"
+        )
