@@ -8,7 +8,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "fretal_bench"
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/ffpp-mini.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/architecture.md",
+    "docs/ffpp-mini.md",
+    "docs/papers.md",
+    "docs/tuning.md",
+]
 # A path in backticks; capital words in it stand for any name.
 PATH = re.compile(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.(?:py|toml|csv|css|j2|md|txt)))`")
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from fretal_bench.benchmark.runner.progress import Progress as Report
-from fretal_bench.cli.screen import Tell, first_use_bar, print_line
+from fretal_bench.cli.screen import print_line
 
 
 @contextlib.contextmanager
@@ -139,8 +139,3 @@ def _line(report: Report) -> str:
         f"{report.label}: trained on {report.domain} ({report.step + 1} of {report.steps}), {report.epochs} epochs, "
         f"last loss {report.loss:.3f}, {report.images_per_second:.0f} images/s"
     )
-
-
-def building(console: Console) -> contextlib.AbstractContextManager[Tell]:
-    """Give what to call with (done, total) while FF++-mini is made; ``console`` is not used."""
-    return first_use_bar()
