@@ -461,6 +461,24 @@ def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, stream, tmp
     assert "plugin_brier" not in before
 
 
+def test_a_metric_of_a_plugin_may_be_that_of_the_matrices(bench, write, stream, tmp_path):
+    words = ["run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *of_recipe()]
+    assert bench(*words)[0] == 0
+    call = ("report", "results/tiny-mini", "--metric", "share", "--json")
+    code, out, _ = bench(*call, "--plugin", write(METRIC))
+
+    assert code == 0
+    report = json.loads(out)
+    labels = load_results("results/tiny-mini").cells[0].scores.query("step == 1")
+    shares = labels.groupby("domain", sort=False)["label"].mean()
+    assert report["metric"] == "share"
+    assert report["strategies"][0]["accuracy"] == [pytest.approx(list(shares))] * len(shares)
+
+    plugins.forget()
+    code, _, err = bench(*call)
+    assert (code, "unknown metric 'share'" in err) == (2, True)
+
+
 def test_a_metric_may_not_take_a_name_of_the_suites_own(write):
     plugins.use_files([write(METRIC.replace('"share"', '"auc"'))])
 
