@@ -88,6 +88,14 @@ def write_report(
     files.check_place(index, "--out")
     summary = summarize(results, metric, level)
     conclusion = verdict(summary)
+    contents = _contents(results, summary, conclusion)
+    for name, content in contents.items():
+        files.write(folder / name, content, remedy="give another --out")
+    return Report(folder, index, tuple(folder / name for name in contents), conclusion, summary)
+
+
+def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[str, str | bytes]:
+    """Make the content of every file of a report, by path."""
     contents: dict[str, str | bytes] = {}
     pictures: list[tuple[Plot, bytes]] = []
     for plot in plots(summary):
@@ -105,18 +113,13 @@ def write_report(
     for table in matrices:
         contents[f"tables/{table.name}.csv"] = to_csv(without_intervals(table))
         contents[f"tables/{table.name}.tex"] = to_latex(table)
-    # Seventeen digits bring every float back exactly.
-    contents["tables/values.csv"] = tidy_values(summary).to_csv(
-        index=False, float_format="%.17g", lineterminator="\n"
-    )
-    contents["tables/all-matrices.csv"] = tidy_matrices(results, summary).to_csv(
-        index=False, float_format="%.17g", lineterminator="\n"
-    )
+    for name, frame in (("values", tidy_values(summary)), ("all-matrices", tidy_matrices(results, summary))):
+        # Seventeen digits bring every float back exactly.
+        text = frame.to_csv(index=False, float_format="%.17g", lineterminator="\n")
+        contents[f"tables/{name}.csv"] = text
     contents["summary.md"] = markdown(results, summary, conclusion)
     contents["index.html"] = page(results, summary, conclusion, pictures)
-    for name, content in contents.items():
-        files.write(folder / name, content, remedy="give another --out")
-    return Report(folder, index, tuple(folder / name for name in contents), conclusion, summary)
+    return contents
 
 
 def print_report(

@@ -144,35 +144,23 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
     of_report = quantities(metric)
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
-    problems = list(absent_cells(results))
-    domains = domain_names(results.plan)
-    measured: dict[str, list[CellMeasures]] = {}
-    cells = {cell.label: cell for cell in results.cells}
-    for cell in results.cells:
-        if any(other.seed == cell.seed for other in measured.get(cell.label, ())):
-            raise BenchError(
-                f"{results.path}: two cells are called {cell.label!r} with seed {cell.seed}; give one its own label"
-            )
-        try:
-            measures = measure(cell, metric, level, domains)
-        except BenchError as error:
-            problems.append(Problem(cell.label, cell.seed, "unusable", str(error)))
-            continue
-        measured.setdefault(cell.label, []).append(measures)
+    measured, unusable = _measured(results, metric, level)
+    problems = (*absent_cells(results), *unusable)
     if not measured:
         why = f" (first of {len(problems)}: {problems[0].label}: {problems[0].reason})" if problems else ""
         raise BenchError(f"{results.path} holds no finished cell{why}; `bench run` makes some")
+    cells = {cell.label: cell for cell in results.cells}
     strategies = [_over_seeds(by_seed, cells[label]) for label, by_seed in measured.items()]
     seeds = {seed for strategy in strategies for seed in strategy.seeds}
     seeds.update(problem.seed for problem in problems)
     return Summary(
         metric,
         level,
-        domains,
+        domain_names(results.plan),
         of_report,
         tuple(sorted(strategies, key=lambda strategy: strategy.bound)),
         tuple(sorted(seeds)),
-        tuple(problems),
+        problems,
         unique(note for by_seed in measured.values() for measures in by_seed for note in measures.undefined),
         next(iter(measured.values()))[0].sizes,
         stream_words(results.plan),
@@ -183,6 +171,27 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
         ),
         versions_words(results),
     )
+
+
+def _measured(
+    results: Results, metric: str, level: str
+) -> tuple[dict[str, list[CellMeasures]], tuple[Problem, ...]]:
+    """Measure every cell, by label; and name those whose scores cannot be used."""
+    domains = domain_names(results.plan)
+    measured: dict[str, list[CellMeasures]] = {}
+    unusable = []
+    for cell in results.cells:
+        if any(other.seed == cell.seed for other in measured.get(cell.label, ())):
+            raise BenchError(
+                f"{results.path}: two cells are called {cell.label!r} with seed {cell.seed}; give one its own label"
+            )
+        try:
+            measures = measure(cell, metric, level, domains)
+        except BenchError as error:
+            unusable.append(Problem(cell.label, cell.seed, "unusable", str(error)))
+            continue
+        measured.setdefault(cell.label, []).append(measures)
+    return measured, tuple(unusable)
 
 
 def tidy_values(summary: Summary) -> pd.DataFrame:
