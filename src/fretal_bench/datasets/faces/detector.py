@@ -16,7 +16,7 @@ import numpy as np
 
 from fretal_bench.datasets.faces.boxes import Face, FaceBox
 from fretal_bench.datasets.faces.crops import Image
-from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.errors import BenchError, first_line, unknown_name
 
 # The face that a video is about is rarely smaller than a tenth of its height. Looking for such faces first, and in a
 # small copy, saves most of the work; a box is then good to half a pixel of that copy, well under a per cent of the face.
@@ -26,6 +26,8 @@ _SMALLEST_FACE: Final = 20
 # YuNet was trained on pictures of this size and misses faces that fill much larger ones.
 _YUNET_SIDE: Final = 640
 _YUNET_SCORE: Final = 0.6
+_LONGEST: Final = 120
+"""Characters of OpenCV's words."""
 
 
 class Detector(Protocol):
@@ -91,8 +93,9 @@ class YuNet:
         try:
             self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), _YUNET_SCORE)
         except cv2.error as error:
+            reason = first_line(error).strip()[:_LONGEST]
             raise BenchError(
-                f"{model}: OpenCV {cv2.__version__} cannot read it as YuNet's model ({_short(error)}); "
+                f"{model}: OpenCV {cv2.__version__} cannot read it as YuNet's model ({reason}); "
                 "give face_detection_yunet_*.onnx of the OpenCV Zoo, or use --detector mtcnn"
             ) from error
 
@@ -160,7 +163,3 @@ def _load_mtcnn() -> Any:
         if added:
             del sys.modules[needed]
     return package.MTCNN()
-
-
-def _short(error: cv2.error) -> str:
-    return str(error).strip().splitlines()[0][:120]

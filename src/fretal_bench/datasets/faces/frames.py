@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import av
 import cv2
@@ -14,6 +14,10 @@ import numpy as np
 from fretal_bench.datasets.check.probe import probe
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.faces.reasons import Cause, Reason
+from fretal_bench.errors import first_line
+
+_LONGEST: Final = 120
+"""Characters of a library's words."""
 
 
 class Unreadable(Exception):
@@ -224,4 +228,4 @@ def _quarters(picture: Any) -> int:
 
 def _short(error: Exception) -> str:
     """What went wrong, without the file's name, which may be another machine's."""
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0][:120]
+    return (getattr(error, "strerror", None) or first_line(error))[:_LONGEST]

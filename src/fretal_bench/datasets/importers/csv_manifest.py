@@ -13,7 +13,7 @@ from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
 from fretal_bench.datasets.manifest import COLUMNS, COMPRESSIONS, FAKE, REAL
-from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.errors import BenchError, nearest
 
 _NEEDED: Final = ("path", "label")
 _LABELS: Final = {"0": REAL, "1": FAKE}
@@ -52,7 +52,7 @@ def read(root: Path, options: ReadOptions) -> Import:
     header = _header(rows.tree.root / files[0].path)
     for column in header:
         if column not in COLUMNS:
-            raise unknown_name(f"column in {files[0].path}", column, COLUMNS)
+            raise BenchError(f"{files[0].path}: unknown column {column!r}{nearest(column, COLUMNS)}")
     splits = {_take(rows, files[0], number, line) for number, line in _lines(rows, files[0])}
     return rows.finish(
         "csv",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from fretal_bench import files
 from fretal_bench.datasets.manifest import COLUMNS
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,11 +115,6 @@ def check_hashes(folder: Path, info: Mapping[str, Any]) -> None:
             digest = files.sha256(path)
         if digest != expected:
             raise damaged(path, f"sha256 {expected[:12]}", digest[:12])
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, or its type where it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def damaged(path: Path, expected: str, actual: str) -> BenchError:

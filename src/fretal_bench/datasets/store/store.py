@@ -26,13 +26,12 @@ from fretal_bench.datasets.store.files import (
     check_sizes,
     checksum_of,
     damaged,
-    first_line,
     npy_header,
     read_index,
     read_info,
     write_index,
 )
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, first_line
 
 
 class StoreExistsError(BenchError):

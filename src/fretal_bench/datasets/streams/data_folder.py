@@ -13,8 +13,8 @@ from typing import Final
 
 from fretal_bench import files
 from fretal_bench.datasets.store.cache import cache_folder
-from fretal_bench.datasets.store.files import INDEX, INFO, damaged, first_line, read_info
-from fretal_bench.errors import BenchError
+from fretal_bench.datasets.store.files import INDEX, INFO, damaged, read_info
+from fretal_bench.errors import BenchError, first_line
 
 DATA_FOLDER: Final = "FRETAL_BENCH_DATA"
 _COUNTED: Final = ("dataset", "method", "compression")

@@ -24,7 +24,7 @@ from fretal_bench.datasets.streams.file import (
     StreamFile,
     read_stream_file,
 )
-from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.errors import BenchError, nearest, unknown_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,8 +231,10 @@ def _select(path: Path, domain: DomainFile, index: pd.DataFrame) -> dict[str, np
         present = set(index[column].unique())
         for value in values:
             if value not in present:
-                error = unknown_name(f"{column} in the store {domain.store}", value, present)
-                raise BenchError(f"{path}: domain {domain.name!r}: {key}: {error}")
+                raise BenchError(
+                    f"{path}: domain {domain.name!r}: key {key!r}: "
+                    f"no {column} {value!r} in the store {domain.store}{nearest(value, present)}"
+                )
         if values:
             chosen &= index[column].isin(values).to_numpy()
     split = index["split"].to_numpy()
