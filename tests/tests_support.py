@@ -7,6 +7,11 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+from fretal_bench.testing import TINY_RECIPE, tiny_stream
+
+__all__ = ["TINY", "TensorSource", "TinyBackbone", "experience_of", "namespace", "tiny_stream"]
+TINY = TINY_RECIPE
+
 
 class TinyBackbone(nn.Module):
     """Two convolutions with BatchNorm and a head, with timm's two-part forward; ``spread`` scales the logits."""
@@ -68,57 +73,3 @@ def experience_of(x, y, number=0):
 def namespace(**values):
     """Anything with these attributes."""
     return SimpleNamespace(**values)
-
-
-TINY = {
-    "backbone": "test_byobnet",
-    "epochs": 1,
-    "source_epochs": 2,
-    "batch_size": 8,
-    "lr": 0.01,
-    "shift": 1,
-    "device": "cpu",
-}
-"""Recipe changes that make a run take a second or two."""
-
-
-def tiny_stream(folder, domains=3, people=12, size=32):
-    """Write a crop store of noise with a trace per domain, and a stream over it; return the stream file's path."""
-    import numpy as np
-    import pandas as pd
-
-    from fretal_bench.datasets.store.store import CropStoreWriter
-
-    random = np.random.default_rng(0)
-    crops, rows = [], []
-    for person in range(people):
-        split = "train" if person < people - 4 else "val" if person < people - 2 else "test"
-        for method in ["real", *(f"m{k}" for k in range(domains))]:
-            for frame in range(3):
-                image = random.integers(60, 196, (size, size, 3))
-                if method != "real":
-                    step = 2 + int(method[1:])
-                    image[::step] += 50
-                crops.append(image.astype(np.uint8))
-                rows.append(
-                    {
-                        "path": f"{method}/p{person}.mp4",
-                        "dataset": "tiny",
-                        "method": method,
-                        "compression": "none",
-                        "split": split,
-                        "label": int(method != "real"),
-                        "video": f"p{person}",
-                        "source": f"p{person}",
-                        "target": f"p{person}",
-                        "frame": frame,
-                    }
-                )
-    with CropStoreWriter(folder / "store", size=size, name="tiny") as writer:
-        writer.add(np.stack(crops), pd.DataFrame(rows))
-        writer.finish()
-    parts = ['name = "tiny"', 'description = "noise with traces"']
-    parts += [f'[[domains]]\nname = "D{k}"\nstore = "store"\nmethods = ["m{k}"]' for k in range(domains)]
-    path = folder / "tiny.toml"
-    path.write_text("\n".join(parts) + "\n")
-    return path

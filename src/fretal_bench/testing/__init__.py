@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 
     from fretal_bench.strategies.record import StrategyInfo
     from fretal_bench.testing.checks import CheckFunction
+    from fretal_bench.testing.models import tiny_convnet, tiny_transformer
     from fretal_bench.testing.rig import Rig
+    from fretal_bench.testing.world import TINY_RECIPE, tiny_stream
 
 __all__ = [
+    "TINY_RECIPE",
     "Check",
     "ConformanceError",
     "check_strategy",
     "strategy_checks",
     "tiny_convnet",
+    "tiny_stream",
     "tiny_transformer",
 ]
 
@@ -156,9 +160,13 @@ def check_strategy(
 
 
 def __getattr__(name: str) -> Any:
-    # The models import torch; naming a check in a parameter list should not.
+    # The models import torch, the world pandas; naming a check in a parameter list should not.
     if name in ("tiny_convnet", "tiny_transformer"):
         from fretal_bench.testing import models
 
         return getattr(models, name)
+    if name in ("TINY_RECIPE", "tiny_stream"):
+        from fretal_bench.testing import world
+
+        return getattr(world, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
