@@ -37,11 +37,11 @@ def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
     The row-wise rules: no column missing or unknown; `path` relative, with ``/``; `split`, `compression` and
     `label` of their lists; `method` is ``real`` exactly where `label` is 0; `video` named; a real video shows
     its own face (`source` = `target`); `frame` at least -1; no frame listed twice. An empty `source` or
-    `target` means that the data set doesn't say.
+    `target` means that the data set doesn't name the person.
 
     Args:
         frame: One row a frame, with the columns of ``COLUMNS``; the pandas index is ignored.
-        people: Check besides that no person and no video stands in two splits (``check_splits``); off for a
+        people: Also check that no person and no video is in two splits (``check_splits``); off for a
             part of a manifest.
 
     Returns:
@@ -81,9 +81,9 @@ def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
 
 
 def check_splits(frame: pd.DataFrame) -> None:
-    """Refuse a manifest in which a person or a video stands in two splits.
+    """Refuse a manifest in which a person or a video is in two splits.
 
-    A person is known by data set and name, as `source` or as `target`; an empty name is nobody.
+    A person is known by data set and name, as `source` or as `target`; an empty name is no person.
 
     Args:
         frame: Rows with the manifest's columns; of several data sets, methods and compressions if need be.
@@ -98,7 +98,7 @@ def check_splits(frame: pd.DataFrame) -> None:
     row = np.tile(np.arange(len(frame)), 2)
     known = (person != "").to_numpy(dtype=bool)
     _refuse_crossing("person", (twice["dataset"] + "/" + person)[known], twice["split"][known], row[known])
-    # A video is one recording whatever its coding: its c40 copy in test would leak its c23 copy in train.
+    # A video is one recording in all its codings: its c40 copy in test would leak its c23 copy in train.
     recording = frame["dataset"] + "/" + frame["method"] + "/" + frame["video"]
     _refuse_crossing("video", recording, frame["split"], np.arange(len(frame)))
 
@@ -135,7 +135,7 @@ def _check_rows(frame: pd.DataFrame) -> None:
     strange = ~fake & (frame["source"] != frame["target"]).to_numpy()
     _refuse(frame, "source", strange, "must equal the target in a real video")
     repeated = frame.duplicated(["dataset", "method", "compression", "video", "path", "frame"]).to_numpy()
-    _refuse(frame, "frame", repeated, "stands there twice for this video; list each frame once")
+    _refuse(frame, "frame", repeated, "is listed twice for this video; list each frame once")
 
 
 def _refuse(frame: pd.DataFrame, column: str, wrong: np.ndarray, rule: str) -> None:
@@ -154,6 +154,6 @@ def _refuse_crossing(kind: str, name: pd.Series[str], split: pd.Series[str], row
         pair = crossing[crossing["name"] == crossing["name"].iloc[0]]
         where = " and ".join(f"{s} (row {r})" for s, r in zip(pair["split"], pair["row"], strict=True))
         raise BenchError(
-            f"{kind} {pair['name'].iloc[0]!r} stands in more than one split: {where}; "
+            f"{kind} {pair['name'].iloc[0]!r} is in more than one split: {where}; "
             f"put all rows of one {kind} into one split, or leave them out"
         )

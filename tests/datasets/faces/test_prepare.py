@@ -544,7 +544,7 @@ def test_a_bad_option_is_one_line_that_names_it_and_what_to_do(mini, tmp_path, c
 
 
 def test_where_the_store_may_not_be_is_said_before_any_work(mini, tmp_path):
-    with pytest.raises(BenchError, match="the store would lie inside the data set; give an --out outside"):
+    with pytest.raises(BenchError, match="the store would be inside the data set; give an --out outside"):
         prepare(mini, mini / "store", options=options())
     (tmp_path / "full").mkdir()
     with pytest.raises(BenchError, match="is not a crop store"):

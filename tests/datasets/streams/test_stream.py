@@ -197,7 +197,7 @@ def test_a_person_who_is_trained_on_in_one_domain_and_tested_in_another_is_refus
         for name, store in (("one", first), ("two", second))
     ]
     assert len(Stream("fine", domains[:1])) == 1
-    with pytest.raises(BenchError, match="person 'toy/a' stands in more than one split"):
+    with pytest.raises(BenchError, match="person 'toy/a' is in more than one split"):
         Stream("leaky", domains)
 
 

@@ -43,7 +43,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Expectation:
-    """An official count and the number that is there; "" stands for all together."""
+    """An official count and the number that is there; "" means all together."""
 
     dataset: str
     method: str

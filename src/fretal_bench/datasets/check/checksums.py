@@ -37,7 +37,7 @@ def compare_or_write(root: Path, paths: Iterable[str], file: Path) -> Checksums:
     Args:
         root: The data set's folder.
         paths: The files, relative to it.
-        file: The file of checksums; never overwritten. It is not hashed itself if it lies in the folder.
+        file: The file of checksums; never overwritten. It is not hashed itself if it is in the folder.
 
     Raises:
         BenchError: ``file`` isn't a file of checksums, or cannot be written.

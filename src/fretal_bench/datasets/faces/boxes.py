@@ -12,7 +12,7 @@ _FARTHEST: Final = 1.0
 _GROWTH: Final = 2.0
 # Boxes that agree this well need no detection between them: the crop would move by a few per cent of its side.
 _AGREEMENT: Final = 0.85
-# A mask that covers less of a face than this speaks for nobody.
+# A mask that covers less of a face than this is not taken for that face's.
 _COVERED: Final = 0.05
 
 

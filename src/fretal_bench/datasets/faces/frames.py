@@ -37,11 +37,11 @@ class Frame(NamedTuple):
 
 
 class Source(Protocol):
-    """A video, whatever it is kept in.
+    """A video: a file, extracted frames or members of an archive.
 
     Attributes:
         numbers: The frames there are, ascending.
-        declared: How many its header says there are; more than there are if it was cut short.
+        declared: How many its header declares; more than there are if it was cut short.
         shape: Height and width of its frames as ``read`` gives them, pixels.
     """
 
@@ -215,7 +215,7 @@ def _time(packet: Any) -> int | None:
 
 
 def _upright(picture: Any) -> Image:
-    """The picture as RGB, turned as the file says it is to be shown."""
+    """The picture as RGB, turned as it is to be shown."""
     image: Image = picture.to_ndarray(format="rgb24")
     quarters = _quarters(picture)
     return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image

@@ -25,7 +25,7 @@ class Video:
     Attributes:
         number: Its place in the manifest's order of videos.
         files: Path and frame number of each of its rows; a single one with frame -1 is a video file.
-        fake: Whether its label says so.
+        fake: Whether its label is fake.
     """
 
     number: int
@@ -83,7 +83,7 @@ class Deal:
         for fake, real in originals.items():
             if fake in place and real in place:
                 leader[place[fake]] = place[real]
-        # Groups in the order of their leaders, the leader first: a real video stands before its fakes in no set order.
+        # Groups in the order of their leaders, the leader first; in the manifest a real video may come after its fakes.
         order = np.lexsort((np.arange(len(keys)), leader != np.arange(len(keys)), leader))
         self._order, self._leader = order, leader[order]
         self._first = self._cut(counts, frames)

@@ -23,7 +23,7 @@ class PrepareOptions(Options):
         detector: ``mtcnn``, ``yunet`` or ``none`` (faces are cut out already); None for ``none`` where the
             family says so, else ``mtcnn``.
         detector_model: YuNet's model file.
-        every: Look for faces in every so-many-th wanted frame, and between only where they move.
+        every: Look for faces in every ``every``-th frame, and between only where they move.
         on_missing: What to do where the face isn't found: ``interpolate`` its place from the frames around, cut out the
             picture's ``centre``, ``skip`` the frame, or stop with an ``error``.
         jpeg: 25 re-encodes every crop as a JPEG of that quality; None leaves it.

@@ -51,7 +51,7 @@ class PreparedStore:
         store: The crop store.
         videos: Videos of the data set that were wanted.
         boxes: Videos prepared with boxes of their ``own``, ``shared`` ones of their original, or ``none``.
-        failures: Reasons and how often they came up.
+        failures: How often each reason occurred.
         made: False if the store was there already, made with these options from these rows.
     """
 
@@ -96,12 +96,12 @@ def prepare(
     """Cut the faces out of a data set's videos into a crop store.
 
     Finished parts are kept in ``.NAME.work`` next to the store until it is whole: stopped at any moment and called again,
-    it goes on, and gives the same bytes as if never stopped, whatever the number of processes. Of two at once on one
+    it goes on, and gives the same bytes as if never stopped, with any number of processes. Of two at once on one
     store the second waits and finds it made.
 
     Args:
         root: The data set's folder, or its list file.
-        out: The store's folder; it must not lie inside ``root``.
+        out: The store's folder; it must not be inside ``root``.
         as_name: The importer; None recognises the layout.
         options: What to make.
         read_options: How to read the data set.
@@ -174,7 +174,7 @@ def _chosen(read: Import, options: PrepareOptions) -> tuple[PrepareOptions, pd.D
 
 
 def _about(read: Import, options: PrepareOptions) -> dict[str, Any]:
-    """What the crops depend on besides the files: options, splits, and the versions of what decodes and detects."""
+    """What the crops depend on apart from the files: options, splits, and the versions of what decodes and detects."""
     packages = ("av", "opencv-python-headless", *_PACKAGES.get(str(options.detector), ()))
     about: dict[str, Any] = {
         "version": _VERSION,
@@ -192,7 +192,7 @@ def _about(read: Import, options: PrepareOptions) -> dict[str, Any]:
 
 
 def _key(frame: pd.DataFrame, left_out: list[Failure], about: dict[str, Any]) -> str:
-    """What tells this store from one made of other rows or with other options."""
+    """A hash that differs for a store made of other rows or with other options."""
     lost = [(failure.path, str(failure.cause)) for failure in left_out]
     digest = hashlib.sha256(json.dumps([about, lost], sort_keys=True).encode())
     for column in COLUMNS:
@@ -231,7 +231,7 @@ def _make_parts(
 
 def _refuse_inside(out: Path, root: Path) -> None:
     if root in out.resolve().parents or out.resolve() == root:
-        raise BenchError(f"{out}: the store would lie inside the data set; give an --out outside {root}")
+        raise BenchError(f"{out}: the store would be inside the data set; give an --out outside {root}")
 
 
 @contextlib.contextmanager

@@ -68,12 +68,12 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class ReasonCount:
-    """How often a reason came up.
+    """How often a reason occurred.
 
     Attributes:
         reason: The words of a ``Reason``.
         videos: Whole videos (or files) it holds for.
-        frames: Single frames besides.
+        frames: Single frames in addition.
         example: Path of the first.
     """
 

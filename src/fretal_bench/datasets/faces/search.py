@@ -118,7 +118,7 @@ def mask_of(path: str) -> str | None:
     """Name the mask video of a fake in a FaceForensics++ tree, given its path there; None for any other path.
 
     ``manipulated_sequences/<method>/<compression>/videos/X.mp4`` has its mask in
-    ``manipulated_sequences/<method>/masks/videos/X.mp4``, whatever the compression.
+    ``manipulated_sequences/<method>/masks/videos/X.mp4``, for every compression.
     """
     parts = path.split("/")
     if len(parts) < 5 or parts[-5] != "manipulated_sequences" or parts[-2] != "videos":

@@ -39,7 +39,7 @@ def whereabouts(
         opened: The videos that can be read, the leader first if it is among them.
         leader: The real video, or a single one.
         detector: Finds faces.
-        every: Look in every so-many-th frame.
+        every: Look in every ``every``-th frame.
         root: The data set's root, for the masks.
 
     Returns:

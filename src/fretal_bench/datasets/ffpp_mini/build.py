@@ -1,4 +1,4 @@
-"""The clips of FF++-mini, real and fake, where each stands in a FaceForensics++ tree, and the crop store of them."""
+"""The clips of FF++-mini, real and fake, their paths in a FaceForensics++ tree, and the crop store made of them."""
 
 from __future__ import annotations
 
@@ -186,8 +186,8 @@ def build_store(
     """
 
     def write(writer: CropStoreWriter) -> None:
-        # Threads, not processes: the work is in OpenCV, Qhull and x264, which let go of the interpreter lock, and a
-        # caller's script needs no `if __name__ == "__main__"`. Results come in order, whatever the number. The linear
+        # Threads, not processes: the work is in OpenCV, Qhull and x264, which release the interpreter lock, and a
+        # caller's script needs no `if __name__ == "__main__"`. Results come in order for any number. The linear
         # algebra inside keeps to one thread each: with more they wait for one another, ten times as long.
         with threadpool_limits(1), ThreadPoolExecutor(max_workers=2) as pool:
             work = pool.map(lambda number: _crops_of(number, compression), numbers)

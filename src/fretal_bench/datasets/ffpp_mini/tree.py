@@ -85,7 +85,7 @@ def make_mini(
 
 
 def _splits(numbers: Sequence[int]) -> dict[str, list[list[str]]]:
-    """The split files' pairs of these people; each stands for two fakes, so it needs both."""
+    """The split files' pairs of these people; each gives two fakes, so it needs both people."""
     for number in numbers:
         if not 0 <= number < PEOPLE:
             raise BenchError(f"FF++-mini has no person {number}; there are 0 to {PEOPLE - 1}")

@@ -96,7 +96,7 @@ def unpack(root: Path, paths: Collection[str], folder: Path) -> dict[str, Path]:
         folder: Where to write.
 
     Returns:
-        Path -> file, for the members that could be read; an archive that is cut short gives what stands before the cut.
+        Path -> file, for the members that could be read; an archive that is cut short gives the members before the cut.
 
     Raises:
         RunError: There is no space left.

@@ -1,4 +1,4 @@
-"""Celeb-DF, both versions: celebrities' interviews and swaps between them; its test list says 1 for real."""
+"""Celeb-DF, both versions: celebrities' interviews and swaps between them; its test list writes 1 for real."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _listed_row(
     recording: Recording,
     listed: dict[tuple[str, str], int] | None,
 ) -> ManifestRow | None:
-    """The row with its split by the test list, or None if the list doesn't tell or contradicts the folder."""
+    """The row with its split by the test list, or None if there is no list or it contradicts the folder."""
     if listed is None:
         words = f"{TEST_LIST} is missing, so its split isn't known"
         leave_out_recording(rows, recording, shelf, "split", words, "copy the list to the root")

@@ -14,7 +14,7 @@ from fretal_bench.datasets.manifest import REAL
 
 @dataclass(frozen=True)
 class ClassFolder:
-    """A folder that holds one class of one split of one domain; ``group`` is the sub-folder it lies in, or ""."""
+    """A folder that holds one class of one split of one domain; ``group`` is the sub-folder it is in, or ""."""
 
     path: str
     domain: str
@@ -61,7 +61,7 @@ def _class_folders(
 def add_images(rows: Rows, folder: ClassFolder, dataset: str, method: str, root: str) -> None:
     """Add a class folder's images: each its own video, but a sub-folder of images is one video.
 
-    Nobody says who the people are, so a video's only identity is itself: its path below ``root``.
+    The people are not known, so a video's only identity is itself: its path below ``root``.
     """
     shelf = Shelf(folder.path, dataset, method, "none")
     for path, _ in frames_of(rows, folder.path, shelf):

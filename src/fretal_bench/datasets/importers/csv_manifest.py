@@ -1,4 +1,4 @@
-"""A CSV of one's own, for every layout that no other importer knows: the manifest's columns, most of them optional."""
+"""A CSV of the user, for layouts that no other importer knows: the manifest's columns, most of them optional."""
 
 from __future__ import annotations
 

@@ -39,14 +39,14 @@ def recognise(root: Path) -> Match:
         return Match(0, missed=("manipulated_videos/<variant>/", "lists/splits/"))
     variants = [entry.name for entry in tree.folders(place.path) if entry.name in VARIANTS]
     signs = (f"{place.path}/", *(f"variant {name}" for name in variants))
-    # FaceForensics++'s originals may lie in the same folder; with its fakes too, that is what the folder is.
+    # FaceForensics++'s originals may be in the same folder; with its fakes too, the folder is FaceForensics++.
     return Match((0.9 if tree.has("manipulated_sequences") else 0.97) if variants else 0.6, signs)
 
 
 def read(root: Path, options: ReadOptions) -> Import:
     """Read the fakes by the split lists, and as reals the c23 originals of FaceForensics++ that they were made from.
 
-    Both have the compression ``none``: the set has one quality, and says that its reals are FaceForensics++'s c23 files.
+    Both have the compression ``none``: the set has one quality, and its README names FaceForensics++'s c23 as reals.
     """
     rows = Rows(Tree(root))
     by_identity = options.splits == "identity"

@@ -60,7 +60,7 @@ def recognise(root: Path) -> Match:
 
 
 def read(root: Path, options: ReadOptions) -> Import:
-    """Read the frames listed in the JSON files of a folder, or in one file; they must lie below the JSON's folder.
+    """Read the frames listed in the JSON files of a folder, or in one file; they must be below the JSON's folder.
 
     Published paths begin with somebody's own folders; as many leading ones are dropped as it takes to find a frame. A
     video listed in several splits (some sets list validation and test alike, or everything everywhere) goes to the test
@@ -152,7 +152,7 @@ def _in_one_split(rows: Rows, listed: list[_Listed]) -> Iterator[_Listed]:
 
 
 def _dataset(listed: _Listed) -> str:
-    """The manifest's data set: one for all of FaceForensics++, whose originals stand in the JSON of every method."""
+    """The manifest's data set: one for all of FaceForensics++, whose originals are in the JSON of every method."""
     return "ffpp" if listed.group in _FFPP or listed.group == "FF-real" else listed.dataset.replace("/", "-")
 
 

@@ -1,4 +1,4 @@
-"""The DFDC preview set: two methods, and one dataset.json that says label, split and both people of every video."""
+"""The DFDC preview set: two methods, and one dataset.json with label, split and both people of every video."""
 
 from __future__ import annotations
 

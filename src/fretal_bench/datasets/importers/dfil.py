@@ -44,7 +44,7 @@ def recognise(root: Path) -> Match:
 
 
 def read(root: Path, options: ReadOptions) -> Import:
-    """Read the lists of a folder, or one list; its name tells the split, its paths start from its folder."""
+    """Read the lists of a folder, or one list; its name gives the split, its paths start from its folder."""
     folder, name = rooted(root)
     rows = Rows(Tree(folder))
     locator = Locator(rows)
@@ -148,7 +148,7 @@ def _take(rows: Rows, place: Entry, dataset: str, split: str, label: int, where:
 
 
 def _label_of_path(folders: list[str]) -> int | None:
-    """What a path's folders say by themselves; None if nothing, or both."""
+    """The label that a path's folders name; None if they name none, or both."""
     labels: set[int] = set()
     for part in folders:
         lower = part.lower()

@@ -104,7 +104,7 @@ def _compressions(
 
 
 def dfd_shelves(rows: Rows, dataset: str) -> Iterator[tuple[Shelf, int]]:
-    """The same for DeepFakeDetection, which lies in the same tree."""
+    """The same for DeepFakeDetection, which is in the same tree."""
     yield from _compressions(rows, "original_sequences/actors", dataset, "real", REAL)
     yield from _compressions(rows, f"manipulated_sequences/{DFD_METHOD}", dataset, DFD_METHOD, FAKE)
 

@@ -79,7 +79,7 @@ class Official:
 
     Attributes:
         count: The number, in the family's unit.
-        source: Who says so.
+        source: Where the number is published.
         method: Manifest method, or None.
         compression: Manifest compression, or None.
         split: ``train``, ``val``, ``test``, ``train+val`` (where the set has no validation list), or None.

@@ -40,7 +40,7 @@ class IdentitySplit(Record):
     cut: bool
 
     def split_of(self, identities: Iterable[str]) -> str | None:
-        """Return the split all these people share; None if they stand in several, or one is unknown here."""
+        """Return the split all these people share; None if they are in several, or one is unknown here."""
         splits = {self.assignment.get(identity) for identity in identities}
         return splits.pop() if len(splits) == 1 else None
 

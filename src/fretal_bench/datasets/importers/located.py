@@ -1,4 +1,4 @@
-"""Locator of the files that a published list names: inside the root, whatever folders the path began with."""
+"""Locator of the files that a published list names: inside the root, without the folders that the path began with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules for what names say: real or fake, which split, which compression, whose face."""
+"""Rules that read names: real or fake, which split, which compression, whose face."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CELEB: Final = re.compile(r"(?P<target>id\d+)(?:_(?P<source>id\d+))?_(?P<take>\
 
 
 class Contradiction(NamedTuple):
-    """A class name whose number says the opposite of its word, as in ``1_real``; the words for a finding."""
+    """A class name whose number contradicts its word, as in ``1_real``; the words for a finding."""
 
     words: str
 
@@ -36,7 +36,7 @@ def label_of_class(name: str) -> int | Contradiction | None:
     """Read a class folder's name: ``real``, ``0_real``, ``fake``, ``1_fake``.
 
     Returns:
-        The label; a ``Contradiction`` where the name says both; None if it names no class.
+        The label; a ``Contradiction`` where the name gives both; None if it names no class.
     """
     match = _NUMBERED.fullmatch(name.lower())
     if match is None:
@@ -61,7 +61,7 @@ def compression_of(name: str) -> str | None:
 
 
 class Faces(NamedTuple):
-    """Whose video it is, whose face it shows ("" where the name doesn't tell), and the real video behind a fake."""
+    """Whose video it is, whose face it shows ("" where the name doesn't show it), and the real video behind a fake."""
 
     target: str
     source: str
@@ -89,7 +89,7 @@ def celeb_faces(video: str) -> Faces | None:
 
 
 def recorded_faces(video: str, label: int) -> Faces:
-    """What any video id tells of the recordings behind it, in sets that mix naming rules.
+    """Read the recordings behind any video id, in sets that mix naming rules.
 
     A Celeb-DF id names the recording (``idT_NNNN``), not the person: lists that mix sets follow the official test list,
     which tests people who are trained on too.

@@ -49,7 +49,7 @@ class ReadOptions(Options):
         fractions: Split -> share, for a split by identity.
         val_fraction: Share of train that becomes validation, by identity, where a set has no validation list.
         seed: Seeds the split by identity.
-        media: Which to read where a video lies there as file and as extracted frames; ``auto`` prefers the file.
+        media: Which to read where a video is there as file and as extracted frames; ``auto`` prefers the file.
     """
 
     splits: Literal["official", "identity"] = "official"

@@ -24,7 +24,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Shelf:
-    """Where recordings of one kind lie, and what is counted as lost there is counted under."""
+    """A folder with recordings of one kind, and the data set, method and compression that losses there count for."""
 
     folder: str
     dataset: str
@@ -35,7 +35,7 @@ class Shelf:
 def recordings(rows: Rows, shelf: Shelf, options: ReadOptions) -> Iterator[Recording]:
     """The recordings of a folder, by id; files of other kinds are left out and counted.
 
-    Video files lie in the folder or in its ``videos/``, frames in ``images/<video>/`` (or ``frames``, ``faces``). A video
+    Video files are in the folder or in its ``videos/``, frames in ``images/<video>/`` (or ``frames``, ``faces``). A video
     that is there both ways comes once.
     """
     files = _by_id(rows, shelf, _video_files(rows, shelf)) if options.media != "frames" else {}

@@ -13,7 +13,7 @@ from fretal_bench.datasets.importers.walk import Tree, is_plain
 from fretal_bench.datasets.manifest import COLUMNS, REAL, SPLITS, check_manifest
 from fretal_bench.errors import BenchError
 
-# Where a person stands in two splits the test keeps them: it is what gets reported.
+# A person in two splits stays in the test: that is what gets reported.
 _PRIORITY = {"test": 0, "val": 1, "train": 2, "": 3}
 
 
@@ -48,7 +48,7 @@ class ManifestRow:
 
     @property
     def recording(self) -> str:
-        """The video whatever its compression."""
+        """The video without its compression."""
         return f"{self.dataset}/{self.method}/{self.video}"
 
 
@@ -99,7 +99,7 @@ class Rows:
         compression: str = "",
         severity: Severity = "error",
     ) -> None:
-        """Count a file that will not be in the manifest, and say why."""
+        """Count a file that will not be in the manifest, with the reason."""
         self.note(file, kind, severity, words, action)
         self.left_out.append(LeftOut(file, dataset, method, compression, kind))
 
@@ -118,7 +118,7 @@ class Rows:
             family: Name of the importer.
             options: How to split.
             split_source: Where the rows' own splits come from.
-            official: Whether the rows carry splits; without, or when ``options`` say so, they are split by identity.
+            official: Whether the rows carry splits; without, or where ``options`` ask for it, they are split by identity.
             has_val: Whether they carry a validation split; without, a part of train becomes one, by identity.
         """
         self._drop_duplicates()
@@ -247,7 +247,7 @@ class Rows:
     def _lose(
         self, row: ManifestRow, kind: str, words: str, action: str, severity: Severity = "error"
     ) -> None:
-        """Leave a row out; the frames of one video share one finding."""
+        """Leave a row out; all frames of a video share one finding."""
         self.left_out.append(LeftOut(row.path, row.dataset, row.method, row.compression, kind))
         self._tell(row, kind, words, action, severity)
 

@@ -112,7 +112,7 @@ def _add_group(
 
 
 def _contrary(folder: str, label: int) -> str:
-    """What in a path inside says the opposite of the folder the archive is in; "" if nothing does."""
+    """What in a path inside contradicts the folder that the archive is in; "" if nothing does."""
     for part in folder.split("/"):
         inner = label_of_class(part)
         if isinstance(inner, Contradiction):

@@ -28,7 +28,7 @@ _HEADER_BYTES: Final = 128
 
 
 def npy_header(count: int, size: int) -> bytes:
-    """Make the NumPy header of a uint8 [count, size, size, 3] array; 128 bytes whatever the count."""
+    """Make the NumPy header of a uint8 [count, size, size, 3] array; 128 bytes for every count."""
     text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({count}, {size}, {size}, 3), }}"
     body = text.ljust(_HEADER_BYTES - 11).encode("ascii") + b"\n"
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
@@ -90,7 +90,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def check_sizes(folder: Path, info: Mapping[str, Any]) -> None:
-    """Compare what ``store.json`` says with itself and with the sizes of both files; BenchError if they differ."""
+    """Compare the entries of ``store.json`` with each other and with both files' sizes; BenchError if they differ."""
     listed = info["files"]
     for name in DATA:
         if not isinstance(listed.get(name), dict) or not listed[name].keys() >= {"bytes", "sha256"}:

@@ -98,7 +98,7 @@ def draw(stores: Sequence[CropStore], out: Path, targets: int | None = None) -> 
 
 
 def _targets(stores: Sequence[CropStore], methods: Sequence[str], count: int) -> list[str]:
-    """Targets that stand in most methods of most stores, evenly among these; [""] where nobody is known."""
+    """Targets that are in most methods of most stores, evenly among these; [""] where no target is known."""
     places_of: dict[str, set[tuple[int, str]]] = {}
     for number, store in enumerate(stores):
         known = store.index[store.index["target"] != ""]
@@ -118,7 +118,7 @@ def _targets(stores: Sequence[CropStore], methods: Sequence[str], count: int) ->
 
 
 def _pair(index: pd.DataFrame, method: str, target: str, turn: int) -> _Pair:
-    """Choose the rows to show: ``turn`` moves on to another frame, or to another video where nobody is known."""
+    """Choose the rows to show: ``turn`` moves on to another frame, or to another video where no target is known."""
     of_target = index if target == "" else index[index["target"] == target]
     real = of_target[of_target["label"] == REAL]
     fake = of_target[of_target["method"] == method]

@@ -45,7 +45,7 @@ class CropStore:
         path: The folder.
         crops: uint8 [N, H, W, 3], RGB, a read-only memory map.
         index: The manifest's columns, one row a crop; row i describes ``crops[i]``.
-        info: What ``store.json`` says: name, size, count, detector, margin, failures, checksum, made_by,
+        info: The content of ``store.json``: name, size, count, detector, margin, failures, checksum, made_by,
             details.
     """
 
@@ -112,7 +112,7 @@ class CropStore:
 
 
 class CropStoreWriter:
-    """Write a crop store; nothing stands at ``path`` until ``finish``, then all of it at once.
+    """Write a crop store; nothing is at ``path`` until ``finish``, then all of it at once.
 
     Use it as a context: entering waits for any other process that is writing the same store, leaving without
     ``finish`` (an exception) removes what was written. The same crops and rows give the same bytes.
@@ -182,7 +182,7 @@ class CropStoreWriter:
             rows: n rows with the manifest's columns, in the order of the crops.
 
         Raises:
-            BenchError: If shape, type or a row is not as said; nothing of this call is then written.
+            BenchError: Shape, type or a row is wrong; nothing of this call is then written.
             RunError: The disk is full.
         """
         shape = (len(rows), self._size, self._size, 3)
@@ -197,7 +197,7 @@ class CropStoreWriter:
         self._count += len(checked)
 
     def fail(self, path: str, frame: int, reason: str) -> None:
-        """Count a frame that gives no crop; it stands in ``store.json`` with its reason.
+        """Count a frame that gives no crop; it is listed in ``store.json`` with its reason.
 
         Args:
             path: As in the manifest.
@@ -216,7 +216,7 @@ class CropStoreWriter:
             The store, opened.
 
         Raises:
-            BenchError: If nothing was added, or a person or video stands in two splits.
+            BenchError: Nothing was added, or a person or video is in two splits.
             RunError: The disk is full.
         """
         file = self._open_file()

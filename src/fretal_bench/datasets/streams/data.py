@@ -81,12 +81,12 @@ def list_streams(
     Args:
         pattern: A shell pattern that the names must fit, e.g. ``"ffpp*"``.
         hidden: Include the controls.
-        data: Stores besides those in the data folder, as for ``open_stream``.
+        data: Stores in addition to those in the data folder, as for ``open_stream``.
         grouped: List streams that differ in the order of their domains alone as one.
 
     Returns:
         For each stream its ``name``, ``what`` (one line), ``domains`` (their names, in order), ``source`` (the paper),
-        ``image_size``, ``frames`` and ``videos_per_class`` of the protocol (None: not said, all), ``data`` (``yes``, or
+        ``image_size``, ``frames`` and ``videos_per_class`` of the protocol (None: not given, all), ``data`` (``yes``, or
         in a few words why not), ``lacks`` (what is missing) and ``commands`` (what to type to get that).
     """
     tiers = _tiers(data)

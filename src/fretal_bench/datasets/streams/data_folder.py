@@ -30,9 +30,9 @@ class StoreAtHand:
 
     Attributes:
         path: Its folder, absolute.
-        checksum: What its ``store.json`` says; nothing was compared.
+        checksum: As in its ``store.json``; nothing was compared.
         size: Height and width of its crops, pixels.
-        frames: Frames of each video that were asked for when it was prepared; 0 if it doesn't say.
+        frames: Frames of each video that were asked for when it was prepared; 0 if that is not known.
         contents: What is in it.
     """
 
@@ -65,7 +65,7 @@ def found_stores() -> list[StoreAtHand]:
     folder = data_folder()
     stores = []
     for path in _store_folders(folder) if folder is not None else ():
-        # One bad store must not keep those from running that are well; naming it (--data) tells what is wrong with it.
+        # One damaged store must not stop the others; whoever names it (--data) is told what is wrong with it.
         with contextlib.suppress(BenchError):
             stores.append(_read(path))
     return stores

@@ -24,7 +24,7 @@ MEMORY_LIMIT: Final = 1 << 30
 class CropSource:
     """Whole batches of one split of one domain; all that a strategy sees of the data.
 
-    A split that fits ``memory_limit`` is copied into one tensor at the first batch and indexed there, on whatever
+    A split that fits ``memory_limit`` is copied into one tensor at the first batch and indexed there, on any
     device; a larger one is read from the store's memory map, each batch in the order of the rows on disk.
 
     Attributes:
@@ -80,7 +80,7 @@ class CropSource:
             if self._held is None:
                 self._held = torch.from_numpy(self._store.crops[self.rows]).to(self.device)
             return self._held.index_select(0, index.to(self.device))
-        # Rows in the order they lie on the disk: a batch is then read forwards, each row once.
+        # Rows in the order of the file: a batch is then read forwards, each row once.
         rows, back = np.unique(self.rows[index.cpu().numpy()], return_inverse=True)
         return torch.from_numpy(self._store.crops[rows][back]).to(self.device)
 

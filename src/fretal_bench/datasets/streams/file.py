@@ -50,7 +50,7 @@ class DomainFile(Record):
     compressions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that it says which fakes, and of which store; raises ``Invalid``."""
+        """Check that fakes and store are named; raises ``Invalid``."""
         super().__post_init__()
         if "real" in self.methods:
             raise Invalid("methods", "names of manipulations ('real' is always included)", list(self.methods))
@@ -71,8 +71,8 @@ class StreamTable(Record):
         hidden: Left out of the list of streams (controls).
         image_size: The protocol's crops, pixels; 0 where it names none. Any size runs; tables should say which.
         frames: The protocol's frames of each video; 0 where it names none.
-        first: Learn the first so many domains and open no other; 0 = all. The others still have their part in sharing
-            out reals.
+        first: Learn the first so many domains and open no other; 0 = all. The others still have their share of the
+            reals.
         withhold_test: Leave the test rows of every domain out, so that nothing can read them (tuning).
         protocol: What a learner is given at each domain.
         domains: In the order in which they are learned.
@@ -145,7 +145,7 @@ def stream_of_table(path: Path, table: Mapping[str, Any]) -> StreamFile:
 def toml_of_stream(file: StreamFile) -> str:
     """Write a stream as the text of a stream file that reads back as the same stream."""
     table = {field.name: records.plain(getattr(file, field.name)) for field in fields(StreamTable)}
-    # A reader sees what the stream says, not what it leaves at its default.
+    # Without the defaults, so that a reader sees what is particular to the stream.
     table["domains"] = [_stated(domain) for domain in table["domains"]]
     return records.to_toml(_stated(table))
 

@@ -50,7 +50,7 @@ def lack_of(file: StreamFile, domain: DomainFile, stores: Sequence[StoreAtHand])
     what = " and ".join(domain.datasets) + (f" at {' and '.join(coded)}" if coded else "")
     near = [methods for store in stores if (methods := {m for _, m, _ in contents_of(domain, store)})]
     if near:
-        # Its data set is there, but incomplete: say what of it is not.
+        # Its data set is there, but incomplete: name what is absent.
         has = max(near, key=lambda methods: len(methods & {"real", *domain.methods}))
         absent = [method for method in ("real", *domain.methods) if method not in has]
         absent += ["fakes"] if has == {"real"} and not domain.methods else []

@@ -46,7 +46,7 @@ class Stream:
     """
 
     def __init__(self, name: str, domains: Sequence[Domain], protocol: Protocol | None = None) -> None:
-        """Put domains in order and check that nobody stands in two splits.
+        """Put domains in order and check that no person is in two splits.
 
         Args:
             name: The stream's name.
@@ -55,7 +55,7 @@ class Stream:
 
         Raises:
             BenchError: If there is no domain, two have one name or differ in crop size, or a person (as source or
-                target) or a video stands in two splits, be it in different domains.
+                target) or a video is in two splits, also of different domains.
         """
         self.name = name
         self.domains = tuple(domains)
@@ -142,7 +142,7 @@ def open_stream(
             path.
         progress: Called with (done, in all) while a built-in store is built on first use.
         verify: Compare the checksums of the user's stores, which reads them whole.
-        data: Stores, or folders that hold stores, for the domains that don't name theirs; besides them those in
+        data: Stores, or folders that hold stores, for the domains that don't name theirs; after them those in
             ``$FRETAL_BENCH_DATA`` are looked at.
 
     Raises:
@@ -204,7 +204,7 @@ def _open_store(file: StreamFile, store: str, progress: Progress | None, verify:
 
 
 def _contents(file: StreamFile, stores: Mapping[str, CropStore]) -> dict[str, str]:
-    """What tells the content of every store that the file names: its checksum, whatever path leads to it.
+    """Identify the content of every store that the file names, by its checksum: several paths may lead to one store.
 
     Stores that are not opened, since only later domains are in them, may not be there: then it is their place.
     """
@@ -249,7 +249,7 @@ def _apply(
     name: str,
     sharing: list[str],
 ) -> npt.NDArray[np.int64]:
-    """Choose a domain's training rows as the protocol says, by whole videos."""
+    """Choose a domain's training rows by the protocol, in whole videos."""
     if protocol.shared_reals and (protocol.videos_per_class is None or position == 0):
         return rows
     label = index["label"].to_numpy()[rows]
