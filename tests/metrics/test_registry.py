@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.matrices import accuracy_matrix, align, micro_average
 from fretal_bench.metrics.registry import OWN, Metric
+from fretal_bench.papers.file import paper_of_table
 
 NEW = """
 import numpy as np
@@ -101,6 +103,19 @@ def test_a_metric_of_a_plugin_fills_matrices_and_micro_averages(use):
     np.testing.assert_allclose(r.baseline, [0.375, 0.0625])
     assert not r.higher_is_better
     assert micro_average(align(scores), "brier") == pytest.approx((4 * 0.375 + 2 * 0.0625) / 6)
+
+
+def test_the_file_of_a_published_table_may_name_a_metric_of_a_plugin(use):
+    content = {
+        "metric": "brier",
+        "streams": {"mini": "ffpp-mini"},
+        "rows": {"fine-tuning": {"strategy": "finetuning"}},
+        "columns": {"average": {"quantity": "average"}},
+    }
+    with pytest.raises(BenchError, match="unknown metric 'brier'"):
+        paper_of_table(Path("mine.toml"), content)
+    use(NEW.format(more=""))
+    assert paper_of_table(Path("mine.toml"), content).metric == "brier"
 
 
 def test_a_plugin_that_needs_both_classes_says_so_once_and_is_not_asked_without(use):
