@@ -274,6 +274,19 @@ def test_cells_of_several_versions_or_commits_are_counted_in_one_note(make):
     ]
 
 
+def test_a_cell_whose_steps_were_made_by_two_versions_counts_for_both(make):
+    results = of_versions(make({"ewc": (0.9, 0.05)}, seeds=2), ("0.1.0", "337fdbcd2ff3"))
+    first, second = results.cells
+    earlier = {**first.environment, "steps": ["step 0"], "commit": "a08dd8376b9b"}
+    later = {**first.environment, "steps": ["step 1"]}
+    both = dataclasses.replace(first, environment={**first.environment, "environments": [earlier, later]})
+    notes = verdict(summarize(dataclasses.replace(results, cells=(both, second)))).notes
+    assert notes[-1] == (
+        "Cells were made by 2 versions of fretal-bench: 0.1.0 at a08dd8376b9b and 0.1.0 at 337fdbcd2ff3 (1), "
+        "0.1.0 at 337fdbcd2ff3 (1)."
+    )
+
+
 def test_cells_of_one_version_say_nothing_of_it(make):
     results = of_versions(make(), ("0.1.0", "337fdbcd2ff3"))
     assert not [note for note in verdict(summarize(results)).notes if "versions" in note]

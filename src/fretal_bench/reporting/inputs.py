@@ -94,15 +94,21 @@ def versions_words(results: Results) -> tuple[str, ...]:
 
     E.g. ``Cells were made by 2 versions of fretal-bench: 0.1.0 at 337fdbcd2ff3 (24), 0.2.0 (3).``
     """
-    counts = Counter(_version(cell.environment) for cell in results.cells)
-    if len(counts) < 2:
+    by_cell = [
+        # A cell whose steps were made by several has each of them in `environments`.
+        unique(_version(made_with) for made_with in cell.environment.get("environments", [cell.environment]))
+        for cell in results.cells
+    ]
+    versions = {version for of_cell in by_cell for version in of_cell}
+    if len(versions) < 2:
         return ()
-    named = ", ".join(f"{version} ({count})" for version, count in counts.most_common())
-    return (f"Cells were made by {len(counts)} versions of fretal-bench: {named}.",)
+    counts = Counter(" and ".join(of_cell) for of_cell in by_cell).most_common()
+    named = ", ".join(f"{of_cell} ({count})" for of_cell, count in counts)
+    return (f"Cells were made by {len(versions)} versions of fretal-bench: {named}.",)
 
 
 def _version(environment: Mapping[str, Any]) -> str:
-    """Name the version of the suite, with its commit where it was not installed."""
+    """Name the version of the suite, with its commit where it ran from a checkout."""
     version = environment.get("versions", {}).get("fretal-bench", "unknown")
     return f"{version} at {environment['commit']}" if environment.get("commit") else str(version)
 
