@@ -9,6 +9,7 @@ import fretal_bench.datasets.streams.stream as stream_module
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import call as call_module
 from fretal_bench.benchmark.runner.call import STREAM_FILE, Call, check_names, check_validation, prepare
+from fretal_bench.benchmark.runner.run import execute
 from fretal_bench.datasets.streams.stream import open_stream
 from fretal_bench.errors import BenchError, BenchWarning
 from tests_support import TINY, tiny_stream
@@ -93,3 +94,19 @@ def test_a_recipe_that_chooses_by_validation_asks_for_it(stream, tmp_path, monke
     prepare(Call(("ewc",), stream, Recipe().changed({**TINY, "select": "validation"}), out=tmp_path / "b"))
     assert len(asked) == 1
     assert "select=validation" in asked[0]
+
+
+def test_done_cells_of_another_version_are_said_in_one_line_and_others_are_not(stream, tmp_path, recwarn):
+    call = Call(("finetuning", "joint"), stream, changes={"recipe": TINY}, out=tmp_path / "r", jobs=1)
+    execute(prepare(call))
+    prepare(call)
+    assert not [warning for warning in recwarn if issubclass(warning.category, BenchWarning)]
+    for path in (tmp_path / "r").glob("cells/*/environment.json"):
+        environment = json.loads(path.read_text())
+        environment["versions"]["fretal-bench"] = "0.0.7"
+        path.write_text(json.dumps(environment))
+    with pytest.warns(BenchWarning) as said:
+        prepare(call)
+    (warning,) = said
+    assert "2 cells were made by version 0.0.7" in str(warning.message)
+    assert str(tmp_path / "r" / "cells") in str(warning.message)

@@ -3,8 +3,10 @@ import dataclasses
 import pytest
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner import plan as plan_module
 from fretal_bench.benchmark.runner.plan import content_id, make_plan, split_changes
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies.registry import find_strategy
 
 STREAM = {"name": "s", "domains": [{"name": "a", "store": "1" * 64}]}
 
@@ -100,3 +102,14 @@ def test_content_ids_do_not_depend_on_the_order_of_keys():
         == content_id({"b": [1, 2], "a": 1})
         != content_id({"a": 1, "b": [2, 1]})
     )
+
+
+def test_a_strategys_revision_is_part_of_the_id_when_it_is_above_0(monkeypatch):
+    def ids_at(revision):
+        info = dataclasses.replace(find_strategy("ewc"), revision=revision)
+        monkeypatch.setattr(plan_module, "find_strategy", lambda _: info)
+        return ids(plan(("ewc",)))
+
+    before = ids(plan(("ewc",)))
+    assert ids_at(0) == before
+    assert len({tuple(ids_at(revision).items()) for revision in (0, 1, 2)}) == 3

@@ -1,25 +1,29 @@
 """Runs on a tiny stream: same bytes however they are made, whole results or none, one line for what is wrong."""
 
+import contextlib
+import errno
 import json
 import multiprocessing
 import os
-import random
 import shutil
 import signal
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from fretal_bench import files
+from fretal_bench.benchmark.runner import joining
 from fretal_bench.benchmark.runner.progress import Progress
-from fretal_bench.benchmark.runner.results import ResultFolder, load_results
+from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import execute, prepare, run
 from fretal_bench.errors import BenchError, RunError
 from tests_support import TINY, tiny_stream
 
 STRATEGIES = ("fretal", "ewc", "joint")
+LONG = 300
+"""Seconds that no run here takes."""
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +41,8 @@ def reference(stream, tmp_path_factory):
 
 
 def cells(out):
-    """Bytes of every cell's scores by cell id."""
-    found = {path.parent.name: path.read_bytes() for path in sorted(out.glob("cells/*/*.parquet"))}
-    return found | {path.parent.name + path.name: path.read_bytes() for path in out.glob("cells/*/*.parquet")}
+    """Bytes of every cell's test and validation scores by cell id and file."""
+    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in out.glob("cells/*/*.parquet")}
 
 
 def test_every_test_sample_of_every_domain_is_scored_at_every_step(reference):
@@ -95,51 +98,32 @@ def _forked(target, *arguments):
     return process
 
 
+def _join(process):
+    process.join(LONG)
+    if process.exitcode is None:
+        process.kill()
+        pytest.fail(f"still running after {LONG} s")
+
+
 def _run_quietly(stream, out):
     run(STRATEGIES, stream, changes={"recipe": TINY}, jobs=1, out=out)
 
 
 def _run_until_rename(stream, out, number, after):
     """Kill this process right before or after it puts its ``number``-th file or folder in place."""
-    import fretal_bench.benchmark.runner.results as module
-
     count = [0]
-    real = os.replace
+    real = files.move
 
-    def replace(source, target):
+    def move(part, final):
         count[0] += 1
         if count[0] == number and not after:
             os.kill(os.getpid(), signal.SIGKILL)
-        real(source, target)
+        real(part, final)
         if count[0] == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    module.os.replace = replace
+    files.move = move
     _run_quietly(stream, out)
-
-
-def test_a_run_killed_at_random_points_ends_with_the_same_bytes(stream, reference, tmp_path):
-    out = tmp_path / "r"
-    begun = time.monotonic()
-    process = _forked(_run_quietly, stream, tmp_path / "whole")
-    process.join()
-    whole = time.monotonic() - begun
-    assert cells(tmp_path / "whole") == cells(reference)
-    chance, kills, rounds = random.Random(4), 0, 0
-    while kills < 10:
-        rounds += 1
-        assert rounds < 100
-        process = _forked(_run_quietly, stream, out)
-        process.join(chance.uniform(0.02, 0.5) * whole)
-        if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
-            process.join()
-            kills += 1
-        elif (out / "cells").is_dir():
-            shutil.rmtree(out)
-    _run_quietly(stream, out)
-    assert cells(out) == cells(reference)
-    assert not list(out.glob("progress/*/*"))
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -149,24 +133,24 @@ def test_a_run_killed_at_each_rename_ends_with_the_same_bytes(after, stream, ref
     for _ in range(60):
         # The plan is written again at every start; the rename after it is the first that makes progress.
         process = _forked(_run_until_rename, stream, out, 1 if kills == 0 else 2, after)
-        process.join()
+        _join(process)
         if process.exitcode == 0:
             break
         assert process.exitcode == -signal.SIGKILL
         kills += 1
         if not after and kills > 1:
             # Killed before the rename, nothing moved on: let this one step happen.
-            process = _forked(_run_until_rename, stream, out, 2, True)
-            process.join()
+            _join(_forked(_run_until_rename, stream, out, 2, True))
     assert kills >= 10
     assert cells(out) == cells(reference)
+    assert not list(out.glob("progress/*/*"))
 
 
 def test_two_runs_on_one_folder_at_once_share_the_work_and_spoil_nothing(stream, reference, tmp_path):
     out = tmp_path / "r"
     both = [_forked(_run_quietly, stream, out) for _ in range(2)]
     for process in both:
-        process.join()
+        _join(process)
         assert process.exitcode == 0
     assert cells(out) == cells(reference)
 
@@ -209,7 +193,7 @@ def test_a_folder_of_another_plan_or_of_something_else_is_refused(stream, refere
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(stream, tmp_path):
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "below", "/proc/results"):
-        with pytest.raises(BenchError, match=r"cannot be written there .*give another --out"):
+        with pytest.raises(BenchError, match=r"cannot be written .*give another --out"):
             prepare(STRATEGIES, stream, changes={"recipe": TINY}, out=out)
 
 
@@ -224,26 +208,45 @@ def test_a_store_with_a_wrong_checksum_is_refused(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-def test_a_full_disk_stops_the_run_with_one_line_and_leaves_nothing_half_written(
-    stream, reference, tmp_path, monkeypatch
+@pytest.mark.parametrize("place", ["plan.json", "sources", "step-1", "cells", "failures"])
+def test_a_full_disk_stops_the_run_with_one_line_and_what_is_finished_is_kept(
+    place, stream, reference, tmp_path, monkeypatch
 ):
-    import errno
+    if place == "failures":
+        monkeypatch.setattr("fretal_bench.strategies.penalties.ewc.EWC.penalty", lambda self: 1 / 0)
+    real = files.move
 
-    import fretal_bench.benchmark.runner.step as module
+    def full(part, final):
+        if place in (final.name, final.parent.name):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(part, final)
 
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(module.torch, "save", full)
+    monkeypatch.setattr(files, "move", full)
     common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
-    with pytest.raises(
-        RunError, match="no space left to write results; free some and run the same command again"
-    ):
+    with pytest.raises(RunError, match="no space left") as caught:
         run(STRATEGIES, stream, **common)
+    assert caught.value.exit_code == 1
     assert not [path for path in (tmp_path / "r").rglob("*") if "part-" in path.name]
     monkeypatch.undo()
     run(STRATEGIES, stream, **common)
     assert cells(tmp_path / "r") == cells(reference)
+
+
+def test_a_disk_that_fills_while_a_checkpoint_is_written_is_said_in_the_same_line(
+    stream, tmp_path, monkeypatch
+):
+    from pathlib import Path
+
+    real = Path.write_bytes
+
+    def full(path, content):
+        if path.name == "checkpoint.pt":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunError, match="no space left"):
+        run(("finetuning",), stream, changes={"recipe": TINY}, jobs=1, out=tmp_path / "r")
 
 
 def test_checkpoints_hold_nothing_that_must_be_executed(reference):
@@ -252,6 +255,69 @@ def test_checkpoints_hold_nothing_that_must_be_executed(reference):
     for path in paths:
         state = torch.load(path, weights_only=True)
         assert {"step", "model", "extra"} <= set(state)
+
+
+def test_a_step_that_another_run_finished_is_done(stream, tmp_path):
+    common = {"changes": {"recipe": TINY}, "out": tmp_path / "r", "jobs": 1}
+    ready = prepare(("ewc", "lwf"), stream, **common)
+    run(("ewc", "lwf"), stream, **common)
+    reports = []
+    results = execute(ready, reports.append)
+    assert [cell.label for cell in results.cells] == ["ewc", "lwf"]
+    assert {report.phase for report in reports} == {"done"}
+    assert len(reports) == ready.total
+
+
+def test_a_run_does_other_steps_while_another_run_is_at_one(stream, tmp_path):
+    ready = prepare(
+        ("finetuning",), stream, seeds=(0, 1), changes={"recipe": TINY}, out=tmp_path / "r", jobs=1
+    )
+    source = ready.plan.cells[0].source
+    done = []
+
+    def listen(report):
+        if report.phase == "done":
+            done.append(report.label)
+            if len(done) == 4:
+                # All of seed 1 is there: the other run lets go of its step, without having done it.
+                other.close()
+
+    def late(*_):
+        raise TimeoutError
+
+    monitor = signal.signal(signal.SIGALRM, late)
+    signal.alarm(LONG)
+    try:
+        with contextlib.ExitStack() as other:
+            other.enter_context(ready.folder.hold(source.id))
+            results = execute(ready, listen)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, monitor)
+    assert len(results.cells) == 2
+    assert done[:4] == ["source model, seed 1", *["finetuning, seed 1"] * 3]
+    assert done[4:] == ["source model, seed 0", *["finetuning, seed 0"] * 3]
+
+
+def test_a_cell_that_was_made_on_several_machines_says_which_step_was_made_on_which(
+    stream, tmp_path, monkeypatch
+):
+    processors = iter(["A", "A", "B", "B"])
+    real = joining.environment
+    monkeypatch.setattr(
+        joining, "environment", lambda device: {**real(device), "processor": next(processors)}
+    )
+    (cell,) = run(("ewc",), stream, changes={"recipe": TINY}, out=tmp_path / "r", jobs=1).cells
+    assert cell.environment["processor"] == "B"
+    made = [(entry["steps"], entry["processor"]) for entry in cell.environment["environments"]]
+    assert made == [(["source", "step 0"], "A"), (["step 1", "step 2"], "B")]
+
+
+def test_a_cell_made_on_one_machine_names_it_once(reference):
+    for cell in load_results(reference).cells:
+        assert set(cell.environment) == {
+            *("versions", "system", "machine", "processor", "cores", "device", "commit", "seed", "phases")
+        }
 
 
 def test_every_option_of_the_recipe_runs(stream, tmp_path):
@@ -293,7 +359,8 @@ def test_progress_is_reported_with_all_that_a_watcher_needs(stream, tmp_path):
     execute(ready, reports.append)
     trained = [report for report in reports if report.phase == "train"]
     assert {report.domain for report in trained} == {"D0", "D1", "D2"}
-    assert all(report.share == 1 or report.share < 1 for report in trained)
+    assert all(0 < report.share <= 1 for report in trained)
+    assert sum(report.share == 1 for report in trained) == 3, "each domain's training is reported to its end"
     assert all(report.images_per_second > 0 and np.isfinite(report.loss) for report in trained)
     assert sum(report.phase == "done" for report in reports) == 4
 
@@ -313,14 +380,13 @@ def test_plan_lists_every_cell_that_was_asked_for(stream, reference):
     assert [cell["strategy"] for cell in plan["cells"]] == list(STRATEGIES)
     assert plan["recipe"]["device"] == "cpu"
     assert [domain["name"] for domain in plan["stream"]["domains"]] == ["D0", "D1", "D2"]
-    assert isinstance(ResultFolder(reference).cell(plan["cells"][0]["id"]) / "x", os.PathLike)
     assert pd.read_parquet(next(reference.glob("cells/*/scores.parquet"))).shape[0] > 0
 
 
 def test_step_0_is_scored_anew_only_if_the_strategy_says_something_else_than_the_source_model():
     import timm
 
-    from fretal_bench.benchmark.runner.step import judges_otherwise
+    from fretal_bench.benchmark.runner.scoring import judges_otherwise
     from fretal_bench.strategies.bounds.finetuning import FineTuning
     from fretal_bench.strategies.frozen.ncm import NCM
 

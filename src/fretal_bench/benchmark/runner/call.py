@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from fretal_bench import files
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.runner.engine import Agenda
+from fretal_bench.benchmark.runner.environment import made_by_other_code
+from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder
 from fretal_bench.benchmark.runner.plan import Cell, Changes, Plan, check_strategies, make_plan
-from fretal_bench.benchmark.runner.results import ResultFolder
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.workers import default_jobs
@@ -80,12 +81,13 @@ class Opened:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that is ready: its plan, where it goes, what is to be trained, and in how many processes."""
+    """A run that is ready: its plan, where it goes, what is to be trained in how many processes, and the open stream."""
 
     plan: Plan
     folder: ResultFolder
     agenda: Agenda
     jobs: int
+    opened: Opened
 
     @property
     def total(self) -> int:
@@ -180,9 +182,10 @@ def prepare(
         check_backbone(recipe)
     folder.create(plan)
     if keeps_file:
-        files.write(stream_path, toml_of_stream(located), remedy="give another --out")
+        files.write(stream_path, toml_of_stream(located), remedy=REMEDY)
     _say_cautions(plan)
-    return Prepared(plan, folder, agenda, call.jobs or default_jobs(recipe.device))
+    _say_older_code(plan, folder)
+    return Prepared(plan, folder, agenda, call.jobs or default_jobs(recipe.device), opened)
 
 
 def check_validation(stream: Stream, use: str, remedy: str) -> None:
@@ -223,3 +226,21 @@ def _say_cautions(plan: Plan) -> None:
         caution = find_strategy(name).caution
         if caution:
             warnings.warn(f"{name}: {caution}", BenchWarning, stacklevel=3)
+
+
+def _say_older_code(plan: Plan, folder: ResultFolder) -> None:
+    """Warn of done cells that another version of the suite made: of its code an id holds the revision alone."""
+    makers: dict[str, int] = {}
+    for cell in plan.cells:
+        if folder.cell(cell.id).is_dir():
+            maker = made_by_other_code(folder.environment(cell.id))
+            if maker:
+                makers[maker] = makers.get(maker, 0) + 1
+    if makers:
+        counts = " and ".join(f"{count} cells were made by {maker}" for maker, count in makers.items())
+        warnings.warn(
+            f"{folder.path}: {counts} of the suite, whose code has changed since; "
+            f"to train them again, delete their folders in {folder.path / 'cells'}",
+            BenchWarning,
+            stacklevel=3,
+        )

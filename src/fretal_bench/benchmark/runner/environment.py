@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from fretal_bench.plugins import plugin_versions
+
+_TRAINS = tuple(
+    f"src/fretal_bench/{folder}"
+    for folder in ("strategies", "benchmark/recipes", "benchmark/runner", "datasets")
+)
+"""The code that makes a cell's numbers."""
+Phases = list[dict[str, Any]]
+"""What ``measured`` measured."""
 
 _PACKAGES = (
     "fretal-bench",
@@ -48,13 +57,66 @@ def environment(device: str) -> dict[str, Any]:
     }
 
 
+def joined_environments(by_step: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the last step's environment; where not all are equal, with ``environments``: each, and the steps it made.
+
+    Args:
+        by_step: What ``environment`` gave, by what it made (``source``, ``step 0``, ...), in order.
+    """
+    distinct: list[dict[str, Any]] = []
+    for step, made_with in by_step.items():
+        same = next(
+            (entry for entry in distinct if {**entry, "steps": None} == {**made_with, "steps": None}), None
+        )
+        if same is None:
+            distinct.append(same := {"steps": [], **made_with})
+        same["steps"].append(step)
+    last = dict(list(by_step.values())[-1]) if by_step else {}
+    return {**last, "environments": distinct} if len(distinct) > 1 else last
+
+
+def made_by_other_code(made_with: Mapping[str, Any]) -> str:
+    """Say which version of the suite made something, if what trains has changed since; else nothing.
+
+    Args:
+        made_with: What ``environment`` gave then.
+    """
+    version, then, now = made_with.get("versions", {}).get("fretal-bench"), made_with.get("commit"), commit()
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        if version not in (None, metadata.version("fretal-bench")):
+            return f"version {version}"
+    return f"commit {then}" if then and now and _code_differs(then.rstrip("+"), now.rstrip("+")) else ""
+
+
+@functools.cache
+def _code_differs(then: str, now: str) -> bool:
+    """Whether two commits of the suite's checkout differ in what trains; so do commits that it does not have."""
+    if then == now:
+        return False
+    top = _checkout()
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(top), "diff", "--quiet", then, now, "--", *_TRAINS],
+            capture_output=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return True
+    return answer.returncode != 0
+
+
+def _checkout() -> Path:
+    return Path(__file__).resolve().parents[4]
+
+
+@functools.cache
 def commit() -> str | None:
     """Return the git commit of the suite's own checkout, with ``+`` if it has changes; None when it is installed."""
-    top = Path(__file__).resolve().parents[4]
+    top = _checkout()
     if not (top / ".git").exists():
         return None
     try:
-        found = subprocess.run(
+        description = subprocess.run(
             ["git", "-C", str(top), "describe", "--always", "--abbrev=12", "--dirty=+"],
             capture_output=True,
             text=True,
@@ -63,7 +125,7 @@ def commit() -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return description.stdout.strip() or None
 
 
 def _processor() -> str:
@@ -113,5 +175,9 @@ def _peak_mb() -> float:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) / 1024
+    try:
+        import resource
+    except ImportError:  # not on POSIX
+        return math.nan
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024

@@ -177,8 +177,11 @@ def _cell(
     given = source.recipe.hyperparameters.get(info.name, {})
     values = dataclasses.asdict(info.hyperparameters({**given, **changes}))
     defaults = dataclasses.asdict(info.hyperparameters(given))
-    # A plugin's code may change; the suite's own strategies have no origin, and their cells the ids they always had.
-    made_by = {"origin": info.origin} if info.origin else {}
+    # A plugin's code may change, and so may the suite's own: of that the record says when it changes results. What has
+    # neither origin nor revision keeps the id it always had.
+    made_by: dict[str, Any] = {"origin": info.origin} if info.origin else {}
+    if info.revision > 0:
+        made_by["revision"] = info.revision
     return Cell(
         id=content_id({**base, "strategy": info.name, "hyperparameters": values, **made_by}),
         stream=source.stream,

@@ -39,16 +39,14 @@ def execute(prepared: Prepared, listener: Listener = lambda _: None) -> Results:
     Raises:
         RunError: The disk is full, or a worker process was killed; what is finished is kept.
     """
-    from fretal_bench.benchmark.runner.step import experiences, the_stream
+    from fretal_bench.benchmark.runner.step import use_stream
 
     agenda = prepared.agenda
     jobs = min(prepared.jobs, len(agenda.work))
     if jobs > 1:
         run_processes(agenda, prepared.folder.path, listener, jobs)
     elif jobs == 1:
-        # The same path may stand for other stores than when this process last opened it.
-        for opened in (the_stream, experiences):
-            opened.cache_clear()
+        use_stream(prepared.opened.reference, prepared.opened.stream)
         run_serial(agenda, prepared.folder.path, listener)
     return load_results(prepared.folder.path)
 

@@ -1,0 +1,243 @@
+"""The result folder as a run writes it: plan, source models, steps, done cells, failures and locks.
+
+plan.json                 stream, recipe and every cell that was ever asked for here
+sources/ID/               a source model: checkpoint.pt, scores.parquet, validation.parquet, phases.json, environment.json
+progress/ID/step-K/       the same, after domain K of a cell that is not done
+cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checkpoint.pt
+replaced/ID/              a done cell whose place another took: its strategy's plugin, or a default, was changed
+failures/ID.json          why a cell failed, until it succeeds
+locks/ID.lock             held by the process that works on ID
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from filelock import FileLock, Timeout
+
+from fretal_bench import files
+from fretal_bench.benchmark.recipes.recipe import TABLES, Recipe
+from fretal_bench.benchmark.runner.plan import Cell, Plan
+from fretal_bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT: Final = 1
+REMEDY: Final = "give another --out"
+_FOREVER: Final = -1.0
+
+
+class Busy(Exception):
+    """Another process works on it."""
+
+
+class ResultFolder:
+    """Where a run writes; several runs may write to the same folder at once."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def create(self, plan: Plan) -> None:
+        """Make the folder, or join it: cells of ``plan`` are added to those already planned here.
+
+        Raises:
+            BenchError: The folder holds another stream or recipe, or something else altogether, or cannot be written.
+        """
+        with files.refusals(self.path, remedy=REMEDY):
+            ours = (self.path / "plan.json").exists() or (self.path / "locks").is_dir()
+            if not ours and self.path.is_dir() and any(self.path.iterdir()):
+                raise BenchError(f"{self.path} is not empty and no result folder; give another --out")
+            (self.path / "locks").mkdir(parents=True, exist_ok=True)
+            with self.hold("plan"):
+                earlier = self._check_same(plan)
+                # A plugin that was changed, or a default: the new cell takes the place of the old one of its name.
+                new = {(cell.name, cell.seed): cell.id for cell in plan.cells}
+                entries = {
+                    id: entry
+                    for id, entry in earlier.items()
+                    if new.get((entry["label"], entry["seed"]), id) == id
+                }
+                for cell in plan.cells:
+                    entries.setdefault(cell.id, _entry(cell))
+                content = {
+                    "format": FORMAT,
+                    "stream": {**plan.stream, "left_out": dict(plan.left_out)},
+                    "recipe": {"name": plan.recipe.name, **plan.recipe.content()},
+                    **_defaults(plan.recipe),
+                    "cells": list(entries.values()),
+                }
+                self._tidy(entries)
+                # Before the plan is written: a process that is killed in between does it again.
+                self._bring_back(entries)
+                self._put_away(id for id in earlier if id not in entries)
+                files.write(self.path / "plan.json", json.dumps(content, indent=1) + "\n", remedy=REMEDY)
+
+    def _check_same(self, plan: Plan) -> dict[str, Any]:
+        """Return the cells already planned, by id, once stream and recipe are known to be the same."""
+        path = self.path / "plan.json"
+        if not path.exists():
+            return {}
+        old = read_json(path, f"{path} is missing")
+        if old.get("format") != FORMAT:
+            raise BenchError(
+                f"{path}: expected format {FORMAT}, found {old.get('format')!r}; give another --out"
+            )
+        recipe = {"name": plan.recipe.name, **plan.recipe.content(), **_defaults(plan.recipe)}
+        for kind, ours, theirs in (
+            ("stream", dict(plan.stream), old["stream"]),
+            ("recipe", recipe, {**old["recipe"], **{key: old[key] for key in TABLES if key in old}}),
+        ):
+            ours = json.loads(json.dumps(ours))
+            for key in [*ours, *(k for k in theirs if k not in ours)]:
+                if key not in ("name", "left_out") and ours.get(key) != theirs.get(key):
+                    raise BenchError(
+                        f"{self.path} was made by another plan: {kind} {theirs.get('name', '')!s} has "
+                        f"{_short(key, theirs)} there, {_short(key, ours)} now; give another --out"
+                    )
+        return {entry["id"]: entry for entry in old["cells"]}
+
+    def _tidy(self, ids: Iterable[str]) -> None:
+        """Remove the steps of done cells whose process was killed before it removed them."""
+        for id in ids:
+            if self.cell(id).is_dir():
+                self.forget_steps(id)
+                self.forget_failure(id)
+
+    def _put_away(self, ids: Iterable[str]) -> None:
+        """Move replaced cells out of the way, and remove the steps of those that are not done.
+
+        One that another process is still at stays where it is.
+        """
+        for id in ids:
+            with contextlib.suppress(Busy), self.hold(id, wait=0):
+                if self.cell(id).is_dir():
+                    self.replaced(id).parent.mkdir(exist_ok=True)
+                    files.move(self.cell(id), self.replaced(id))
+                self.forget_steps(id)
+                self.forget_failure(id)
+
+    def _bring_back(self, ids: Iterable[str]) -> None:
+        """Move cells that were replaced and are asked for again back to the done ones."""
+        for id in ids:
+            if self.replaced(id).is_dir() and not self.cell(id).is_dir():
+                self.cell(id).parent.mkdir(exist_ok=True)
+                files.move(self.replaced(id), self.cell(id))
+
+    @contextlib.contextmanager
+    def hold(self, name: str, wait: float = _FOREVER) -> Iterator[None]:
+        """Hold the lock that whoever works on ``name`` must hold; a killed process lets go of it.
+
+        Args:
+            name: Id of a cell or source model, or ``plan``.
+            wait: Seconds to wait for another process; for ever if negative.
+
+        Raises:
+            Busy: Another process still holds it.
+        """
+        lock = FileLock(str(self.path / "locks" / f"{name}.lock"))
+        with files.refusals(self.path, remedy=REMEDY):
+            try:
+                lock.acquire(timeout=wait)
+            except Timeout as error:
+                raise Busy(name) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def environment(self, id: str) -> dict[str, Any]:
+        """Return what a done cell was made with."""
+        path = self.cell(id) / "environment.json"
+        environment: dict[str, Any] = read_json(path, f"{path} is missing; delete its folder and run again")
+        return environment
+
+    def source(self, id: str) -> Path:
+        """Return the folder of a source model."""
+        return self.path / "sources" / id
+
+    def cell(self, id: str) -> Path:
+        """Return the folder of a done cell."""
+        return self.path / "cells" / id
+
+    def replaced(self, id: str) -> Path:
+        """Return the folder of a done cell whose place another took."""
+        return self.path / "replaced" / id
+
+    def is_done(self, id: str) -> bool:
+        """Whether a cell is done, be it among those that were replaced, from where ``create`` brings it back."""
+        return self.cell(id).is_dir() or self.replaced(id).is_dir()
+
+    def step(self, id: str, step: int) -> Path:
+        """Return the folder of one finished step of a cell."""
+        return self.path / "progress" / id / f"step-{step}"
+
+    def failure(self, id: str) -> Path:
+        """Return the file that says why a cell failed."""
+        return self.path / "failures" / f"{id}.json"
+
+    def steps_done(self, id: str) -> int:
+        """Return how many steps of a cell that is not done are finished."""
+        step = 0
+        while self.step(id, step).is_dir():
+            step += 1
+        return step
+
+    def forget_steps(self, id: str) -> None:
+        """Remove the steps of a cell, which are part of the done cell now."""
+        shutil.rmtree(self.path / "progress" / id, ignore_errors=True)
+
+    def fail(self, cell: Cell, reason: str, trace: str) -> None:
+        """Keep the reason why a cell failed."""
+        record = {"id": cell.id, "label": cell.name, "seed": cell.seed, "reason": reason, "traceback": trace}
+        files.write(self.failure(cell.id), json.dumps(record, indent=1) + "\n", remedy=REMEDY)
+
+    def forget_failure(self, id: str) -> None:
+        """Remove a reason that no longer holds."""
+        self.failure(id).unlink(missing_ok=True)
+
+
+def _entry(cell: Cell) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "strategy": cell.strategy,
+        "label": cell.name,
+        "hyperparameters": dict(cell.hyperparameters),
+        "seed": cell.seed,
+        "source": cell.source.id if cell.source else None,
+    }
+
+
+def _defaults(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe says of strategies' hyperparameters, for the plan; nothing if it says nothing."""
+    return {key: getattr(recipe, key) for key in TABLES if getattr(recipe, key)}
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as Parquet, in a folder that is in the making."""
+    # Through memory: on a full disk the file's own writer alone raises an OSError with its number.
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    path.write_bytes(buffer.getbuffer())
+
+
+def read_json(path: Path, if_missing: str) -> Any:
+    """Read JSON; ``BenchError`` with the sentence ``if_missing`` if there is no such file, or if it is damaged."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BenchError(if_missing) from error
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path}: cannot be read ({error})") from error
+
+
+def _short(key: str, values: Mapping[str, Any]) -> str:
+    text = f"{key}={values[key]!r}" if key in values else f"no {key}"
+    return text if len(text) <= 60 else text[:57] + "..."
