@@ -31,7 +31,7 @@ _REFUSED: Final = (
 _KEPT: Final = "what is finished is kept"
 _ELSEWHERE: Final = "give another place"
 _NAME_BYTES: Final = 200
-"""Bytes of a file's name; file systems allow 255, of which the temporary name beside it needs some."""
+"""Bytes of a file's name; file systems allow 255, of which the temporary name needs some."""
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def show_report(
         print_json(written.to_dict())
     else:
         print_report(results, Console(), metric)
-        print_line(f"\nReport: {folder / 'index.html'}  (tables, plots and summary.md beside it)")
+        print_line(f"\nReport: {folder / 'index.html'}  (tables, plots and summary.md next to it)")
     for failure in results.failures:
         print_problem(f"failed: {failure.label}, seed {failure.seed}: {failure.reason}")
     if results.failures:

@@ -37,23 +37,24 @@ def run(
     json_: JsonOption = False,
 ) -> None:
     """Train strategies along a stream and show who forgets least; goes on where it stopped."""
+    from fretal_bench.benchmark.runner.call import Call, prepare
     from fretal_bench.benchmark.runner.plan import split_changes
-    from fretal_bench.benchmark.runner.run import execute, prepare
+    from fretal_bench.benchmark.runner.run import execute
     from fretal_bench.cli.live import training
 
+    call = Call(
+        names_of(strategies),
+        stream,
+        recipe,
+        seeds_of(seeds),
+        split_changes(set_ or []),
+        device=device,
+        jobs=jobs,
+        out=out,
+        data=data or (),
+    )
     with first_use_bar() as tell:
-        ready = prepare(
-            names_of(strategies),
-            stream,
-            recipe,
-            seeds_of(seeds),
-            split_changes(set_ or []),
-            jobs=jobs,
-            device=device,
-            out=out,
-            data=data or (),
-            building=tell,
-        )
+        ready = prepare(call, building=tell)
     with training(Console(stderr=json_), ready.total, ready.folder.path) as listener:
         if listener is not None:
             execute(ready, listener)
