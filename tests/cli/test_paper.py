@@ -111,9 +111,9 @@ def test_a_table_on_a_stand_in_is_printed_and_written_with_the_label_everywhere(
     assert (report / "comparison.csv").read_bytes() == before
     plain = json.loads(bench(*call, "--json")[1])
     assert LABEL in plain["label"]
-    one = next(v for v in plain["values"] if (v["method"], v["column"]) == ("trained on F2F", "FS"))
-    assert one["measured"] == pytest.approx(mean, abs=1e-5)
-    assert sorted(one["by_seed"].values()) == pytest.approx(sorted(values), abs=1e-5)
+    value = next(v for v in plain["values"] if (v["method"], v["column"]) == ("trained on F2F", "FS"))
+    assert value["measured"] == pytest.approx(mean, abs=1e-5)
+    assert sorted(value["by_seed"].values()) == pytest.approx(sorted(values), abs=1e-5)
     nothing = next(v for v in plain["values"] if v["column"] == "NT")
     assert (nothing["measured"], nothing["difference"]) == (None, None)
     assert nothing["reason"]
@@ -215,37 +215,6 @@ def test_the_report_folder_is_checked_before_anything_trains(bench, tmp_path):
     assert (code, out) == (2, "")
     assert "reports/paper-mine/summary.md: cannot be written" in err
     assert not (tmp_path / "results").exists()
-
-
-def test_notes_about_the_papers_data_and_recipe_stand_only_with_them(bench, tmp_path):
-    stream = tiny_stream(tmp_path)
-    notes = 'notes = ["Always."]\nnotes_data = ["Of the data."]\nnotes_recipe = ["Of the recipe."]\n'
-    call = own_table(tmp_path, notes + ONE.format(stream))
-    for more, expected in [
-        ((), ["Always.", "Of the data.", "Of the recipe."]),
-        (("--stream-as", str(stream)), ["Always."]),
-        (("--recipe", "quick.toml"), ["Always.", "Of the data."]),
-    ]:
-        (tmp_path / "quick.toml").write_text('description = "x"\n')
-        code, out, err = bench(*call, *more, "--json", "--out", f"out{len(expected)}")
-        assert code == 0, err
-        assert [
-            note for note in json.loads(out)["notes"] if note.endswith(("Always.", "data.", "recipe."))
-        ] == expected
-
-
-def test_captions_say_metric_level_and_what_an_average_is_and_promise_no_interval_of_one_seed(
-    bench, tmp_path
-):
-    call = own_table(tmp_path, ONE.format(tiny_stream(tmp_path)))
-    for seeds, interval in [("0", False), ("0,1", True)]:
-        assert bench(*call, "--seeds", seeds)[0] == 0
-        for name in ("summary.md", "comparison.tex", "side-by-side.tex"):
-            text = (tmp_path / "reports" / "paper-mine" / name).read_text()
-            assert "accuracy in percent" in text, name
-            assert "over frames" in text, name
-            assert "AA = average accuracy" in text, name
-            assert ("95" in text) is interval, name
 
 
 @pytest.mark.parametrize(

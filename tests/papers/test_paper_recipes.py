@@ -128,7 +128,7 @@ def test_there_is_a_recipe_of_every_paper_and_its_model_is_built_without_a_netwo
 @pytest.mark.parametrize("name", ["paper-fretal", "paper-cored"])
 def test_the_released_settings_are_those_of_the_notes_on_the_code(name):
     recipe = open_recipe(name)
-    said = {
+    released = {
         "backbone": "legacy_xception",
         "image_size": 128,
         "optimizer": "sgd",
@@ -148,7 +148,7 @@ def test_the_released_settings_are_those_of_the_notes_on_the_code(name):
         "batchnorm": "released",
         "select": "source-and-target",
     }
-    assert {key: getattr(recipe, key) for key in said} == said
+    assert {key: getattr(recipe, key) for key in released} == released
 
 
 def test_the_defaults_are_the_fair_options():

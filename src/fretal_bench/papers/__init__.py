@@ -1,1 +1,1 @@
-"""Published tables: which cells one needs, running them, and their values beside the published ones."""
+"""Published tables: which cells one needs, running them, and their values next to the published ones."""

@@ -1,4 +1,4 @@
-"""A published table beside what the suite measured for it."""
+"""A published table next to what the suite measured for it."""
 
 from __future__ import annotations
 

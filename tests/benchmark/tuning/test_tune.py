@@ -28,7 +28,7 @@ from fretal_bench.datasets.streams.file import read_stream_file, toml_of_stream
 from fretal_bench.datasets.streams.stream import open_stream
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.reporting.inputs import tuning_words
-from fretal_bench.reporting.report import write_report
+from fretal_bench.reporting.summary import summarize
 from fretal_bench.strategies.record import Range, StrategyInfo, fixed, tunable
 from fretal_bench.strategies.registry import find_strategy
 from tests_support import TINY, tiny_stream
@@ -449,13 +449,13 @@ def test_a_wrong_tuning_table_is_named_with_file_and_key(tmp_path, table, parts)
         assert part in str(error.value)
 
 
-def test_results_and_report_say_how_hyperparameters_were_found(stream, tmp_path):
+def test_results_and_report_say_how_hyperparameters_were_found(tmp_path):
+    stream = str(tiny_stream(tmp_path, domains=2))
     tuned = dataclasses.replace(RECIPE, **TUNED)
     results = run(["ewc", "lwf", "finetuning"], stream, tuned, out=tmp_path / "r")
     assert results.plan["tuning"] == TUNED["tuning"]
     assert results.plan["hyperparameters"] == TUNED["hyperparameters"]
-    write_report(results, tmp_path / "report")
-    summary = (tmp_path / "report" / "summary.md").read_text()
+    summary = summarize(results).tuning
     assert (
         "Hyperparameters: found by random search, 7 trials a strategy, on validation data of D0, D1 (tiny), "
         "the same budget for all." in summary
@@ -463,8 +463,7 @@ def test_results_and_report_say_how_hyperparameters_were_found(stream, tmp_path)
     with pytest.raises(BenchError, match=r"made by another plan: recipe .* give another --out"):
         prepare(["ewc"], stream, RECIPE, out=tmp_path / "r")
     results = run(["kd"], stream, tuned, out=tmp_path / "r")
-    write_report(results, tmp_path / "report")
-    summary = (tmp_path / "report" / "summary.md").read_text()
+    summary = summarize(results).tuning
     assert "of ewc, lwf: found by random search" in summary
     assert "; of kd: the strategies' own defaults." in summary
     assert "the same budget for all" not in summary

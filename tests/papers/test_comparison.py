@@ -1,0 +1,95 @@
+"""A published table next to what was measured: notes, captions, intervals, on which data."""
+
+import csv
+import math
+
+import pytest
+
+from fretal_bench.papers.comparison import Comparison, compare
+from fretal_bench.papers.comparison_output import plain_comparison, write_comparison
+from fretal_bench.papers.comparison_tables import difference_table, side_by_side
+from fretal_bench.papers.file import open_paper
+from fretal_bench.papers.published import COLUMNS, PublishedTable, PublishedValue
+from fretal_bench.papers.run import PaperCall, prepare_paper
+from fretal_bench.papers.values import Measured
+from tests_support import TINY, tiny_stream
+
+PLACE = ("ours", "AA")
+TABLE = PublishedTable(
+    "mine",
+    (PublishedValue(**{**dict.fromkeys(COLUMNS, "x"), "method": "ours", "column": "AA", "value": "77.5"}),),
+)
+REPORTS = ("summary.md", "comparison.tex", "side-by-side.tex")
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Prepare a table of one value over the tiny stream; nothing is trained."""
+    stream = tiny_stream(tmp_path)
+    (tmp_path / "mine.toml").write_text(
+        'notes = ["Always."]\nnotes_data = ["Of the data."]\nnotes_recipe = ["Of the recipe."]\n'
+        f'streams.all = "{stream}"\nrows.ours.strategy = "finetuning"\ncolumns.AA.quantity = "average"\n'
+    )
+    paper = open_paper(tmp_path / "mine.toml")
+
+    def prepare(**options):
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        call = PaperCall(paper, [PLACE], out, changes={"recipe": TINY}, jobs=1, **options)
+        return prepare_paper(call)
+
+    return prepare
+
+
+def test_notes_about_the_papers_data_and_recipe_stand_only_with_them(prepared, tmp_path):
+    (tmp_path / "quick.toml").write_text('description = "x"\n')
+    measured = {PLACE: Measured(reason="not trained yet")}
+    for options, lender, expected in [
+        ({}, "", ["Always.", "Of the data.", "Of the recipe."]),
+        ({"stream_as": str(tmp_path / "tiny.toml")}, "tiny", ["Always."]),
+        ({"recipe": str(tmp_path / "quick.toml")}, "", ["Always.", "Of the data."]),
+    ]:
+        notes = compare(TABLE, prepared(**options), measured, lender).notes
+        assert [note for note in notes if note.endswith(("Always.", "data.", "recipe."))] == expected
+
+
+def test_captions_say_metric_level_and_what_an_average_is_and_promise_no_interval_of_one_seed(
+    prepared, tmp_path
+):
+    for seeds in ((0,), (0, 1)):
+        measured = {PLACE: Measured({seed: 70.0 + 10 * seed for seed in seeds})}
+        comparison = compare(TABLE, prepared(seeds=seeds), measured)
+        write_comparison(comparison, tmp_path / "report")
+        for name in REPORTS:
+            text = (tmp_path / "report" / name).read_text()
+            assert "accuracy in percent" in text, name
+            assert "over frames" in text, name
+            assert "AA = average accuracy" in text, name
+            assert ("95" in text) is (len(seeds) > 1), name
+
+
+def test_measured_is_the_mean_over_seeds_with_its_interval_and_difference_is_from_the_published():
+    comparison = Comparison(TABLE, {PLACE: Measured({0: 70.0, 1: 80.0})}, "mini", (0, 1))
+    (value,) = plain_comparison(comparison)["values"]
+    # Student's t of one degree of freedom at 95%: 12.706; s of two values is |a - b| / sqrt(2).
+    half = 12.706205 * 10 / math.sqrt(2) / math.sqrt(2)
+    assert (value["published"], value["measured"], value["difference"]) == (77.5, 75.0, -2.5)
+    assert (value["low"], value["high"]) == pytest.approx((75 - half, 75 + half), abs=1e-3)
+    assert value["by_seed"] == {"0": 70.0, "1": 80.0}
+    assert side_by_side(comparison).rows[0].cells[1] == f"77.5 | 75.0±{half:.1f}"
+    assert [number.value for number in difference_table(comparison).rows[0].cells[2:]] == [77.5, 75.0, -2.5]
+
+
+def test_what_was_not_measured_has_no_number_and_its_reason(tmp_path):
+    comparison = Comparison(
+        TABLE, {PLACE: Measured(reason="lacks ffpp at c23")}, "mini", (0,), stand_in="tiny"
+    )
+    (value,) = plain_comparison(comparison)["values"]
+    assert (value["measured"], value["difference"], value["reason"]) == (None, None, "lacks ffpp at c23")
+    assert comparison.reasons() == ["Not measured: everything: lacks ffpp at c23"]
+    write_comparison(comparison, tmp_path)
+    with (tmp_path / "comparison.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["not_measured"] == "lacks ffpp at c23"
+    assert row["measured_on"] == "tiny, not the paper's data"
+    for name in REPORTS:
+        assert comparison.label in (tmp_path / name).read_text(), name
