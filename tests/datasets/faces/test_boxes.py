@@ -30,17 +30,17 @@ def test_a_box_between_two_detections_lies_between_them_and_there_is_none_outsid
 
 def test_faces_are_linked_by_nearness_whatever_their_order_and_score():
     rng = random.Random(0)
-    found = {}
+    faces_by_frame = {}
     for frame in range(0, 100, 10):
         faces = [
             face(100 + frame, 50, 80, rng.random()),
             face(400 - frame, 60, 90, rng.random()),
         ]
         rng.shuffle(faces)
-        found[frame] = faces
-    left, right = sorted(link(found), key=lambda track: track.boxes[0].left)
-    assert [box.left for box in left.boxes.values()] == [100 + frame for frame in found]
-    assert [box.left for box in right.boxes.values()] == [400 - frame for frame in found]
+        faces_by_frame[frame] = faces
+    left, right = sorted(link(faces_by_frame), key=lambda track: track.boxes[0].left)
+    assert [box.left for box in left.boxes.values()] == [100 + frame for frame in faces_by_frame]
+    assert [box.left for box in right.boxes.values()] == [400 - frame for frame in faces_by_frame]
 
 
 def test_a_face_elsewhere_or_of_another_size_begins_a_track_of_its_own():

@@ -53,8 +53,8 @@ def test_a_small_face_is_found_where_there_is_no_large_one(mtcnn):
     clip = next(clips(["real"], [0]))
     image = np.full((720, 960), 90, np.uint8)
     image[300:356, 500:546] = cv2.resize(clip.frames[0], (46, 56), interpolation=cv2.INTER_AREA)
-    (found,) = mtcnn.detect(rgb(image))
-    assert overlap(found.box, FaceBox(500, 300, 546, 356)) > 0.3
+    (small_face,) = mtcnn.detect(rgb(image))
+    assert overlap(small_face.box, FaceBox(500, 300, 546, 356)) > 0.3
     assert mtcnn.detect(np.full((64, 64, 3), 128, np.uint8)) == []
     assert mtcnn.detect(np.zeros((5, 5, 3), np.uint8)) == []
 

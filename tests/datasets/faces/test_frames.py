@@ -55,10 +55,10 @@ def test_wanted_frames_are_the_same_bits_as_of_a_whole_decode_and_fewer_are_deco
     decoded = []
     plain = VideoFile._decoded
     monkeypatch.setattr(VideoFile, "_decoded", lambda *a: (decoded.append(f) or f for f in plain(*a)))
-    wanted = evenly(source.numbers, 8)
-    frames = list(source.read(wanted))
+    numbers = evenly(source.numbers, 8)
+    frames = list(source.read(numbers))
 
-    assert [frame.number for frame in frames] == wanted
+    assert [frame.number for frame in frames] == numbers
     assert all(np.array_equal(frame.image, whole[frame.number]) for frame in frames)
     assert 8 <= len(decoded) < 48
 
@@ -66,9 +66,9 @@ def test_wanted_frames_are_the_same_bits_as_of_a_whole_decode_and_fewer_are_deco
 def test_a_single_late_frame_and_frames_in_any_order_are_right(tmp_path):
     path = clip_with_b_frames(tmp_path / "clip.mp4")
     whole = decode_all(path)
-    for wanted in ([59], [0], [40, 3, 41], list(range(60))):
-        frames = list(VideoFile(path).read(wanted))
-        assert [frame.number for frame in frames] == sorted(wanted)
+    for numbers in ([59], [0], [40, 3, 41], list(range(60))):
+        frames = list(VideoFile(path).read(numbers))
+        assert [frame.number for frame in frames] == sorted(numbers)
         assert all(np.array_equal(frame.image, whole[frame.number]) for frame in frames)
 
 

@@ -66,16 +66,16 @@ def small_units(monkeypatch):
 @pytest.fixture(scope="module")
 def undisturbed(mini, tmp_path_factory):
     """The tree prepared with MTCNN in one go: the result, and what progress was told."""
-    told = []
+    calls = []
     out = tmp_path_factory.mktemp("undisturbed") / "deeper" / "store"
-    return prepare(mini, out, options=options(), progress=lambda *t: told.append(t)), told
+    return prepare(mini, out, options=options(), progress=lambda *t: calls.append(t)), calls
 
 
 def test_a_tree_becomes_a_store_in_the_manifests_order_with_faces_in_the_middle(mini, undisturbed):
-    made, told = undisturbed
-    store = CropStore.open(made.store.path)
-    assert (len(store), store.size, made.videos, made.lost, made.failures) == (200, 32, 20, 0, [])
-    assert told == [(20, 20)]
+    prepared, calls = undisturbed
+    store = CropStore.open(prepared.store.path)
+    assert (len(store), store.size, prepared.videos, prepared.lost, prepared.failures) == (200, 32, 20, 0, [])
+    assert calls == [(20, 20)]
     index = store.index
     assert index["frame"].tolist() == list(range(10)) * 20
     assert index["video"].drop_duplicates().tolist() == [
@@ -105,10 +105,10 @@ def test_a_tree_becomes_a_store_in_the_manifests_order_with_faces_in_the_middle(
 
 
 def test_real_videos_are_looked_through_once_and_their_boxes_serve_all_their_fakes(mini, tmp_path, detector):
-    made = prepare(mini, tmp_path / "store", options=options())
+    prepared = prepare(mini, tmp_path / "store", options=options())
     assert detector.calls == 4 * 10
-    assert made.boxes == {"own": 4, "shared": 16, "none": 0}
-    store = made.store
+    assert prepared.boxes == {"own": 4, "shared": 16, "none": 0}
+    store = prepared.store
     box = detector.answers[0][0].box
     for video, method in (("000", "real"), ("000_014", "FaceSwap")):
         path = mini / (REAL if method == "real" else FAKES.format(method)) / f"{video}.mp4"
@@ -223,11 +223,11 @@ def test_of_two_at_once_one_makes_the_store_and_the_other_waits_for_it(mini, tmp
     other.start()
     assert at_work.wait(60)
     waited = []
-    made = prepare(mini, out, options=options(), waiting=lambda: (waited.append(1), go_on.set()))
+    prepared = prepare(mini, out, options=options(), waiting=lambda: (waited.append(1), go_on.set()))
     other.join(60)
     assert other.exitcode == 0
     assert waited == [1]
-    assert not made.made
+    assert not prepared.made
     assert len(CropStore.open(out)) == 200
     assert detector.calls == 0
 
@@ -265,10 +265,10 @@ def test_a_video_replaced_between_two_runs_is_prepared_anew_and_the_others_are_n
         prepare(tree, tmp_path / "store", options=options(), progress=stop)
     broken.write_bytes(good)
     detector.seen.clear()
-    made = prepare(tree, tmp_path / "store", options=options())
+    prepared = prepare(tree, tmp_path / "store", options=options())
     assert detector.calls == 10
-    assert made.boxes == {"own": 4, "shared": 16, "none": 0}
-    assert made.failures == []
+    assert prepared.boxes == {"own": 4, "shared": 16, "none": 0}
+    assert prepared.failures == []
 
 
 def gap():
@@ -286,17 +286,17 @@ def test_frames_without_a_face_are_interpolated_centred_or_skipped_and_counted(
     mini, tmp_path, detector, way, kept, lost
 ):
     detector.answers = gap()
-    made = prepare(mini, tmp_path / "store", options=options(on_missing=way))
-    rows = made.store.index[made.store.index["video"] == "000"]
+    prepared = prepare(mini, tmp_path / "store", options=options(on_missing=way))
+    rows = prepared.store.index[prepared.store.index["video"] == "000"]
     assert len(rows) == kept
     assert set(range(10)) - set(rows["frame"]) == lost
-    counted = [f for f in made.store.info["failures"] if f["path"].endswith("/000.mp4")]
+    counted = [f for f in prepared.store.info["failures"] if f["path"].endswith("/000.mp4")]
     assert {f["frame"] for f in counted} == lost
     assert {f["reason"] for f in counted} <= {"no face found"}
     # The fakes share the track, so they lose the same frames.
-    assert len(made.store.index[made.store.index["video"] == "000_014"]) == 4 * kept
+    assert len(prepared.store.index[prepared.store.index["video"] == "000_014"]) == 4 * kept
     image = {frame.number: frame.image for frame in VideoFile(mini / REAL / "000.mp4").read(range(10))}
-    crops = {int(f): made.store.crops[r] for r, f in zip(rows.index, rows["frame"], strict=True)}
+    crops = {int(f): prepared.store.crops[r] for r, f in zip(rows.index, rows["frame"], strict=True)}
     assert np.array_equal(crops[5], crop_face(image[5], face(50, 40, 100).box, 32, 1.3))
     if way == "interpolate":
         assert np.array_equal(crops[2], crop_face(image[2], face(44, 40, 100).box, 32, 1.3))
@@ -313,11 +313,11 @@ def test_a_missing_face_stops_the_run_if_that_is_wanted_and_names_video_and_fram
 
 def test_a_video_without_any_face_is_counted_once_and_its_fakes_too(mini, tmp_path, detector):
     detector.answers = [[]] * 10 + [[face(40, 40, 100)]]
-    made = prepare(mini, tmp_path / "store", options=options())
-    assert len(made.store) == 150
-    (count,) = made.failures
+    prepared = prepare(mini, tmp_path / "store", options=options())
+    assert len(prepared.store) == 150
+    (count,) = prepared.failures
     assert (count.reason, count.videos, count.frames) == ("no face found", 5, 0)
-    assert made.lost == 5
+    assert prepared.lost == 5
     detector.answers = [[]]
     with pytest.raises(RunError, match="not one face could be cut out; mostly: no face found"):
         prepare(mini, tmp_path / "none", options=options())
@@ -341,28 +341,30 @@ def test_broken_and_vanished_videos_are_counted_with_their_reason_and_stop_nothi
         return read
 
     monkeypatch.setattr(module, "read_dataset", read_then_lose)
-    made = prepare(tree, tmp_path / "store", options=options(frames=12))
-    assert len(made.store) == 170
-    assert made.lost == 3
-    told = failures(made.store)
-    assert ("028_030.mp4", -1, "the file is missing") in told
-    assert {name for name, _, reason in told if reason.startswith("it cannot be decoded: ")} == {
+    prepared = prepare(tree, tmp_path / "store", options=options(frames=12))
+    assert len(prepared.store) == 170
+    assert prepared.lost == 3
+    lost = failures(prepared.store)
+    assert ("028_030.mp4", -1, "the file is missing") in lost
+    assert {name for name, _, reason in lost if reason.startswith("it cannot be decoded: ")} == {
         "000_014.mp4",
         "014_000.mp4",
     }
-    assert {name for name, _, reason in told if reason.startswith("left out when the data set was read")} == {
+    assert {name for name, _, reason in lost if reason.startswith("left out when the data set was read")} == {
         "notes.txt",
         "xyz.mp4",
     }
-    short = [f for f in made.store.info["failures"] if f["reason"] == "fewer frames than asked for: 10 of 12"]
+    short = [
+        f for f in prepared.store.info["failures"] if f["reason"] == "fewer frames than asked for: 10 of 12"
+    ]
     assert len(short) == 17
-    assert {c.reason: c.videos for c in made.failures} == {
+    assert {c.reason: c.videos for c in prepared.failures} == {
         "the file is missing": 1,
         "it cannot be decoded": 2,
         "fewer frames than asked for": 17,
         "left out when the data set was read": 2,
     }
-    assert str(tree) not in (made.store.path / "store.json").read_text()
+    assert str(tree) not in (prepared.store.path / "store.json").read_text()
 
 
 def test_fakes_of_a_real_video_that_cannot_be_read_or_used_are_looked_through_themselves(
@@ -375,8 +377,8 @@ def test_fakes_of_a_real_video_that_cannot_be_read_or_used_are_looked_through_th
     (clip,) = clips(["Deepfakes"], [28])
     grey_clip(wide, clip.frames[:, 40:140])
     grey_clip(long, np.concatenate([clip.frames] * 2))
-    made = prepare(tree, tmp_path / "store", options=options())
-    assert made.boxes == {"own": 4 + 4 + 2 + 2, "shared": 2 + 4, "none": 0}
+    prepared = prepare(tree, tmp_path / "store", options=options())
+    assert prepared.boxes == {"own": 4 + 4 + 2 + 2, "shared": 2 + 4, "none": 0}
     assert detector.calls == 12 * 10
 
 
@@ -386,12 +388,12 @@ def test_a_smaller_copy_of_the_same_scene_takes_the_boxes_scaled(tree, tmp_path,
     grey_clip(
         path, np.stack([cv2.resize(frame, (92, 112), interpolation=cv2.INTER_AREA) for frame in clip.frames])
     )
-    made = prepare(tree, tmp_path / "store", options=options())
-    assert made.boxes["shared"] == 16
-    index = made.store.index
+    prepared = prepare(tree, tmp_path / "store", options=options())
+    assert prepared.boxes["shared"] == 16
+    index = prepared.store.index
     row = index[(index["method"] == "Deepfakes") & (index["video"] == "028_030")].index[0]
     image = next(VideoFile(path).read([0])).image
-    assert np.array_equal(made.store.crops[row], crop_face(image, face(20, 20, 70).box, 32, 1.3))
+    assert np.array_equal(prepared.store.crops[row], crop_face(image, face(20, 20, 70).box, 32, 1.3))
 
 
 def test_an_original_that_is_shown_turned_shares_its_boxes_with_fakes_that_are_coded_upright(
@@ -399,22 +401,22 @@ def test_an_original_that_is_shown_turned_shares_its_boxes_with_fakes_that_are_c
 ):
     (clip,) = clips(["real"], [28])
     turn(grey_clip(tree / REAL / "028.mp4", np.rot90(clip.frames, axes=(1, 2))), 90)
-    made = prepare(tree, tmp_path / "store", options=options())
-    assert made.boxes == {"own": 4, "shared": 16, "none": 0}
-    index = made.store.index
+    prepared = prepare(tree, tmp_path / "store", options=options())
+    assert prepared.boxes == {"own": 4, "shared": 16, "none": 0}
+    index = prepared.store.index
     row = index[(index["method"] == "FaceSwap") & (index["video"] == "028_030")].index[0]
     image = next(VideoFile(tree / FAKES.format("FaceSwap") / "028_030.mp4").read([0])).image
-    assert np.array_equal(made.store.crops[row], crop_face(image, detector.answers[0][0].box, 32, 1.3))
+    assert np.array_equal(prepared.store.crops[row], crop_face(image, detector.answers[0][0].box, 32, 1.3))
 
 
 def test_a_shorter_fake_gets_the_boxes_of_its_own_frames(tree, tmp_path, detector):
     path = tree / FAKES.format("FaceSwap") / "028_030.mp4"
     (clip,) = clips(["FaceSwap"], [28])
     grey_clip(path, clip.frames[:7])
-    made = prepare(tree, tmp_path / "store", options=options(frames=2))
+    prepared = prepare(tree, tmp_path / "store", options=options(frames=2))
     # 2 and 7 of ten frames, 1 and 5 of seven.
     assert detector.calls == 3 * 2 + 4
-    index = made.store.index
+    index = prepared.store.index
     assert index[(index["method"] == "FaceSwap") & (index["video"] == "028_030")]["frame"].tolist() == [1, 5]
     assert index[index["video"] == "028"]["frame"].tolist() == [2, 7]
 
@@ -461,11 +463,11 @@ def test_images_that_are_cropped_already_need_no_detector_and_keep_their_labels(
                 path.parent.mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(path), np.full((40, 60, 3), level + n, np.uint8))
     tree.data("one/test/fake/2.png", b"broken")
-    made = prepare(tmp_path / "sets", tmp_path / "store", options=PrepareOptions(size=16))
-    assert made.store.info["detector"] == "none"
-    assert made.boxes == {"own": 0, "shared": 0, "none": 17}
-    assert ((np.array(made.store.crops)[:, 8, 8, 0] >= 200) == (made.store.index["label"] == 1)).all()
-    assert [(c.reason, c.videos, c.frames) for c in made.failures] == [("it cannot be decoded", 1, 0)]
+    prepared = prepare(tmp_path / "sets", tmp_path / "store", options=PrepareOptions(size=16))
+    assert prepared.store.info["detector"] == "none"
+    assert prepared.boxes == {"own": 0, "shared": 0, "none": 17}
+    assert ((np.array(prepared.store.crops)[:, 8, 8, 0] >= 200) == (prepared.store.index["label"] == 1)).all()
+    assert [(c.reason, c.videos, c.frames) for c in prepared.failures] == [("it cannot be decoded", 1, 0)]
 
 
 def test_members_of_archives_are_read_without_unpacking_the_rest(tmp_path):
@@ -473,11 +475,11 @@ def test_members_of_archives_are_read_without_unpacking_the_rest(tmp_path):
     for split in ("train", "test"):
         for kind in ("real", "fake"):
             tree.tar(f"{kind}_{split}/1.tar.gz", *(f"1/{kind}/7/{n}.png" for n in range(6)))
-    made = prepare(tmp_path / "wild", tmp_path / "store", options=PrepareOptions(size=8, frames=3))
-    assert len(made.store) == 12
-    assert made.store.index["frame"].tolist() == [1, 3, 5] * 4
+    prepared = prepare(tmp_path / "wild", tmp_path / "store", options=PrepareOptions(size=8, frames=3))
+    assert len(prepared.store) == 12
+    assert prepared.store.index["frame"].tolist() == [1, 3, 5] * 4
     # trees.png makes each member as bright as its place.
-    assert np.array(made.store.crops)[:, 4, 4, 0].tolist() == [1, 3, 5] * 4
+    assert np.array(prepared.store.crops)[:, 4, 4, 0].tolist() == [1, 3, 5] * 4
     assert not list(tmp_path.glob(".store.work"))
     archive = tmp_path / "wild" / "fake_test" / "1.tar.gz"
     assert archive.exists()
@@ -561,11 +563,11 @@ def test_several_compressions_want_one_named(tmp_path):
     with pytest.raises(BenchError, match=r"holds c23, c40; name one, e\.g\. --compression c23"):
         prepare(tmp_path / "ffpp", tmp_path / "store")
     split = ReadOptions(splits="identity", fractions={"train": 0.5, "test": 0.5})
-    made = prepare(
+    prepared = prepare(
         tmp_path / "ffpp", tmp_path / "store", options=options(compression="c40"), read_options=split
     )
-    assert set(made.store.index["compression"]) == {"c40"}
-    assert set(made.store.info["details"]["identity_split"]["assignment"]) == {"ffpp/000", "ffpp/014"}
+    assert set(prepared.store.index["compression"]) == {"c40"}
+    assert set(prepared.store.info["details"]["identity_split"]["assignment"]) == {"ffpp/000", "ffpp/014"}
 
 
 def test_a_killed_worker_ends_the_run_with_one_line(mini, tmp_path, small_units):
@@ -592,6 +594,6 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(mini, tmp_path, small_
         prepare(mini, tmp_path / "store", options=options())
     assert [len(list(tmp_path.glob(f".store.work/*/{name}"))) for name in ("[0-9]*.json", ".*")] == [1, 0]
     monkeypatch.setattr(files, "move", plain)
-    made = prepare(mini, tmp_path / "store", options=options())
-    assert len(made.store) == 200
+    prepared = prepare(mini, tmp_path / "store", options=options())
+    assert len(prepared.store) == 200
     assert json.loads((tmp_path / "store" / "store.json").read_text())["failures"] == []

@@ -22,8 +22,8 @@ class Scene:
     def __init__(self, faces, lost=()):
         self.faces, self.lost, self.looked = faces, lost, []
 
-    def read(self, wanted):
-        for number in wanted:
+    def read(self, numbers):
+        for number in numbers:
             bad = number in self.lost
             yield Frame(
                 number, None if bad else np.full((120, 200, 3), number, np.uint8), "bad" if bad else ""
@@ -39,25 +39,25 @@ WANTED = list(range(0, 90, 10))
 
 def test_a_still_face_is_looked_for_in_every_kth_frame_alone():
     scene = Scene(lambda n: [face(50, 20, 60)])
-    found = search(scene, WANTED, scene, every=4)
+    searched = search(scene, WANTED, scene, every=4)
     assert scene.looked == [0, 40, 80]
-    track = face_of(found)
-    places = [place_in(found, track, n) for n in WANTED]
+    track = face_of(searched)
+    places = [place_in(searched, track, n) for n in WANTED]
     assert all(place.seen and place.box == FaceBox(50, 20, 110, 80) for place in places)
 
 
 def test_a_slow_face_is_placed_between_its_detections():
     scene = Scene(lambda n: [face(50 + n / 10, 20, 60)])
-    found = search(scene, WANTED, scene, every=4)
+    searched = search(scene, WANTED, scene, every=4)
     assert scene.looked == [0, 40, 80]
-    assert place_in(found, face_of(found), 30).box.left == pytest.approx(53)
+    assert place_in(searched, face_of(searched), 30).box.left == pytest.approx(53)
 
 
 def test_a_face_that_moves_is_looked_for_everywhere():
     scene = Scene(lambda n: [face(n, 20, 60)])
-    found = search(scene, WANTED, scene, every=4)
+    searched = search(scene, WANTED, scene, every=4)
     assert sorted(scene.looked) == WANTED
-    assert [place_in(found, face_of(found), n).box.left for n in WANTED] == WANTED
+    assert [place_in(searched, face_of(searched), n).box.left for n in WANTED] == WANTED
 
 
 def test_every_frame_is_looked_at_if_asked_for():
@@ -68,50 +68,50 @@ def test_every_frame_is_looked_at_if_asked_for():
 
 def test_frames_around_a_gap_are_looked_at_and_what_is_not_found_there_says_so():
     scene = Scene(lambda n: [] if n in (40, 50) else [face(50, 20, 60)])
-    found = search(scene, WANTED, scene, every=4)
-    track = face_of(found)
+    searched = search(scene, WANTED, scene, every=4)
+    track = face_of(searched)
     assert sorted(scene.looked) == WANTED
     for n in (40, 50):
-        place = place_in(found, track, n)
+        place = place_in(searched, track, n)
         assert place.unseen is Reason.NO_FACE
         assert place.box == FaceBox(50, 20, 110, 80)
-    assert place_in(found, track, 30).seen
+    assert place_in(searched, track, 30).seen
 
 
 def test_before_the_first_and_after_the_last_detection_there_is_no_box():
     scene = Scene(lambda n: [face(50, 20, 60)] if 20 <= n <= 60 else [])
-    found = search(scene, WANTED, scene, every=1)
-    places = [place_in(found, face_of(found), n) for n in WANTED]
+    searched = search(scene, WANTED, scene, every=1)
+    places = [place_in(searched, face_of(searched), n) for n in WANTED]
     assert [place.box is None for place in places] == [True, True, *[False] * 5, True, True]
 
 
 def test_frames_that_cannot_be_decoded_are_not_looked_at_even_the_last():
     scene = Scene(lambda n: [face(50, 20, 60)], lost=(0, 40, 80))
-    found = search(scene, WANTED, scene, every=4)
+    searched = search(scene, WANTED, scene, every=4)
     assert sorted(scene.looked) == [10, 20, 30, 50, 60, 70]
-    assert place_in(found, face_of(found), 60).seen
+    assert place_in(searched, face_of(searched), 60).seen
 
 
 def test_of_several_faces_the_longest_track_is_taken_and_frames_with_only_the_other_say_so():
     main, other = face(20, 20, 60), face(120, 30, 70)
     scene = Scene(lambda n: [other] if n in (0, 10) else [main, other] if n < 40 else [main])
-    found = search(scene, WANTED, scene, every=1)
-    track = face_of(found)
+    searched = search(scene, WANTED, scene, every=1)
+    track = face_of(searched)
     assert track.at(30) == main.box
-    assert place_in(found, track, 0).unseen is Reason.OTHER_FACE
+    assert place_in(searched, track, 0).unseen is Reason.OTHER_FACE
 
 
 def test_the_mask_says_which_face_though_it_is_on_screen_for_less_long(tmp_path):
     main, other = face(20, 20, 60), face(120, 30, 60)
     scene = Scene(lambda n: [main, other] if n < 40 else [main])
-    found = search(scene, WANTED, scene, every=1)
-    assert face_of(found).at(0) == main.box
+    searched = search(scene, WANTED, scene, every=1)
+    assert face_of(searched).at(0) == main.box
     frames = np.zeros((100, 60, 100), np.uint8)  # half the size of the video's picture
     frames[:, 15:45, 60:90] = 255
     mask = open_mask(grey_clip(tmp_path / "mask.mp4", frames))
-    assert face_of(found, [mask]).at(0) == other.box
+    assert face_of(searched, [mask]).at(0) == other.box
     nobody = open_mask(grey_clip(tmp_path / "empty.mp4", np.zeros((100, 60, 100), np.uint8)))
-    assert face_of(found, [nobody]).at(0) == main.box
+    assert face_of(searched, [nobody]).at(0) == main.box
 
 
 def test_the_mask_of_a_video_that_is_shown_turned_lies_over_the_right_face(tmp_path):

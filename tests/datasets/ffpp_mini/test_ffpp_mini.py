@@ -110,11 +110,11 @@ def test_a_manipulation_changes_the_face_and_leaves_the_picture_around_it(method
 
 @pytest.mark.parametrize(("target", "source"), [(0, 14), (20, 6), (3, 17), (32, 36)])
 def test_no_warp_folds(target: int, source: int) -> None:
-    one, other = people()[target], people()[source]
-    shape = one.frames.shape[1:]
+    person, other = people()[target], people()[source]
+    shape = person.frames.shape[1:]
     for frame in range(10):
-        points = one.landmarks[frame]
-        moved = points + _expression_change(one, other, frame)
+        points = person.landmarks[frame]
+        moved = points + _expression_change(person, other, frame)
         still = warp_map(moved, points, shape, rigid=np.eye(2, 3))
         assert jacobian(still).min() >= MIN_JACOBIAN
         onto = similarity(points, other.landmarks[frame])

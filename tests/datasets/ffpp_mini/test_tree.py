@@ -56,12 +56,12 @@ def test_it_goes_on_where_it_stopped_and_repairs_what_is_broken(tree):
     cut.write_bytes(before[cut][:-50])
     gone.unlink()
     stamp = whole.stat().st_mtime_ns
-    told = []
-    made = make_mini(tree, ["c23"], PEOPLE, progress=lambda *t: told.append(t))
-    assert (made.written, made.there) == (2, 18)
+    calls = []
+    result = make_mini(tree, ["c23"], PEOPLE, progress=lambda *t: calls.append(t))
+    assert (result.written, result.there) == (2, 18)
     assert {path: path.read_bytes() for path in (whole, cut, gone)} == before
     assert whole.stat().st_mtime_ns == stamp
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert not list(tree.rglob(".*"))
 
 

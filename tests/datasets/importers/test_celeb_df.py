@@ -89,9 +89,9 @@ def test_the_version_is_told_by_the_folder_or_the_length_of_the_list(tmp_path, n
 def test_version_one_counts_against_its_own_numbers(tmp_path):
     build(tmp_path / "Celeb-DF-v1")
 
-    found = {e.method: (e.found, e.official) for e in check(tmp_path / "Celeb-DF-v1").expectations}
+    counts = {e.method: (e.found, e.official) for e in check(tmp_path / "Celeb-DF-v1").expectations}
 
-    assert found == {"real": (9, 408), "Celeb-synthesis": (3, 795)}
+    assert counts == {"real": (9, 408), "Celeb-synthesis": (3, 795)}
 
 
 def test_a_list_that_was_inverted_by_somebody_loses_videos_and_makes_no_wrong_label(tmp_path):

@@ -208,13 +208,13 @@ def test_without_split_files_people_can_be_kept_apart_by_identity_and_the_store_
     assert IdentitySplit.load(kept) == read.identity_split
 
 
-def test_official_counts_stand_beside_what_was_found_for_each_compression(tmp_path):
+def test_official_counts_are_compared_with_those_that_are_there_for_each_compression(tmp_path):
     build(tmp_path)
 
     expectations = check(tmp_path).expectations
 
-    found = {(e.method, e.compression, e.split): (e.found, e.official) for e in expectations}
-    assert found["real", "c23", "train"] == (4, 720)
-    assert found["Deepfakes", "c23", "test"] == (2, 140)
-    assert found["FaceSwap", "c23", "val"] == (0, 140)
-    assert len(found) == 18
+    counts = {(e.method, e.compression, e.split): (e.found, e.official) for e in expectations}
+    assert counts["real", "c23", "train"] == (4, 720)
+    assert counts["Deepfakes", "c23", "test"] == (2, 140)
+    assert counts["FaceSwap", "c23", "val"] == (0, 140)
+    assert len(counts) == 18

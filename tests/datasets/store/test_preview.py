@@ -74,10 +74,10 @@ def test_a_row_is_a_method_and_real_and_fake_are_of_one_target_and_frame(tmp_pat
 
 def test_several_stores_stand_side_by_side_for_each_target(tmp_path):
     stores = [store(tmp_path / c, compression=c) for c in ("c23", "c40")]
-    one = cv2.imread(str(preview(stores[:1], tmp_path / "one.png", targets=1)))
-    two = cv2.imread(str(preview(stores, tmp_path / "two.png", targets=1)))
-    assert two.shape[1] - one.shape[1] == 2 * CELL + 3 + 10
-    assert two.shape[0] == one.shape[0]
+    single = cv2.imread(str(preview(stores[:1], tmp_path / "one.png", targets=1)))
+    double = cv2.imread(str(preview(stores, tmp_path / "two.png", targets=1)))
+    assert double.shape[1] - single.shape[1] == 2 * CELL + 3 + 10
+    assert double.shape[0] == single.shape[0]
 
 
 def test_the_same_stores_give_the_same_bytes_and_nothing_unfinished(tmp_path):

@@ -19,8 +19,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> CropStore:
 
 def rows_of(store: CropStore, method: str) -> dict[str, np.ndarray]:
     index = store.index
-    wanted = index["method"].isin(["real", method])
-    return {split: np.flatnonzero(wanted & (index["split"] == split)) for split in ("train", "val", "test")}
+    chosen = index["method"].isin(["real", method])
+    return {split: np.flatnonzero(chosen & (index["split"] == split)) for split in ("train", "val", "test")}
 
 
 @pytest.mark.parametrize("limit", [1 << 30, 0])
@@ -72,7 +72,7 @@ def test_a_split_with_one_class_is_refused_and_an_empty_validation_split_is_not(
 
 def test_the_fingerprint_changes_with_the_rows_and_only_with_them(store: CropStore) -> None:
     rows = rows_of(store, "Deepfakes")
-    same = Domain("d", store, {split: found.copy() for split, found in rows.items()})
+    same = Domain("d", store, {split: numbers.copy() for split, numbers in rows.items()})
     fewer = Domain("d", store, {**rows, "train": rows["train"][:-1]})
     assert Domain("d", store, rows).fingerprint() == same.fingerprint()
     assert Domain("d", store, rows).fingerprint() != fewer.fingerprint()

@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fretal_bench import plugins
 from fretal_bench.benchmark.recipes.recipe import open_recipe
 from fretal_bench.benchmark.runner.call import STREAM_FILE
 from fretal_bench.benchmark.runner.plan import make_plan
 from fretal_bench.benchmark.runner.run import prepare, run
 from fretal_bench.datasets.importers import cddb, importers
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
+from fretal_bench.datasets.streams.data import stream_state
 from fretal_bench.datasets.streams.data_folder import named_stores
 from fretal_bench.datasets.streams.file import StreamFile, read_stream_file, toml_of_stream
 from fretal_bench.datasets.streams.stream import find_stream, list_streams, open_stream
@@ -41,8 +43,8 @@ STREAMS = {name: file for name, file in builtin_stream_files().items() if file.n
 
 
 def rows_of(dataset: str, compression: str, methods: tuple[str, ...] | None = None) -> pd.DataFrame:
-    found = METHODS.get(dataset, (dataset.removeprefix("cddb-") if "cddb" in dataset else "fake",))
-    return toy_rows(methods or found, dataset).assign(compression=compression)
+    usual = METHODS.get(dataset, (dataset.removeprefix("cddb-") if "cddb" in dataset else "fake",))
+    return toy_rows(methods or usual, dataset).assign(compression=compression)
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +57,10 @@ def nothing_at_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of stores that holds everything any built-in stream asks for."""
     folder = tmp_path_factory.mktemp("data")
-    wanted = {
+    pairs = {
         (d, c) for file in STREAMS.values() for x in file.domains for d in x.datasets for c in x.compressions
     }
-    for dataset, compression in sorted(wanted):
+    for dataset, compression in sorted(pairs):
         if not dataset.startswith("cddb-"):
             toy_store(folder / f"{dataset}-{compression}", rows_of(dataset, compression), size=8)
     tasks = [rows_of(f"cddb-{task}", "none") for task in cddb.LONG]
@@ -74,14 +76,14 @@ def names(file: StreamFile) -> list[str]:
 def test_every_stream_opens_when_its_data_are_there_with_its_own_rows_alone(name: str, data: Path) -> None:
     stream = open_stream(name, data=[data])
     assert [domain.name for domain in stream] == names(STREAMS[name])
-    for position, (domain, wanted) in enumerate(zip(stream, STREAMS[name].domains, strict=True)):
+    for position, (domain, domain_file) in enumerate(zip(stream, STREAMS[name].domains, strict=True)):
         for split in ("train", "val", "test"):
-            found = domain.store.index.iloc[domain.rows[split]]
-            assert set(found["dataset"]) == set(wanted.datasets)
-            assert set(found["compression"]) == set(wanted.compressions)
-            every = {m for d in wanted.datasets for m in rows_of(d, "none")["method"]}
-            assert set(found["method"]) == ({"real", *wanted.methods} if wanted.methods else every)
-            assert "FaceShifter" not in set(found["method"])
+            index = domain.store.index.iloc[domain.rows[split]]
+            assert set(index["dataset"]) == set(domain_file.datasets)
+            assert set(index["compression"]) == set(domain_file.compressions)
+            every = {m for d in domain_file.datasets for m in rows_of(d, "none")["method"]}
+            assert set(index["method"]) == ({"real", *domain_file.methods} if domain_file.methods else every)
+            assert "FaceShifter" not in set(index["method"])
         few = STREAMS[name].protocol.videos_per_class if position else None
         reals = domain.store.index.iloc[domain.rows["train"]].query("label == 0")["video"].nunique()
         assert reals == min(few or 99, len(PEOPLE["train"]))
@@ -396,3 +398,21 @@ def test_the_content_ids_of_ffpp_mini_are_what_they_were(
         ).hexdigest()[:16]
     )
     np.testing.assert_array_equal(store.index["label"].unique(), [0, 1])
+
+
+def test_a_data_set_that_a_plugin_imports_is_prepared_with_that_importer(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    plugin = tmp_path / "ours.py"
+    plugin.write_text(
+        "from fretal_bench.datasets.importers import Importer, Match\n"
+        "IMPORTER = Importer('our-set', 'Ours', '*.mp4', lambda root: Match(0), lambda root, options: None)\n"
+    )
+    file = tmp_path / "mine.toml"
+    file.write_text('name = "mine"\nframes = 8\n[[domains]]\nname = "a"\ndatasets = ["our-set"]\n')
+    (without,) = stream_state(read_stream_file(file))["commands"]
+    request.addfinalizer(plugins.forget)
+    plugins.use_files([plugin])
+    (command,) = stream_state(read_stream_file(file))["commands"]
+    assert shlex.split(without)[5] == "image-folders"
+    assert shlex.split(command)[5:] == ["our-set", "--out", "stores/our-set-8f", "--frames", "8"]

@@ -64,10 +64,10 @@ def test_a_stream_behaves_like_a_sequence_of_domains(folder: Path) -> None:
 
 def test_a_domain_holds_its_own_fakes_and_the_reals(folder: Path) -> None:
     stream = stream_of(folder)
-    found = stream[1].store.index.iloc[stream[1].rows["test"]]
-    assert set(found["method"]) == {"real", "FaceSwap"}
-    assert len(found) == 2 * FRAMES * len(PEOPLE["test"])
-    assert set(found["split"]) == {"test"}
+    index = stream[1].store.index.iloc[stream[1].rows["test"]]
+    assert set(index["method"]) == {"real", "FaceSwap"}
+    assert len(index) == 2 * FRAMES * len(PEOPLE["test"])
+    assert set(index["split"]) == {"test"}
 
 
 def test_a_stream_that_is_opened_again_has_the_same_fingerprint(folder: Path) -> None:
