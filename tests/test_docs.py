@@ -15,6 +15,7 @@ PAGES = [
     "docs/architecture.md",
     "docs/ffpp-mini.md",
     "docs/papers.md",
+    "docs/plugins.md",
     "docs/tuning.md",
 ]
 # A path in backticks; capital words in it stand for any name.

@@ -19,7 +19,7 @@ from fretal_bench.strategies import life
 from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.registry import find_strategy, list_strategies, names
 from installed import an_installation
-from tests_support import TINY, TinyBackbone, tiny_stream
+from tests_support import TINY, tiny_backbone, tiny_stream
 
 INFO = """
 from dataclasses import dataclass
@@ -228,7 +228,9 @@ def test_the_constants_of_a_file_are_declared_once_or_in_both_places(write, cons
     plugins.use_files([write(as_file(code(module="", constants=constants, own=own)))])
 
     info = find_strategy("pulled")
-    strategy = life.build(info, model := TinyBackbone(), SGD(model.parameters(), 0.1), values={"strength": 3})
+    strategy = life.build(
+        info, model := tiny_backbone(), SGD(model.parameters(), 0.1), values={"strength": 3}
+    )
 
     assert info.hyperparameters({"strength": "3"}).strength == 3.0
     assert strategy.hyperparameters.strength == 3.0
@@ -265,12 +267,12 @@ STRATEGY = StrategyInfo("my-method", ":MyMethod", "weights pulled to 0", "unpubl
 def test_a_file_written_for_the_first_version_still_works(write):
     plugins.use_files([write(OLDER)])
     info = find_strategy("my-method")
-    model = TinyBackbone()
+    model = tiny_backbone()
 
     strategy = life.build(info, model, SGD(model.parameters(), 0.1), values={"lambda_": "2"})
 
-    squares = sum(float((weight**2).sum()) for weight in model.parameters())
-    assert float(strategy.penalty()) == pytest.approx(2 * squares)
+    squares = sum(float((weight.detach() ** 2).sum()) for weight in model.parameters())
+    assert float(strategy.penalty().detach()) == pytest.approx(2 * squares)
     with pytest.raises(BenchError, match="my-method: lambda_ must be >= 0, found -1"):
         info.hyperparameters({"lambda_": -1})
 

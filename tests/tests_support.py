@@ -5,49 +5,16 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import torch
-from torch import nn
 
-from fretal_bench.testing import TINY_RECIPE, tiny_stream
+from fretal_bench.testing import TINY_RECIPE, TinyConvNet, tiny_stream
 
-__all__ = ["TINY", "TensorSource", "TinyBackbone", "experience_of", "namespace", "tiny_stream"]
+__all__ = ["TINY", "experience_of", "namespace", "tiny_backbone", "tiny_stream"]
 TINY = TINY_RECIPE
 
 
-class TinyBackbone(nn.Module):
-    """Two convolutions with BatchNorm and a head, with timm's two-part forward; ``spread`` scales the logits."""
-
-    def __init__(self, spread: float = 1.0) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(3, 6, 3, 2, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 8, 3, padding=1), nn.ReLU()
-        )
-        self.head = nn.Linear(8, 2)
-        nn.init.normal_(self.head.weight, std=spread)
-
-    def get_classifier(self):
-        return self.head
-
-    def forward_features(self, x):
-        return self.body(x)
-
-    def forward_head(self, x):
-        return self.head(x.mean((2, 3)))
-
-    def forward(self, x):
-        return self.forward_head(self.forward_features(x))
-
-
-class TensorSource:
-    """A batch source over tensors that are inputs already (see ``IdentityTransform``)."""
-
-    def __init__(self, images, targets):
-        self._images, self.targets = images, targets
-
-    def __len__(self):
-        return len(self.targets)
-
-    def images(self, index):
-        return self._images[index]
+def tiny_backbone(spread=1.0):
+    """The tiny model without dropout, so that a formula can be computed once more; ``spread`` scales its logits."""
+    return TinyConvNet(dropout=0.0, spread=spread)
 
 
 def experience_of(x, y, number=0):

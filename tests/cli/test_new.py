@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fretal_bench.cli.scaffold import write_strategy_package
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, RunError
 from tests_support import TINY, tiny_stream
 
 BENCH = "import sys; from fretal_bench.cli.main import main; sys.argv[0] = 'bench'; main()"
@@ -50,7 +50,7 @@ def test_the_installed_package_is_listed_and_a_run_uses_it(site, tmp_path):
     words = ("run", "--strategies", "near-weights", "--stream", stream, "--jobs", "1", "--json", *changes)
     summary = json.loads(python("-c", BENCH, *words, cwd=tmp_path, path=site))
 
-    assert [one["label"] for one in summary["strategies"]] == ["near-weights"]
+    assert [row["label"] for row in summary["strategies"]] == ["near-weights"]
     (cell,) = (tmp_path / "results" / "tiny-mini" / "cells").iterdir()
     assert json.loads((cell / "cell.json").read_text())["origin"] == "near-weights 0.1.0"
     assert json.loads((cell / "environment.json").read_text())["versions"]["near-weights"] == "0.1.0"
@@ -58,9 +58,9 @@ def test_the_installed_package_is_listed_and_a_run_uses_it(site, tmp_path):
 
 @pytest.mark.slow
 def test_the_package_passes_its_own_tests_and_checks(package, site):
-    said = python("-m", "pytest", "-q", cwd=package, path=site)
-    assert "passed" in said
-    assert "failed" not in said
+    output = python("-m", "pytest", "-q", cwd=package, path=site)
+    assert "passed" in output
+    assert "failed" not in output
     python("-m", "ruff", "check", ".", cwd=package, path=site)
     python("-m", "ruff", "format", "--check", ".", cwd=package, path=site)
     python("-m", "mypy", cwd=package, path=package / "src")
@@ -131,7 +131,7 @@ def test_a_failure_midway_leaves_nothing(tmp_path, monkeypatch):
         return write(path, *rest)
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(BenchError, match=r"my-method cannot be written \(No space left on device\)"):
+    with pytest.raises(RunError, match=r"my-method: no space left"):
         write_strategy_package("my-method", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -143,5 +143,5 @@ def test_a_failure_midway_leaves_nothing(tmp_path, monkeypatch):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(BenchError, match=r"cannot be written .* give another --into"):
+    with pytest.raises(BenchError, match=r"file/my-method: cannot be written .* give another --into"):
         write_strategy_package("my-method", Path(tmp_path / "file"))

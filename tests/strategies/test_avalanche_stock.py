@@ -17,7 +17,7 @@ from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.stock import STOCK
 from fretal_bench.strategies.stock import shipped as avalanche_stock
-from tests_support import TINY, TinyBackbone, experience_of, tiny_stream
+from tests_support import TINY, experience_of, tiny_backbone, tiny_stream
 
 NAMES = [info.name for info in STOCK]
 WITHOUT_DEFAULT = {
@@ -42,7 +42,7 @@ def data(seed, count=32):
 
 def build(name, model=None, **options):
     torch.manual_seed(0)
-    model = TinyBackbone() if model is None else model
+    model = tiny_backbone() if model is None else model
     settings = {"train_mb_size": 8, "train_epochs": 2, **options}
     kind = load(find_strategy(name))
     return kind(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.05), **settings)

@@ -9,7 +9,7 @@ from fretal_bench.strategies.bounds.finetuning import FineTuning
 from fretal_bench.strategies.replay.der import DER
 from fretal_bench.strategies.replay.derpp import DERpp
 from replay_cases import build, domain, learn, weights
-from tests_support import TinyBackbone
+from tests_support import tiny_backbone
 
 
 def opened(kind, **constants):
@@ -84,7 +84,7 @@ def test_the_gradient_of_der_is_that_of_its_formula():
 
 def test_logits_are_those_of_the_model_at_the_end_of_the_samples_domain_and_are_not_renewed():
     experiences = [domain(k, side=8) for k in range(3)]
-    strategy = build(DER, TinyBackbone(), memory=12, eval_mb_size=5)
+    strategy = build(DER, tiny_backbone(), memory=12, eval_mb_size=5)
     wanted = {}
     for number, experience in enumerate(experiences):
         learn(strategy, [experience])

@@ -8,7 +8,7 @@ import torch
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.replay.dfil import DFIL, contrastive_loss, feature_distance, hard_and_central
 from replay_cases import build, domain, learn
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 
 def contrast_by_loops(features, targets, temperature):
@@ -85,7 +85,7 @@ def test_the_penalty_is_the_sum_of_its_three_terms():
         "alpha": 0.3,
         "feature_weight": 2.0,
     }
-    strategy = learn(build(DFIL, TinyBackbone(2.0), memory=8, **constants), [domain(0, side=8)])
+    strategy = learn(build(DFIL, tiny_backbone(2.0), memory=8, **constants), [domain(0, side=8)])
     strategy.before_domain(domain(1))
     with torch.no_grad():
         for weight in strategy.model.parameters():
@@ -120,7 +120,7 @@ def test_ranking_takes_the_hardest_and_the_most_central_in_turn_and_none_twice()
 def test_half_of_a_share_has_the_highest_entropy_and_half_is_nearest_to_its_class():
     experience = domain(0, 60, side=8)
     torch.manual_seed(1)
-    strategy = learn(build(DFIL, TinyBackbone(2.0), memory=16, eval_mb_size=7), [experience])
+    strategy = learn(build(DFIL, tiny_backbone(2.0), memory=16, eval_mb_size=7), [experience])
     strategy.model.eval()
     with torch.no_grad():
         maps = strategy.model.body(strategy.transform.eval(experience.source.pixels))
@@ -140,7 +140,7 @@ def test_half_of_a_share_has_the_highest_entropy_and_half_is_nearest_to_its_clas
 
 
 def test_the_memory_joins_the_new_domains_epochs():
-    strategy = learn(build(DFIL, TinyBackbone(), memory=8, batch=38), [domain(0, side=8)])
+    strategy = learn(build(DFIL, tiny_backbone(), memory=8, batch=38), [domain(0, side=8)])
     sizes = []
     strategy.plugins.append(_Sizes(sizes))
     learn(strategy, [domain(1, side=8)])
@@ -158,7 +158,7 @@ class _Sizes:
 
 
 def test_a_plain_avalanche_script_trains_on_inputs_as_they_are():
-    strategy = build(DFIL, TinyBackbone(), memory=8, batch=28)
+    strategy = build(DFIL, tiny_backbone(), memory=8, batch=28)
     seen = []
     strategy.plugins.append(_Inputs(seen))
     data = [torch.randn(20, 3, 8, 8, generator=torch.Generator().manual_seed(k)) for k in range(2)]
@@ -187,4 +187,4 @@ def test_constants_out_of_range_are_refused():
         {"contrast_temperature": 0.0},
     ):
         with pytest.raises(BenchError, match=next(iter(constants))):
-            build(DFIL, TinyBackbone(), **constants)
+            build(DFIL, tiny_backbone(), **constants)

@@ -5,7 +5,7 @@ import torch
 
 from fretal_bench.strategies.distillation.kd import KD, distillation_loss
 from fretal_bench.strategies.distillation.lwf import LwF
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 
 def logits_and_targets(seed=0):
@@ -37,7 +37,7 @@ def test_kd_total_is_one_and_a_half_cross_entropies_and_two_hundred_divergences(
 @pytest.mark.parametrize("kind", [KD, LwF])
 def test_penalty_uses_the_frozen_model_of_before_the_domain(kind):
     torch.manual_seed(0)
-    model = TinyBackbone(2.0)
+    model = tiny_backbone(2.0)
     x, y = torch.randn(32, 3, 8, 8), torch.randint(0, 2, (32,))
     strategy = kind(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.05), train_mb_size=8)
     strategy.train(experience_of(x, y, 0))
@@ -50,7 +50,7 @@ def test_penalty_uses_the_frozen_model_of_before_the_domain(kind):
 
 def test_lwf_gradient_is_that_of_a_cross_entropy_of_softened_outputs():
     torch.manual_seed(0)
-    model = TinyBackbone(2.0)
+    model = tiny_backbone(2.0)
     x, y = torch.randn(16, 3, 8, 8), torch.randint(0, 2, (16,))
     strategy = LwF(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), lambda_=3.0)
     strategy.step = 1

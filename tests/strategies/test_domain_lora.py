@@ -9,7 +9,7 @@ from torch import nn
 
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.prompts.domain_lora import DomainLoRA, LowRank, centroids_of
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 
 def vit(seed=0):
@@ -205,9 +205,9 @@ def test_of_a_hybrid_everything_but_adapters_and_head_stays_batchnorm_statistics
 
 def test_a_model_without_attention_is_refused_with_what_to_do():
     with pytest.raises(
-        BenchError, match=r"needs a model with attention blocks.*found TinyBackbone; use --recipe mini-vit"
+        BenchError, match=r"needs a model with attention blocks.*found TinyConvNet; use --recipe mini-vit"
     ):
-        build(TinyBackbone())
+        build(tiny_backbone())
 
 
 def test_it_learns_in_bfloat16():

@@ -13,7 +13,7 @@ from fretal_bench.strategies.replay.der import DER
 from fretal_bench.strategies.replay.derpp import DERpp
 from fretal_bench.strategies.replay.er import ExperienceReplay
 from replay_cases import avalanche, build, domain, learn, weights
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 RESERVOIR = (ExperienceReplay, DER, DERpp, AGEM)
 
@@ -119,7 +119,7 @@ def test_a_run_that_is_stopped_after_every_domain_ends_with_the_same_bytes(kind)
     experiences = [domain(k, side=8) for k in range(4)]
     ends = []
     for stop in (False, True):
-        strategy = build(kind, TinyBackbone(), memory=9)
+        strategy = build(kind, tiny_backbone(), memory=9)
         strategy.model.load_state_dict(_start())
         for number, experience in enumerate(experiences):
             learn(strategy, [experience])
@@ -127,7 +127,7 @@ def test_a_run_that_is_stopped_after_every_domain_ends_with_the_same_bytes(kind)
                 file = io.BytesIO()
                 torch.save(strategy.state_dict(), file)
                 file.seek(0)
-                strategy = build(kind, TinyBackbone(), memory=9)
+                strategy = build(kind, tiny_backbone(), memory=9)
                 strategy.load_state_dict(torch.load(file, weights_only=True))
                 strategy.past = [avalanche(past) for past in experiences[: number + 1]]
         ends.append((weights(strategy.model), strategy.memory.rows, strategy.memory.logits.nan_to_num(9)))
@@ -138,12 +138,12 @@ def test_a_run_that_is_stopped_after_every_domain_ends_with_the_same_bytes(kind)
 def _start():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return TinyBackbone().state_dict()
+        return tiny_backbone().state_dict()
 
 
 @pytest.mark.parametrize("kind", RESERVOIR)
 def test_replay_works_in_a_plain_avalanche_script(kind):
-    strategy = build(kind, TinyBackbone(), memory=8)
+    strategy = build(kind, tiny_backbone(), memory=8)
     recorder = Recorder()
     strategy.plugins.append(recorder)
     for number in range(3):

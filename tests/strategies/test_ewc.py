@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fretal_bench.strategies.penalties.ewc import EWC, fisher_diagonal
-from tests_support import TinyBackbone, experience_of, namespace
+from tests_support import experience_of, namespace, tiny_backbone
 
 
 def batches(count, size=7, seed=0):
@@ -37,7 +37,7 @@ def fisher_by_single_passes(model, data, kind):
 @pytest.mark.parametrize("kind", ["exact", "empirical"])
 def test_fisher_equals_a_loop_of_single_backward_passes(kind):
     torch.manual_seed(1)
-    model = TinyBackbone(2.0).double()
+    model = tiny_backbone(2.0).double()
     data = [(x.double(), y) for x, y in batches(3)]
     got = fisher_diagonal(model, data, kind)
     wanted = fisher_by_single_passes(model, data, kind)
@@ -48,7 +48,7 @@ def test_fisher_equals_a_loop_of_single_backward_passes(kind):
 
 def test_fisher_does_not_depend_on_the_batch_size_nor_move_the_model():
     torch.manual_seed(1)
-    model = TinyBackbone(2.0).train()
+    model = tiny_backbone(2.0).train()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     x, y = batches(1, size=24)[0]
     whole = fisher_diagonal(model, [(x, y)])
@@ -62,7 +62,7 @@ def test_fisher_does_not_depend_on_the_batch_size_nor_move_the_model():
 
 def test_closed_form_equals_the_sum_over_past_domains():
     torch.manual_seed(2)
-    model = TinyBackbone(2.0).double()
+    model = tiny_backbone(2.0).double()
     strategy = EWC(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), lambda_=7.0)
     snapshots = []
     for domain in range(4):
@@ -97,7 +97,7 @@ def test_a_stronger_penalty_keeps_the_weights_nearer():
     away = []
     for strength in (0.0, 3.0, 30.0):
         torch.manual_seed(0)
-        model = TinyBackbone(1.0)
+        model = tiny_backbone(1.0)
         strategy = EWC(
             model=model, optimizer=torch.optim.SGD(model.parameters(), 0.05), lambda_=strength, train_epochs=5
         )
@@ -112,7 +112,7 @@ def test_a_stronger_penalty_keeps_the_weights_nearer():
 
 
 def test_a_cap_on_samples_uses_that_many_of_them():
-    model = TinyBackbone(1.0)
+    model = tiny_backbone(1.0)
     x, y = batches(1, size=40)[0]
     strategy = EWC(
         model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), fisher_samples=11, eval_mb_size=16
@@ -141,7 +141,7 @@ def test_a_cap_reads_no_more_than_its_samples_and_draws_them_from_seed_and_step(
     drawn = {}
     for seed, step in [(0, 0), (0, 0), (1, 0), (0, 1)]:
         source = Counted()
-        model = TinyBackbone(1.0)
+        model = tiny_backbone(1.0)
         strategy = EWC(
             model=model,
             optimizer=torch.optim.SGD(model.parameters(), 0.1),

@@ -17,7 +17,7 @@ from penalty_cases import (
     samples,
     weights_of,
 )
-from tests_support import TinyBackbone
+from tests_support import tiny_backbone
 
 
 def entering(model, x):
@@ -27,7 +27,7 @@ def entering(model, x):
     )
 
 
-@pytest.mark.parametrize(("kind", "shape"), [(TwoLayers, (3, 2, 2)), (TinyBackbone, (3, 8, 8))])
+@pytest.mark.parametrize(("kind", "shape"), [(TwoLayers, (3, 2, 2)), (tiny_backbone, (3, 8, 8))])
 def test_loss_and_gradient_equal_the_formula_after_two_past_domains(kind, shape):
     torch.manual_seed(0)
     model = kind().double().eval()
@@ -66,7 +66,7 @@ def test_the_feature_is_timms_own_before_the_head(name):
 
 def train(freeze, optimizer=torch.optim.AdamW, **constants):
     torch.manual_seed(0)
-    model = TinyBackbone()
+    model = tiny_backbone()
     strategy = FeatureDistillation(
         model=model,
         optimizer=optimizer(model.parameters(), 0.01, weight_decay=0.1),

@@ -8,7 +8,7 @@ from torch import nn
 
 from fretal_bench.strategies.distillation.fretal import FReTAL, bin_membership
 from fretal_bench.strategies.features import features_and_logits
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 CONSTANTS = {"temperature": 20.0, "alpha": 0.5}
 
@@ -58,7 +58,7 @@ def reference_loss(model, teacher, x, y, teacher_means, feature, temperature, al
 @pytest.mark.parametrize("spread", [3.0, 6.0])
 def test_loss_and_gradient_equal_the_formulas(feature, spread):
     torch.manual_seed(3)
-    model = TinyBackbone(spread).double().eval()
+    model = tiny_backbone(spread).double().eval()
     data = torch.randn(60, 3, 8, 8).double(), torch.randint(0, 2, (60,))
     strategy = FReTAL(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), feature=feature)
     strategy.experience = experience_of(*data)
@@ -105,7 +105,7 @@ def test_bins_hold_their_upper_edge_and_leave_out_misclassified_samples():
 
 def test_a_student_equal_to_its_teacher_pays_only_for_what_batch_and_set_differ_in():
     torch.manual_seed(0)
-    model = TinyBackbone(3.0).eval()
+    model = tiny_backbone(3.0).eval()
     x, y = torch.randn(24, 3, 8, 8), torch.randint(0, 2, (24,))
     strategy = FReTAL(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1))
     strategy.experience = experience_of(x, y)
@@ -119,7 +119,7 @@ def test_a_student_equal_to_its_teacher_pays_only_for_what_batch_and_set_differ_
 
 
 def test_gradients_do_not_reach_the_teacher_and_it_stays_in_eval_mode():
-    model = TinyBackbone(3.0)
+    model = tiny_backbone(3.0)
     x, y = torch.randn(24, 3, 8, 8), torch.randint(0, 2, (24,))
     strategy = FReTAL(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), train_mb_size=8)
     strategy.train(experience_of(x, y, 0))
@@ -135,7 +135,7 @@ def test_the_source_model_goes_on_teaching_only_when_asked():
     data = [experience_of(torch.randn(16, 3, 8, 8), torch.randint(0, 2, (16,)), k) for k in range(3)]
     for kind in ("previous", "source"):
         torch.manual_seed(0)
-        model = TinyBackbone(1.0)
+        model = tiny_backbone(1.0)
         strategy = FReTAL(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), teacher=kind)
         strategy.train(data[0])
         first = {k: v.clone() for k, v in model.state_dict().items()}

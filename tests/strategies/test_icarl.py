@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from fretal_bench.strategies.replay.icarl import ICaRL, herd, sigmoid_loss
 from replay_cases import build, domain, learn
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 
 def units(count, width, seed=0):
@@ -113,7 +113,7 @@ def test_an_update_has_the_labels_and_the_old_models_sigmoid_outputs_as_targets(
 def trained(memory=12, domains=3):
     experiences = [domain(k, side=8) for k in range(domains)]
     torch.manual_seed(5)
-    return learn(build(ICaRL, TinyBackbone(), memory=memory, epochs=2), experiences), experiences
+    return learn(build(ICaRL, tiny_backbone(), memory=memory, epochs=2), experiences), experiences
 
 
 def feature_of(strategy, image):
@@ -212,6 +212,6 @@ def test_a_class_without_exemplars_is_never_chosen():
 
 def test_scores_after_reading_a_checkpoint_are_those_before_without_any_training_data():
     strategy, experiences = trained()
-    other = build(ICaRL, TinyBackbone(), memory=12)
+    other = build(ICaRL, tiny_backbone(), memory=12)
     other.load_state_dict(strategy.state_dict())
     assert (other.score(experiences[1].source) == strategy.score(experiences[1].source)).all()

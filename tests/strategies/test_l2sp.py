@@ -8,7 +8,7 @@ from fretal_bench.errors import BenchError
 from fretal_bench.strategies.features import head_names
 from fretal_bench.strategies.penalties.l2sp import L2SP
 from penalty_cases import TwoLayers, assert_same_value_and_gradient, domain, push, weights_of
-from tests_support import TinyBackbone
+from tests_support import tiny_backbone
 
 
 def reference(model, start, head, alpha, beta):
@@ -22,7 +22,7 @@ def reference(model, start, head, alpha, beta):
 
 
 @pytest.mark.parametrize("anchor", ["previous", "source"])
-@pytest.mark.parametrize(("kind", "head"), [(TwoLayers, "second"), (TinyBackbone, "head")])
+@pytest.mark.parametrize(("kind", "head"), [(TwoLayers, "second"), (tiny_backbone, "head")])
 def test_penalty_equals_the_formula_after_two_past_domains(anchor, kind, head):
     torch.manual_seed(0)
     model = kind().double()

@@ -9,7 +9,7 @@ from fretal_bench.errors import BenchError
 from fretal_bench.strategies import life
 from fretal_bench.strategies.batches import TensorSource
 from fretal_bench.strategies.registry import find_strategy
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 
 def optimizer_of(model):
@@ -18,7 +18,7 @@ def optimizer_of(model):
 
 def built(name, **arguments):
     torch.manual_seed(0)
-    model = TinyBackbone()
+    model = tiny_backbone()
     return life.build(find_strategy(name), model, optimizer_of(model), **arguments)
 
 
@@ -37,7 +37,7 @@ def test_a_cell_trained_in_fp16_is_judged_on_a_cpu_as_in_fp32():
     life.save(strategy, file)
     file.seek(0)
     judge = life.build_judge(
-        find_strategy("finetuning"), TinyBackbone(), life.read_state(file), precision="fp16", device="cpu"
+        find_strategy("finetuning"), tiny_backbone(), life.read_state(file), precision="fp16", device="cpu"
     )
     assert judge.precision == "fp32"
     assert life.judge(judge, IMAGES).tolist() == life.judge(strategy, IMAGES).tolist()

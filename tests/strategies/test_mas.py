@@ -12,7 +12,7 @@ from penalty_cases import (
     samples,
     weights_of,
 )
-from tests_support import TinyBackbone
+from tests_support import tiny_backbone
 
 
 def sensitivity_by_single_passes(model, inputs):
@@ -29,7 +29,7 @@ def sensitivity_by_single_passes(model, inputs):
     return total
 
 
-@pytest.mark.parametrize(("kind", "shape"), [(TwoLayers, (3, 2, 2)), (TinyBackbone, (3, 8, 8))])
+@pytest.mark.parametrize(("kind", "shape"), [(TwoLayers, (3, 2, 2)), (tiny_backbone, (3, 8, 8))])
 def test_importance_equals_a_loop_of_single_backward_passes_and_not_that_of_the_batch(kind, shape):
     torch.manual_seed(0)
     model = kind().double()
@@ -45,7 +45,7 @@ def test_importance_equals_a_loop_of_single_backward_passes_and_not_that_of_the_
 
 
 def test_importance_leaves_the_model_as_it_was():
-    model = TinyBackbone().train()
+    model = tiny_backbone().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     output_sensitivity(model, [samples(0, shape=(3, 8, 8), dtype=torch.float32)])
     assert model.training

@@ -14,9 +14,10 @@ from fretal_bench.strategies.batches import (
     DatasetSource,
     IdentityTransform,
     SubsetSource,
+    TensorSource,
 )
 from fretal_bench.strategies.replay.memory import ReplayMemory, balanced_shares, equal_shares
-from tests_support import TensorSource, experience_of
+from tests_support import experience_of
 
 SIZES = (30, 50, 20, 40)
 
@@ -182,8 +183,10 @@ def test_a_memory_goes_on_from_its_state_as_if_it_had_never_stopped():
 
 def test_a_subset_of_joined_sources_gives_the_rows_it_was_made_of():
     values = torch.arange(10.0)[:, None, None, None].expand(10, 3, 2, 2)
-    parts = [TensorSource(values[:4], torch.tensor([0, 1, 0, 1])), TensorSource(values[4:], torch.ones(6))]
-    parts[1].targets = parts[1].targets.long()
+    parts = [
+        TensorSource(values[:4], torch.tensor([0, 1, 0, 1])),
+        TensorSource(values[4:], torch.ones(6, dtype=torch.int64)),
+    ]
     subset = SubsetSource(ConcatSource(parts), torch.tensor([7, 0, 3]))
     assert len(subset) == 3
     assert subset.targets.tolist() == [1, 0, 1]

@@ -5,7 +5,7 @@ import torch
 
 from fretal_bench.strategies.features import head_inputs_and_logits
 from fretal_bench.strategies.frozen.ncm import NCM
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 
 def data(seed, count=30):
@@ -17,7 +17,7 @@ def data(seed, count=30):
 
 def build(model=None, **options):
     torch.manual_seed(0)
-    model = TinyBackbone() if model is None else model
+    model = tiny_backbone() if model is None else model
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     return NCM(model=model, optimizer=optimizer, train_mb_size=8, eval_mb_size=7, **options)
 

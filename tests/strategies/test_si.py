@@ -11,7 +11,7 @@ from fretal_bench.strategies.bounds.finetuning import FineTuning
 from fretal_bench.strategies.penalties.si import SI
 from fretal_bench.strategies.registry import find_strategy
 from penalty_cases import TwoLayers, assert_same_value_and_gradient, domain, push, samples, weights_of
-from tests_support import TinyBackbone
+from tests_support import tiny_backbone
 
 CONSTANTS = {"c": 0.7, "xi": 0.01}
 
@@ -111,7 +111,7 @@ def test_its_own_first_domain_equals_the_shared_source_model():
     ends = []
     for kind in (SI, FineTuning):
         torch.manual_seed(0)
-        model = TinyBackbone()
+        model = tiny_backbone()
         strategy = kind(model=model, optimizer=optimizer_of(model), train_mb_size=5, train_epochs=2)
         torch.manual_seed(1)
         strategy.train(domain(0, shape=(3, 8, 8), dtype=torch.float32))
@@ -144,7 +144,7 @@ def test_where_a_recipe_goes_back_to_an_earlier_epoch_the_path_integral_goes_bac
     from fretal_bench.benchmark.recipes.loop import KeepBest
 
     keeper = KeepBest()
-    model = TinyBackbone()
+    model = tiny_backbone()
     strategy = SI(model=model, optimizer=optimizer_of(model), train_epochs=3, plugins=[keeper])
     qualities = iter([0.6, 0.9, 0.7])
     paths, ends = [], []

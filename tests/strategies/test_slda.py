@@ -6,7 +6,7 @@ import torch
 
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.frozen.slda import SLDA, oracle_approximating_shrinkage
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 
 def data(seed, count=30):
@@ -18,7 +18,7 @@ def data(seed, count=30):
 
 def build(**options):
     torch.manual_seed(0)
-    model = TinyBackbone()
+    model = tiny_backbone()
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     return SLDA(model=model, optimizer=optimizer, train_mb_size=8, eval_mb_size=7, **options)
 

@@ -17,7 +17,7 @@ from fretal_bench.strategies.distillation.fretal import FReTAL
 from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy, list_strategies, names
-from tests_support import TinyBackbone, experience_of
+from tests_support import experience_of, tiny_backbone
 
 
 class Bytes:
@@ -49,7 +49,7 @@ def weights(model):
 def test_finetuning_equals_avalanches_naive_and_a_bare_loop_bit_for_bit():
     x, y = data()
     torch.manual_seed(0)
-    start = TinyBackbone()
+    start = tiny_backbone()
     trained = []
     for kind in (FineTuning, Naive):
         model = copy.deepcopy(start)
@@ -74,7 +74,7 @@ def test_finetuning_equals_avalanches_naive_and_a_bare_loop_bit_for_bit():
 
 def test_zero_shot_never_moves_after_the_first_domain_not_even_batchnorm():
     x, y = data()
-    model = TinyBackbone()
+    model = tiny_backbone()
     strategy = ZeroShot(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1))
     before = weights(model)
     strategy.train(experience_of(x, y, 0))
@@ -85,7 +85,7 @@ def test_zero_shot_never_moves_after_the_first_domain_not_even_batchnorm():
 
 
 def test_joint_trains_on_every_sample_seen_so_far():
-    model = TinyBackbone()
+    model = tiny_backbone()
     strategy = Joint(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.01), train_mb_size=100)
     sizes = []
     strategy.plugins.insert(0, _Counter(sizes))
@@ -157,7 +157,7 @@ def test_state_goes_on_where_it_was():
             strategy = None
             for number, experience in enumerate(experiences):
                 if strategy is None or stop:
-                    model = TinyBackbone()
+                    model = tiny_backbone()
                     if strategy is None:
                         start = copy.deepcopy(model.state_dict())
                     old = strategy
@@ -177,10 +177,10 @@ def test_adopting_a_trained_model_equals_having_trained_it_here():
     x, y = data()
     kind = load(find_strategy("ewc"))
     torch.manual_seed(0)
-    first = TinyBackbone()
+    first = tiny_backbone()
     trained = kind(model=first, optimizer=torch.optim.SGD(first.parameters(), 0.05))
     trained.train(experience_of(x, y))
-    second = TinyBackbone()
+    second = tiny_backbone()
     adopting = kind(model=second, optimizer=torch.optim.SGD(second.parameters(), 0.05))
     adopting.adopt(first.state_dict(), experience_of(x, y))
     assert adopting.step == trained.step == 1
@@ -189,7 +189,7 @@ def test_adopting_a_trained_model_equals_having_trained_it_here():
 
 
 def test_hyperparameters_are_checked_by_name_and_value():
-    model = TinyBackbone()
+    model = tiny_backbone()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     with pytest.raises(BenchError, match="FReTAL: unknown key 'temprature'; did you mean 'temperature'"):
         FReTAL(model=model, optimizer=optimizer, temprature=3)

@@ -14,7 +14,7 @@ from penalty_cases import (
     samples,
     weights_of,
 )
-from tests_support import TinyBackbone
+from tests_support import tiny_backbone
 
 
 def gate_of(teacher, inputs, targets):
@@ -28,7 +28,7 @@ def gate_of(teacher, inputs, targets):
 
 @pytest.mark.parametrize("teacher", ["previous", "source"])
 @pytest.mark.parametrize(
-    ("kind", "head", "shape"), [(TwoLayers, "second", (3, 2, 2)), (TinyBackbone, "head", (3, 8, 8))]
+    ("kind", "head", "shape"), [(TwoLayers, "second", (3, 2, 2)), (tiny_backbone, "head", (3, 8, 8))]
 )
 def test_penalty_equals_the_formula_after_two_past_domains(teacher, kind, head, shape):
     torch.manual_seed(0)
@@ -63,7 +63,7 @@ def test_the_teacher_stays_frozen_in_eval_mode_while_its_pull_moves_the_student(
     ends = []
     for weight in (0.0, 3.0):
         torch.manual_seed(0)
-        model = TinyBackbone()
+        model = tiny_backbone()
         optimizer = torch.optim.SGD(model.parameters(), 0.05)
         strategy = TGD(
             model=model, optimizer=optimizer, starting_point=weight, train_mb_size=5, train_epochs=10

@@ -24,16 +24,24 @@ if TYPE_CHECKING:
 
     from fretal_bench.strategies.record import StrategyInfo
     from fretal_bench.testing.checks import CheckFunction
-    from fretal_bench.testing.models import tiny_convnet, tiny_transformer
     from fretal_bench.testing.rig import Rig
-    from fretal_bench.testing.world import TINY_RECIPE, tiny_stream
+    from fretal_bench.testing.world import (
+        TINY_RECIPE,
+        TinyConvNet,
+        tiny_benchmark,
+        tiny_convnet,
+        tiny_stream,
+        tiny_transformer,
+    )
 
 __all__ = [
     "TINY_RECIPE",
     "Check",
     "ConformanceError",
+    "TinyConvNet",
     "check_strategy",
     "strategy_checks",
+    "tiny_benchmark",
     "tiny_convnet",
     "tiny_stream",
     "tiny_transformer",
@@ -41,7 +49,7 @@ __all__ = [
 
 
 class ConformanceError(AssertionError):
-    """A strategy doesn't do what it must.
+    """A strategy does not do what it must.
 
     Attributes:
         strategy: Its name.
@@ -74,7 +82,7 @@ class Check:
         """Run it.
 
         Raises:
-            ConformanceError: The strategy doesn't pass.
+            ConformanceError: The strategy does not pass.
         """
         from fretal_bench.testing.rig import TrainingFailed
 
@@ -102,13 +110,13 @@ def strategy_checks(
     They share the cell that most of them look at, so together they take little longer than the slowest.
     """
     from fretal_bench.testing.checks import CHECKS, reacts_to
-    from fretal_bench.testing.models import tiny_convnet
     from fretal_bench.testing.rig import Rig
     from fretal_bench.testing.values import fields
+    from fretal_bench.testing.world import tiny_convnet
 
     rig = Rig(info, model or tiny_convnet, device, settings)
     checks = [Check(function.__name__, function, rig) for function in CHECKS]
-    checks += [Check(f"reacts_to_{one.name}", reacts_to(one.name), rig) for one in fields(info)]
+    checks += [Check(f"reacts_to_{field.name}", reacts_to(field.name), rig) for field in fields(info)]
     if processes:
         from fretal_bench.testing.processes import gives_the_same_bytes_in_two_processes as in_two
 
@@ -141,9 +149,9 @@ def check_strategy(
     Args:
         info: The strategy.
         model: Makes the model that is trained, from torch's global generator: two outputs, images [B, 3, 32, 32].
-            Default ``tiny_convnet``; ``tiny_transformer`` for strategies that need one.
+            Default ``tiny_convnet``; ``tiny_transformer`` for strategies that need attention.
         device: ``cpu``, where all checks hold, or ``cuda``, where equal bytes are not promised.
-        settings: Hyperparameters to train with where the defaults don't suit a stream of 30 training images a domain,
+        settings: Hyperparameters to train with where the defaults do not suit a stream of 30 training images a domain,
             e.g. a ``warmup`` longer than the training. A ``memory`` is 8 unless it stands here.
         exempt: Check -> reason, for a rule that the strategy breaks on purpose. The reason is for readers.
         processes: Run the suite itself too, in one process and in two, and compare (half a minute). Needs a strategy that
@@ -159,14 +167,12 @@ def check_strategy(
         check()
 
 
-def __getattr__(name: str) -> Any:
-    # The models import torch, the world pandas; naming a check in a parameter list should not.
-    if name in ("tiny_convnet", "tiny_transformer"):
-        from fretal_bench.testing import models
+if not TYPE_CHECKING:
 
-        return getattr(models, name)
-    if name in ("TINY_RECIPE", "tiny_stream"):
-        from fretal_bench.testing import world
+    def __getattr__(name: str) -> Any:
+        # The tiny world imports torch; naming a check in a parameter list should not.
+        if name in __all__:
+            from fretal_bench.testing import world
 
-        return getattr(world, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(world, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

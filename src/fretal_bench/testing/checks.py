@@ -15,10 +15,10 @@ from fretal_bench.errors import BenchError
 from fretal_bench.metrics.detection import auc
 from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.record import check_info
-from fretal_bench.testing.data import DOMAINS, SIDE
 from fretal_bench.testing.rig import Rig, Trained, Walk, digest
 from fretal_bench.testing.values import accepted, alternatives, choices, fields, nonsense
 from fretal_bench.testing.watcher import MODULES, PARAMETERS
+from fretal_bench.testing.world import DOMAINS, SIDE
 
 _IMAGE = 3 * SIDE * SIDE
 """Numbers of an image."""

@@ -9,9 +9,8 @@ from fretal_bench.benchmark.runner.run import run
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.testing.checks import Finding
-from fretal_bench.testing.models import tiny_transformer
 from fretal_bench.testing.rig import Rig
-from fretal_bench.testing.world import TINY_RECIPE, tiny_stream
+from fretal_bench.testing.world import TINY_RECIPE, tiny_stream, tiny_transformer
 
 
 def gives_the_same_bytes_in_two_processes(rig: Rig) -> Finding | None:

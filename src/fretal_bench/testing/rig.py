@@ -19,9 +19,9 @@ from torch import nn
 from fretal_bench.strategies import life
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.template import ContinualStrategy, Precision
-from fretal_bench.testing.data import DOMAINS, Ledger, Reads, TinyAugmentation, make_benchmark
-from fretal_bench.testing.models import seeded
+from fretal_bench.testing.ledger import Ledger, Reads
 from fretal_bench.testing.watcher import Watcher
+from fretal_bench.testing.world import DOMAINS, TinyAugmentation, seeded, tiny_benchmark
 
 ModelFactory = Callable[[], nn.Module]
 SOURCE_EPOCHS, EPOCHS, BATCH, JUDGING_BATCH, RATE = 8, 2, 8, 16, 0.02
@@ -87,7 +87,7 @@ class Walk:
         self.stopping = stopping and rig.info.resumable
         self.disturbed = disturbed
         self.ledger = Ledger()
-        benchmark = make_benchmark(self.ledger)
+        benchmark = tiny_benchmark(self.ledger)
         self.train, self.test = list(benchmark.train_stream), list(benchmark.test_stream)
         self.test_sources = [experience.source for experience in self.test]
         for experience in [*self.train, *self.test, *benchmark.val_stream]:
@@ -308,5 +308,5 @@ def source_weights(
         seed=seed,
         balance=True,
     )
-    life.train(strategy, next(iter(make_benchmark(Ledger()).train_stream)))
+    life.train(strategy, next(iter(tiny_benchmark(Ledger()).train_stream)))
     return {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -1,15 +1,15 @@
-"""Writes a small installable package with a strategy of one's own: the start of a plugin."""
+"""The small installable package that ``bench new strategy`` writes: the start of a plugin."""
 
 from __future__ import annotations
 
 import importlib.util
 import keyword
 import re
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from fretal_bench import files
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.registry import names
 
@@ -40,8 +40,28 @@ def write_strategy_package(name: str, into: Path = Path(".")) -> Path:
     Raises:
         BenchError: The name is not of that form, too long, taken, or cannot be a package's; or the folder is there or
             cannot be written, and then nothing is left of it.
+        RunError: There is no space left; nothing is left of it either.
     """
     package = name.replace("-", "_")
+    _check_name(name, package)
+    final = into / name
+    if final.exists():
+        raise BenchError(f"{final} exists; choose another name, another --into, or remove it")
+    words = {
+        "@NAME@": name,
+        "@PACKAGE@": package,
+        "@CLASS@": "".join(word.capitalize() for word in name.split("-")),
+    }
+    with files.folder(final, remedy="give another --into") as part:
+        for path, template in FILES.items():
+            place = part / _filled(path, words)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(_filled(_template(template), words) if template else "", "utf-8")
+    return final
+
+
+def _check_name(name: str, package: str) -> None:
+    """Refuse names that no strategy or no package can have, by ``BenchError``."""
     if not _NAME.fullmatch(name):
         raise BenchError(f"strategy name {name!r}: expected lower-case words joined by '-', e.g. my-method")
     if len(name) > _LONGEST:
@@ -58,26 +78,6 @@ def write_strategy_package(name: str, into: Path = Path(".")) -> Path:
         )
     if importlib.util.find_spec(package) is not None:
         raise BenchError(f"strategy name {name!r}: a module {package!r} is installed here; choose another")
-    folder = into / name
-    if folder.exists():
-        raise BenchError(f"{folder} exists; choose another name, another --into, or remove it")
-    words = {
-        "@NAME@": name,
-        "@PACKAGE@": package,
-        "@CLASS@": "".join(w.capitalize() for w in name.split("-")),
-    }
-    try:
-        into.mkdir(parents=True, exist_ok=True)
-        # Written beside its place and moved there whole: what fails or is stopped midway leaves nothing.
-        with tempfile.TemporaryDirectory(prefix=".bench-new-", dir=into) as work:
-            for path, template in FILES.items():
-                target = Path(work) / name / _filled(path, words)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(_filled(_template(template), words) if template else "", "utf-8")
-            (Path(work) / name).rename(folder)
-    except OSError as error:
-        raise BenchError(f"{folder} cannot be written ({error.strerror}); give another --into") from error
-    return folder
 
 
 def _template(name: str) -> str:
