@@ -235,7 +235,7 @@ def test_the_report_folder_is_checked_before_anything_trains(bench, tmp_path):
         (["run", "dfil", "--stream-as", "ffpp-mini", "--jobs", "0"], "--jobs must be at least 1"),
         (
             ["run", "cored-task1-ffpp", "--stream-as", "ffpp-mini", "--recipe", "paper", "--device", "cpu"],
-            "precision fp16 needs CUDA; on a CPU set recipe.precision=fp32",
+            "fp16 needs CUDA to train (--set recipe.precision=fp32)",
         ),
         (["run", "dfil", "--published", "none.csv"], "none.csv: cannot be read"),
         (["run", "nope.toml"], "nope.toml: cannot be read (No such file or directory)"),
