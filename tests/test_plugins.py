@@ -292,7 +292,7 @@ def test_a_file_on_the_desk_adds_a_strategy(write):
     ("text", "message"),
     [
         ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
-        ("import sys; sys.exit(0)", "cannot be imported: SystemExit: 0; mend it"),
+        ("import sys; sys.exit(0)", "cannot be imported: SystemExit: 0; fix it"),
         ("x = 1", "expected one of STRATEGY, STRATEGIES"),
         (as_file(code(module="")).replace('"pulled"', '"ewc"'), "the name 'ewc' is taken"),
     ],
@@ -347,6 +347,20 @@ def test_a_run_with_a_file_reaches_worker_processes_and_an_edited_file_is_traine
     assert second[0].id == first[1].id
     assert second[1].id != first[0].id
     assert not second[1].scores["score"].equals(first[0].scores["score"])
+
+
+def test_two_files_of_one_name_are_both_in_the_versions(write, tmp_path):
+    paths = [tmp_path / folder / "mine.py" for folder in ("a", "b")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_text(
+            as_file(code(module="", strength=str(number))).replace('"pulled"', f'"pulled{number}"')
+        )
+    plugins.use_files(paths)
+    origins = {find_strategy(f"pulled{number}").origin for number in (0, 1)}
+    assert len(origins) == 2
+    said = plugins.plugin_versions()["mine.py"]
+    assert all(origin.removeprefix("mine.py ") in said for origin in origins)
 
 
 def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench, write, stream, tmp_path):

@@ -1,7 +1,7 @@
-"""What installed packages and files on the desk add to the suite: strategies, streams, importers and metrics.
+"""Plugins: what installed packages and files given with ``--plugin`` add to the suite, of four kinds.
 
-Found in one way for all four: an entry point in the group ``fretal_bench.KIND``, or a variable in a file given with
-``--plugin``. Whoever owns a kind says what its records must be; see ``register``.
+Strategies, streams, importers and metrics are found in one way: an entry point in the group ``fretal_bench.KIND``, or a
+variable in a file. Whoever owns a kind says what its records must be; see ``register``.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _left_out: dict[tuple[Kind, str], str] = {}
 
 
 def use_files(paths: Iterable[Path | str]) -> None:
-    """Take plugins from Python files, beside those that are installed, for the rest of this process.
+    """Take plugins from Python files, besides those that are installed, for the rest of this process.
 
     Raises:
         BenchError: A file is not there, cannot be imported, or defines none of the variables in ``KINDS``.
@@ -122,22 +122,22 @@ def register(
     Raises:
         BenchError: The same of a file, which was asked for.
     """
-    found = dict(known)
+    records = dict(known)
     for plugin in plugins(kind):
         brought: dict[str, Record] = {}
         try:
             for value in plugin.values():
                 for name, record in read(plugin, value):
-                    if name in found or name in brought:
+                    if name in records or name in brought:
                         raise ValueError(f"the name {name!r} is taken")
                     brought[name] = record
-            found.update(brought)
+            records.update(brought)
         except (Exception, SystemExit) as error:  # a plugin may fail in any way, and must not stop the rest
             reason = f"{plugin.origin}: {KINDS[kind][0].lower()} plugin {plugin.name!r}: {_words(error)}"
             if plugin.file is not None:
-                raise BenchError(f"{reason}; mend {plugin.file}") from error
+                raise BenchError(f"{reason}; fix {plugin.file}") from error
             _leave_out(kind, plugin.name, reason)
-    return found
+    return records
 
 
 def why_left_out(kind: Kind, name: str) -> str | None:
@@ -146,9 +146,17 @@ def why_left_out(kind: Kind, name: str) -> str | None:
 
 
 def plugin_versions() -> dict[str, str]:
-    """Return what results may depend on beside the suite: plugins' distributions and files with their versions."""
+    """Return what results may depend on besides the suite: plugins' distributions and files with their versions.
+
+    Files of one name in different folders have one entry, with the versions of all.
+    """
     origins = {plugin.origin for kind in KINDS for plugin in plugins(kind)}
-    return dict(origin.split(" ", 1) for origin in sorted(origins) if " " in origin)
+    versions: dict[str, str] = {}
+    for origin in sorted(origins):
+        name, blank, version = origin.partition(" ")
+        if blank:
+            versions[name] = f"{versions[name]} and {version}" if name in versions else version
+    return versions
 
 
 @cache
@@ -184,11 +192,11 @@ def _modules(module: str) -> list[Path]:
 
 
 def _sha(paths: Iterable[Path]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in paths:
         content = path.read_bytes()
-        found.update(f"{path.name} {len(content)} ".encode() + content)
-    return f"sha256:{found.hexdigest()[:16]}"
+        digest.update(f"{path.name} {len(content)} ".encode() + content)
+    return f"sha256:{digest.hexdigest()[:16]}"
 
 
 def _import_file(path: Path) -> tuple[ModuleType, str]:
@@ -210,7 +218,7 @@ def _import_file(path: Path) -> tuple[ModuleType, str]:
         SystemExit,
     ) as error:  # a script that ends in sys.exit() would end the command without a word
         del sys.modules[name]
-        raise BenchError(f"--plugin {path}: cannot be imported: {_words(error)}; mend it") from error
+        raise BenchError(f"--plugin {path}: cannot be imported: {_words(error)}; fix it") from error
     variables = [variable for pair in KINDS.values() for variable in pair]
     if not any(hasattr(module, variable) for variable in variables):
         raise BenchError(
@@ -222,7 +230,7 @@ def _import_file(path: Path) -> tuple[ModuleType, str]:
 def _leave_out(kind: Kind, name: str, reason: str) -> None:
     if (kind, name) not in _left_out:
         _left_out[kind, name] = reason
-        warnings.warn(f"{reason}; it is left out: mend or uninstall it", PluginWarning, stacklevel=3)
+        warnings.warn(f"{reason}; it is left out; fix or uninstall it", PluginWarning, stacklevel=3)
 
 
 def _words(error: BaseException) -> str:

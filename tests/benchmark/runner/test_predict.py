@@ -33,10 +33,10 @@ def photograph(tmp_path_factory):
 
 
 def test_an_image_gets_a_score_and_the_box_of_its_face(cell, photograph):
-    (said,) = predict(FakeDetector(cell), [photograph])
-    assert said.reason == ""
-    assert 0 <= said.score <= 1
-    (frame,) = said.frames
+    (prediction,) = predict(FakeDetector(cell), [photograph])
+    assert prediction.reason == ""
+    assert 0 <= prediction.score <= 1
+    (frame,) = prediction.frames
     left, top, right, bottom = frame.box
     low, high = 3 * people()[0].landmarks[0].min(0), 3 * people()[0].landmarks[0].max(0)
     inside = max(0, min(right, high[0]) - max(left, low[0])) * max(0, min(bottom, high[1]) - max(top, low[1]))
@@ -55,9 +55,9 @@ def test_a_video_is_judged_by_the_mean_of_its_frames(cell, tmp_path):
             picture = av.VideoFrame.from_ndarray(np.repeat(large[:, :, None], 3, 2), format="rgb24")
             container.mux(video.encode(picture))
         container.mux(video.encode())
-    (said,) = predict(FakeDetector(cell.parent), [tmp_path / "clip.mp4"], frames=3)
-    assert 1 <= len(said.frames) <= 3
-    assert said.score == pytest.approx(np.mean([frame.score for frame in said.frames]))
+    (prediction,) = predict(FakeDetector(cell.parent), [tmp_path / "clip.mp4"], frames=3)
+    assert 1 <= len(prediction.frames) <= 3
+    assert prediction.score == pytest.approx(np.mean([frame.score for frame in prediction.frames]))
 
 
 def test_files_that_cannot_be_judged_say_why_and_stop_no_other(cell, photograph, tmp_path):
@@ -66,10 +66,10 @@ def test_files_that_cannot_be_judged_say_why_and_stop_no_other(cell, photograph,
     )
     (tmp_path / "text.mp4").write_text("no video")
     files = [tmp_path / "grey.png", tmp_path / "text.mp4", tmp_path / "none.mp4", photograph]
-    said = list(predict(FakeDetector(cell), files))
-    assert [one.score is None for one in said] == [True, True, True, False]
-    assert "no face found" in said[0].reason
-    assert all(one.reason for one in said[:3])
+    predictions = list(predict(FakeDetector(cell), files))
+    assert [prediction.score is None for prediction in predictions] == [True, True, True, False]
+    assert "no face found" in predictions[0].reason
+    assert all(prediction.reason for prediction in predictions[:3])
 
 
 def test_the_detectors_weights_are_those_of_the_cell(cell, photograph):
@@ -100,3 +100,28 @@ def test_what_is_no_cell_is_refused(tmp_path, cell):
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(BenchError, match="not a checkpoint of this suite"):
         FakeDetector(tmp_path / "checkpoint.pt")
+
+
+def rewritten(cell, folder, **changes):
+    """A copy of the cell's folder whose ``cell.json`` says something else."""
+    folder = shutil.copytree(cell.parent, folder)
+    about = json.loads((folder / "cell.json").read_text())
+    for key, value in changes.items():
+        about[key] = {**about[key], **value} if isinstance(value, dict) else value
+    (folder / "cell.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_a_cell_that_was_trained_in_half_precision_is_judged_on_a_cpu_as_in_single(
+    cell, photograph, tmp_path
+):
+    half = rewritten(cell, tmp_path / "half", recipe={"precision": "fp16", "device": "cuda"})
+    (judged,) = predict(FakeDetector(half, "cpu"), [photograph])
+    (single,) = predict(FakeDetector(cell, "cpu"), [photograph])
+    assert judged.score == single.score
+
+
+def test_a_strategy_of_another_origin_than_the_cells_judges_nothing(cell, tmp_path):
+    other = rewritten(cell, tmp_path / "other", origin="mine.py sha256:0123456789abcdef")
+    with pytest.raises(BenchError, match=r"'finetuning'.*mine.py sha256:0123456789abcdef.*--plugin mine.py"):
+        FakeDetector(other)

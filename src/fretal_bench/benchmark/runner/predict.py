@@ -1,4 +1,4 @@
-"""Is this video fake? P(fake) of one's own files by the detector that a cell ended with."""
+"""P(fake) of one's own videos and images, by the detector that a cell ended with."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LookedAt:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of one file.
+    """The judgement of one file.
 
     Args:
         file: The file.
@@ -106,18 +106,29 @@ class FakeDetector:
 
 
 def _strategy_of(about: Mapping[str, Any]) -> StrategyInfo:
-    """Look up the strategy of a done cell, from ``cell.json``."""
+    """Look up the strategy of a done cell, from ``cell.json``.
+
+    Raises:
+        BenchError: The plugin that it comes from is not here, or is another than the one the cell was made with.
+    """
+    origin = about.get("origin", "")
+    plugin, _, version = origin.partition(" ")
+    remedy = f"give --plugin {plugin}" if version.startswith("sha256:") else f"install {plugin}"
     try:
-        return find_strategy(about["strategy"])
+        info = find_strategy(about["strategy"])
     except BenchError as error:
-        origin = about.get("origin")
         if not origin:
             raise
-        made_by, _, version = origin.partition(" ")
-        way_out = f"give --plugin {made_by}" if version.startswith("sha256:") else f"install {made_by}"
         raise BenchError(
-            f"strategy {about['strategy']!r} comes from the plugin {origin}, which is not here; {way_out}"
+            f"strategy {about['strategy']!r} comes from the plugin {origin}, which is not here; {remedy}"
         ) from error
+    if info.origin != origin:
+        raise BenchError(
+            f"strategy {info.name!r} of this cell comes from {origin or 'the suite'}, and is from "
+            f"{info.origin or 'the suite'} here, which may judge otherwise; "
+            f"{remedy + ' as it was' if origin else 'leave the plugin out'}, or run the cell again"
+        )
+    return info
 
 
 def predict(
@@ -151,14 +162,14 @@ def predict(
 def _predict(detector: FakeDetector, file: Path, frames: int, finder: Detector) -> Prediction:
     try:
         source: Source = ImageFiles({0: file}) if file.suffix.lower() in _IMAGES else VideoFile(file)
-        wanted = evenly(source.numbers, frames)
-        searched = search(source, wanted, finder, every=1)
+        numbers = evenly(source.numbers, frames)
+        searched = search(source, numbers, finder, every=1)
         track = face_of(searched)
         if track is None:
-            return Prediction(str(file), None, (), f"no face found in {len(wanted)} frames")
-        places = {number: place_in(searched, track, number) for number in wanted}
+            return Prediction(str(file), None, (), f"no face found in {len(numbers)} frames")
+        places = {number: place_in(searched, track, number) for number in numbers}
         crops, looked = [], []
-        for frame in source.read(wanted):
+        for frame in source.read(numbers):
             box = places[frame.number].box
             # Only faces that were seen: a guess between two frames is good enough to train on, not to accuse on.
             if frame.image is not None and box is not None and places[frame.number].seen:
@@ -167,7 +178,7 @@ def _predict(detector: FakeDetector, file: Path, frames: int, finder: Detector) 
     except Unreadable as error:
         return Prediction(str(file), None, (), str(error))
     if not crops:
-        return Prediction(str(file), None, (), f"no face found in {len(wanted)} frames")
+        return Prediction(str(file), None, (), f"no face found in {len(numbers)} frames")
     scores = detector.score(crops)
     seen = tuple(
         LookedAt(number, _rounded(box), score) for (number, box), score in zip(looked, scores, strict=True)
