@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import pytest
@@ -33,10 +34,26 @@ def install(tmp_path_factory, monkeypatch):
     sys.modules.pop("a_plugin", None)
 
 
+def test_every_importer_is_listed_under_its_own_name():
+    known = importers.importers()
+    assert {name: family.name for name, family in known.items()} == {name: name for name in known}
+    assert importers.importer_names() == set(known)
+
+
+def test_the_names_of_importers_are_known_without_importing_one():
+    code = (
+        "import sys; from fretal_bench.datasets import importers; assert 'ffpp' in importers.importer_names();"
+        "print([name for name in sys.modules if name.endswith(('faceforensics', 'pandas', 'numpy'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_plugin_is_an_importer_like_any_other(install):
     install(mine="a_plugin:PLUGIN")
 
     assert importers.importer("mine").title == "Mine"
+    assert "mine" in importers.importer_names()
 
 
 @pytest.mark.parametrize("target", ["NOT_ONE", "absent"])

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
-from fretal_bench.datasets.importers import (
-    cddb,
-    celeb_df,
-    csv_manifest,
-    deeper_forensics,
-    deepfakebench,
-    dfd,
-    dfdc,
-    dfdc_preview,
-    dfil,
-    faceforensics,
-    image_folders,
-    wild_deepfake,
-)
 from fretal_bench.datasets.importers.family import (
     Finding,
     Import,
@@ -41,6 +29,7 @@ __all__ = [
     "Official",
     "ReadOptions",
     "importer",
+    "importer_names",
     "importers",
     "read_dataset",
     "recognise",
@@ -48,21 +37,22 @@ __all__ = [
 
 _RECOGNISED = 0.5
 _NEIGHBOURS = 20
-_BUILT_IN = (
-    faceforensics.IMPORTER,
-    dfd.IMPORTER,
-    celeb_df.V1,
-    celeb_df.V2,
-    dfdc.IMPORTER,
-    dfdc_preview.IMPORTER,
-    deeper_forensics.IMPORTER,
-    wild_deepfake.IMPORTER,
-    cddb.IMPORTER,
-    image_folders.IMPORTER,
-    deepfakebench.IMPORTER,
-    dfil.IMPORTER,
-    csv_manifest.IMPORTER,
-)
+_BUILT_IN: Final[Mapping[str, str]] = {
+    "ffpp": "faceforensics:IMPORTER",
+    "dfd": "dfd:IMPORTER",
+    "celeb-df-v1": "celeb_df:V1",
+    "celeb-df-v2": "celeb_df:V2",
+    "dfdc": "dfdc:IMPORTER",
+    "dfdc-preview": "dfdc_preview:IMPORTER",
+    "deeperforensics": "deeper_forensics:IMPORTER",
+    "wilddeepfake": "wild_deepfake:IMPORTER",
+    "cddb": "cddb:IMPORTER",
+    "image-folders": "image_folders:IMPORTER",
+    "deepfakebench": "deepfakebench:IMPORTER",
+    "dfil": "dfil:IMPORTER",
+    "csv": "csv_manifest:IMPORTER",
+}
+"""Name -> file here and the record in it; imported when needed, since listing streams needs the names alone."""
 
 
 def importers() -> Mapping[str, Importer]:
@@ -71,7 +61,13 @@ def importers() -> Mapping[str, Importer]:
     A plugin names an ``Importer`` (or several) in the entry-point group ``fretal_bench.importers``, or as ``IMPORTER``
     (or ``IMPORTERS``) in a file given with ``--plugin``; see ``plugins.register`` for one that is wrong.
     """
-    return register("importers", {family.name: family for family in _BUILT_IN}, _read)
+    return register("importers", {name: _load(target) for name, target in _BUILT_IN.items()}, _read)
+
+
+def importer_names() -> frozenset[str]:
+    """The names of all importers; of the built-in ones nothing is imported."""
+    known: dict[str, Importer | None] = dict.fromkeys(_BUILT_IN)
+    return frozenset(register("importers", known, _read))
 
 
 def importer(name: str) -> Importer:
@@ -125,6 +121,12 @@ def read_dataset(root: Path, as_name: str | None = None, options: ReadOptions | 
     return family.read(root, options or ReadOptions())
 
 
+def _load(target: str) -> Importer:
+    module, _, name = target.partition(":")
+    family: Importer = getattr(import_module(f"{__name__}.{module}"), name)
+    return family
+
+
 def _matches(root: Path) -> dict[str, Match]:
     return {name: _match(family, root) for name, family in importers().items()}
 
@@ -133,7 +135,7 @@ def _match(family: Importer, root: Path) -> Match:
     try:
         return family.recognises(root)
     except Exception as error:
-        if family in _BUILT_IN:
+        if family.name in _BUILT_IN:
             raise
         warnings.warn(
             f"importer plugin {family.name!r} failed to look at {root}: {error!r}", BenchWarning, stacklevel=4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from itertools import cycle
 from os import PathLike
@@ -122,11 +122,8 @@ def _family(path: Path, table: Mapping[str, Any]) -> Iterator[StreamFile]:
                         for domain, compression in zip(chosen, cycle(kind.compressions), strict=False)
                     ],
                 }
-                yield replace(
-                    stream_of_table(path, content),
-                    group=entry.group.format(**words),
-                    group_description=entry.group_description.format(**words),
-                )
+                group = entry.group.format(**words), entry.group_description.format(**words)
+                yield stream_of_table(path, content, group)
 
 
 def _named(path: Path, kind: str, name: str, known: Mapping[str, T]) -> T:

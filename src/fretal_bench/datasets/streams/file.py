@@ -136,10 +136,20 @@ def read_stream_file(path: Path) -> StreamFile:
     return stream_of_table(path, records.read_toml(path, "stream file"))
 
 
-def stream_of_table(path: Path, table: Mapping[str, Any]) -> StreamFile:
-    """Check a stream file's content; BenchError as ``read_stream_file``. ``path`` is for messages and relative stores."""
+def stream_of_table(path: Path, table: Mapping[str, Any], group: tuple[str, str] = ("", "")) -> StreamFile:
+    """Check a stream file's content.
+
+    Args:
+        path: For messages and relative stores.
+        table: The content.
+        group: The stream's group and its description, where it has one.
+
+    Raises:
+        BenchError: As ``read_stream_file``.
+    """
     content = records.read(StreamTable, table, str(path))
-    return StreamFile(path=path, **{field.name: getattr(content, field.name) for field in fields(content)})
+    values = {field.name: getattr(content, field.name) for field in fields(content)}
+    return StreamFile(path=path, **values, group=group[0], group_description=group[1])
 
 
 def toml_of_stream(file: StreamFile) -> str:

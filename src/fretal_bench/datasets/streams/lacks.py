@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fretal_bench.datasets.importers import importer, importers
+from fretal_bench.datasets.importers import importer_names
 from fretal_bench.datasets.streams.data_folder import DATA_FOLDER, StoreAtHand, data_folder
 from fretal_bench.datasets.streams.file import DomainFile, StreamFile
 
@@ -72,7 +72,8 @@ def _command(file: StreamFile, domain: DomainFile) -> str:
         words += ["--compression", "c23", "--jpeg", compression.removeprefix(_JPEG)]
     elif compression != "none":
         words += ["--compression", compression]
-    if file.frames and importer(family).unit != "images":
+    # Sets of images have no videos to take frames of.
+    if file.frames and family not in (_CDDB.rstrip("-"), _FOLDERS):
         words += ["--frames", str(file.frames)]
         words[words.index("--out") + 1] += f"-{file.frames}f"
     if file.image_size:
@@ -85,7 +86,7 @@ def _family(domain: DomainFile) -> str:
     dataset = domain.datasets[0]
     if dataset.startswith(_CDDB):
         return _CDDB.rstrip("-")
-    return dataset if dataset in importers() else _FOLDERS
+    return dataset if dataset in importer_names() else _FOLDERS
 
 
 def merged(lacks: Sequence[Lack]) -> list[Lack]:
