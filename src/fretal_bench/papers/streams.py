@@ -106,7 +106,7 @@ class TableStreams:
     def _stores(self, file: StreamFile, optional: bool) -> Located:
         """Find the stores of a stream; of an ``optional`` one, later domains that no store holds are left out."""
         lacking: dict[str, Cannot] = {}
-        remembered = earlier_stores(self.out / FOLDER, file)
+        remembered = remembered_stores(self.out / FOLDER, file)
         if optional:
             for domain in file.domains[1:]:
                 alone = replace(file, domains=(domain,))
@@ -136,7 +136,7 @@ class TableStreams:
         return Cannot("data" if state["lacks"] else "stores", str(state["data"]))
 
 
-def earlier_stores(folder: Path, file: StreamFile) -> dict[str, Path]:
+def remembered_stores(folder: Path, file: StreamFile) -> dict[str, Path]:
     """Return the store of every domain in an earlier run of a table: one that goes on doesn't need ``--data`` again.
 
     Read from the files of this very stream in ``folder``, whole or with domains left out; a store counts only for a

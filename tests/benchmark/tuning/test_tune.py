@@ -1,6 +1,7 @@
 """Tuning: the same trials for all, judged by validation data of the first domains, kept in a recipe file."""
 
 import dataclasses
+import errno
 import json
 import shlex
 import shutil
@@ -26,7 +27,7 @@ from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 from fretal_bench.datasets.streams.domain import CropSource
 from fretal_bench.datasets.streams.file import read_stream_file, toml_of_stream
 from fretal_bench.datasets.streams.stream import open_stream
-from fretal_bench.errors import BenchError, BenchWarning
+from fretal_bench.errors import BenchError, BenchWarning, RunError
 from fretal_bench.reporting.inputs import tuning_words
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.strategies.record import Range, StrategyInfo, fixed, tunable
@@ -243,7 +244,7 @@ def _with_accuracy(folder, right):
 
 
 def ewc_of(search, folder):
-    """Judge a folder of the search's trials anew: what is said of ewc."""
+    """Judge a folder of the search's trials anew, and return the result of ewc."""
     results = judge(search.trials, load_results(folder), search.tuning.domains)
     return next(tuned for tuned in results if tuned.strategy == "ewc")
 
@@ -546,7 +547,7 @@ def test_the_recipe_file_of_another_search_is_not_overwritten(done, stream, tmp_
     assert file.read_text() == toml_of_recipe(RECIPE)
 
 
-def test_by_default_three_domains_are_learnt_or_fewer_to_leave_one_unseen(stream, tmp_path):
+def test_by_default_three_domains_are_learned_or_fewer_to_leave_one_unseen(stream, tmp_path):
     longer = tmp_path / "five"
     longer.mkdir()
     five = str(tiny_stream(longer, domains=5))
@@ -682,6 +683,26 @@ def test_no_recipe_file_is_written_if_no_trial_at_all_gave_a_value(
     assert "no recipe file was written" in err
     assert "next:" not in out
     assert not list(tmp_path.glob("results/*/tuned.toml"))
+
+
+def test_a_full_disk_at_the_end_is_one_line_and_the_same_search_writes_the_file_later(
+    done, stream, tmp_path, monkeypatch
+):
+    search, _ = done
+    shutil.copytree(search.prepared.folder.path, tmp_path / "r")
+    (tmp_path / "r" / "tuned.toml").unlink()
+    again = search_in(tmp_path / "r", stream)
+    assert again.prepared.total == 0
+
+    def full(part, final):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("fretal_bench.files.move", full)
+        with pytest.raises(RunError, match=r"tuned\.toml: no space left"):
+            run_search(again)
+    run_search(again)
+    assert files_of(tmp_path / "r") == files_of(search.prepared.folder.path)
 
 
 def test_what_must_be_known_of_a_strategy_is_said_before_it_is_tuned(stream, tmp_path):

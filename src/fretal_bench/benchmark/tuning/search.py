@@ -102,7 +102,7 @@ def prepare_search(
     target = Path(write) if write is not None else folder / RECIPE_FILE
     if not isinstance(call.recipe, Recipe) and target.resolve() == Path(call.recipe).resolve():
         raise BenchError(f"--write {target}: this is the recipe that is tuned; give another name")
-    check_target(target, recipe, tuning)
+    check_target(target, recipe, tuning, "--out" if write is None else "--write")
     draws = {
         info.name: trials(info, budget, seed, recipe.hyperparameters.get(info.name, {})) for info in infos
     }

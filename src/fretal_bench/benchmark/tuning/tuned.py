@@ -34,15 +34,21 @@ def write_recipe(path: Path, recipe: Recipe, tuning: Tuning, results: Sequence[T
     files.write(path, toml_of_recipe(whole), remedy="give another --write")
 
 
-def check_target(path: Path, recipe: Recipe, tuning: Tuning) -> None:
+def check_target(path: Path, recipe: Recipe, tuning: Tuning, option: str = "--write") -> None:
     """Find out before anything is trained whether the recipe file can be written.
 
     Only what a part of this very search has written is overwritten.
 
+    Args:
+        path: The recipe file.
+        recipe: What is tuned.
+        tuning: How.
+        option: What to change where nothing can be written.
+
     Raises:
         BenchError: A file of another kind, recipe or search is there, or none can be written there.
     """
-    files.check_place(path, "--write")
+    files.check_place(path, option)
     if not path.exists():
         if path.suffix != ".toml":
             raise BenchError(f"--write {path}: a recipe file's name ends in .toml; give such a name")
