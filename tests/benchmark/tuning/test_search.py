@@ -5,9 +5,7 @@ import errno
 import json
 import shlex
 import shutil
-from collections import Counter
-from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,7 +19,6 @@ from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import prepare, run
 from fretal_bench.benchmark.tuning.judged import judge
 from fretal_bench.benchmark.tuning.search import prepare_search, run_search
-from fretal_bench.benchmark.tuning.space import Choices, search_space, trials
 from fretal_bench.benchmark.tuning.tuned import tuning_of
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 from fretal_bench.datasets.streams.domain import CropSource
@@ -30,7 +27,6 @@ from fretal_bench.datasets.streams.stream import open_stream
 from fretal_bench.errors import BenchError, BenchWarning, RunError
 from fretal_bench.reporting.inputs import tuning_words
 from fretal_bench.reporting.summary import summarize
-from fretal_bench.strategies.record import Range, StrategyInfo, fixed, tunable
 from fretal_bench.strategies.registry import find_strategy
 from tests_support import TINY, tiny_stream
 
@@ -59,142 +55,6 @@ def files_of(out):
     """Everything that must not depend on how a search was run."""
     scores = {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.glob("cells/*/*.parquet"))}
     return {**scores, "tuned.toml": (out / "tuned.toml").read_bytes()}
-
-
-@dataclass(frozen=True)
-class Constants:
-    """One hyperparameter of each kind."""
-
-    strength: float = tunable(1.0, 0.01, 100)
-    share: float = tunable(0.5, 0.2, 0.6, log=False)
-    layers: int = tunable(3, 1, 4, log=False)
-    size: int = tunable(8, 1, 64)
-    kind: Literal["a", "b", "c"] = "a"
-    exact: bool = True
-    memory: int = 200
-
-
-@dataclass(frozen=True)
-class Few:
-    """Six values in all, one of which is refused."""
-
-    kind: Literal["a", "b", "c"] = "a"
-    exact: bool = True
-
-    def __post_init__(self):
-        if self.kind == "c" and not self.exact:
-            raise ValueError("c is always exact")
-
-
-def info_of(constants, name="made-up"):
-    return StrategyInfo(name, "nowhere:Nothing", "", "", constants=constants)
-
-
-def test_numbers_literals_and_bools_are_searched_and_a_budget_of_memory_is_not():
-    assert search_space(info_of(Constants)) == {
-        "strength": Range(0.01, 100),
-        "share": Range(0.2, 0.6, log=False),
-        "layers": Range(1, 4, log=False),
-        "size": Range(1, 64),
-        "kind": Choices(("a", "b", "c")),
-        "exact": Choices((False, True)),
-    }
-    assert search_space(find_strategy("finetuning")) == {}
-    # Types of inherited fields are read where they were declared.
-    assert search_space(find_strategy("cored"))["feature"] == Choices(("scalar", "vector"))
-
-
-def test_what_is_declared_fixed_is_not_searched_and_can_be_set_all_the_same():
-    @dataclass(frozen=True)
-    class Partly:
-        kind: Literal["a", "b"] = fixed("a")
-        exact: bool = fixed(True)
-        strength: float = tunable(1.0, 0.01, 100)
-
-    info = info_of(Partly)
-    assert list(search_space(info)) == ["strength"]
-    assert info.hyperparameters({"kind": "b"}) == Partly("b")
-    assert {frozenset(values) for values in trials(info, 9, 0, {})[1:]} == {frozenset({"strength"})}
-
-
-@pytest.mark.parametrize(("name", "teacher"), [("fretal", "source"), ("cored", "previous")])
-def test_no_trial_turns_fretal_into_cored_or_cored_into_fretal(name, teacher):
-    info = find_strategy(name)
-    for values in trials(info, 20, 0, {}):
-        assert info.hyperparameters(values).teacher == teacher
-    assert "teacher" in search_space(find_strategy("kd"))
-
-
-def test_draws_cover_their_ranges_evenly_in_the_declared_scale():
-    draws = trials(info_of(Constants), 601, 0, {})[1:]
-    assert len(draws) == 600
-
-    def shares(key, edges):
-        return np.histogram([values[key] for values in draws], edges)[0] / len(draws)
-
-    # 0.08 is more than four standard errors of any of these shares.
-    assert shares("strength", [0.01, 0.1, 1, 10, 100]) == pytest.approx([0.25] * 4, abs=0.08)
-    assert shares("share", [0.2, 0.3, 0.4, 0.5, 0.6]) == pytest.approx([0.25] * 4, abs=0.08)
-    assert shares("layers", [0.5, 1.5, 2.5, 3.5, 4.5]) == pytest.approx([0.25] * 4, abs=0.08)
-    assert shares("size", [1, 2, 4, 8, 16, 32, 65]) == pytest.approx(
-        np.diff(np.log([1, 2, 4, 8, 16, 32, 65])) / np.log(65), abs=0.08
-    )
-    for key, count in (("kind", 3), ("exact", 2)):
-        counted = Counter(values[key] for values in draws)
-        assert len(counted) == count
-        assert min(counted.values()) / len(draws) == pytest.approx(1 / count, abs=0.08)
-    for values in draws:
-        assert {key: type(value) for key, value in values.items()} == {
-            "strength": float,
-            "share": float,
-            "layers": int,
-            "size": int,
-            "kind": str,
-            "exact": bool,
-        }
-        assert float(f"{values['strength']:.3g}") == values["strength"]
-
-
-def test_draws_depend_on_the_seed_the_name_and_the_trial_alone():
-    ewc = trials(find_strategy("ewc"), 8, 0, {})
-    assert ewc[0] == {}
-    assert trials(find_strategy("ewc"), 3, 0, {}) == ewc[:3]
-    assert trials(find_strategy("ewc"), 8, 1, {})[1:] != ewc[1:]
-    assert (
-        trials(info_of(Constants, "one"), 5, 0, {})[1:] != trials(info_of(Constants, "other"), 5, 0, {})[1:]
-    )
-    # The numbers themselves: another version of numpy, scipy or this suite must not change them unseen.
-    assert trials(info_of(Constants), 2, 0, {})[1] == {
-        "strength": 6.82,
-        "share": 0.252,
-        "layers": 4,
-        "size": 53,
-        "kind": "b",
-        "exact": True,
-    }
-
-
-def test_a_strategy_with_few_values_is_tried_at_each_valid_one_once():
-    draws = trials(info_of(Few), 50, 0, {})
-    assert draws[0] == {}
-    assert len(draws) == 5
-    assert {tuple({"kind": "a", "exact": True, **values}.values()) for values in draws} == {
-        ("a", True),
-        ("a", False),
-        ("b", True),
-        ("b", False),
-        ("c", True),
-    }
-    assert trials(find_strategy("finetuning"), 50, 0, {}) == [{}]
-
-
-def test_a_range_that_cannot_be_drawn_from_names_its_key():
-    @dataclass(frozen=True)
-    class Zero:
-        lambda_: float = tunable(1.0, 0, 10)
-
-    with pytest.raises(BenchError, match=r"made-up.lambda_: its range is 0 to 10; declare 0 < low < high"):
-        search_space(info_of(Zero))
 
 
 def by_hand(validation, domains):
@@ -294,8 +154,6 @@ def _spoilt(folder, out):
 
 
 def test_spoiling_test_data_and_later_domains_changes_nothing(done, stream, tmp_path):
-    from pathlib import Path
-
     search, _ = done
     spoilt = search_in(tmp_path / "r", _spoilt(Path(stream).parent, tmp_path / "spoilt"))
     run_search(spoilt)
@@ -334,9 +192,9 @@ def test_no_cell_of_a_search_can_be_taken_for_one_of_a_benchmark(stream, tmp_pat
 
 
 def test_a_search_trains_on_the_rows_that_the_whole_stream_gives_its_first_domains(stream, tmp_path):
-    dealt = dataclasses.replace(read_stream_file(_path(stream)), name="dealt")
+    dealt = dataclasses.replace(read_stream_file(Path(stream)), name="dealt")
     dealt = dataclasses.replace(dealt, protocol=dataclasses.replace(dealt.protocol, shared_reals=False))
-    file = _path(stream).with_name("dealt.toml")
+    file = Path(stream).with_name("dealt.toml")
     file.write_text(toml_of_stream(dealt))
     search_in(tmp_path / "r", str(file), ["ewc"])
     whole, part = open_stream(str(file)), open_stream(tmp_path / "r" / "stream.toml")
@@ -349,12 +207,6 @@ def test_a_search_trains_on_the_rows_that_the_whole_stream_gives_its_first_domai
     index = whole[0].store.index
     reals = {d.name: set(d.rows["train"][index["label"].to_numpy()[d.rows["train"]] == 0]) for d in whole}
     assert not reals["D0"] & reals["D2"]
-
-
-def _path(text):
-    from pathlib import Path
-
-    return Path(text)
 
 
 def test_a_search_that_is_stopped_goes_on_and_ends_the_same(done, stream, tmp_path):
@@ -556,7 +408,7 @@ def test_by_default_three_domains_are_learned_or_fewer_to_leave_one_unseen(strea
 
 
 def test_domains_without_validation_rows_cannot_be_tuned_on(stream, tmp_path):
-    store = CropStore.open(_path(stream).parent / "store")
+    store = CropStore.open(Path(stream).parent / "store")
     keep = (store.index["split"] != "val").to_numpy()
     with CropStoreWriter(tmp_path / "store", size=store.size, name="tiny") as writer:
         writer.add(np.array(store.crops[keep]), store.index[keep])
