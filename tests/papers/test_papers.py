@@ -437,7 +437,7 @@ AF = { quantity = "backward_transfer" }
     ("row", "message"),
     [
         ('{ strategy = "kd", recipe = { backbon = "x" } }', "did you mean 'backbone'"),
-        ('{ strategy = "kd", stream = "wrong" }', "methods: unknown method in the store"),
+        ('{ strategy = "kd", stream = "wrong" }', "domain 'D0'.*'m9'"),
     ],
 )
 def test_nothing_is_written_if_the_second_plan_of_a_table_is_wrong(tmp_path, row, message):
