@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, TypedDict
 
 from rich.console import Console
@@ -15,10 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.errors import BenchWarning
-
-Tell = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 
 class _Plain(TypedDict):
@@ -118,7 +116,7 @@ def warnings_as_lines() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def bar(doing: str, things: str) -> Iterator[Tell]:
+def bar(doing: str, things: str) -> Iterator[ProgressCallback]:
     """Give what to call with (done, total); a bar on standard error appears at the first call, in a terminal.
 
     Args:
@@ -158,6 +156,6 @@ def bar(doing: str, things: str) -> Iterator[Tell]:
             progress.stop()
 
 
-def first_use_bar() -> contextlib.AbstractContextManager[Tell]:
+def first_use_bar() -> contextlib.AbstractContextManager[ProgressCallback]:
     """Give what to call with (done, total) while FF++-mini is made, on first use."""
     return bar("making FF++-mini (first use only)", "people")

@@ -10,10 +10,11 @@ from typing import Any
 
 from fretal_bench import files
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
-from fretal_bench.benchmark.runner.call import BuildProgress, Call, Opened, Prepared, check_jobs, prepare
+from fretal_bench.benchmark.runner.call import Call, Opened, Prepared, check_jobs, prepare
 from fretal_bench.benchmark.runner.plan import Cell, Changes, check_strategies
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.run import execute
+from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.file import StreamFile, toml_of_stream
 from fretal_bench.datasets.streams.stream import open_located
 from fretal_bench.errors import BenchError
@@ -137,7 +138,7 @@ class _Group:
     settings: dict[Place, Setting] = field(default_factory=dict)
 
 
-def prepare_paper(call: PaperCall, building: BuildProgress | None = None) -> PreparedPaper:
+def prepare_paper(call: PaperCall, building: ProgressCallback | None = None) -> PreparedPaper:
     """Find out which values of a table can be run here, and write the plans of their cells down; train nothing.
 
     Args:
@@ -225,7 +226,7 @@ def _groups(
     return list(groups.values())
 
 
-def _check_group(call: PaperCall, group: _Group, building: BuildProgress | None) -> None:
+def _check_group(call: PaperCall, group: _Group, building: ProgressCallback | None) -> None:
     """Check what can be wrong with one result folder's plan, so that nothing is written if another's is wrong."""
     for batch in _batches(group, call.changes):
         check_strategies(list(batch), group.recipe, call.seeds, _changes_of(batch))
@@ -233,7 +234,7 @@ def _check_group(call: PaperCall, group: _Group, building: BuildProgress | None)
     open_located(group.file, building, verify=False)
 
 
-def _job(call: PaperCall, group: _Group, building: BuildProgress | None) -> Job:
+def _job(call: PaperCall, group: _Group, building: ProgressCallback | None) -> Job:
     """Write the plan of one result folder; its cells are those of all batches, trained side by side."""
     path = call.out / FOLDER / f"{group.file.name}.toml"
     files.write(path, toml_of_stream(group.file), remedy="give another --out")

@@ -15,6 +15,7 @@ from fretal_bench.benchmark.runner.engine import Agenda
 from fretal_bench.benchmark.runner.environment import made_by_other_code
 from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder
 from fretal_bench.benchmark.runner.plan import Cell, Changes, Plan, check_strategies, make_plan
+from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.workers import default_jobs
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from fretal_bench.datasets.streams.file import StreamFile
     from fretal_bench.datasets.streams.stream import Stream
 
-BuildProgress = Callable[[int, int], None]
 STREAM_FILE = "stream.toml"
 """In a result folder: the stream with the store of every domain, where the call left open which store it is in."""
 
@@ -127,7 +127,7 @@ def prepare(
     *,
     cells: Callable[[Opened], Sequence[Cell]] | None = None,
     stream: Callable[[StreamFile], StreamFile] | None = None,
-    building: BuildProgress | None = None,
+    building: ProgressCallback | None = None,
 ) -> Prepared:
     """Check everything that can be wrong with a call and write its plan down; train nothing.
 

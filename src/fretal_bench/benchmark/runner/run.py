@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import call
-from fretal_bench.benchmark.runner.call import BuildProgress, Call, Prepared
+from fretal_bench.benchmark.runner.call import Call, Prepared
 from fretal_bench.benchmark.runner.engine import run_processes, run_serial
 from fretal_bench.benchmark.runner.plan import Changes
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.results import Results, load_results
+from fretal_bench.datasets.progress import ProgressCallback
 
 
 def prepare(
@@ -25,7 +26,7 @@ def prepare(
     device: str | None = None,
     out: str | os.PathLike[str] | None = None,
     data: Sequence[str | os.PathLike[str]] = (),
-    building: BuildProgress | None = None,
+    building: ProgressCallback | None = None,
 ) -> Prepared:
     """Check everything that can be wrong with a run and write its plan down; see ``call.prepare``."""
     return call.prepare(

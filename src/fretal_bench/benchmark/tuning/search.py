@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from fretal_bench.benchmark.recipes.recipe import Recipe, Tuning, open_recipe
 from fretal_bench.benchmark.runner.call import (
-    BuildProgress,
     Call,
     Opened,
     Prepared,
@@ -29,6 +28,7 @@ from fretal_bench.benchmark.runner.run import execute
 from fretal_bench.benchmark.tuning.judged import Trial, Tuned, judge
 from fretal_bench.benchmark.tuning.space import search_space, trials
 from fretal_bench.benchmark.tuning.tuned import check_target, write_recipe
+from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.file import StreamFile
 from fretal_bench.datasets.streams.stream import find_stream
 from fretal_bench.errors import BenchError
@@ -66,7 +66,7 @@ def prepare_search(
     budget: int = 10,
     domains: int | None = None,
     write: str | os.PathLike[str] | None = None,
-    building: BuildProgress | None = None,
+    building: ProgressCallback | None = None,
 ) -> Search:
     """Check everything that can be wrong with a search and write its plan down; train nothing.
 

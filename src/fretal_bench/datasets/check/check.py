@@ -17,7 +17,7 @@ from fretal_bench.datasets.importers import Finding, Import, Importer, Match, Re
 from fretal_bench.datasets.importers.rows import ordered_findings
 from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import SPLITS, video_key
-from fretal_bench.datasets.progress import Progress
+from fretal_bench.datasets.progress import ProgressCallback
 
 _COMPRESSION_CHOICE: Final = ("c23", "c40", "raw")
 
@@ -103,7 +103,7 @@ def check(
     *,
     hash_file: Path | None = None,
     options: ReadOptions | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> DatasetCheck:
     """Look a data set over: recognise it, read it, open every file's container, compare the counts.
 

@@ -18,7 +18,7 @@ from fretal_bench.datasets.importers.walk import (
     OTHER_VIDEO_SUFFIXES,
     VIDEO_SUFFIXES,
 )
-from fretal_bench.datasets.progress import Progress
+from fretal_bench.datasets.progress import ProgressCallback
 
 _MEDIA: Final = VIDEO_SUFFIXES | OTHER_VIDEO_SUFFIXES | IMAGE_SUFFIXES
 _ACTIONS: Final = {
@@ -28,7 +28,7 @@ _ACTIONS: Final = {
 }
 
 
-def unreadable_files(read: Import, progress: Progress | None) -> Iterator[Finding]:
+def unreadable_files(read: Import, progress: ProgressCallback | None) -> Iterator[Finding]:
     """Files, read or left out, whose container is empty, damaged, or of another kind than its name says."""
     # Members of archives were listed to the archive's end already.
     listable = {out.path for out in read.left_out if out.kind != "wrong-extension"}

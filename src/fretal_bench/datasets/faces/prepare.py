@@ -34,7 +34,7 @@ from fretal_bench.datasets.faces.reasons import (
 from fretal_bench.datasets.importers import Import, ReadOptions, importer, read_dataset
 from fretal_bench.datasets.importers.family import KINDS
 from fretal_bench.datasets.manifest import COLUMNS
-from fretal_bench.datasets.progress import Progress
+from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 from fretal_bench.errors import BenchError, RunError
 
@@ -90,7 +90,7 @@ def prepare(
     *,
     read_options: ReadOptions | None = None,
     jobs: int = 1,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     waiting: Callable[[], None] | None = None,
 ) -> PreparedStore:
     """Cut the faces out of a data set's videos into a crop store.
@@ -201,7 +201,12 @@ def _key(frame: pd.DataFrame, left_out: list[Failure], about: dict[str, Any]) ->
 
 
 def _make_parts(
-    deal: Deal, options: PrepareOptions, root: Path, folder: Path, jobs: int, progress: Progress | None
+    deal: Deal,
+    options: PrepareOptions,
+    root: Path,
+    folder: Path,
+    jobs: int,
+    progress: ProgressCallback | None,
 ) -> dict[int, Path]:
     """Make the parts that aren't there yet; path of every part without extension."""
     stems: dict[int, Path] = {}

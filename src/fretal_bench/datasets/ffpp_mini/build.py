@@ -26,7 +26,7 @@ from fretal_bench.datasets.ffpp_mini.photographs import (
     people,
 )
 from fretal_bench.datasets.manifest import FAKE, REAL
-from fretal_bench.datasets.progress import Progress
+from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.store.cache import cache_folder
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter, open_or_build
 from fretal_bench.errors import unknown_name
@@ -145,7 +145,7 @@ def crop_faces(frames: Image, landmarks: Array, size: int = CROP_SIZE) -> Image:
     return crops
 
 
-def ffpp_mini_store(compression: str = "c23", *, progress: Progress | None = None) -> CropStore:
+def ffpp_mini_store(compression: str = "c23", *, progress: ProgressCallback | None = None) -> CropStore:
     """Open the crop store of FF++-mini, building it in the cache folder on first use.
 
     Photographs: the Database of Faces, by courtesy of AT&T Laboratories Cambridge.
@@ -171,7 +171,7 @@ def build_store(
     compression: str,
     numbers: Sequence[int] = range(PEOPLE),
     *,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> CropStore:
     """Open the store at ``path``, building it first if it is not there.
 

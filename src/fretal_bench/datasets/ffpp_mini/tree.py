@@ -15,7 +15,7 @@ from fretal_bench.datasets.ffpp_mini.build import clips, path_of, source_of, spl
 from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS, write_clip
 from fretal_bench.datasets.ffpp_mini.manipulations import CONTROL, MANIPULATIONS
 from fretal_bench.datasets.ffpp_mini.photographs import PEOPLE
-from fretal_bench.datasets.progress import Progress
+from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.errors import BenchError, unknown_name
 
 METHODS: Final = ("real", *(method for method in MANIPULATIONS if method != CONTROL))
@@ -45,7 +45,7 @@ def make_mini(
     compressions: Iterable[str] = tuple(RATE_FACTORS),
     numbers: Sequence[int] = range(PEOPLE),
     *,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> MadeMini:
     """Write FF++-mini's videos and split files as FaceForensics++ lays them out.
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fretal_bench.datasets.manifest import SPLITS, check_splits, video_key
-from fretal_bench.datasets.progress import Progress
+from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
 from fretal_bench.datasets.streams.data import PathLike, folder_of, list_streams, locate
 from fretal_bench.datasets.streams.domain import Domain
@@ -130,7 +130,7 @@ class Stream:
 
 def open_stream(
     name_or_path: str | Path,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     *,
     verify: bool = True,
     data: Sequence[PathLike] = (),
@@ -162,7 +162,9 @@ def find_stream(name_or_path: str | Path) -> StreamFile:
     return files[text]
 
 
-def open_located(file: StreamFile, progress: Progress | None = None, *, verify: bool = True) -> Stream:
+def open_located(
+    file: StreamFile, progress: ProgressCallback | None = None, *, verify: bool = True
+) -> Stream:
     """Open a stream all of whose stores are known (``data.locate``); arguments and errors as ``open_stream``."""
     stores = _open_stores(file, progress, verify)
     contents = _contents(file, stores)
@@ -178,7 +180,7 @@ def open_located(file: StreamFile, progress: Progress | None = None, *, verify: 
     return Stream(file.name, domains, file.protocol)
 
 
-def _open_stores(file: StreamFile, progress: Progress | None, verify: bool) -> dict[str, CropStore]:
+def _open_stores(file: StreamFile, progress: ProgressCallback | None, verify: bool) -> dict[str, CropStore]:
     """Open the store of every learned domain, by the name that the file gives it; copies of one store once."""
     stores: dict[str, CropStore] = {}
     by_content: dict[str, CropStore] = {}
@@ -189,7 +191,7 @@ def _open_stores(file: StreamFile, progress: Progress | None, verify: bool) -> d
     return stores
 
 
-def _open_store(file: StreamFile, store: str, progress: Progress | None, verify: bool) -> CropStore:
+def _open_store(file: StreamFile, store: str, progress: ProgressCallback | None, verify: bool) -> CropStore:
     from fretal_bench.datasets.store.store import CropStore
 
     if not store.startswith(BUILTIN_STORE):
