@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -99,40 +100,59 @@ def _take(rows: Rows, entry: Entry, number: int, line: dict[str, str]) -> str:
         return ""
     text = line["label"].lower()
     label = _LABELS[text] if text in _LABELS else label_of_class(text)
-    method = line.get("method") or ("real" if label == REAL else "fake")
-    compression = line.get("compression") or "none"
     split = split_of(line.get("split") or "") if "split" in line else ""
-    frame = line.get("frame") or ("0" if file.suffix in IMAGE_SUFFIXES else "-1")
-    dataset = line.get("dataset") or rows.tree.root.name
-    video = line.get("video") or path
-    target = line.get("target") or (line.get("source") if label == REAL else "") or video
-    source = line.get("source") or (target if label == REAL else "")
-    wrong = {
-        "label": not isinstance(label, int) and _mislabelled(line["label"], label),
-        "split": split is None and f"expected the split train, val or test, found {line.get('split')!r}",
-        "name": _misnamed(dataset, method, compression, frame),
-    }
-    if isinstance(label, int) and (method == "real") != (label == REAL):
-        wrong["label"] = f"the label is {line['label']}, the method {method!r}"
-    elif label == REAL and source != target:
-        wrong["label"] = f"a real video shows its own face, but source is {source!r} and target {target!r}"
-    for kind, words in wrong.items():
-        if words:
-            rows.leave_out(
-                path,
-                kind,
-                f"{entry.path} line {number}: {words}",
-                "correct the line",
-                dataset=dataset,
-                method=method,
-                compression=compression,
-            )
-            return ""
-    if isinstance(label, int) and split is not None:
-        rows.add(
-            ManifestRow(path, dataset, method, compression, label, video, source, target, split, int(frame))
+    values = _with_defaults(line, label, file, rows.tree.root.name)
+    for kind, words in _faults(line, values, label, split):
+        rows.leave_out(
+            path,
+            kind,
+            f"{entry.path} line {number}: {words}",
+            "correct the line",
+            dataset=values["dataset"],
+            method=values["method"],
+            compression=values["compression"],
         )
-    return split or ""
+        return ""
+    # Else one of the faults.
+    assert isinstance(label, int)
+    assert split is not None
+    texts = {key: value for key, value in values.items() if key != "frame"}
+    rows.add(ManifestRow(path, label=label, split=split, frame=int(values["frame"]), **texts))
+    return split
+
+
+def _with_defaults(
+    line: dict[str, str], label: int | Contradiction | None, file: Entry, folder: str
+) -> dict[str, str]:
+    """The texts of a row, with what the line leaves out."""
+    video = line.get("video") or line["path"]
+    target = line.get("target") or (line.get("source") if label == REAL else "") or video
+    return {
+        "dataset": line.get("dataset") or folder,
+        "method": line.get("method") or ("real" if label == REAL else "fake"),
+        "compression": line.get("compression") or "none",
+        "video": video,
+        "source": line.get("source") or (target if label == REAL else ""),
+        "target": target,
+        "frame": line.get("frame") or ("0" if file.suffix in IMAGE_SUFFIXES else "-1"),
+    }
+
+
+def _faults(
+    line: dict[str, str], values: dict[str, str], label: int | Contradiction | None, split: str | None
+) -> Iterator[tuple[str, str]]:
+    """Why a line gives no row: the kind of finding, and words."""
+    if not isinstance(label, int):
+        yield "label", _mislabelled(line["label"], label)
+    elif (values["method"] == "real") != (label == REAL):
+        yield "label", f"the label is {line['label']}, the method {values['method']!r}"
+    elif label == REAL and values["source"] != values["target"]:
+        shown = f"source is {values['source']!r} and target {values['target']!r}"
+        yield "label", f"a real video shows its own face, but {shown}"
+    if split is None:
+        yield "split", f"expected the split train, val or test, found {line.get('split')!r}"
+    if words := _misnamed(values["dataset"], values["method"], values["compression"], values["frame"]):
+        yield "name", words
 
 
 def _mislabelled(text: str, label: Contradiction | None) -> str:
@@ -140,13 +160,13 @@ def _mislabelled(text: str, label: Contradiction | None) -> str:
     return expected if label is None else f"{expected}: {label.words}"
 
 
-def _misnamed(dataset: str, method: str, compression: str, frame: str) -> str | bool:
+def _misnamed(dataset: str, method: str, compression: str, frame: str) -> str:
     if "/" in dataset or "/" in method:
         return f"expected names without '/', found the data set {dataset!r} and the method {method!r}"
     if compression not in COMPRESSIONS:
         return f"expected one of {', '.join(COMPRESSIONS)}, found {compression!r}"
     is_number = frame.removeprefix("-").isdecimal() and -1 <= int(frame) < 2**31
-    return not is_number and f"expected a frame number, or -1 for all, found {frame!r}"
+    return "" if is_number else f"expected a frame number, or -1 for all, found {frame!r}"
 
 
 IMPORTER: Final = Importer(
