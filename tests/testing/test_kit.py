@@ -72,7 +72,7 @@ CAUGHT = [
     (broken.NeedsASource, "trains_on_plain_avalanche_experiences", "no attribute 'source'"),
     (broken.NeverLearns, "trains_three_domains", "domain 1 left the state as it was"),
     (broken.OddHook, "describes_itself", "before_domain(self) takes no 'experience'"),
-    (broken.AcceptsNonsense, "refuses_nonsense", "kind='no-such-choice'"),
+    (broken.AcceptsNonsense, "refuses_nonsense", "strength=-1.0 accepted"),
     (broken.AcceptsNonsense, "reacts_to_kind", "kind='l1'"),
     (
         broken.AcceptsNegativeNumbers,

@@ -9,6 +9,7 @@ from torch import nn
 
 from fretal_bench.benchmark.recipes.recipe import Device, Recipe
 from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.strategies.features import head_of
 
 
 def resolve_device(device: str) -> Literal["cpu", "cuda"]:
@@ -71,8 +72,23 @@ def build_model(recipe: Recipe, seed: int) -> nn.Module:
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if recipe.compile:
-        model.compile()
+        compile_parts(model)
     return model
+
+
+def compile_parts(model: nn.Module) -> None:
+    """Compile the parts of a timm model with ``torch.compile``, so that every way of calling the model uses them.
+
+    Not the model itself: a strategy that reads features calls ``forward_features``, which is another method than the one
+    that ``model.compile()`` compiles. The head stays as it is, because its inputs are read by a hook. A copy of the
+    model, such as a teacher, is not compiled.
+    """
+    heads = {id(head) for head in head_of(model)}
+    for child in model.children():
+        # A list of modules is not called itself.
+        for part in child if isinstance(child, nn.ModuleList) else (child,):
+            if not any(id(module) in heads for module in part.modules()):
+                part.compile()
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -1,0 +1,61 @@
+"""The model that a recipe describes."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from fretal_bench.benchmark.recipes.model import build_model
+from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.strategies import features_and_logits, head_inputs_and_logits
+
+
+@pytest.fixture
+def compiled_calls(monkeypatch):
+    """What runs compiled, counted; without a C++ compiler."""
+    calls = []
+
+    def backend(graph, _):
+        def run(*inputs):
+            calls.append(graph)
+            return graph.forward(*inputs)
+
+        return run
+
+    compile_ = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compile_(self, backend=backend))
+    yield calls
+    torch._dynamo.reset()
+
+
+@pytest.mark.parametrize(
+    "way", [features_and_logits, head_inputs_and_logits, lambda model, inputs: (None, model(inputs))]
+)
+@pytest.mark.parametrize("backbone", ["test_byobnet", "test_vit"])
+def test_a_compiled_model_is_compiled_whichever_way_a_strategy_calls_it(compiled_calls, backbone, way):
+    size = 160 if backbone == "test_vit" else 32
+    recipe = Recipe(name="r", backbone=backbone, compile=True)
+    plain = build_model(Recipe(name="r", backbone=backbone), 0).eval()
+    compiled = build_model(recipe, 0).eval()
+    inputs = torch.randn(2, 3, size, size)
+
+    _, logits = way(compiled, inputs)
+
+    assert compiled_calls
+    assert torch.allclose(logits, way(plain, inputs)[1], atol=1e-5)
+
+
+def test_a_copy_of_a_compiled_model_has_weights_of_its_own(compiled_calls):
+    model = build_model(Recipe(name="r", backbone="test_byobnet", compile=True), 0).eval()
+    inputs = torch.randn(2, 3, 32, 32)
+    features_and_logits(model, inputs)
+    teacher = copy.deepcopy(model)
+    before = features_and_logits(teacher, inputs)[1]
+
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(2)
+
+    assert torch.equal(features_and_logits(teacher, inputs)[1], before)
+    assert not torch.equal(features_and_logits(model, inputs)[1], before)
