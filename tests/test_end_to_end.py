@@ -7,7 +7,7 @@ import pandas as pd
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.datasets.ffpp_mini.tree import make_mini
 from fretal_bench.datasets.store.store import CropStore
-from tests_support import TINY
+from tests_support import recipe_options
 
 # Two pairs of train, a pair of validation and of test people, with their partners.
 PEOPLE = [0, 14, 1, 15, 28, 30, 32, 36]
@@ -18,28 +18,15 @@ def test_a_download_becomes_a_stream_without_editing_a_file(bench, tmp_path):
     make_mini(root, ("c23",), PEOPLE)
 
     code, out, _ = bench("data", "check", root, "--json")
-    found = json.loads(out)
-    assert "ffpp" in json.dumps(found)
-    assert "bench data prepare" in found["command"]
+    answer = json.loads(out)
+    assert "ffpp" in json.dumps(answer)
+    assert "bench data prepare" in answer["command"]
     # Fewer videos than the official data set is no error; nothing else is wrong with these.
-    assert not [finding for finding in found["findings"] if finding["severity"] == "error"], found["findings"]
+    assert not [finding for finding in answer["findings"] if finding["severity"] == "error"]
     assert code == 0
 
-    code, out, err = bench(
-        "data",
-        "prepare",
-        root,
-        "--out",
-        store,
-        "--frames",
-        4,
-        "--size",
-        64,
-        "--compression",
-        "c23",
-        "--jobs",
-        1,
-    )
+    options = {"--out": store, "--frames": 4, "--size": 64, "--compression": "c23", "--jobs": 1}
+    code, _, err = bench("data", "prepare", root, *(word for pair in options.items() for word in pair))
     assert code == 0, err
     index = CropStore.open(store).index
     assert index.groupby("method").size().to_dict() == dict.fromkeys(
@@ -47,10 +34,8 @@ def test_a_download_becomes_a_stream_without_editing_a_file(bench, tmp_path):
     )
     assert (index["label"] == (index["method"] != "real")).all()
 
-    changes = [word for key, value in TINY.items() for word in ("--set", f"recipe.{key}={value}")]
-    code, out, err = bench(
-        "run", "--strategies", "fretal,ewc", "--stream", "ffpp-hq", "--data", store, "--jobs", 1, *changes
-    )
+    words = ("run", "--strategies", "fretal,ewc", "--stream", "ffpp-hq", "--data", store, "--jobs", 1)
+    code, _, err = bench(*words, *recipe_options())
     assert code == 0, err
     results = load_results(tmp_path / "results" / "ffpp-hq-mini")
     assert [cell.label for cell in results.cells] == ["fretal", "ewc"]
@@ -63,7 +48,7 @@ def test_a_download_becomes_a_stream_without_editing_a_file(bench, tmp_path):
     (checkpoint, *_) = results.path.glob("cells/*/checkpoint.pt")
     video = next((root / "manipulated_sequences" / "Deepfakes" / "c23" / "videos").glob("*.mp4"))
     code, out, _ = bench("predict", checkpoint, video, "--frames", 3, "--json")
-    (said,) = json.loads(out)
+    (prediction,) = json.loads(out)
     assert code == 0
-    assert 0 <= said["score"] <= 1
-    assert len(said["frames"]) == 3
+    assert 0 <= prediction["score"] <= 1
+    assert len(prediction["frames"]) == 3

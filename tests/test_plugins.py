@@ -19,7 +19,7 @@ from fretal_bench.strategies import life
 from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.registry import find_strategy, list_strategies, names
 from installed import an_installation
-from tests_support import TINY, tiny_backbone, tiny_stream
+from tests_support import TINY, recipe_options, tiny_backbone, tiny_stream
 
 INFO = """
 from dataclasses import dataclass
@@ -95,10 +95,6 @@ def write(tmp_path):
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory):
     return str(tiny_stream(tmp_path_factory.mktemp("tiny"), domains=2))
-
-
-def of_recipe():
-    return [word for key, value in TINY.items() for word in ("--set", f"recipe.{key}={value}")]
 
 
 def test_an_installed_strategy_is_one_like_any_other_and_says_where_it_comes_from(install):
@@ -325,7 +321,7 @@ def test_a_run_with_a_file_reaches_worker_processes_and_an_edited_file_is_traine
         stream,
         "--jobs",
         "2",
-        *of_recipe(),
+        *recipe_options(),
     ]
     assert bench(*words)[0] == 2, "unknown without the file"
     status, _, err = bench(*words, "--plugin", path)
@@ -365,7 +361,7 @@ def test_two_files_of_one_name_are_both_in_the_versions(write, tmp_path):
 
 def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench, write, stream, tmp_path):
     path = write(as_file(code(module="")))
-    words = ["run", "--strategies", "pulled,finetuning", "--stream", stream, "--jobs", "1", *of_recipe()]
+    words = ["run", "--strategies", "pulled,finetuning", "--stream", stream, "--jobs", "1", *recipe_options()]
     assert bench(*words, "--plugin", path)[0] == 0
     checkpoint = next(
         cell.path / "checkpoint.pt"
@@ -458,7 +454,7 @@ METRICS = (
 
 
 def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, stream, tmp_path):
-    words = ["run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *of_recipe()]
+    words = ["run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options()]
     assert bench(*words)[0] == 0
     before = bench("report", "results/tiny-mini", "--json")[1]
     code, _, err = bench("report", "results/tiny-mini", "--json", "--plugin", write(METRIC))
@@ -478,7 +474,7 @@ def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, stream, tmp
 
 
 def test_a_metric_of_a_plugin_may_be_that_of_the_matrices(bench, write, stream, tmp_path):
-    words = ["run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *of_recipe()]
+    words = ["run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options()]
     assert bench(*words)[0] == 0
     call = ("report", "results/tiny-mini", "--metric", "share", "--json")
     code, out, _ = bench(*call, "--plugin", write(METRIC))

@@ -8,8 +8,13 @@ import torch
 
 from fretal_bench.testing import TINY_RECIPE, TinyConvNet, tiny_stream
 
-__all__ = ["TINY", "experience_of", "namespace", "tiny_backbone", "tiny_stream"]
+__all__ = ["TINY", "experience_of", "namespace", "recipe_options", "tiny_backbone", "tiny_stream"]
 TINY = TINY_RECIPE
+
+
+def recipe_options(**changes):
+    """Give the ``--set`` options of a tiny recipe, with changes to it."""
+    return [word for key, value in {**TINY, **changes}.items() for word in ("--set", f"recipe.{key}={value}")]
 
 
 def tiny_backbone(spread=1.0):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fretal_bench.cli import doctor
-from tests_support import TINY, tiny_stream
+from tests_support import recipe_options, tiny_stream
 
 # What the package holds besides Python files.
 DATA = {".toml", ".csv", ".css", ".j2", ".npz", ".txt"}
@@ -25,12 +25,8 @@ def stream(tmp_path_factory):
     return str(tiny_stream(tmp_path_factory.mktemp("tiny")))
 
 
-def options(**changes):
-    return [word for key, value in {**TINY, **changes}.items() for word in ("--set", f"recipe.{key}={value}")]
-
-
 def test_a_run_prints_the_answer_first_and_leaves_a_report(bench, stream, tmp_path):
-    call = ("run", "--strategies", "fretal,ewc", "--stream", stream, "--jobs", "1", *options())
+    call = ("run", "--strategies", "fretal,ewc", "--stream", stream, "--jobs", "1", *recipe_options())
     code, out, err = bench(*call)
     assert (code, err) == (0, "")
     for word in ("forgot least", "fretal", "ewc", "D0", "D2", "index.html"):
@@ -83,7 +79,7 @@ def test_what_is_wrong_with_a_call_is_one_line_with_exit_code_2(bench, words, me
 
 
 def test_a_backbone_that_does_not_exist_is_refused_and_the_corrected_call_runs(bench, stream, tmp_path):
-    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options())
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options())
     wrong = ["recipe.backbone=resnet5" if word.startswith("recipe.backbone=") else word for word in call]
     code, out, err = bench(*wrong)
     assert (code, out) == (2, "")
@@ -98,7 +94,7 @@ def test_a_backbone_that_does_not_exist_is_refused_and_the_corrected_call_runs(b
 def test_a_finished_run_is_shown_without_asking_timm_for_its_backbone(bench, stream, monkeypatch):
     from fretal_bench.benchmark.recipes import model as models
 
-    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options())
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options())
     assert bench(*call)[0] == 0
     monkeypatch.setattr(models, "check_backbone", lambda recipe: 1 / 0)
     code, out, _ = bench(*call)
@@ -107,12 +103,12 @@ def test_a_finished_run_is_shown_without_asking_timm_for_its_backbone(bench, str
 
 
 def test_paths_are_printed_as_they_are(bench, stream, tmp_path):
-    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options())
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options())
     call += ("--out", "re [red]s")
-    for said in ("to train into re [red]s", "all done already in re [red]s"):
+    for line in ("to train into re [red]s", "all done already in re [red]s"):
         code, out, _ = bench(*call)
         assert code == 0
-        assert said in " ".join(out.split())
+        assert line in " ".join(out.split())
         assert "reports/re [red]s/index.html" in " ".join(out.split())
     code, out, err = bench("new", "strategy", "q9", "--into", "[/x]")
     assert (code, err) == (0, "")
@@ -134,7 +130,9 @@ def test_a_failed_cell_is_named_with_exit_code_1_and_the_others_are_reported(ben
     from fretal_bench.strategies.penalties.ewc import EWC
 
     monkeypatch.setattr(EWC, "penalty", lambda self: 1 / 0)
-    code, out, err = bench("run", "--strategies", "kd,ewc", "--stream", stream, "--jobs", "1", *options())
+    code, out, err = bench(
+        "run", "--strategies", "kd,ewc", "--stream", stream, "--jobs", "1", *recipe_options()
+    )
     assert code == 1
     assert "bench: failed: ewc, seed 0: ZeroDivisionError: division by zero" in err
     assert "kd" in out
@@ -178,7 +176,7 @@ def test_ctrl_c_says_how_to_go_on(jobs, stream, tmp_path):
     )
     # More epochs than anyone waits for: the run cannot end by itself.
     words = ["run", "--strategies", "finetuning,kd", "--stream", stream, "--jobs", str(jobs)]
-    words += options(epochs=10**6, source_epochs=10**6)
+    words += recipe_options(epochs=10**6, source_epochs=10**6)
     with subprocess.Popen(
         [sys.executable, "-c", script, *words],
         stdout=subprocess.PIPE,
@@ -232,7 +230,10 @@ def test_doctor_looks_at_every_package_that_the_suite_requires():
 
 @pytest.mark.parametrize("metric", ["auc", "eer"])
 def test_a_report_by_another_metric_says_so_in_its_tables(bench, stream, tmp_path, metric):
-    assert bench("run", "--strategies", "finetuning", "--stream", stream, "--jobs", 1, *options()).code == 0
+    assert (
+        bench("run", "--strategies", "finetuning", "--stream", stream, "--jobs", 1, *recipe_options()).code
+        == 0
+    )
     code, out, err = bench("report", "results/tiny-mini", "--metric", metric, "--out", metric, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["metric"] == metric

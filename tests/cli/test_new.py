@@ -12,7 +12,7 @@ import pytest
 
 from fretal_bench.cli.scaffold import write_strategy_package
 from fretal_bench.errors import BenchError, RunError
-from tests_support import TINY, tiny_stream
+from tests_support import recipe_options, tiny_stream
 
 BENCH = "import sys; from fretal_bench.cli.main import main; sys.argv[0] = 'bench'; main()"
 
@@ -46,8 +46,8 @@ def test_the_installed_package_is_listed_and_a_run_uses_it(site, tmp_path):
     assert "near-weights" in [row["name"] for row in json.loads(rows)]
 
     stream = tiny_stream(tmp_path, domains=2)
-    changes = [word for key, value in TINY.items() for word in ("--set", f"recipe.{key}={value}")]
-    words = ("run", "--strategies", "near-weights", "--stream", stream, "--jobs", "1", "--json", *changes)
+    words = ("run", "--strategies", "near-weights", "--stream", stream, "--jobs", "1", "--json")
+    words += tuple(recipe_options())
     summary = json.loads(python("-c", BENCH, *words, cwd=tmp_path, path=site))
 
     assert [row["label"] for row in summary["strategies"]] == ["near-weights"]

@@ -10,12 +10,10 @@ import pandas as pd
 import pytest
 
 from fretal_bench.papers.published import COLUMNS
-from tests_support import TINY, tiny_stream
+from tests_support import recipe_options, tiny_stream
 
 LABEL = "not the paper's data: differences mean nothing about the paper"
-FAST = [
-    word for key, value in {**TINY, "source_epochs": 1}.items() for word in ("--set", f"recipe.{key}={value}")
-]
+FAST = recipe_options(source_epochs=1)
 
 
 def test_the_list_names_every_table_and_whether_it_can_run(bench):
