@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fretal_bench import files
-from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
-from fretal_bench.benchmark.runner.call import Call, Opened, Prepared, check_jobs, prepare
+from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner.call import Call, Opened, Prepared, check_jobs, prepare, resolved_recipe
 from fretal_bench.benchmark.runner.plan import Cell, Changes, check_strategies
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.run import execute
@@ -151,7 +151,8 @@ def prepare_paper(call: PaperCall, building: ProgressCallback | None = None) -> 
     if not call.seeds:
         raise BenchError("nothing to run: name at least one seed")
     check_jobs(call.jobs)
-    recipe = _recipe(call)
+    name = call.paper.recipe if call.own_recipe else call.recipe or "mini"
+    recipe = resolved_recipe(name, call.changes, call.device)
     streams = TableStreams(call.paper, call.out, call.stream_as, call.data)
     settings = settings_here(call.paper, call.places, streams)
     able = {place: setting for place, setting in settings.items() if isinstance(setting, Setting)}
@@ -186,14 +187,6 @@ def execute_paper(prepared: PreparedPaper, listener: Listener = lambda _: None) 
     for job in prepared.jobs:
         if job.prepared.total:
             execute(job.prepared, listener)
-
-
-def _recipe(call: PaperCall) -> Recipe:
-    from fretal_bench.benchmark.recipes.model import resolve_device
-
-    recipe = open_recipe(call.paper.recipe if call.own_recipe else call.recipe or "mini")
-    recipe = recipe.changed(call.changes.get("recipe", {}))
-    return recipe.changed({"device": resolve_device(call.device or recipe.device)})
 
 
 def _check_owners(changes: Changes, settings: Iterable[Setting]) -> None:

@@ -101,6 +101,15 @@ def check_jobs(jobs: int | None) -> None:
         raise BenchError(f"--jobs must be at least 1, found {jobs}")
 
 
+def resolved_recipe(recipe: str | os.PathLike[str] | Recipe, changes: Changes, device: str | None) -> Recipe:
+    """Return a recipe changed as ``changes`` say, its device resolved; arguments and errors as ``Call``'s."""
+    from fretal_bench.benchmark.recipes.model import resolve_device
+
+    recipe = recipe if isinstance(recipe, Recipe) else open_recipe(recipe)
+    recipe = recipe.changed(changes.get("recipe", {}))
+    return recipe.changed({"device": resolve_device(device or recipe.device)})
+
+
 def check_names(call: Call) -> Recipe:
     """Check all that can be checked without opening a stream: names, keys and values.
 
@@ -110,13 +119,10 @@ def check_names(call: Call) -> Recipe:
     Raises:
         BenchError: Something is wrong; the message says what to do.
     """
-    from fretal_bench.benchmark.recipes.model import resolve_device
     from fretal_bench.datasets.streams.stream import find_stream
 
     check_jobs(call.jobs)
-    recipe = call.recipe if isinstance(call.recipe, Recipe) else open_recipe(call.recipe)
-    recipe = recipe.changed(call.changes.get("recipe", {}))
-    recipe = recipe.changed({"device": resolve_device(call.device or recipe.device)})
+    recipe = resolved_recipe(call.recipe, call.changes, call.device)
     check_strategies(call.strategies, recipe, call.seeds, _of_strategies(call.changes))
     find_stream(call.stream)
     return recipe
