@@ -382,16 +382,17 @@ def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench,
 
 
 def test_a_file_that_changes_while_a_run_is_going_fails_the_cell(write, stream, tmp_path, monkeypatch):
-    from fretal_bench.benchmark.runner import run as running
+    from fretal_bench.benchmark.runner.call import Call, prepare
+    from fretal_bench.benchmark.runner.run import execute
 
     path = write(as_file(code(module="")))
     plugins.use_files([path])
-    ready = running.prepare(["pulled"], stream, changes={"recipe": TINY}, jobs=1, out=tmp_path / "out")
+    ready = prepare(Call(["pulled"], stream, changes={"recipe": TINY}, jobs=1, out=tmp_path / "out"))
     write(as_file(code(module="", strength="100")))
     plugins.forget()
     plugins.use_files([path])
 
-    results = running.execute(ready)
+    results = execute(ready)
 
     assert "was planned from mine.py sha256:" in results.failures[0].reason
     assert "run the same command again" in results.failures[0].reason

@@ -9,7 +9,8 @@ import torch
 
 from fretal_bench.benchmark.recipes.model import build_model
 from fretal_bench.benchmark.recipes.recipe import Recipe, list_recipes, open_recipe
-from fretal_bench.benchmark.runner.run import execute, prepare
+from fretal_bench.benchmark.runner.call import Call, prepare
+from fretal_bench.benchmark.runner.run import execute
 from fretal_bench.datasets.store.store import CropStoreWriter
 from fretal_bench.errors import BenchError
 from tests_support import TINY, tiny_stream
@@ -25,7 +26,7 @@ def stream(tmp_path_factory):
 def train(stream, out, strategy, **changes):
     """Run one cell and return its folder and its source model's."""
     changes = {"recipe": {**TINY, "source_epochs": 1, "schedule": "constant", **changes}}
-    ready = prepare([strategy], stream, "mini", changes=changes, out=out, jobs=1)
+    ready = prepare(Call([strategy], stream, "mini", changes=changes, out=out, jobs=1))
     (cell,) = execute(ready).cells
     return cell.path, out / "sources" / ready.plan.cells[0].source.id
 

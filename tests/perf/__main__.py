@@ -1,6 +1,6 @@
-"""Ratios of speed, each measured in this one process: ``tox -e perf``, or ``python -m perf`` in ``tests``.
+"""Ratios of speed, each measured on one machine in turn: ``tox -e perf``, or ``python -m perf`` in ``tests``.
 
-Absolute times are noisy and differ between machines; ratios of blocks that alternate in one process travel.
+Absolute times are noisy and differ between machines; ratios of blocks that alternate travel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from perf.prepare import measure_prepare
-from perf.steps import measure_steps
+from perf.sharing import measure_sharing
+from perf.steps import Row, measure_steps
+
+PARTS = ("steps", "prepare", "sharing")
 
 
 def main() -> None:
@@ -25,18 +28,23 @@ def main() -> None:
         "--rounds", type=int, default=7, help="blocks of each kind; the median of the ratios counts"
     )
     parser.add_argument("--recipe", default="mini")
-    parser.add_argument("--only", choices=("steps", "prepare"), help="measure training steps, or data, alone")
+    parser.add_argument(
+        "--only", choices=PARTS, help="measure training steps, data, or two runs on one folder, alone"
+    )
     arguments = parser.parse_args()
     table = Table(
         "what", "against", "ratio", "spread", "should be", title=f"recipe {arguments.recipe}, one thread"
     )
-    rows = [] if arguments.only == "prepare" else measure_steps(arguments.recipe, arguments.rounds)
-    # Adapters need a vision transformer; fine-tuning is measured again beside them.
-    adapters = (
-        [] if arguments.only == "prepare" else measure_steps("mini-vit", arguments.rounds, ("domain-lora",))
-    )
-    rows += adapters[1:2]
-    rows += [] if arguments.only == "steps" else measure_prepare(min(3, arguments.rounds))
+    rows: list[Row] = []
+    parts = PARTS if arguments.only is None else (arguments.only,)
+    if "steps" in parts:
+        rows += measure_steps(arguments.recipe, arguments.rounds)
+        # Adapters need a vision transformer; fine-tuning is measured again with them, and left out of the table.
+        rows += measure_steps("mini-vit", arguments.rounds, ("domain-lora",))[1:2]
+    if "prepare" in parts:
+        rows += measure_prepare(min(3, arguments.rounds))
+    if "sharing" in parts:
+        rows += measure_sharing(1)
     for row in rows:
         low, high = min(row.ratios), max(row.ratios)
         table.add_row(

@@ -21,6 +21,7 @@ from fretal_bench.benchmark.runner.plan import make_plan
 from fretal_bench.benchmark.runner.step import build_strategy
 from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies import life
 from fretal_bench.strategies.batches import BatchLoader
 from fretal_bench.strategies.penalties.ewc import fisher_diagonal
 from fretal_bench.strategies.registry import find_strategy, list_strategies
@@ -86,9 +87,9 @@ class _Run:
         self.stream, self.train = stream, train
         self.strategy = self._built()
         if self.cell.source is None:
-            self.strategy.train(train[0], eval_streams=[], num_workers=0)
+            life.train(self.strategy, train[0])
         else:
-            self.strategy.adopt(self.strategy.model.state_dict(), train[0])
+            life.adopt(self.strategy, self.strategy.model.state_dict(), train[0])
         self.state = copy.deepcopy(self.strategy.state_dict())
 
     def _built(self) -> Any:
@@ -98,12 +99,11 @@ class _Run:
     def update(self) -> float:
         """Return the seconds of an update, or of the whole domain over fine-tuning's updates where there are none."""
         self.strategy, clock = self._built(), _EpochClock()
-        self.strategy.load_state_dict(copy.deepcopy(self.state))
+        info = find_strategy(self.cell.strategy)
+        life.begin(self.strategy, info, self.train[:1], copy.deepcopy(self.state))
         self.strategy.plugins.insert(0, clock)
-        if hasattr(self.strategy, "past"):
-            self.strategy.past = [self.train[0]]
         begun = time.perf_counter()
-        self.strategy.train(self.train[1], eval_streams=[], num_workers=0)
+        life.train(self.strategy, self.train[1])
         whole = time.perf_counter() - begun
         return whole / UPDATES if math.isnan(clock.seconds) else clock.seconds
 

@@ -10,8 +10,9 @@ from avalanche.benchmarks.utils.classification_dataset import TaskAwareSupervise
 from torch import nn
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.plan import make_plan
-from fretal_bench.benchmark.runner.run import prepare, run
+from fretal_bench.benchmark.runner.run import run
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.registry import find_strategy
@@ -254,7 +255,7 @@ def test_a_run_that_was_stopped_begins_the_cell_again_and_ends_with_the_same_byt
         run(names, stream, out=tmp_path / "r", **common)
     monkeypatch.undo()
     assert len(list((tmp_path / "r" / "progress").glob("*/step-*"))) == 2
-    assert prepare(names, stream, out=tmp_path / "r", **common).total == 6
+    assert prepare(Call(names, stream, out=tmp_path / "r", **common)).total == 6
     assert not run(names, stream, out=tmp_path / "r", **common).failures
     for name in ("scores.parquet", "validation.parquet"):
         ours = {path.parent.name: path.read_bytes() for path in (tmp_path / "r").glob(f"cells/*/{name}")}

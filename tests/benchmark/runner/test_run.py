@@ -15,9 +15,10 @@ import torch
 
 from fretal_bench import files
 from fretal_bench.benchmark.runner import joining
+from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.progress import Progress
 from fretal_bench.benchmark.runner.results import load_results
-from fretal_bench.benchmark.runner.run import execute, prepare, run
+from fretal_bench.benchmark.runner.run import execute, run
 from fretal_bench.errors import BenchError, RunError
 from tests_support import TINY, tiny_stream
 
@@ -179,14 +180,14 @@ def test_a_folder_of_another_plan_or_of_something_else_is_refused(stream, refere
     with pytest.raises(
         BenchError, match=r"another plan: recipe .* has epochs=1 there, epochs=2 now; give another --out"
     ):
-        prepare(STRATEGIES, stream, changes={"recipe": {**TINY, "epochs": 2}}, out=reference)
+        prepare(Call(STRATEGIES, stream, changes={"recipe": {**TINY, "epochs": 2}}, out=reference))
     other = tiny_stream(tmp_path, domains=2)
     with pytest.raises(BenchError, match="another plan: stream tiny has"):
-        prepare(STRATEGIES, str(other), changes={"recipe": TINY}, out=reference)
+        prepare(Call(STRATEGIES, str(other), changes={"recipe": TINY}, out=reference))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("precious")
     with pytest.raises(BenchError, match="not empty and no result folder"):
-        prepare(STRATEGIES, stream, changes={"recipe": TINY}, out=tmp_path / "mine")
+        prepare(Call(STRATEGIES, stream, changes={"recipe": TINY}, out=tmp_path / "mine"))
     assert os.listdir(tmp_path / "mine") == ["thesis.txt"]
 
 
@@ -194,7 +195,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(stream,
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "below", "/proc/results"):
         with pytest.raises(BenchError, match=r"cannot be written .*give another --out"):
-            prepare(STRATEGIES, stream, changes={"recipe": TINY}, out=out)
+            prepare(Call(STRATEGIES, stream, changes={"recipe": TINY}, out=out))
 
 
 def test_a_store_with_a_wrong_checksum_is_refused(tmp_path):
@@ -204,7 +205,7 @@ def test_a_store_with_a_wrong_checksum_is_refused(tmp_path):
     content[-1] ^= 1
     crops.write_bytes(content)
     with pytest.raises(BenchError, match=r"crops.npy: damaged crop store: expected sha256"):
-        prepare(STRATEGIES, str(path), changes={"recipe": TINY}, out=tmp_path / "r")
+        prepare(Call(STRATEGIES, str(path), changes={"recipe": TINY}, out=tmp_path / "r"))
     assert not (tmp_path / "r").exists()
 
 
@@ -259,7 +260,7 @@ def test_checkpoints_hold_nothing_that_must_be_executed(reference):
 
 def test_a_step_that_another_run_finished_is_done(stream, tmp_path):
     common = {"changes": {"recipe": TINY}, "out": tmp_path / "r", "jobs": 1}
-    ready = prepare(("ewc", "lwf"), stream, **common)
+    ready = prepare(Call(("ewc", "lwf"), stream, **common))
     run(("ewc", "lwf"), stream, **common)
     reports = []
     results = execute(ready, reports.append)
@@ -270,7 +271,7 @@ def test_a_step_that_another_run_finished_is_done(stream, tmp_path):
 
 def test_a_run_does_other_steps_while_another_run_is_at_one(stream, tmp_path):
     ready = prepare(
-        ("finetuning",), stream, seeds=(0, 1), changes={"recipe": TINY}, out=tmp_path / "r", jobs=1
+        Call(("finetuning",), stream, seeds=(0, 1), changes={"recipe": TINY}, out=tmp_path / "r", jobs=1)
     )
     source = ready.plan.cells[0].source
     done = []
@@ -354,7 +355,7 @@ def test_frozen_batchnorm_keeps_its_statistics_after_the_first_domain(stream, tm
 
 def test_progress_is_reported_with_all_that_a_watcher_needs(stream, tmp_path):
     reports: list[Progress] = []
-    ready = prepare(("ewc",), stream, changes={"recipe": TINY}, out=tmp_path / "r", jobs=1)
+    ready = prepare(Call(("ewc",), stream, changes={"recipe": TINY}, out=tmp_path / "r", jobs=1))
     assert ready.total == 4
     execute(ready, reports.append)
     trained = [report for report in reports if report.phase == "train"]

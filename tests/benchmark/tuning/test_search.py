@@ -13,10 +13,10 @@ import pytest
 
 from fretal_bench import records
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe, toml_of_recipe
-from fretal_bench.benchmark.runner.call import Call
+from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.plan import make_plan
 from fretal_bench.benchmark.runner.results import load_results
-from fretal_bench.benchmark.runner.run import prepare, run
+from fretal_bench.benchmark.runner.run import run
 from fretal_bench.benchmark.tuning.judged import judge
 from fretal_bench.benchmark.tuning.search import prepare_search, run_search
 from fretal_bench.benchmark.tuning.tuned import tuning_of
@@ -185,7 +185,7 @@ def test_no_test_row_and_no_row_of_a_later_domain_is_read(stream, tmp_path, monk
 
 def test_no_cell_of_a_search_can_be_taken_for_one_of_a_benchmark(stream, tmp_path):
     search = search_in(tmp_path / "tune", stream, ["ewc"], domains=3)
-    ready = prepare(["ewc"], stream, RECIPE, out=tmp_path / "run")
+    ready = prepare(Call(["ewc"], stream, RECIPE, out=tmp_path / "run"))
     assert search.trials["ewc"][0].cell.hyperparameters == ready.plan.cells[0].hyperparameters
     assert search.trials["ewc"][0].cell.id != ready.plan.cells[0].id
     assert search.trials["ewc"][0].cell.source.id != ready.plan.cells[0].source.id
@@ -314,7 +314,7 @@ def test_results_and_report_say_how_hyperparameters_were_found(tmp_path):
         "the same budget for all." in summary
     )
     with pytest.raises(BenchError, match=r"made by another plan: recipe .* give another --out"):
-        prepare(["ewc"], stream, RECIPE, out=tmp_path / "r")
+        prepare(Call(["ewc"], stream, RECIPE, out=tmp_path / "r"))
     results = run(["kd"], stream, tuned, out=tmp_path / "r")
     summary = summarize(results).tuning
     assert "of ewc, lwf: found by random search" in summary

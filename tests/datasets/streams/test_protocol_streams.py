@@ -17,9 +17,9 @@ import pytest
 
 from fretal_bench import plugins
 from fretal_bench.benchmark.recipes.recipe import open_recipe
-from fretal_bench.benchmark.runner.call import STREAM_FILE
+from fretal_bench.benchmark.runner.call import STREAM_FILE, Call, prepare
 from fretal_bench.benchmark.runner.plan import make_plan
-from fretal_bench.benchmark.runner.run import prepare, run
+from fretal_bench.benchmark.runner.run import run
 from fretal_bench.datasets.importers import cddb, importers
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
 from fretal_bench.datasets.streams.data import stream_state
@@ -329,23 +329,23 @@ def test_a_run_goes_on_without_data_once_it_knows_its_stores(
     # Another data folder with another store of the same kind doesn't get in the way.
     toy_store(tmp_path / "b" / "ffpp", rows_of("ffpp", "c23"), size=12)
     monkeypatch.setenv("FRETAL_BENCH_DATA", str(tmp_path / "b"))
-    assert prepare(["lwf"], **call).total == 0
+    assert prepare(Call(["lwf"], **call)).total == 0
     monkeypatch.delenv("FRETAL_BENCH_DATA")
 
     # The ids are those of the data, wherever they lie; other data in the same place are other cells.
     moved = folder.rename(tmp_path / "moved")
-    again = prepare(["finetuning"], **call, data=[moved])
+    again = prepare(Call(["finetuning"], **call, data=[moved]))
     assert again.total == 0
     shutil.rmtree(moved)
     with pytest.raises(BenchError, match="lacks ffpp at c23, ffpp at c40; found no store"):
-        prepare(["finetuning"], **call)
+        prepare(Call(["finetuning"], **call))
 
 
 def test_other_processes_open_the_stores_that_the_run_chose_wherever_they_start(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = prepare(["finetuning", "joint"], "ffpp-hq-fs-nt", data=[data / "ffpp-c23"], out="r").plan
+    plan = prepare(Call(["finetuning", "joint"], "ffpp-hq-fs-nt", data=[data / "ffpp-c23"], out="r")).plan
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     for cell in pickle.loads(pickle.dumps(plan.cells)):

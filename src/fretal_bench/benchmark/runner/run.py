@@ -1,4 +1,4 @@
-"""Runs from Python: ``run`` in one call, or ``prepare`` and ``execute``."""
+"""A prepared run executed, and a whole run from Python in one call."""
 
 from __future__ import annotations
 
@@ -6,32 +6,11 @@ import os
 from collections.abc import Sequence
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
-from fretal_bench.benchmark.runner import call
-from fretal_bench.benchmark.runner.call import Call, Prepared
+from fretal_bench.benchmark.runner.call import Call, Prepared, prepare
 from fretal_bench.benchmark.runner.engine import run_processes, run_serial
 from fretal_bench.benchmark.runner.plan import Changes
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.results import Results, load_results
-from fretal_bench.datasets.progress import ProgressCallback
-
-
-def prepare(
-    strategies: Sequence[str],
-    stream: str = "ffpp-mini",
-    recipe: str | os.PathLike[str] | Recipe = "mini",
-    seeds: Sequence[int] = (0,),
-    changes: Changes | None = None,
-    *,
-    jobs: int | None = None,
-    device: str | None = None,
-    out: str | os.PathLike[str] | None = None,
-    data: Sequence[str | os.PathLike[str]] = (),
-    building: ProgressCallback | None = None,
-) -> Prepared:
-    """Check everything that can be wrong with a run and write its plan down; see ``call.prepare``."""
-    return call.prepare(
-        Call(strategies, stream, recipe, seeds, changes or {}, device, jobs, out, data), building=building
-    )
 
 
 def execute(prepared: Prepared, listener: Listener = lambda _: None) -> Results:
@@ -65,10 +44,10 @@ def run(
     data: Sequence[str | os.PathLike[str]] = (),
     listener: Listener = lambda _: None,
 ) -> Results:
-    """Run strategies along a stream and return the results; ``bench run`` from Python. Arguments as ``prepare``.
+    """Run strategies along a stream and return the results; ``bench run`` from Python. Arguments as ``Call``.
 
     ``jobs`` above 1 starts processes, which needs the caller's script to be importable (an
     ``if __name__ == "__main__":`` around the call).
     """
-    ready = prepare(strategies, stream, recipe, seeds, changes, jobs=jobs, device=device, out=out, data=data)
-    return execute(ready, listener)
+    call = Call(strategies, stream, recipe, seeds, changes or {}, device, jobs, out, data)
+    return execute(prepare(call), listener)
