@@ -288,16 +288,16 @@ class SwappedLater(Good):
     """Gives P(real) as the score from the second domain on."""
 
     def probabilities(self, inputs):
-        found = super().probabilities(inputs)
-        return found.flip(1) if self.step > 1 else found
+        given = super().probabilities(inputs)
+        return given.flip(1) if self.step > 1 else given
 
 
 class SwappedLast(Good):
     """Gives P(real) as the score after the third domain."""
 
     def probabilities(self, inputs):
-        found = super().probabilities(inputs)
-        return found.flip(1) if self.step > 2 else found
+        given = super().probabilities(inputs)
+        return given.flip(1) if self.step > 2 else given
 
 
 class Logits(Good):

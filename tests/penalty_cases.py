@@ -46,12 +46,12 @@ def weights_of(model):
     return {name: weight.detach().clone() for name, weight in model.named_parameters()}
 
 
-def assert_same_value_and_gradient(got, wanted, model):
+def assert_same_value_and_gradient(got, expected, model):
     """Both scalars, and their gradients by every weight, agree to 1e-5; neither is zero."""
-    assert abs(float(wanted.detach())) > 1e-4
-    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-7)
+    assert abs(float(expected.detach())) > 1e-4
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-7)
     parameters = list(model.parameters())
-    gradients = [torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (got, wanted)]
+    gradients = [torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (got, expected)]
     assert any(g is not None and float(g.abs().max()) > 1e-4 for g in gradients[1])
     for weight, g, w in zip(parameters, *gradients, strict=True):
         zeros = torch.zeros_like(weight)

@@ -160,10 +160,10 @@ def test_a_wrong_plugin_is_named_once_and_stops_nothing_else(install, text, mess
     with pytest.warns(plugins.PluginWarning) as caught:
         known = names()
 
-    (said,) = [str(one.message) for one in caught if one.category is plugins.PluginWarning]
-    assert said.startswith("broken-dist 1.2: strategy plugin 'pulled': ")
-    assert message in said
-    assert "\n" not in said
+    (sentence,) = [str(warning.message) for warning in caught if warning.category is plugins.PluginWarning]
+    assert sentence.startswith("broken-dist 1.2: strategy plugin 'pulled': ")
+    assert message in sentence
+    assert "\n" not in sentence
     assert {"good", "ewc", "fretal"} <= set(known)
     assert find_strategy("ewc").origin == ""
     with warnings.catch_warnings():
@@ -355,8 +355,8 @@ def test_two_files_of_one_name_are_both_in_the_versions(write, tmp_path):
     plugins.use_files(paths)
     origins = {find_strategy(f"pulled{number}").origin for number in (0, 1)}
     assert len(origins) == 2
-    said = plugins.plugin_versions()["mine.py"]
-    assert all(origin.removeprefix("mine.py ") in said for origin in origins)
+    versions = plugins.plugin_versions()["mine.py"]
+    assert all(origin.removeprefix("mine.py ") in versions for origin in origins)
 
 
 def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench, write, stream, tmp_path):
@@ -557,9 +557,9 @@ def test_the_examples_in_the_documentation_are_plugins(write, mark, find):
     (block,) = [textwrap.dedent(block).strip() + "\n" for block in blocks if block.strip().startswith(mark)]
     plugins.use_files([write(block)])
 
-    found = find()
+    record = find()
 
     if mark.startswith("#"):
-        assert load(found).__name__ == "MyMethod"
+        assert load(record).__name__ == "MyMethod"
     else:
-        assert found.evaluate([0, 1], [0.5, 1.0]) == (0.125, "")
+        assert record.evaluate([0, 1], [0.5, 1.0]) == (0.125, "")

@@ -42,16 +42,16 @@ def test_the_projection_is_the_papers_where_gradients_oppose_and_nothing_elsewhe
     signs = set()
     for seed in range(20):
         gradient, reference = gradients(seed), gradients(seed + 100)
-        wanted = projected(gradient, reference)
+        expected = projected(gradient, reference)
         opposed = dot(gradient, reference) < 0
         signs.add(opposed)
-        found = [part.clone() for part in gradient]
-        project(found, reference)
-        for new, hand, old in zip(found, wanted, gradient, strict=True):
+        actual = [part.clone() for part in gradient]
+        project(actual, reference)
+        for new, hand, old in zip(actual, expected, gradient, strict=True):
             torch.testing.assert_close(new, hand, rtol=1e-5, atol=1e-9)
             assert opposed or torch.equal(new, old)
         if opposed:
-            assert dot(found, reference) == pytest.approx(0, abs=1e-9)
+            assert dot(actual, reference) == pytest.approx(0, abs=1e-9)
     assert signs == {False, True}
 
 
@@ -68,9 +68,9 @@ def test_the_projection_scales_with_the_gradient_and_not_with_the_reference():
 
 def test_a_reference_of_zeros_changes_nothing():
     gradient = gradients(1)
-    found = [part.clone() for part in gradient]
-    project(found, [torch.zeros_like(part) for part in gradient])
-    assert all(torch.equal(a, b) for a, b in zip(found, gradient, strict=True))
+    actual = [part.clone() for part in gradient]
+    project(actual, [torch.zeros_like(part) for part in gradient])
+    assert all(torch.equal(a, b) for a, b in zip(actual, gradient, strict=True))
 
 
 def test_training_takes_the_projected_gradient_at_every_update():

@@ -69,8 +69,8 @@ def weights(strategy):
 
 
 def plugin_of(strategy):
-    (found,) = [p for p in strategy.plugins if isinstance(p, type(strategy).plugin)]
-    return found
+    (actual,) = [p for p in strategy.plugins if isinstance(p, type(strategy).plugin)]
+    return actual
 
 
 # The faults that are stated
@@ -114,10 +114,10 @@ def test_stock_ewcs_fisher_information_shrinks_as_the_batch_grows():
         strategy = train(build("avalanche:ewc"), 0)
         plugin, x_y = plugin_of(strategy), experience_of(*data(0))
         criterion = nn.CrossEntropyLoss()
-        found = plugin.compute_importances(
+        actual = plugin.compute_importances(
             strategy.model, criterion, strategy.optimizer, x_y.dataset, "cpu", size
         )
-        total[size] = float(sum(value.data.sum() for value in found.values()))
+        total[size] = float(sum(value.data.sum() for value in actual.values()))
     # The mean of independent gradients has a variance 32 times smaller; they aren't quite independent.
     assert total[1] / total[32] > 5
 
@@ -211,14 +211,14 @@ SMALL = {
 def reference(stream, tmp_path_factory):
     """All of them along a tiny stream, undisturbed."""
     out = tmp_path_factory.mktemp("stock") / "r"
-    said = []
-    results = run(NAMES, stream, changes=SMALL, out=out, listener=said.append)
+    probabilities = []
+    results = run(NAMES, stream, changes=SMALL, out=out, listener=probabilities.append)
     assert [(f.label, f.reason) for f in results.failures] == []
-    return out, results, said
+    return out, results, probabilities
 
 
 def test_every_one_runs_along_a_stream_and_is_scored_at_every_step(reference):
-    _, results, said = reference
+    _, results, probabilities = reference
     assert [cell.strategy for cell in results.cells] == NAMES
     for cell in results.cells:
         assert sorted(cell.scores["step"].unique()) == [-1, 0, 1, 2]
@@ -229,7 +229,7 @@ def test_every_one_runs_along_a_stream_and_is_scored_at_every_step(reference):
     # SI is fine-tuning; every other one does something of its own.
     assert last.pop("avalanche:si") == last["avalanche:naive"]
     assert len(set(last.values())) == len(last)
-    assert sum(report.phase == "done" for report in said) == 3 * len(NAMES)
+    assert sum(report.phase == "done" for report in probabilities) == 3 * len(NAMES)
 
 
 def test_a_run_that_was_stopped_begins_the_cell_again_and_ends_with_the_same_bytes(
@@ -273,8 +273,8 @@ def test_known_faults_are_told_once_when_a_run_is_planned(stream, tmp_path):
             out=tmp_path / "r",
             jobs=1,
         )
-    said = [str(w.message) for w in caught if "avalanche:" in str(w.message)]
-    assert said == [
+    probabilities = [str(w.message) for w in caught if "avalanche:" in str(w.message)]
+    assert probabilities == [
         "avalanche:si: on a CPU old and new weights share memory, so its penalty is exactly 0 and it is fine-tuning"
     ]
 

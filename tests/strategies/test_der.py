@@ -47,29 +47,29 @@ def squared_error(strategy, inputs, stored):
 def test_der_is_alpha_times_the_mean_squared_distance_to_the_stored_logits():
     strategy, experiences = opened(DER, alpha=0.7)
     inputs, _, stored = batch_by_hand(strategy, experiences, draws.of(3, 2, "memory: draw"))
-    wanted = 0.7 * squared_error(strategy, inputs, stored)
-    assert wanted > 1e-3
-    assert float(strategy.penalty().detach()) == pytest.approx(wanted, rel=1e-5)
+    expected = 0.7 * squared_error(strategy, inputs, stored)
+    assert expected > 1e-3
+    assert float(strategy.penalty().detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_derpp_adds_beta_times_the_cross_entropy_of_another_batch():
     strategy, experiences = opened(DERpp, alpha=0.7, beta=1.3)
     generator = draws.of(3, 2, "memory: draw")
     inputs, _, stored = batch_by_hand(strategy, experiences, generator)
-    wanted = 0.7 * squared_error(strategy, inputs, stored)
+    expected = 0.7 * squared_error(strategy, inputs, stored)
     others, labels, _ = batch_by_hand(strategy, experiences, generator)
     assert not torch.equal(inputs, others)
     for image, label in zip(others, labels, strict=True):
         logits = strategy.model(image[None])[0].double()
-        wanted += 1.3 * float((logits.exp().sum().log() - logits[label]).detach()) / len(others)
-    assert float(strategy.penalty().detach()) == pytest.approx(wanted, rel=1e-5)
+        expected += 1.3 * float((logits.exp().sum().log() - logits[label]).detach()) / len(others)
+    assert float(strategy.penalty().detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_gradient_of_der_is_that_of_its_formula():
     strategy, experiences = opened(DER, alpha=0.7)
     inputs, _, stored = batch_by_hand(strategy, experiences, draws.of(3, 2, "memory: draw"))
     parameters = list(strategy.model.parameters())
-    wanted = torch.autograd.grad(
+    expected = torch.autograd.grad(
         0.7
         * sum(
             ((strategy.model(x[None])[0] - torch.tensor(z)) ** 2).sum()
@@ -78,24 +78,24 @@ def test_the_gradient_of_der_is_that_of_its_formula():
         / (2 * len(inputs)),
         parameters,
     )
-    for found, hand in zip(torch.autograd.grad(strategy.penalty(), parameters), wanted, strict=True):
-        torch.testing.assert_close(found, hand, rtol=1e-5, atol=1e-6)
+    for actual, hand in zip(torch.autograd.grad(strategy.penalty(), parameters), expected, strict=True):
+        torch.testing.assert_close(actual, hand, rtol=1e-5, atol=1e-6)
 
 
 def test_logits_are_those_of_the_model_at_the_end_of_the_samples_domain_and_are_not_renewed():
     experiences = [domain(k, side=8) for k in range(3)]
     strategy = build(DER, tiny_backbone(), memory=12, eval_mb_size=5)
-    wanted = {}
+    expected = {}
     for number, experience in enumerate(experiences):
         learn(strategy, [experience])
         strategy.model.eval()
         with torch.no_grad():
             logits = strategy.model(strategy.transform.eval(experience.source.pixels))
-        wanted |= {(number, row): logits[row] for row in range(len(logits))}
+        expected |= {(number, row): logits[row] for row in range(len(logits))}
     memory = strategy.memory
     assert set(memory.domains.tolist()) == {0, 1, 2}
     for number, row, logits in zip(memory.domains, memory.rows, memory.logits, strict=True):
-        torch.testing.assert_close(logits, wanted[int(number), int(row)], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(logits, expected[int(number), int(row)], rtol=1e-5, atol=1e-6)
 
 
 def test_without_weight_on_the_memory_der_is_fine_tuning():

@@ -30,8 +30,8 @@ def contrast_by_loops(features, targets, temperature):
 @pytest.mark.parametrize("targets", [[0, 1, 1, 0, 1, 0, 0], [0, 1, 1, 1, 1, 1, 1]])
 def test_the_contrastive_loss_is_that_of_a_double_loop(temperature, targets):
     features = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
-    found = contrastive_loss(features, torch.tensor(targets), temperature)
-    assert float(found) == pytest.approx(contrast_by_loops(features, targets, temperature), rel=1e-5)
+    actual = contrastive_loss(features, torch.tensor(targets), temperature)
+    assert float(actual) == pytest.approx(contrast_by_loops(features, targets, temperature), rel=1e-5)
 
 
 def test_the_contrastive_loss_is_zero_and_smooth_where_nobody_has_a_partner():
@@ -93,7 +93,7 @@ def test_the_penalty_is_the_sum_of_its_three_terms():
     x, y = torch.randn(9, 3, 8, 8), torch.arange(9) % 2
     strategy.mbatch = [x, y, torch.zeros_like(y)]
     strategy.mb_output = strategy.forward()
-    found = strategy.penalty()
+    actual = strategy.penalty()
     strategy.model.train()
     student = strategy.model.body(x).mean((2, 3)).detach()
     with torch.no_grad():
@@ -104,8 +104,8 @@ def test_the_penalty_is_the_sum_of_its_three_terms():
             2.0 * distance_by_loops(student, teacher),
         )
     assert min(terms) > 1e-4
-    assert float(found.detach()) == pytest.approx(sum(terms), rel=1e-5)
-    gradients = torch.autograd.grad(found, list(strategy.model.parameters()))
+    assert float(actual.detach()) == pytest.approx(sum(terms), rel=1e-5)
+    gradients = torch.autograd.grad(actual, list(strategy.model.parameters()))
     assert all(bool(g.abs().sum() > 0) for g in gradients)
     assert all(w.grad is None for w in strategy.teacher.parameters())
 
@@ -133,10 +133,10 @@ def test_half_of_a_share_has_the_highest_entropy_and_half_is_nearest_to_its_clas
         away = {r: float((features[r] - mean).norm()) for r in rows}
         hard = sorted(rows, key=lambda r: -entropy[r])
         central = sorted(rows, key=lambda r: away[r])
-        wanted = []
+        expected = []
         for pair in zip(hard, central, strict=True):
-            wanted += [r for r in dict.fromkeys(pair) if r not in wanted]
-        assert strategy.memory.rows[strategy.memory.labels == label].tolist() == wanted[:8]
+            expected += [r for r in dict.fromkeys(pair) if r not in expected]
+        assert strategy.memory.rows[strategy.memory.labels == label].tolist() == expected[:8]
 
 
 def test_the_memory_joins_the_new_domains_epochs():

@@ -21,8 +21,8 @@ def test_kd_gradient_has_the_textbook_form(temperature, alpha):
     (gradient,) = torch.autograd.grad(distillation_loss(s, t, y, temperature, alpha), s)
     soft = torch.softmax(s / temperature, 1) - torch.softmax(t / temperature, 1)
     hard = torch.softmax(s, 1) - torch.nn.functional.one_hot(y, 2)
-    wanted = (alpha * temperature * soft + (1 - alpha) * hard) / len(y)
-    torch.testing.assert_close(gradient, wanted, rtol=1e-7, atol=1e-9)
+    expected = (alpha * temperature * soft + (1 - alpha) * hard) / len(y)
+    torch.testing.assert_close(gradient, expected, rtol=1e-7, atol=1e-9)
 
 
 def test_kd_total_is_one_and_a_half_cross_entropies_and_two_hundred_divergences():
@@ -61,5 +61,5 @@ def test_lwf_gradient_is_that_of_a_cross_entropy_of_softened_outputs():
     (got,) = torch.autograd.grad(strategy.penalty(), s)
     soft_teacher = torch.softmax(strategy.teacher_logits() / 2, 1)
     wanted_loss = -(soft_teacher * torch.log_softmax(s / 2, 1)).sum(1).mean()
-    (wanted,) = torch.autograd.grad(3.0 * wanted_loss, s)
-    torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-7)
+    (expected,) = torch.autograd.grad(3.0 * wanted_loss, s)
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-7)

@@ -66,11 +66,11 @@ def test_adapted_weights_are_w_plus_alpha_over_r_b_a():
     down, up = part.down[0], part.up[0]
     assert down.shape == (3, 16)
     assert up.shape == (48, 3)
-    wanted = torch.empty_like(original)
+    expected = torch.empty_like(original)
     for i in range(48):
         for j in range(16):
-            wanted[i, j] = original[i, j] + 2.0 * sum(up[i, k] * down[k, j] for k in range(3))
-    torch.testing.assert_close(layer.weight, wanted, rtol=1e-5, atol=1e-6)
+            expected[i, j] = original[i, j] + 2.0 * sum(up[i, k] * down[k, j] for k in range(3))
+    torch.testing.assert_close(layer.weight, expected, rtol=1e-5, atol=1e-6)
     assert up.abs().max() > 0
 
 
@@ -105,13 +105,13 @@ def test_samples_of_separated_clusters_are_routed_to_their_domain():
 def test_each_sample_of_a_mixed_batch_is_judged_by_its_own_domain():
     strategy = train(build(), 0, 1, 2)
     mixed = torch.stack([DOMAINS[k % 3][0][k] for k in range(12)])
-    said = strategy.probabilities(mixed)
+    judged = strategy.probabilities(mixed)
     for k in range(12):
         strategy._activate(k % 3)
-        wanted = torch.softmax(strategy.model(mixed[k : k + 1]), 1)[0]
-        torch.testing.assert_close(said[k], wanted, rtol=1e-4, atol=1e-6)
+        expected = torch.softmax(strategy.model(mixed[k : k + 1]), 1)[0]
+        torch.testing.assert_close(judged[k], expected, rtol=1e-4, atol=1e-6)
     strategy._activate(0)
-    assert not torch.allclose(said[2], torch.softmax(strategy.model(mixed[2:3]), 1)[0], atol=1e-3)
+    assert not torch.allclose(judged[2], torch.softmax(strategy.model(mixed[2:3]), 1)[0], atol=1e-3)
 
 
 def test_what_is_said_of_older_domains_samples_stays_when_a_domain_is_learned():
@@ -161,9 +161,11 @@ def test_adopting_the_source_model_equals_having_trained_it_here():
 
 def test_rank_alpha_and_clusters_each_change_what_is_learned():
     plain = train(build(), 0, 1)
-    said = plain.probabilities(DOMAINS[1][0])
+    judged = plain.probabilities(DOMAINS[1][0])
     for change in ({"rank": 2}, {"alpha": 1.0}):
-        assert not torch.allclose(train(build(**change), 0, 1).probabilities(DOMAINS[1][0]), said, atol=1e-4)
+        assert not torch.allclose(
+            train(build(**change), 0, 1).probabilities(DOMAINS[1][0]), judged, atol=1e-4
+        )
     assert len(plain.centroids[0]) == 5
     assert len(train(build(clusters=2), 0).centroids[0]) == 2
 
@@ -212,6 +214,6 @@ def test_a_model_without_attention_is_refused_with_what_to_do():
 
 def test_it_learns_in_bfloat16():
     strategy = train(build(precision="bf16"), 0, 1)
-    said = strategy.probabilities(DOMAINS[1][0])
-    assert said.dtype == torch.float32
-    assert torch.isfinite(said).all()
+    judged = strategy.probabilities(DOMAINS[1][0])
+    assert judged.dtype == torch.float32
+    assert torch.isfinite(judged).all()

@@ -72,9 +72,9 @@ def reservoir_by_hand(size, count):
 
 
 def test_memory_batch_says_how_many_old_samples_an_update_has_and_a_small_memory_gives_all_it_has():
-    for memory, wanted, old in ((10, 4, 4), (10, 0, 6), (10, 9, 9), (5, 9, 5)):
+    for memory, expected, old in ((10, 4, 4), (10, 0, 6), (10, 9, 9), (5, 9, 5)):
         updates = recorded(
-            build(ExperienceReplay, memory=memory, memory_batch=wanted), [domain(0), domain(1)]
+            build(ExperienceReplay, memory=memory, memory_batch=expected), [domain(0), domain(1)]
         )
         assert {len(x) for x, *_ in updates} == {6 + old}
 
@@ -83,9 +83,9 @@ def test_the_new_domains_batches_are_those_of_fine_tuning():
     experiences = [domain(0), domain(1)]
     plain = recorded(build(FineTuning, epochs=2), experiences)
     for kind in RESERVOIR:
-        found = recorded(build(kind, epochs=2, memory=10), experiences)
-        assert len(found) == len(plain) == 10
-        for (x, y, *_), (old_x, old_y, *_) in zip(found, plain, strict=True):
+        actual = recorded(build(kind, epochs=2, memory=10), experiences)
+        assert len(actual) == len(plain) == 10
+        for (x, y, *_), (old_x, old_y, *_) in zip(actual, plain, strict=True):
             assert torch.equal(x[:6], old_x)
             assert torch.equal(y[:6], old_y)
 
@@ -95,7 +95,7 @@ def test_with_one_seed_all_reservoirs_hold_the_same_samples():
     for kind in RESERVOIR:
         strategy = learn(build(kind, memory=9), [domain(k) for k in range(3)])
         held.append((strategy.memory.domains.tolist(), strategy.memory.rows.tolist()))
-    assert all(found == held[0] for found in held)
+    assert all(actual == held[0] for actual in held)
     assert set(held[0][0]) == {0, 1, 2}
     assert learn(build(DER, memory=9, seed=4), [domain(0)]).memory.rows.tolist() != held[0][1]
 

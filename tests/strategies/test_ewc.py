@@ -40,9 +40,9 @@ def test_fisher_equals_a_loop_of_single_backward_passes(kind):
     model = tiny_backbone(2.0).double()
     data = [(x.double(), y) for x, y in batches(3)]
     got = fisher_diagonal(model, data, kind)
-    wanted = fisher_by_single_passes(model, data, kind)
-    assert max(float(v.max()) for v in wanted.values()) > 1e-4
-    for name, value in wanted.items():
+    expected = fisher_by_single_passes(model, data, kind)
+    assert max(float(v.max()) for v in expected.values()) > 1e-4
+    for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=1e-6, atol=1e-10)
 
 
@@ -77,17 +77,17 @@ def test_closed_form_equals_the_sum_over_past_domains():
     with torch.no_grad():
         for p in model.parameters():
             p.add_(0.2 * torch.randn_like(p))
-    wanted = sum(
+    expected = sum(
         3.5 * (fisher[n] * (p - weights[n]) ** 2).sum()
         for fisher, weights in snapshots
         for n, p in model.named_parameters()
     )
     got = strategy.penalty()
-    assert float(wanted.detach()) > 1e-3
-    assert float(got.detach()) == pytest.approx(float(wanted.detach()), rel=1e-9)
+    assert float(expected.detach()) > 1e-3
+    assert float(got.detach()) == pytest.approx(float(expected.detach()), rel=1e-9)
     for g, w in zip(
         torch.autograd.grad(got, list(model.parameters())),
-        torch.autograd.grad(wanted, list(model.parameters())),
+        torch.autograd.grad(expected, list(model.parameters())),
         strict=True,
     ):
         torch.testing.assert_close(g, w, rtol=1e-8, atol=1e-12)

@@ -42,11 +42,11 @@ def test_loss_and_gradient_equal_the_formula_after_two_past_domains(kind, shape)
     inputs, targets = samples(5, shape=shape)
     strategy.mbatch = [inputs, targets, torch.zeros_like(targets)]
     strategy.mb_output = strategy.forward()
-    wanted = nn.functional.cross_entropy(model(inputs), targets)
+    expected = nn.functional.cross_entropy(model(inputs), targets)
     for x in inputs:
         away = entering(model, x[None]) - entering(teacher, x[None]).detach()
-        wanted = wanted + 4.0 * 0.5 * (away**2).sum() / len(inputs)
-    assert_same_value_and_gradient(strategy.criterion() + strategy.penalty(), wanted, model)
+        expected = expected + 4.0 * 0.5 * (away**2).sum() / len(inputs)
+    assert_same_value_and_gradient(strategy.criterion() + strategy.penalty(), expected, model)
 
 
 @pytest.mark.parametrize("name", ["test_byobnet", "test_vit", "test_efficientnet", "test_convnext"])
@@ -58,9 +58,9 @@ def test_the_feature_is_timms_own_before_the_head(name):
     inputs = torch.randn(2, 3, 160, 160)
     with torch.no_grad():
         features, logits = head_inputs_and_logits(model, inputs)
-        wanted = model.forward_head(model.forward_features(inputs), pre_logits=True)
+        expected = model.forward_head(model.forward_features(inputs), pre_logits=True)
         assert torch.equal(logits, model(inputs))
-    torch.testing.assert_close(features, wanted.flatten(1), rtol=0, atol=0)
+    torch.testing.assert_close(features, expected.flatten(1), rtol=0, atol=0)
     assert not model.get_classifier()._forward_pre_hooks
 
 

@@ -72,15 +72,15 @@ def test_loss_and_gradient_equal_the_formulas(feature, spread):
         maps = teacher.forward_features(data[0])
     teacher_means = reference_means(maps.flatten(2).max(2).values, teacher(data[0]), data[1], feature)
     x, y = data[0][:12], data[1][:12]
-    wanted, shared, one_sided = reference_loss(model, teacher, x, y, teacher_means, feature, **CONSTANTS)
-    wanted_gradient = torch.autograd.grad(wanted, list(model.parameters()))
+    expected, shared, one_sided = reference_loss(model, teacher, x, y, teacher_means, feature, **CONSTANTS)
+    wanted_gradient = torch.autograd.grad(expected, list(model.parameters()))
     strategy.mbatch = [x, y, torch.zeros_like(y)]
     strategy.mb_output = strategy.forward()
     got = strategy.criterion() + strategy.penalty()
     got_gradient = torch.autograd.grad(got, list(model.parameters()))
     assert shared >= 1
     assert one_sided >= 1, "the case must hold bins that are empty on one side"
-    assert float(got) == pytest.approx(float(wanted), rel=1e-5, abs=1e-5)
+    assert float(got) == pytest.approx(float(expected), rel=1e-5, abs=1e-5)
     for g, w in zip(got_gradient, wanted_gradient, strict=True):
         torch.testing.assert_close(g, w, rtol=1e-5, atol=1e-5)
 
@@ -142,9 +142,9 @@ def test_the_source_model_goes_on_teaching_only_when_asked():
         strategy.train(data[1])
         second = {k: v.clone() for k, v in model.state_dict().items()}
         strategy.train(data[2])
-        wanted = first if kind == "source" else second
+        expected = first if kind == "source" else second
         for key, value in strategy.teacher.state_dict().items():
-            torch.testing.assert_close(value, wanted[key], rtol=0, atol=0)
+            torch.testing.assert_close(value, expected[key], rtol=0, atol=0)
 
 
 def test_features_are_pooled_over_space_where_the_channels_come_last():
@@ -158,9 +158,9 @@ def test_features_are_pooled_over_space_where_the_channels_come_last():
     with torch.no_grad():
         features, logits = features_and_logits(model, x)
         maps = model.forward_features(x)
-    wanted = [
+    expected = [
         [max(float(maps[b, i, j, c]) for i in range(2) for j in range(2)) for c in range(4)] for b in (0, 1)
     ]
     assert features.shape == (2, 768)
-    torch.testing.assert_close(features[:, :4], torch.tensor(wanted))
+    torch.testing.assert_close(features[:, :4], torch.tensor(expected))
     torch.testing.assert_close(logits, model(x))

@@ -22,9 +22,11 @@ def test_the_memory_is_balanced_by_class_and_by_domain_within_the_class():
     strategy = build(GDumb, memory=18)
     for number in range(3):
         learn(strategy, [domain(number)])
-        found = counts(strategy.memory)
-        assert sum(found[0, k] for k in range(number + 1)) == sum(found[1, k] for k in range(number + 1)) == 9
-        assert max(found.values()) - min(found.values()) <= 1
+        actual = counts(strategy.memory)
+        assert (
+            sum(actual[0, k] for k in range(number + 1)) == sum(actual[1, k] for k in range(number + 1)) == 9
+        )
+        assert max(actual.values()) - min(actual.values()) <= 1
 
 
 def test_what_is_kept_is_drawn_at_random_and_depends_on_the_seed_alone():

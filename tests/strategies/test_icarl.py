@@ -63,13 +63,13 @@ def test_the_mean_of_herded_samples_is_nearer_than_that_of_random_ones():
 def test_the_loss_is_binary_cross_entropy_summed_over_outputs():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(5, 2, generator=generator)
-    wanted = torch.rand(5, 2, generator=generator)
+    expected = torch.rand(5, 2, generator=generator)
     total = 0.0
-    for row, target in zip(logits.tolist(), wanted.tolist(), strict=True):
+    for row, target in zip(logits.tolist(), expected.tolist(), strict=True):
         for s, w in zip(row, target, strict=True):
             g = 1 / (1 + math.exp(-s))
             total -= w * math.log(g) + (1 - w) * math.log(1 - g)
-    assert float(sigmoid_loss(logits, wanted)) == pytest.approx(total / 5, rel=1e-5)
+    assert float(sigmoid_loss(logits, expected)) == pytest.approx(total / 5, rel=1e-5)
 
 
 class Losses:
@@ -96,17 +96,17 @@ def test_an_update_has_the_labels_and_the_old_models_sigmoid_outputs_as_targets(
     learn(strategy, [domain(0), domain(1)])
     later = 0
     for logits, targets, teacher, loss in losses.updates:
-        wanted = 0.0
+        expected = 0.0
         for i in range(len(logits)):
             for c in range(2):
                 g = 1 / (1 + math.exp(-float(logits[i, c])))
                 y = float(targets[i] == c)
-                wanted -= y * math.log(g) + (1 - y) * math.log(1 - g)
+                expected -= y * math.log(g) + (1 - y) * math.log(1 - g)
                 if teacher is not None:
                     q = 1 / (1 + math.exp(-float(teacher[i, c])))
-                    wanted -= 0.6 * (q * math.log(g) + (1 - q) * math.log(1 - g))
+                    expected -= 0.6 * (q * math.log(g) + (1 - q) * math.log(1 - g))
         later += teacher is not None
-        assert loss == pytest.approx(wanted / len(logits), rel=1e-5)
+        assert loss == pytest.approx(expected / len(logits), rel=1e-5)
     assert later == 6  # 30 new samples and 8 exemplars, in batches of 6
 
 
@@ -137,8 +137,8 @@ def test_scores_are_the_softmax_of_minus_squared_distances_to_the_exemplars_mean
         ]
         mean = sum(features) / len(features)
         means.append(mean / mean.norm())
-    found = strategy.score(experiences[0].source)
-    for score, image in zip(found, experiences[0].source.pixels, strict=True):
+    actual = strategy.score(experiences[0].source)
+    for score, image in zip(actual, experiences[0].source.pixels, strict=True):
         feature = feature_of(strategy, image)
         real, fake = (math.exp(-float(((feature - mean) ** 2).sum())) for mean in means)
         assert score == pytest.approx(fake / (real + fake), abs=1e-5)
@@ -153,8 +153,8 @@ def test_exemplars_of_a_domain_are_herded_among_its_samples_of_each_class():
     for label in (0, 1):
         rows = (targets == label).nonzero().squeeze(1).tolist()
         features = torch.stack([feature_of(strategy, experiences[0].source.pixels[r]) for r in rows])
-        wanted = [rows[i] for i in herd_by_loops(features.double(), 5)]
-        assert strategy.memory.rows[strategy.memory.labels == label].tolist() == wanted
+        expected = [rows[i] for i in herd_by_loops(features.double(), 5)]
+        assert strategy.memory.rows[strategy.memory.labels == label].tolist() == expected
 
 
 def test_old_exemplars_keep_the_order_in_which_they_were_herded():
@@ -174,20 +174,20 @@ def test_every_exemplar_joins_an_epoch_once():
     exemplars = sorted(strategy.memory.rows.tolist())
     for experience in experiences:
         experience.source.read.clear()
-    strategy.plugins.append(_ReadsAtTheEnd(experiences, found := []))
+    strategy.plugins.append(_ReadsAtTheEnd(experiences, actual := []))
     learn(strategy, experiences[1:])
-    assert sorted(found[0]) == exemplars
-    assert sorted(found[1]) == list(range(30))
+    assert sorted(actual[0]) == exemplars
+    assert sorted(actual[1]) == list(range(30))
 
 
 class _ReadsAtTheEnd:
     supports_distributed = True
 
-    def __init__(self, experiences, found):
-        self.experiences, self.found = experiences, found
+    def __init__(self, experiences, actual):
+        self.experiences, self.actual = experiences, actual
 
     def after_training_epoch(self, strategy, **_):
-        self.found += [list(experience.source.read) for experience in self.experiences]
+        self.actual += [list(experience.source.read) for experience in self.experiences]
 
 
 def test_while_a_domain_is_learned_scores_are_the_softmax_of_the_logits():

@@ -35,13 +35,13 @@ def test_importance_equals_a_loop_of_single_backward_passes_and_not_that_of_the_
     model = kind().double()
     inputs, targets = samples(1, shape=shape)
     got = output_sensitivity(model, [(inputs[:4], targets[:4]), (inputs[4:], targets[4:])])
-    wanted = sensitivity_by_single_passes(model, inputs)
-    for name, value in wanted.items():
+    expected = sensitivity_by_single_passes(model, inputs)
+    for name, value in expected.items():
         torch.testing.assert_close(got[name], value, rtol=1e-6, atol=1e-10)
     model.zero_grad()
     model(inputs).square().sum(1).mean().backward()
     batch = torch.cat([weight.grad.abs().flatten() for weight in model.parameters()])
-    assert float((torch.cat([v.flatten() for v in wanted.values()]) - batch).max()) > 1e-3
+    assert float((torch.cat([v.flatten() for v in expected.values()]) - batch).max()) > 1e-3
 
 
 def test_importance_leaves_the_model_as_it_was():
@@ -67,8 +67,8 @@ def test_penalty_equals_the_sum_over_weights_with_importance_summed_over_domains
     anchor = weights_of(model)
     strategy.before_domain(domain(3))
     push(model)
-    wanted = sum(3.0 * (total[n] * (w - anchor[n]) ** 2).sum() for n, w in model.named_parameters())
-    assert_same_value_and_gradient(strategy.penalty(), wanted, model)
+    expected = sum(3.0 * (total[n] * (w - anchor[n]) ** 2).sum() for n, w in model.named_parameters())
+    assert_same_value_and_gradient(strategy.penalty(), expected, model)
 
 
 def test_a_stronger_penalty_keeps_the_weights_nearer():
@@ -94,7 +94,7 @@ def test_a_stronger_penalty_keeps_the_weights_nearer():
 def test_a_cap_on_samples_changes_the_importance():
     torch.manual_seed(0)
     model = TwoLayers().double()
-    found = []
+    actual = []
     for cap in (0, 3):
         strategy = MAS(
             model=model,
@@ -103,5 +103,5 @@ def test_a_cap_on_samples_changes_the_importance():
             eval_mb_size=2,
         )
         strategy.after_domain(domain(0))
-        found.append(strategy.importance["second.weight"])
-    assert not torch.equal(*found)
+        actual.append(strategy.importance["second.weight"])
+    assert not torch.equal(*actual)

@@ -47,23 +47,23 @@ def test_every_sample_of_every_domain_is_kept_equally_often():
 
 def test_the_reservoir_does_what_vitters_algorithm_does_sample_by_sample():
     memory = ReplayMemory(7)
-    wanted, seen = [], 0
+    reference, seen = [], 0
     for number, count in enumerate((5, 9, 30)):
-        before = list(wanted)
+        before = list(reference)
         generator = draws.of(1, number, "test")
         drawn = torch.rand(count, dtype=torch.float64, generator=generator).tolist()
         for row in range(count):
-            if len(wanted) < 7:
-                wanted.append((number, row, int(labels(count)[row])))
+            if len(reference) < 7:
+                reference.append((number, row, int(labels(count)[row])))
             else:
                 place = int(drawn[row] * (seen + 1))
                 if place < 7:
-                    wanted[place] = (number, row, int(labels(count)[row]))
+                    reference[place] = (number, row, int(labels(count)[row]))
             seen += 1
         changed = memory.offer_evenly(number, labels(count), draws.of(1, number, "test"))
-        found = list(zip(memory.domains.tolist(), memory.rows.tolist(), memory.labels.tolist(), strict=True))
-        assert found == wanted
-        assert changed.tolist() == [i for i, key in enumerate(wanted) if key not in before]
+        actual = list(zip(memory.domains.tolist(), memory.rows.tolist(), memory.labels.tolist(), strict=True))
+        assert actual == reference
+        assert changed.tolist() == [i for i, key in enumerate(reference) if key not in before]
     assert memory.offered == 44
 
 
@@ -93,15 +93,15 @@ def test_equal_shares_are_those_of_handing_out_one_place_at_a_time():
     for _ in range(300):
         available = [draw.choice([0, 1, 2, 5, 40, 90]) for _ in range(draw.randint(1, 6))]
         budget = draw.randint(0, 150)
-        wanted = [0] * len(available)
+        reference = [0] * len(available)
         for _ in range(budget):
-            hungry = [i for i, most in enumerate(available) if wanted[i] < most]
+            hungry = [i for i, most in enumerate(available) if reference[i] < most]
             if hungry:
-                wanted[min(hungry, key=lambda i: (wanted[i], i))] += 1
-        found = equal_shares(available, budget)
-        assert sum(found) == sum(wanted)
-        assert sorted(found) == sorted(wanted)
-        assert all(share <= most for share, most in zip(found, available, strict=True))
+                reference[min(hungry, key=lambda i: (reference[i], i))] += 1
+        actual = equal_shares(available, budget)
+        assert sum(actual) == sum(reference)
+        assert sorted(actual) == sorted(reference)
+        assert all(share <= most for share, most in zip(actual, available, strict=True))
 
 
 def test_shares_are_balanced_by_class_first_and_by_domain_within_the_class():
@@ -134,10 +134,10 @@ def test_shares_are_those_of_the_greedy_sampler_but_for_odd_samples():
     for number, count in enumerate(sizes):
         of_domain = labels(count)
         memory.offer_ranked(number, {c: (of_domain == c).nonzero().squeeze(1) for c in (0, 1)})
-        wanted = greedy_by_loops(40, sizes[: number + 1], seed=number)
-        for group, count in wanted.items():
-            found = int(((memory.labels == group[0]) & (memory.domains == group[1])).sum())
-            assert abs(found - count) <= 1
+        reference = greedy_by_loops(40, sizes[: number + 1], seed=number)
+        for group, count in reference.items():
+            actual = int(((memory.labels == group[0]) & (memory.domains == group[1])).sum())
+            assert abs(actual - count) <= 1
 
 
 def test_a_share_that_shrinks_gives_up_what_was_ranked_last():

@@ -59,14 +59,14 @@ def test_the_model_never_moves_after_the_first_domain_not_even_batchnorm():
 
 
 def test_the_order_of_later_domains_makes_no_difference():
-    said = []
+    judged = []
     for order in ((1, 2), (2, 1)):
         strategy = build()
         strategy.train(experience_of(*data(0), 0))
         for number in order:
             strategy.train(experience_of(*data(number), number))
-        said.append(strategy.probabilities(data(9)[0]))
-    torch.testing.assert_close(*said, rtol=1e-6, atol=1e-9)
+        judged.append(strategy.probabilities(data(9)[0]))
+    torch.testing.assert_close(*judged, rtol=1e-6, atol=1e-9)
 
 
 def test_a_resumed_run_ends_with_the_same_bytes():
@@ -93,9 +93,9 @@ def test_avalanches_own_evaluation_sees_the_class_means_not_the_untouched_head()
     strategy.mbatch = [x, y, torch.zeros_like(y)]
     strategy.is_training = False
     strategy.model.eval()
-    said = torch.softmax(strategy.forward(), 1)
-    torch.testing.assert_close(said, strategy.probabilities(x), rtol=1e-5, atol=1e-6)
-    assert not torch.allclose(said, torch.softmax(strategy.model(x), 1), atol=1e-3)
+    judged = torch.softmax(strategy.forward(), 1)
+    torch.testing.assert_close(judged, strategy.probabilities(x), rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(judged, torch.softmax(strategy.model(x), 1), atol=1e-3)
 
 
 def test_features_are_what_enters_the_head_of_a_timm_model():

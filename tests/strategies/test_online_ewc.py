@@ -36,12 +36,12 @@ def test_penalty_equals_a_fading_sum_of_fisher_informations_around_the_last_weig
     anchor = weights_of(model)
     strategy.before_domain(domain(3))
     push(model)
-    wanted = sum(
+    expected = sum(
         25.0 * 0.6**age * (fisher[n] * (w - anchor[n]) ** 2).sum()
         for age, fisher in enumerate(reversed(fishers))
         for n, w in model.named_parameters()
     )
-    assert_same_value_and_gradient(strategy.penalty(), wanted, model)
+    assert_same_value_and_gradient(strategy.penalty(), expected, model)
 
 
 def test_it_is_ewc_on_two_domains_and_not_on_three():

@@ -23,7 +23,7 @@ def optimizer_of(model):
 def by_hand(model, domains, epochs, c, xi):
     """Whole-batch SGD along the domains; returns the importance after each, each from the loss's own gradient."""
     importance = {name: torch.zeros_like(weight) for name, weight in model.named_parameters()}
-    found = []
+    actual = []
     for number, (x, y) in enumerate(domains):
         optimizer = optimizer_of(model)
         anchor = weights_of(model)
@@ -44,8 +44,8 @@ def by_hand(model, domains, epochs, c, xi):
         for name, weight in weights_of(model).items():
             grown = importance[name] + path[name] / ((weight - anchor[name]) ** 2 + xi)
             importance[name] = torch.maximum(grown, torch.zeros_like(grown))
-        found.append(copy.deepcopy(importance))
-    return found
+        actual.append(copy.deepcopy(importance))
+    return actual
 
 
 def test_importance_and_weights_equal_a_loop_written_by_hand_along_three_domains():
@@ -53,10 +53,10 @@ def test_importance_and_weights_equal_a_loop_written_by_hand_along_three_domains
     model = TwoLayers().double()
     other = copy.deepcopy(model)
     strategy = SI(model=model, optimizer=optimizer_of(model), train_mb_size=10, train_epochs=6, **CONSTANTS)
-    wanted = by_hand(other, [samples(number) for number in range(3)], 6, **CONSTANTS)
+    expected = by_hand(other, [samples(number) for number in range(3)], 6, **CONSTANTS)
     for number in range(3):
         strategy.train(domain(number), reset_optimizer_state=True)
-        for name, value in wanted[number].items():
+        for name, value in expected[number].items():
             assert float(value.max()) > 1e-3
             torch.testing.assert_close(strategy.importance[name], value, rtol=1e-5, atol=1e-9)
     for name, value in weights_of(other).items():
@@ -74,10 +74,10 @@ def test_penalty_is_the_sum_over_weights_and_not_zero_after_an_update():
     strategy.before_domain(domain(2))
     assert float(strategy.penalty().detach()) == 0
     push(model)
-    wanted = sum(
+    expected = sum(
         0.7 * (strategy.importance[n] * (w - anchor[n]) ** 2).sum() for n, w in model.named_parameters()
     )
-    assert_same_value_and_gradient(strategy.penalty(), wanted, model)
+    assert_same_value_and_gradient(strategy.penalty(), expected, model)
 
 
 def test_a_stronger_penalty_keeps_the_weights_nearer():
@@ -99,12 +99,12 @@ def test_a_stronger_penalty_keeps_the_weights_nearer():
 def test_importance_is_never_negative_though_a_path_may_climb():
     model = TwoLayers().double()
     strategy = SI(model=model, optimizer=optimizer_of(model), xi=0.25)
-    for paths, wanted in (((1.0, -1.0), (4.0, 0.0)), ((-0.5, 0.5), (2.0, 2.0))):
+    for paths, expected in (((1.0, -1.0), (4.0, 0.0)), ((-0.5, 0.5), (2.0, 2.0))):
         strategy.start = weights_of(model)
         strategy.path = {name: torch.full_like(w, paths[0]) for name, w in strategy.start.items()}
         strategy.path["second.bias"][1] = paths[1]
         strategy.after_domain(domain(0))
-        assert strategy.importance["second.bias"].tolist() == list(wanted)
+        assert strategy.importance["second.bias"].tolist() == list(expected)
 
 
 def test_its_own_first_domain_equals_the_shared_source_model():
@@ -163,8 +163,8 @@ def test_where_a_recipe_goes_back_to_an_earlier_epoch_the_path_integral_goes_bac
     strategy.train(domain(0, shape=(3, 8, 8), dtype=torch.float32), eval_streams=[])
     for name, weight in model.named_parameters():
         assert torch.equal(weight, ends[1][name])
-        wanted = (paths[1][name] / ((ends[1][name] - start[name]) ** 2 + strategy.hyperparameters.xi)).clamp(
-            min=0
-        )
-        torch.testing.assert_close(strategy.importance[name], wanted)
+        expected = (
+            paths[1][name] / ((ends[1][name] - start[name]) ** 2 + strategy.hyperparameters.xi)
+        ).clamp(min=0)
+        torch.testing.assert_close(strategy.importance[name], expected)
     assert any(not torch.equal(paths[1][name], paths[2][name]) for name in start)

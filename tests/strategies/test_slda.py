@@ -72,20 +72,20 @@ def test_the_rule_is_that_of_the_papers_updates_sample_by_sample(shrinkage):
     np.testing.assert_allclose(got_biases, biases, rtol=1e-5)
     x, _ = data(9)
     scores = features_by_hand(strategy.model, x) @ weights.T + biases
-    wanted = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
-    np.testing.assert_allclose(strategy.probabilities(x)[:, 1].numpy(), wanted, atol=1e-5)
+    expected = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
+    np.testing.assert_allclose(strategy.probabilities(x)[:, 1].numpy(), expected, atol=1e-5)
 
 
 def test_the_statistics_do_not_depend_on_the_batch_size():
-    said = []
+    judged = []
     for size in (1, 7, 64):
         strategy = build()
         strategy.eval_mb_size = size
         for number in range(2):
             strategy.train(experience_of(*data(number), number))
-        said.append(strategy.scatter)
-    torch.testing.assert_close(said[0], said[1], rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(said[0], said[2], rtol=1e-5, atol=1e-7)
+        judged.append(strategy.scatter)
+    torch.testing.assert_close(judged[0], judged[1], rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(judged[0], judged[2], rtol=1e-5, atol=1e-7)
 
 
 def test_the_direction_is_that_of_scikit_learns_lda_on_one_large_domain():
@@ -95,10 +95,10 @@ def test_the_direction_is_that_of_scikit_learns_lda_on_one_large_domain():
     strategy.train(experience_of(x, y, 0))
     lda = discriminant.LinearDiscriminantAnalysis(solver="lsqr", priors=[0.5, 0.5])
     features = features_by_hand(strategy.model, x)
-    wanted = lda.fit(features, y.numpy()).coef_[0]
+    expected = lda.fit(features, y.numpy()).coef_[0]
     weights, _ = strategy.decision_rule()
     got = (weights[1] - weights[0]).numpy()
-    cosine = got @ wanted / np.linalg.norm(got) / np.linalg.norm(wanted)
+    cosine = got @ expected / np.linalg.norm(got) / np.linalg.norm(expected)
     # What is left is the shrinkage of the first covariance.
     assert cosine > 0.97
     assert np.mean((strategy.probabilities(x)[:, 1].numpy() > 0.5) == lda.predict(features)) > 0.97

@@ -47,7 +47,7 @@ def test_penalty_equals_the_formula_after_two_past_domains(teacher, kind, head, 
     start, gate = pasts[1] if teacher == "previous" else pasts[0]
     assert 0 < gate < 0.5
     strategy.mbatch = [inputs, targets, torch.zeros_like(targets)]
-    wanted = sum(
+    expected = sum(
         gate
         * (
             1.5 * weight.square().sum()
@@ -56,7 +56,7 @@ def test_penalty_equals_the_formula_after_two_past_domains(teacher, kind, head, 
         )
         for name, weight in model.named_parameters()
     )
-    assert_same_value_and_gradient(strategy.penalty(), wanted, model)
+    assert_same_value_and_gradient(strategy.penalty(), expected, model)
 
 
 def test_the_teacher_stays_frozen_in_eval_mode_while_its_pull_moves_the_student():

@@ -1,7 +1,7 @@
 """The strategies by family, and all that one of your own needs: import it from here.
 
 A family's folder has the rows and the constants of its strategies in ``__init__.py``, which imports no torch, and the
-classes in files beside it. A strategy of your own has the same shape: a package of two files, or both halves in one.
+classes in files next to it. A strategy of your own has the same shape: a package of two files, or both halves in one.
 
     from fretal_bench.strategies import ContinualStrategy, Record, StrategyInfo, tunable
 """

@@ -109,7 +109,7 @@ class SubsetSource:
 
     Args:
         source: Where the images are.
-        rows: Which of them, int64 [N], in the order in which they are wanted.
+        rows: Which of them, int64 [N], in the order of the subset.
     """
 
     def __init__(self, source: BatchSource, rows: Tensor) -> None:
@@ -190,7 +190,7 @@ class BatchLoader:
         seed: The cell's seed.
         step: Number of the domain in the stream.
         balance: See ``epoch_order``.
-        device: Where the batches are wanted.
+        device: Where the batches go.
     """
 
     def __init__(

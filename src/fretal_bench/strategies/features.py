@@ -17,12 +17,12 @@ def head_of(model: nn.Module) -> tuple[nn.Module, ...]:
         BenchError: The model has no ``get_classifier``, or its head has no weights.
     """
     get_classifier: Any = getattr(model, "get_classifier", None)
-    found = get_classifier() if callable(get_classifier) else None
-    heads = found if isinstance(found, tuple) else (found,)
+    classifier = get_classifier() if callable(get_classifier) else None
+    heads = classifier if isinstance(classifier, tuple) else (classifier,)
     if not all(isinstance(head, nn.Module) and any(True for _ in head.parameters()) for head in heads):
         raise BenchError(
             f"{type(model).__name__} has no head that can be told apart: get_classifier() should return its last "
-            f"layer, found {found!r}; use a timm model with classes or add the method"
+            f"layer, found {classifier!r}; use a timm model with classes or add the method"
         )
     return heads
 

@@ -1,4 +1,4 @@
-"""What every strategy shares: Avalanche's supervised template with whole-batch loading, seeds by step and a penalty.
+"""The base of every strategy: Avalanche's supervised template with whole-batch loading, seeds by step and a penalty.
 
 A strategy is a subclass that overrides some of ``before_domain``, ``penalty``, ``after_domain``, ``training_source``
 and, where it keeps something from one domain to the next, ``extra_state`` and ``load_extra_state``.
@@ -142,7 +142,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         return source
 
     def extra_state(self) -> dict[str, Any]:
-        """Return what must outlive a stop between two domains, beside the model: tensors and plain data only."""
+        """Return what must outlive a stop between two domains, besides the model: tensors and plain data only."""
         return {}
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:

@@ -154,7 +154,7 @@ def respects_its_memory_budget(rig: Rig) -> Finding | None:
             images += max(0, numbers - sum(w.numel() for w in weights)) // _IMAGE
             if images > budget:
                 return Finding(
-                    f"{numbers} numbers in extra_state() after domain {step}, beside those shaped like the model's "
+                    f"{numbers} numbers in extra_state() after domain {step}, besides those shaped like the model's "
                     f"weights: with the images among them, room for {images} images beyond the model's own size",
                     f"at most {budget}",
                 )
@@ -200,7 +200,7 @@ def scores_are_probabilities_of_fake(rig: Rig) -> Finding | None:
             )
         if max(reached) < _REVERSED:
             return Finding(
-                f"AUC {', '.join(f'{one:.2f}' for one in reached)} on the domains learned, after domain {step}",
+                f"AUC {', '.join(f'{value:.2f}' for value in reached)} on the domains learned, after domain {step}",
                 f"one of at least {_REVERSED}: column 1 of probabilities is P(fake) after every domain",
             )
     return None
@@ -243,7 +243,7 @@ def refuses_nonsense(rig: Rig) -> Finding | None:
 def reacts_to(key: str) -> CheckFunction:
     """Make the check that hyperparameter ``key`` changes the result: every choice, or some other number.
 
-    A value that matters only beside some choice of another hyperparameter is tried beside each.
+    A value that matters only with some choice of another hyperparameter is tried with each.
     """
 
     def check(rig: Rig) -> Finding | None:
@@ -271,16 +271,16 @@ def reacts_to(key: str) -> CheckFunction:
 
 
 def _reacts(rig: Rig, change: Mapping[str, Any]) -> bool:
-    """Whether ``change`` changes the result, by itself or beside a choice of another hyperparameter."""
+    """Whether ``change`` changes the result, by itself or with a choice of another hyperparameter."""
     if rig.train(change).digest != rig.trained.digest:
         return True
     for field in fields(rig.info):
         if field.name in change or not (choices(rig.info, field.name) or isinstance(field.default, bool)):
             continue
         for other in alternatives(rig.info, field, rig.base):
-            beside = {field.name: other}
-            if accepted(rig.info, {**rig.base, **beside, **change}) and (
-                rig.train({**beside, **change}).digest != rig.train(beside).digest
+            setting = {field.name: other}
+            if accepted(rig.info, {**rig.base, **setting, **change}) and (
+                rig.train({**setting, **change}).digest != rig.train(setting).digest
             ):
                 return True
     return False
@@ -304,11 +304,11 @@ def _faults(rig: Rig, kind: str, expected: str) -> Finding | None:
 def _wrong_scores(scores: tuple[tuple[NDArray[np.float32], ...], ...]) -> Finding | None:
     expected = "float32 [N] in [0, 1]"
     for step, by_domain in enumerate(scores):
-        for found in by_domain:
-            if found.dtype != np.float32 or found.ndim != 1:
-                return Finding(f"scores {found.dtype} {list(found.shape)} after domain {step}", expected)
-            if not bool(((found >= 0) & (found <= 1)).all()):
-                wrong = found[~((found >= 0) & (found <= 1))][0]
+        for scored in by_domain:
+            if scored.dtype != np.float32 or scored.ndim != 1:
+                return Finding(f"scores {scored.dtype} {list(scored.shape)} after domain {step}", expected)
+            if not bool(((scored >= 0) & (scored <= 1)).all()):
+                wrong = scored[~((scored >= 0) & (scored <= 1))][0]
                 return Finding(f"a score of {wrong} after domain {step}", expected)
     return None
 

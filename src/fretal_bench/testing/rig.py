@@ -1,4 +1,4 @@
-"""Trains a strategy along the tiny stream as the runner does: each step a new object, begun from saved files."""
+"""The training of a strategy along the tiny stream, as the runner does it: each step a new object, from saved files."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Walk:
 
     Args:
         rig: Whose strategy it trains.
-        changes: Hyperparameters beside the rig's own.
+        changes: Hyperparameters besides the rig's own.
         seed: The cell's seed.
         precision: The cell's precision.
         stopping: Begin every step with a new object from the files of the step before, as the runner does; if not, one
@@ -261,26 +261,26 @@ class Rig:
 
 def digest(value: Any) -> str:
     """Return the SHA-256 of nested tensors, arrays and plain data; dictionaries in the order of their keys."""
-    found = hashlib.sha256()
+    content = hashlib.sha256()
 
     def walk(value: Any) -> None:
         if isinstance(value, Mapping):
             for key in sorted(value, key=repr):
-                found.update(repr(key).encode())
+                content.update(repr(key).encode())
                 walk(value[key])
         elif isinstance(value, list | tuple):
-            found.update(b"[")
+            content.update(b"[")
             for item in value:
                 walk(item)
         elif isinstance(value, torch.Tensor | np.ndarray):
             tensor = torch.as_tensor(value).detach().cpu().contiguous()
-            found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-            found.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+            content.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+            content.update(tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
         else:
-            found.update(repr(value).encode())
+            content.update(repr(value).encode())
 
     walk(value)
-    return found.hexdigest()
+    return content.hexdigest()
 
 
 def disturb_generators() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
+from fretal_bench import records
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.record import Range, StrategyInfo
 
@@ -21,12 +21,11 @@ def fields(info: StrategyInfo) -> tuple[dataclasses.Field[Any], ...]:
 
 def choices(info: StrategyInfo, key: str) -> tuple[Any, ...]:
     """Return the values of a hyperparameter of a ``Literal`` type; () for any other."""
-    hint = typing.get_type_hints(info.constants).get(key)
-    return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+    return records.choices(info.constants, key)
 
 
 def alternatives(info: StrategyInfo, field: dataclasses.Field[Any], base: Mapping[str, Any]) -> list[Any]:
-    """Return values to try for ``field`` beside the one in use, only those that the record accepts.
+    """Return values to try for ``field`` besides the one in use, only those that the record accepts.
 
     A choice: the other choices. A bool: the other one. A number declared with ``tunable``: both ends of its range. Any
     other number: a few around the default.
@@ -37,11 +36,11 @@ def alternatives(info: StrategyInfo, field: dataclasses.Field[Any], base: Mappin
         base: Values in use where they are not the defaults.
     """
     used = base.get(field.name, field.default)
-    found = choices(info, field.name)
+    listed = choices(info, field.name)
     span = field.metadata.get("range")
     values: list[Any]
-    if found:
-        values = list(found)
+    if listed:
+        values = list(listed)
     elif isinstance(used, bool):
         values = [not used]
     elif isinstance(span, Range):

@@ -1,4 +1,4 @@
-"""Watches one domain's training from inside: are frozen modules and parameters left alone?"""
+"""A watcher of one domain's training, from inside: whether frozen modules and parameters are left alone."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Watcher(SupervisedPlugin):  # type: ignore[misc]
 
 
 def held_modules(strategy: Any) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the modules that a strategy holds beside its model, with their names."""
+    """Yield the modules that a strategy holds besides its model, with their names."""
     own = {id(module) for module in strategy.model.modules()}
 
     def look(name: str, value: Any, depth: int) -> Iterator[tuple[str, nn.Module]]:

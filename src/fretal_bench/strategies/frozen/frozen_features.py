@@ -1,4 +1,4 @@
-"""What strategies share that judge by the features of a model which only the first domain has trained."""
+"""The base of strategies that judge by the features of a model which only the first domain has trained."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from fretal_bench.strategies.template import ContinualStrategy
 Weights = dict[str, Tensor]
 Batches = Iterable[tuple[Tensor, Tensor]]
 SampleFunction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From one sample's logits [C] and its label to the scalar that is differentiated and a value that is kept beside it."""
+"""From one sample's logits [C] and its label to the scalar that is differentiated and a value that is kept with it."""
 
 CHUNK = 2**26
 """Gradients of single samples take B times the weights' memory: at most so many numbers (about 256 MB) at a time."""
@@ -64,21 +64,21 @@ def per_sample_gradients(
 
 
 def importance_batches(
-    strategy: ContinualStrategy, experience: Any, wanted: int
+    strategy: ContinualStrategy, experience: Any, count: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the training samples, without augmentation, that importance is estimated from.
 
     Args:
         strategy: Whose domain it is; the draw depends on its seed and step alone.
         experience: The domain.
-        wanted: How many samples to draw, without repetition; 0 = all.
+        count: How many samples to draw, without repetition; 0 = all.
     """
-    if not wanted:
+    if not count:
         yield from strategy.clean_batches(experience)
         return
     plain = not hasattr(experience, "source")
     source: BatchSource = DatasetSource(experience.dataset.eval()) if plain else experience.source
     draw = torch.randperm(len(source), generator=draws.of(strategy.seed, strategy.step, "importance"))
-    chosen = SubsetSource(source, draw[:wanted].sort().values)
+    chosen = SubsetSource(source, draw[:count].sort().values)
     transform = IdentityTransform() if plain else strategy.transform
     yield from clean_batches(chosen, strategy.eval_mb_size, transform, strategy.device)

@@ -76,8 +76,8 @@ def adapted_layers(model: nn.Module) -> tuple[list[nn.Linear], nn.Linear]:
         BenchError: The model has no such blocks, or its head is not linear.
     """
     blocks = [module for module in model.modules() if hasattr(module, "qkv") and hasattr(module, "proj")]
-    found = [getattr(block, name) for block in blocks for name in ("qkv", "proj")]
-    if not found or not all(isinstance(layer, nn.Linear) for layer in found):
+    layers = [getattr(block, name) for block in blocks for name in ("qkv", "proj")]
+    if not layers or not all(isinstance(layer, nn.Linear) for layer in layers):
         raise BenchError(
             f"domain-lora needs a model with attention blocks, such as timm's vision transformers and their hybrids, "
             f"found {type(model).__name__}; use --recipe mini-vit, or --set recipe.backbone=vit_tiny_patch16_224 "
@@ -88,7 +88,7 @@ def adapted_layers(model: nn.Module) -> tuple[list[nn.Linear], nn.Linear]:
         raise BenchError(
             f"domain-lora needs a linear head, {type(model).__name__} has {type(head).__name__}; use --recipe mini-vit"
         )
-    return cast(list[nn.Linear], found), head
+    return cast(list[nn.Linear], layers), head
 
 
 def centroids_of(features: Tensor, clusters: int, generator: torch.Generator) -> Tensor:

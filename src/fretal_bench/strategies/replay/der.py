@@ -1,4 +1,4 @@
-"""Dark experience replay: what the memory's samples looked like to the model when they were stored."""
+"""Dark experience replay: the memory's samples with the logits that the model had for them when they were stored."""
 
 from __future__ import annotations
 

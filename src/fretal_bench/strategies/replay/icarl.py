@@ -24,7 +24,7 @@ def herd(features: Tensor, count: int) -> Tensor:
 
     Args:
         features: phi, each of length 1, [N, D].
-        count: How many are wanted.
+        count: How many to choose.
 
     Returns:
         Their positions in the order of choice, int64 [min(count, N)].
@@ -47,14 +47,14 @@ def herd(features: Tensor, count: int) -> Tensor:
     return torch.tensor(chosen, dtype=torch.int64)
 
 
-def sigmoid_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+def sigmoid_loss(logits: Tensor, weights: Tensor) -> Tensor:
     """Return ``- sum_c w_c log g_c + (1 - w_c) log(1 - g_c)``, g = sigmoid(logits), mean over the batch.
 
     Args:
         logits: [B, C].
-        wanted: w in [0, 1], [B, C].
+        weights: w in [0, 1], [B, C].
     """
-    return F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / len(logits)
+    return F.binary_cross_entropy_with_logits(logits, weights, reduction="sum") / len(logits)
 
 
 class ICaRL(RehearsalStrategy, DistillationStrategy):

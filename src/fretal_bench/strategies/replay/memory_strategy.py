@@ -1,4 +1,4 @@
-"""What the strategies with a memory share: filling it, drawing from it, keeping it."""
+"""The bases of the strategies with a memory: filling it, drawing from it, keeping it."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ class ReplayStrategy(MemoryStrategy):
         As many as ``memory_batch`` says (0: as many as the new domain's batch has), or the whole memory if it holds
         fewer.
         """
-        wanted = self.hyperparameters.memory_batch or len(self.mb_y)
-        places = torch.randperm(len(self.memory), generator=self.memory_draws)[:wanted]
+        count = self.hyperparameters.memory_batch or len(self.mb_y)
+        places = torch.randperm(len(self.memory), generator=self.memory_draws)[:count]
         targets = self.memory.labels[places]
         images = self.opened_memory.images(places).to(self.device, non_blocking=True)
         inputs = self.memory_transform.train(images, targets, self.memory_draws)
