@@ -12,6 +12,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -59,8 +60,9 @@ def run_tasks(
     try:
         while True:
             while len(busy) < processes and (task := take()) is not None:
-                worker = idle.pop() if idle else _Worker(do, begin)
-                busy[worker.pipe] = worker, task
+                with _uninterrupted():
+                    worker = idle.pop() if idle else _Worker(do, begin)
+                    busy[worker.pipe] = worker, task
                 worker.give(task)
             if not busy:
                 break
@@ -184,6 +186,33 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put Ctrl-C off to the block's end, and keep it for good from processes that are started in the block.
+
+    Else a worker that is still starting would print a traceback, and one that this process does not know of yet would
+    be waited for without end.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Ctrl-C interrupts the main thread alone.
+        yield
+        return
+    # Started by the first process otherwise, it would let the signal through again.
+    resource_tracker.ensure_running()
+    signals: list[int] = []
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Another thread may still take the signal in.
+    handler = signal.signal(signal.SIGINT, lambda number, _: signals.append(number))
+    try:
+        yield
+    finally:
+        # One that waits behind the mask goes to the recorder.
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if signals:
+            signal.raise_signal(signal.SIGINT)
 
 
 def begin_worker() -> None:

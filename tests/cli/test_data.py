@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -113,16 +111,3 @@ def test_what_is_wrong_with_a_call_is_one_line_with_exit_code_2(bench, words, me
     assert err.count("\n") == 1
     assert message in err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_help_imports_nothing_slow():
-    script = (
-        "import sys; from fretal_bench.cli.data import data\n"
-        "try: data(['--help'])\n"
-        "except SystemExit: pass\n"
-        "sys.exit(str({'torch', 'cv2', 'pandas', 'av', 'matplotlib'} & set(sys.modules) or ''))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.stderr.strip() == ""
-    for command in ("check", "prepare", "preview", "make-mini"):
-        assert command in done.stdout

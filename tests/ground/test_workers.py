@@ -3,6 +3,7 @@
 import functools
 import multiprocessing
 import os
+import signal
 import threading
 
 import pytest
@@ -101,3 +102,20 @@ def test_a_worker_that_ends_by_itself_is_not_said_to_be_killed():
 def test_an_interrupt_ends_the_workers():
     with pytest.raises(KeyboardInterrupt):
         _run(1, [1], worker_tasks.interrupt_the_parent)
+
+
+def test_an_interrupt_never_reaches_a_worker():
+    ((_, _, blocked),) = _run(1, ["a"], worker_tasks.blocked_signals)
+    assert signal.SIGINT in blocked
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_interrupt_while_a_worker_starts_ends_that_worker_too(monkeypatch):
+    class Interrupted(workers._Worker):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(workers, "_Worker", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _run(2, ["a", "b"], worker_tasks.square)
