@@ -155,13 +155,9 @@ def test_help_and_listings_import_nothing_slow(tmp_path):
         "slow = {'torch', 'avalanche', 'timm', 'matplotlib', 'cv2', 'scipy', 'numpy', 'pandas'} & set(sys.modules)\n"
         "sys.exit(f'imported {slow}' if slow else 0)"
     )
-    for words in (
-        ["--help"],
-        ["run", "--help"],
-        ["data", "--help"],
-        ["list", "strategies"],
-        ["list", "recipes"],
-    ):
+    lists = [["list", what] for what in ("strategies", "streams", "recipes")]
+    helps = [[*words, "--help"] for words in ([], ["run"], ["data"], ["data", "prepare"], ["paper", "run"])]
+    for words in (*lists, *helps):
         done = subprocess.run(
             [sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=tmp_path
         )
