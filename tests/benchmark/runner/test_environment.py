@@ -1,6 +1,8 @@
 """What results were made with: which code, and on which machines."""
 
+import math
 import subprocess
+import sys
 
 import pytest
 
@@ -68,3 +70,12 @@ def test_an_environment_is_plain_data_of_versions_and_machine():
     made_with = environment("cpu")
     assert made_with["device"] == "cpu"
     assert {"python", "torch", "fretal-bench"} <= set(made_with["versions"])
+
+
+def test_where_neither_proc_nor_resource_is_there_the_peak_is_not_known(monkeypatch):
+    def no_file(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(module.Path, "read_text", no_file)
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert math.isnan(module._peak_mb())

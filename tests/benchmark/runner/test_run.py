@@ -250,6 +250,20 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written_is_said_in_the_same_lin
         run(("finetuning",), stream, changes={"recipe": TINY}, jobs=1, out=tmp_path / "r")
 
 
+def test_a_run_opens_each_store_once(stream, tmp_path, monkeypatch):
+    from fretal_bench.datasets.store.store import CropStore
+
+    real, opened = CropStore.open.__func__, []
+
+    def counting(cls, path, *more, **options):
+        opened.append(path)
+        return real(cls, path, *more, **options)
+
+    monkeypatch.setattr(CropStore, "open", classmethod(counting))
+    run(("finetuning",), stream, changes={"recipe": TINY}, jobs=1, out=tmp_path / "r")
+    assert len(opened) == 1
+
+
 def test_checkpoints_hold_nothing_that_must_be_executed(reference):
     paths = list(reference.rglob("checkpoint.pt"))
     assert len(paths) == 4

@@ -150,7 +150,7 @@ def prepare(
     from fretal_bench.benchmark.recipes.model import check_backbone
     from fretal_bench.datasets.streams.data import absolute_stores, locate
     from fretal_bench.datasets.streams.file import toml_of_stream
-    from fretal_bench.datasets.streams.stream import find_stream, open_located
+    from fretal_bench.datasets.streams.stream import find_stream
 
     # Before the stream is opened, which may take a minute when it is made for the first time.
     recipe = check_names(call)
@@ -160,38 +160,39 @@ def prepare(
     )
     stream_path = folder.path / STREAM_FILE
     keeps_file = file.needs_data or stream is not None
-    file = stream(file) if stream is not None else file
-    located = locate(file, call.data, earlier_stores(stream_path))
-    if keeps_file:
-        located = absolute_stores(located)
-    opened_stream = open_located(located, building)
-    if recipe.select != "last":
-        check_validation(
-            opened_stream,
-            f"recipe {recipe.name!r} chooses an epoch by (select={recipe.select})",
-            "use --set recipe.select=last",
-        )
-    opened = Opened(
-        opened_stream,
-        str(stream_path.absolute()) if keeps_file else call.stream,
-        opened_stream.fingerprint(),
-        recipe,
-    )
+    file = locate(stream(file) if stream is not None else file, call.data, earlier_stores(stream_path))
+    file = absolute_stores(file) if keeps_file else file
+    reference = str(stream_path.absolute()) if keeps_file else call.stream
+    opened = _open(file, reference, recipe, building)
     planned = (
         tuple(cells(opened))
         if cells is not None
         else opened.cells(call.strategies, call.seeds, _of_strategies(call.changes))
     )
-    plan = Plan(opened.fingerprint, recipe, planned, opened_stream.left_out())
-    agenda = Agenda(plan, folder, len(opened_stream))
+    plan = Plan(opened.fingerprint, recipe, planned, opened.stream.left_out())
+    agenda = Agenda(plan, folder, len(opened.stream))
     if agenda.total:
         check_backbone(recipe)
     folder.create(plan)
     if keeps_file:
-        files.write(stream_path, toml_of_stream(located), remedy=REMEDY)
+        files.write(stream_path, toml_of_stream(file), remedy=REMEDY)
     _say_cautions(plan)
     _say_older_code(plan, folder)
     return Prepared(plan, folder, agenda, call.jobs or default_jobs(recipe.device), opened)
+
+
+def _open(file: StreamFile, reference: str, recipe: Recipe, building: ProgressCallback | None) -> Opened:
+    """Open a stream, the only time in a call, and check that it has what the recipe needs."""
+    from fretal_bench.datasets.streams.stream import open_located
+
+    stream = open_located(file, building)
+    if recipe.select != "last":
+        check_validation(
+            stream,
+            f"recipe {recipe.name!r} chooses an epoch by (select={recipe.select})",
+            "use --set recipe.select=last",
+        )
+    return Opened(stream, reference, stream.fingerprint(), recipe)
 
 
 def check_validation(stream: Stream, use: str, remedy: str) -> None:

@@ -64,24 +64,28 @@ def joined_environments(by_step: Mapping[str, Mapping[str, Any]]) -> dict[str, A
         by_step: What ``environment`` gave, by what it made (``source``, ``step 0``, ...), in order.
     """
     distinct: list[dict[str, Any]] = []
-    for step, made_with in by_step.items():
+    for step, environment in by_step.items():
         same = next(
-            (entry for entry in distinct if {**entry, "steps": None} == {**made_with, "steps": None}), None
+            (entry for entry in distinct if {**entry, "steps": None} == {**environment, "steps": None}), None
         )
         if same is None:
-            distinct.append(same := {"steps": [], **made_with})
+            distinct.append(same := {"steps": [], **environment})
         same["steps"].append(step)
     last = dict(list(by_step.values())[-1]) if by_step else {}
     return {**last, "environments": distinct} if len(distinct) > 1 else last
 
 
-def made_by_other_code(made_with: Mapping[str, Any]) -> str:
+def made_by_other_code(environment: Mapping[str, Any]) -> str:
     """Say which version of the suite made something, if what trains has changed since; else nothing.
 
     Args:
-        made_with: What ``environment`` gave then.
+        environment: What the function ``environment`` gave then.
     """
-    version, then, now = made_with.get("versions", {}).get("fretal-bench"), made_with.get("commit"), commit()
+    version, then, now = (
+        environment.get("versions", {}).get("fretal-bench"),
+        environment.get("commit"),
+        commit(),
+    )
     with contextlib.suppress(metadata.PackageNotFoundError):
         if version not in (None, metadata.version("fretal-bench")):
             return f"version {version}"

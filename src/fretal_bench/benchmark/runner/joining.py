@@ -78,5 +78,5 @@ def _made_with(work: Cell, parts: list[Path]) -> dict[str, Any]:
         if (part / "environment.json").exists()
     }
     phases = [phase for part in parts for phase in json.loads((part / "phases.json").read_text("utf-8"))]
-    made_with = joined_environments(environments) or environment(work.recipe.device)
-    return {**made_with, "seed": work.seed, "phases": phases}
+    joined = joined_environments(environments) or environment(work.recipe.device)
+    return {**joined, "seed": work.seed, "phases": phases}

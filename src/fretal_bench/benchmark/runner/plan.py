@@ -106,7 +106,7 @@ def split_changes(changes: Sequence[str]) -> dict[str, dict[str, str]]:
     Raises:
         BenchError: An argument is not of that form, or sets a key twice.
     """
-    found: dict[str, dict[str, str]] = {}
+    values: dict[str, dict[str, str]] = {}
     for change in changes:
         left, equals, value = change.partition("=")
         owner, dot, key = left.strip().rpartition(".")
@@ -114,10 +114,10 @@ def split_changes(changes: Sequence[str]) -> dict[str, dict[str, str]]:
             raise BenchError(
                 f"--set {change!r}: expected STRATEGY.KEY=VALUE or recipe.KEY=VALUE, e.g. ewc.lambda_=10"
             )
-        if key in found.setdefault(owner, {}):
+        if key in values.setdefault(owner, {}):
             raise BenchError(f"--set {left.strip()} is given twice; give it once")
-        found[owner][key] = value.strip()
-    return found
+        values[owner][key] = value.strip()
+    return values
 
 
 def make_plan(
@@ -179,11 +179,11 @@ def _cell(
     defaults = dataclasses.asdict(info.hyperparameters(given))
     # A plugin's code may change, and so may the suite's own: of that the record says when it changes results. What has
     # neither origin nor revision keeps the id it always had.
-    made_by: dict[str, Any] = {"origin": info.origin} if info.origin else {}
+    code: dict[str, Any] = {"origin": info.origin} if info.origin else {}
     if info.revision > 0:
-        made_by["revision"] = info.revision
+        code["revision"] = info.revision
     return Cell(
-        id=content_id({**base, "strategy": info.name, "hyperparameters": values, **made_by}),
+        id=content_id({**base, "strategy": info.name, "hyperparameters": values, **code}),
         stream=source.stream,
         strategy=info.name,
         hyperparameters=values,
