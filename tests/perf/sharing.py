@@ -12,7 +12,7 @@ from fretal_bench.benchmark.runner.results import load_results
 from perf.steps import Row
 from tests_support import tiny_stream
 
-STRATEGIES = "finetuning,lwf,fretal,ewc"
+STRATEGIES = "fretal,ewc,lwf,finetuning"
 SEEDS = "0,1"
 _LONGEST = 3600
 

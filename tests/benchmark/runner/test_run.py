@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+import run_children
 from fretal_bench import files
 from fretal_bench.benchmark.runner import joining
 from fretal_bench.benchmark.runner.call import Call, prepare
@@ -92,9 +93,11 @@ def test_a_done_run_trains_nothing_and_a_larger_one_only_what_is_missing(stream,
     assert [cell.label for cell in results.cells] == [*STRATEGIES, "kd"]
 
 
-def _forked(target, *arguments):
-    """Run in a forked child, which starts at once since everything is imported."""
-    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
+def _started(target, *arguments):
+    """Run in a process that is forked from one with everything imported and no threads, so that it starts at once."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["run_children"])
+    process = context.Process(target=target, args=arguments)
     process.start()
     return process
 
@@ -106,34 +109,15 @@ def _join(process):
         pytest.fail(f"still running after {LONG} s")
 
 
-def _run_quietly(stream, out):
-    run(STRATEGIES, stream, changes={"recipe": TINY}, jobs=1, out=out)
-
-
-def _run_until_rename(stream, out, number, after):
-    """Kill this process right before or after it puts its ``number``-th file or folder in place."""
-    count = [0]
-    real = files.move
-
-    def move(part, final):
-        count[0] += 1
-        if count[0] == number and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        real(part, final)
-        if count[0] == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    files.move = move
-    _run_quietly(stream, out)
-
-
 @pytest.mark.parametrize("after", [False, True])
 def test_a_run_killed_at_each_rename_ends_with_the_same_bytes(after, stream, reference, tmp_path):
     out = tmp_path / "r"
     kills = 0
     for _ in range(60):
         # The plan is written again at every start; the rename after it is the first that makes progress.
-        process = _forked(_run_until_rename, stream, out, 1 if kills == 0 else 2, after)
+        process = _started(
+            run_children.run_until_rename, STRATEGIES, stream, out, 1 if kills == 0 else 2, after
+        )
         _join(process)
         if process.exitcode == 0:
             break
@@ -141,7 +125,7 @@ def test_a_run_killed_at_each_rename_ends_with_the_same_bytes(after, stream, ref
         kills += 1
         if not after and kills > 1:
             # Killed before the rename, nothing moved on: let this one step happen.
-            _join(_forked(_run_until_rename, stream, out, 2, True))
+            _join(_started(run_children.run_until_rename, STRATEGIES, stream, out, 2, True))
     assert kills >= 10
     assert cells(out) == cells(reference)
     assert not list(out.glob("progress/*/*"))
@@ -149,7 +133,7 @@ def test_a_run_killed_at_each_rename_ends_with_the_same_bytes(after, stream, ref
 
 def test_two_runs_on_one_folder_at_once_share_the_work_and_spoil_nothing(stream, reference, tmp_path):
     out = tmp_path / "r"
-    both = [_forked(_run_quietly, stream, out) for _ in range(2)]
+    both = [_started(run_children.run_quietly, STRATEGIES, stream, out) for _ in range(2)]
     for process in both:
         _join(process)
         assert process.exitcode == 0
