@@ -1,6 +1,7 @@
 """Plugins, installed or in a file: found, checked before anything trains, and part of what a result is."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -357,6 +358,23 @@ def test_two_files_of_one_name_are_both_in_the_versions(write, tmp_path):
     assert len(origins) == 2
     versions = plugins.plugin_versions()["mine.py"]
     assert all(origin.removeprefix("mine.py ") in versions for origin in origins)
+
+
+def test_an_edited_file_of_the_same_size_and_second_is_imported_anew(write, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    defaults = []
+    for strength in (0.1, 0.2):
+        path = write(as_file(code(module="")).replace("tunable(0.1,", f"tunable({strength},"))
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        plugins.forget()
+        plugins.use_files([path])
+        defaults.append(find_strategy("pulled").hyperparameters().strength)
+    assert defaults == [0.1, 0.2]
+
+
+def test_a_file_with_blanks_in_its_name_is_whole_in_the_versions(write):
+    plugins.use_files([write(as_file(code(module="")), "my own.py")])
+    assert plugins.plugin_versions()["my own.py"].startswith("sha256:")
 
 
 def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench, write, stream, tmp_path):

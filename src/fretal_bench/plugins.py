@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import SourceFileLoader, all_suffixes
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -153,10 +154,24 @@ def plugin_versions() -> dict[str, str]:
     origins = {plugin.origin for kind in KINDS for plugin in plugins(kind)}
     versions: dict[str, str] = {}
     for origin in sorted(origins):
-        name, blank, version = origin.partition(" ")
-        if blank:
+        name, version = name_and_version(origin)
+        if version:
             versions[name] = f"{versions[name]} and {version}" if name in versions else version
     return versions
+
+
+def name_and_version(origin: str) -> tuple[str, str]:
+    """Split the origin of a plugin: distribution and version, or the file's name (which may have blanks) and its hash."""
+    file, _, sha = origin.rpartition(" ")
+    if is_file(file) and sha.startswith("sha256:"):
+        return file, sha
+    name, _, version = origin.partition(" ")
+    return name, version
+
+
+def is_file(name: str) -> bool:
+    """Whether what a plugin comes from is a file, not a distribution, by its name."""
+    return name.endswith(tuple(all_suffixes()))
 
 
 @cache
@@ -170,7 +185,11 @@ def _origin(point: EntryPoint) -> str:
         return point.value
     origin = f"{point.dist.name} {point.dist.version}"
     # The version of an editable installation stays while its code changes.
-    return f"{origin} {_sha(_modules(point.module))}" if _editable(point.dist) else origin
+    return (
+        f"{origin} {_sha((path.name, path.read_bytes()) for path in _modules(point.module))}"
+        if _editable(point.dist)
+        else origin
+    )
 
 
 def _editable(distribution: Distribution) -> bool:
@@ -191,19 +210,19 @@ def _modules(module: str) -> list[Path]:
     return [Path(spec.origin)] if spec.origin else []
 
 
-def _sha(paths: Iterable[Path]) -> str:
+def _sha(contents: Iterable[tuple[str, bytes]]) -> str:
     digest = hashlib.sha256()
-    for path in paths:
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)} ".encode() + content)
+    for name, content in contents:
+        digest.update(f"{name} {len(content)} ".encode() + content)
     return f"sha256:{digest.hexdigest()[:16]}"
 
 
 def _import_file(path: Path) -> tuple[ModuleType, str]:
     try:
-        sha = _sha([path])
+        content = path.read_bytes()
     except OSError as error:
         raise BenchError(f"--plugin {path}: {error.strerror}; give a Python file") from error
+    sha = _sha([(path.name, content)])
     name = f"plugin_{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}_{sha[-8:]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -212,7 +231,12 @@ def _import_file(path: Path) -> tuple[ModuleType, str]:
     # Known by its name before it runs: dataclasses look their module up, and so does a target like __name__ + ":Class".
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        if isinstance(spec.loader, SourceFileLoader):
+            # The bytes that were hashed. The loader would take the compiled file of an earlier edit if size and second
+            # of change are the same, and training would be that of the old code.
+            exec(spec.loader.source_to_code(content, str(path)), vars(module))
+        else:
+            spec.loader.exec_module(module)
     except (
         Exception,
         SystemExit,

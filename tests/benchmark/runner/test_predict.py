@@ -121,7 +121,16 @@ def test_a_cell_that_was_trained_in_half_precision_is_judged_on_a_cpu_as_in_sing
     assert judged.score == single.score
 
 
-def test_a_strategy_of_another_origin_than_the_cells_judges_nothing(cell, tmp_path):
-    other = rewritten(cell, tmp_path / "other", origin="mine.py sha256:0123456789abcdef")
-    with pytest.raises(BenchError, match=r"'finetuning'.*mine.py sha256:0123456789abcdef.*--plugin mine.py"):
+@pytest.mark.parametrize(
+    ("origin", "remedy"),
+    [
+        ("mine.py sha256:0123456789abcdef", "give --plugin mine.py as it was"),
+        ("my own.py sha256:0123456789abcdef", "give --plugin my own.py as it was"),
+        ("my-dist 1.2", "install my-dist as it was"),
+        ("my-dist 1.2 sha256:0123456789abcdef", "install my-dist as it was"),
+    ],
+)
+def test_a_strategy_of_another_origin_than_the_cells_judges_nothing(cell, tmp_path, origin, remedy):
+    other = rewritten(cell, tmp_path / "other", origin=origin)
+    with pytest.raises(BenchError, match=rf"'finetuning'.*{origin}.*{remedy}"):
         FakeDetector(other)

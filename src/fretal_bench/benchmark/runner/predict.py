@@ -21,6 +21,7 @@ from fretal_bench.datasets.faces.detector import Detector, open_detector
 from fretal_bench.datasets.faces.frames import ImageFiles, Source, Unreadable, VideoFile, evenly
 from fretal_bench.datasets.faces.search import face_of, place_in, search
 from fretal_bench.errors import BenchError
+from fretal_bench.plugins import is_file, name_and_version
 from fretal_bench.strategies import life
 from fretal_bench.strategies.batches import TensorSource
 from fretal_bench.strategies.record import StrategyInfo
@@ -112,8 +113,8 @@ def _strategy_of(about: Mapping[str, Any]) -> StrategyInfo:
         BenchError: The plugin that it comes from is not here, or is another than the one the cell was made with.
     """
     origin = about.get("origin", "")
-    plugin, _, version = origin.partition(" ")
-    remedy = f"give --plugin {plugin}" if version.startswith("sha256:") else f"install {plugin}"
+    plugin, _ = name_and_version(origin)
+    remedy = f"give --plugin {plugin}" if is_file(plugin) else f"install {plugin}"
     try:
         info = find_strategy(about["strategy"])
     except BenchError as error:
