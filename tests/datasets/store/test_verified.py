@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,22 @@ def test_a_store_opens_where_neither_it_nor_the_cache_can_be_written(
         hashed.clear()
         assert len(CropStore.open(store)) > 0
         assert sorted(hashed) == ["crops.npy", "index.parquet"]
+
+
+def test_a_copied_store_that_cannot_be_written_to_is_hashed_once_though_it_brings_a_memory(
+    store: Path, hashed: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    CropStore.open(store)
+    copy = Path(shutil.copytree(store, tmp_path / "copy"))
+    plain = files.move
+
+    def move(part: Path, final: Path) -> None:
+        if copy in final.parents:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        plain(part, final)
+
+    monkeypatch.setattr(files, "move", move)
+    CropStore.open(copy)
+    hashed.clear()
+    CropStore.open(copy)
+    assert hashed == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ def verify(folder: Path, info: Mapping[str, Any]) -> None:
         BenchError: A file is not what was written.
     """
     states = _states(folder)
-    if _remembered(folder, info["checksum"]) == states:
+    if states in _remembered(folder, info["checksum"]):
         return
     check_hashes(folder, info)
     # Written to meanwhile: what was hashed may not be what is there.
@@ -50,13 +50,13 @@ def _places(folder: Path) -> tuple[Path, Path]:
     return folder / MEMORY, cache_folder() / "verified" / f"{name}.json"
 
 
-def _remembered(folder: Path, checksum: str) -> Any:
+def _remembered(folder: Path, checksum: str) -> Iterator[Any]:
+    """Give what each place remembers: a store that was copied brings the memory of other files along."""
     for place in _places(folder):
         with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
             memory = json.loads(place.read_bytes())
             if memory["checksum"] == checksum:
-                return memory["files"]
-    return None
+                yield memory["files"]
 
 
 def _remember(folder: Path, checksum: str, states: Mapping[str, list[int]]) -> None:
