@@ -98,3 +98,12 @@ def test_a_step_that_another_process_is_at_is_not_waited_for(folder):
     (cell,) = make_plan(["ewc"], "s", {}, dataclasses.replace(Recipe(), device="cpu"), [0]).cells
     with folder.hold(cell.id):
         assert run_step(folder.path, (cell, 0.0), lambda _: None) == BUSY
+
+
+def test_a_strategy_that_ends_the_interpreter_fails_like_any_other(folder, monkeypatch):
+    def leave(*_):
+        raise SystemExit(3)
+
+    monkeypatch.setattr("fretal_bench.benchmark.runner.step.advance", leave)
+    turn = agenda_of(folder).take()
+    assert run_step(folder.path, turn, lambda _: None).reason == "SystemExit: 3"

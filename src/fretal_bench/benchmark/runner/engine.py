@@ -147,7 +147,7 @@ def run_step(path: Path, turn: Turn, listener: Listener) -> Outcome:
         raise
     except BenchError as error:
         return Outcome(reason=str(error), trace=traceback.format_exc())
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a strategy may end in any way, and must not end the others
         return Outcome(reason=f"{type(error).__name__}: {first_line(error)}", trace=traceback.format_exc())
 
 
