@@ -9,6 +9,8 @@ from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.engine import Agenda
 from fretal_bench.benchmark.runner.folder import Busy, ResultFolder
 from fretal_bench.benchmark.runner.plan import make_plan
+from fretal_bench.benchmark.runner.results import load_results
+from fretal_bench.errors import BenchError
 
 
 @pytest.fixture
@@ -71,3 +73,27 @@ def test_a_replaced_cell_that_another_process_is_at_is_left_to_it(folder):
         assert folder.step("ewc-1", 0).is_dir()
         with pytest.raises(Busy), folder.hold("ewc-1", wait=0):
             pass
+
+
+def test_a_cell_that_was_made_again_after_it_was_replaced_can_be_replaced_again(folder):
+    folder.create(plan_of("ewc-1", "lwf-1"))
+    done(folder, "ewc-1")
+    folder.create(plan_of("ewc-2", "lwf-1"))
+    done(folder, "ewc-1")
+    folder.create(plan_of("ewc-1", "lwf-1"))
+    folder.create(plan_of("ewc-2", "lwf-1"))
+    assert (folder.replaced("ewc-1") / "checkpoint.pt").read_bytes() == b"ewc-1"
+    assert not folder.cell("ewc-1").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{}", '{"stream": {}, "recipe": {}}', '{"stream": {}, "recipe": {}, "cells": [{"id": "a"}]}'],
+)
+def test_a_damaged_plan_is_named_by_whoever_reads_it(folder, text):
+    folder.create(plan_of("ewc-1", "lwf-1"))
+    (folder.path / "plan.json").write_text(text)
+    with pytest.raises(BenchError, match=r"plan\.json: damaged"):
+        load_results(folder.path)
+    with pytest.raises(BenchError, match=r"plan\.json: damaged"):
+        folder.create(plan_of("ewc-1", "lwf-1"))

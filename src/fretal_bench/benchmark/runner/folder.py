@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 REMEDY: Final = "give another --out"
 _FOREVER: Final = -1.0
+_ENTRY: Final = frozenset(("id", "strategy", "label", "hyperparameters", "seed"))
+"""What the plan says of every cell."""
 
 
 class Busy(Exception):
@@ -85,7 +87,7 @@ class ResultFolder:
         path = self.path / "plan.json"
         if not path.exists():
             return {}
-        old = read_json(path, f"{path} is missing")
+        old = read_plan(self.path)
         if old.get("format") != FORMAT:
             raise BenchError(
                 f"{path}: expected format {FORMAT}, found {old.get('format')!r}; give another --out"
@@ -120,6 +122,8 @@ class ResultFolder:
             with contextlib.suppress(Busy), self.hold(id, wait=0):
                 if self.cell(id).is_dir():
                     self.replaced(id).parent.mkdir(exist_ok=True)
+                    # A run that began before the cell was put away for the first time has made it again.
+                    shutil.rmtree(self.replaced(id), ignore_errors=True)
                     files.move(self.cell(id), self.replaced(id))
                 self.forget_steps(id)
                 self.forget_failure(id)
@@ -236,6 +240,20 @@ def read_json(path: Path, if_missing: str) -> Any:
         raise BenchError(if_missing) from error
     except (OSError, ValueError) as error:
         raise BenchError(f"{path}: cannot be read ({error})") from error
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """Read the plan of a result folder; ``BenchError`` if there is none, or if it is damaged."""
+    path = folder / "plan.json"
+    plan = read_json(path, f"{folder} is no result folder (it has no plan.json); `bench run` makes one")
+    tables = isinstance(plan, dict) and all(isinstance(plan.get(key), dict) for key in ("stream", "recipe"))
+    cells = plan.get("cells") if tables else None
+    if not isinstance(cells, list) or not all(isinstance(e, dict) and e.keys() >= _ENTRY for e in cells):
+        raise BenchError(
+            f"{path}: damaged: expected a stream, a recipe and cells, each with {', '.join(sorted(_ENTRY))}; "
+            f"bring the file back from a copy, or delete {folder} and run again"
+        )
+    return dict(plan)
 
 
 def _short(key: str, values: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from fretal_bench.benchmark.runner.folder import ResultFolder, read_json
+from fretal_bench.benchmark.runner.folder import ResultFolder, read_json, read_plan
 from fretal_bench.errors import BenchError
 
 
@@ -88,10 +88,7 @@ def load_results(path: str | os.PathLike[str]) -> Results:
         BenchError: It is no result folder, or something in it is damaged; the message names the file.
     """
     folder = ResultFolder(path)
-    plan = read_json(
-        folder.path / "plan.json",
-        f"{folder.path} is no result folder (it has no plan.json); `bench run` makes one",
-    )
+    plan = read_plan(folder.path)
     cells, failures, missing = [], [], []
     for entry in plan["cells"]:
         done, failed = folder.cell(entry["id"]), folder.failure(entry["id"])

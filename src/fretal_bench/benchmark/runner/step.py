@@ -54,7 +54,7 @@ def advance(work: SourceModel | Cell, folder: ResultFolder, listener: Listener, 
                 train_source(work, folder, listener)
             return 0
         stream = the_stream(work.stream)
-        if not folder.cell(work.id).is_dir():
+        if not folder.is_done(work.id):
             step = folder.steps_done(work.id)
             if step < len(stream) and not find_strategy(work.strategy).resumable:
                 train_in_one_piece(work, folder, listener)
