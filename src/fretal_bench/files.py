@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import shutil
@@ -115,7 +116,7 @@ class Draft:
         """Open the draft of a folder that is not there yet, or is empty; missing folders above it are made."""
         self._final = Path(final)
         self._final.parent.mkdir(parents=True, exist_ok=True)
-        for stale in self._final.parent.glob(f".{self._final.name}.part-*"):
+        for stale in self._final.parent.glob(f".{glob.escape(self._final.name)}.part-*"):
             shutil.rmtree(stale, ignore_errors=True)
         self.path = Path(tempfile.mkdtemp(prefix=f".{self._final.name}.part-", dir=self._final.parent))
         self.path.chmod(0o755)

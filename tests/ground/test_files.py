@@ -116,3 +116,13 @@ def test_a_text_that_cannot_be_read_is_one_line(tmp_path):
 def test_the_hash_of_a_file_is_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert files.sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_what_a_killed_process_left_goes_and_drafts_of_others_stay_whatever_the_name(tmp_path):
+    for name in ("a[1]", "*"):
+        (tmp_path / f".{name}.part-killed").mkdir()
+    others = files.Draft(tmp_path / "other")
+    for name in ("a[1]", "*"):
+        with files.folder(tmp_path / name):
+            pass
+    assert {path.name for path in tmp_path.iterdir()} == {"a[1]", "*", others.path.name}
