@@ -113,3 +113,10 @@ def test_a_strategys_revision_is_part_of_the_id_when_it_is_above_0(monkeypatch):
     before = ids(plan(("ewc",)))
     assert ids_at(0) == before
     assert len({tuple(ids_at(revision).items()) for revision in (0, 1, 2)}) == 3
+
+
+@pytest.mark.parametrize("seed", [2**64, -(2**63) - 1])
+def test_a_seed_that_torch_does_not_take_is_refused(seed):
+    with pytest.raises(BenchError, match=f"seed {seed}: .*64 bits"):
+        make_plan(["ewc"], "s", {}, Recipe(), [0, seed])
+    assert make_plan(["ewc"], "s", {}, Recipe(), [2**64 - 1, -(2**63)]).cells

@@ -163,6 +163,9 @@ def check_strategies(
     infos = tuple(dict.fromkeys(find_strategy(name) for name in strategies))
     if not infos or not seeds:
         raise BenchError("nothing to run: name at least one strategy and one seed")
+    for seed in seeds:
+        if not -(2**63) <= seed < 2**64:
+            raise BenchError(f"seed {seed}: expected a whole number of at most 64 bits; give a smaller one")
     for owner in changes:
         if owner not in {info.name for info in infos}:
             raise unknown_name("owner of a --set key", owner, ["recipe", *(info.name for info in infos)])
