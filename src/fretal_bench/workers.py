@@ -147,7 +147,8 @@ def _serve(pipe: Connection, do: Callable[[Any, Report], Any], begin: Callable[[
     if begin is not None:
         begin()
     report = functools.partial(_send, pipe, "report")
-    with contextlib.suppress(EOFError):
+    # The parent is gone: with what it has not read, the pipe is reset.
+    with contextlib.suppress(EOFError, ConnectionError):
         while True:
             task = pipe.recv()
             try:

@@ -119,3 +119,12 @@ def test_an_interrupt_while_a_worker_starts_ends_that_worker_too(monkeypatch):
     monkeypatch.setattr(workers, "_Worker", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         _run(2, ["a", "b"], worker_tasks.square)
+
+
+def test_a_worker_whose_parent_is_gone_ends_without_a_word(monkeypatch):
+    class Reset:
+        def recv(self):
+            raise ConnectionResetError
+
+    monkeypatch.setattr(workers, "begin_worker", lambda: None)
+    workers._serve(Reset(), print, None)
