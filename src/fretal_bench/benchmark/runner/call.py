@@ -244,7 +244,10 @@ def _say_older_code(plan: Plan, folder: ResultFolder) -> None:
             if maker:
                 makers[maker] = makers.get(maker, 0) + 1
     if makers:
-        counts = " and ".join(f"{count} cells were made by {maker}" for maker, count in makers.items())
+        counts = " and ".join(
+            f"{count} {'cell was' if count == 1 else 'cells were'} made by {maker}"
+            for maker, count in makers.items()
+        )
         warnings.warn(
             f"{folder.path}: {counts} of the suite, whose code has changed since; "
             f"to train them again, delete their folders in {folder.path / 'cells'}",
