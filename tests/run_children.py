@@ -7,8 +7,23 @@ import signal
 
 from fretal_bench import files
 from fretal_bench.benchmark.runner.run import run
-from fretal_bench.benchmark.runner.step import advance  # noqa: F401  # imports torch before any process is forked
 from tests_support import TINY
+
+PRELOADED = [
+    "pyarrow.parquet",
+    "timm",
+    "fretal_bench.benchmark.runner.step",
+    "fretal_bench.datasets.store.store",
+    "fretal_bench.strategies.bounds.finetuning",
+    "fretal_bench.strategies.bounds.joint",
+    "fretal_bench.strategies.distillation.fretal",
+    "fretal_bench.strategies.penalties.ewc",
+    "fretal_bench.testing",
+]
+"""What the process that these are forked from imports, so that none of them has to.
+
+This module is not among them: the tests' folder is not on that process's path.
+"""
 
 
 def run_quietly(strategies, stream, out):

@@ -96,7 +96,7 @@ def test_a_done_run_trains_nothing_and_a_larger_one_only_what_is_missing(stream,
 def _started(target, *arguments):
     """Run in a process that is forked from one with everything imported and no threads, so that it starts at once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["run_children"])
+    context.set_forkserver_preload(run_children.PRELOADED)
     process = context.Process(target=target, args=arguments)
     process.start()
     return process
