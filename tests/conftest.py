@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Modules that several test files share (tests_support, trees, ...) are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
+# A busy machine is no fault of the code that is tested.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 PEOPLE = (0, 14, 28, 30)
 """Two pairs: 000 with 014 in train, 028 with 030 in val."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fretal_bench import records
@@ -118,7 +118,6 @@ def test_a_record_is_written_as_toml_that_reads_back_the_same():
     assert records.read(Whole, records.parse_toml(records.to_toml(records.plain(made)), "f"), "f") == made
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.text(max_size=5), st.one_of(st.text(), st.booleans(), st.integers(-(2**62), 2**62)))
 )
