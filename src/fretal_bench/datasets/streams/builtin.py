@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -59,6 +60,12 @@ def builtin_stream_files() -> dict[str, StreamFile]:
     Raises:
         BenchError: Two of the suite's own have one name.
     """
+    return dict(sorted(register("streams", _own(), _read).items(), key=lambda item: _order(item[0])))
+
+
+@functools.cache
+def _own() -> Mapping[str, StreamFile]:
+    """Read the suite's own streams, once a process: a listing of tables looks them up many times."""
     folder = Path(str(resources.files("fretal_bench.datasets.streams"))) / "protocols"
     files: dict[str, StreamFile] = {}
     for path in folder.glob("*.toml"):
@@ -68,7 +75,7 @@ def builtin_stream_files() -> dict[str, StreamFile]:
                     f"{path}: there is a stream {file.name!r} in {files[file.name].path}; rename one"
                 )
             files[file.name] = file
-    return dict(sorted(register("streams", files, _read).items(), key=lambda item: _order(item[0])))
+    return files
 
 
 def _streams_in(path: Path) -> Iterable[StreamFile]:
