@@ -52,7 +52,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else ";"
+    hint = f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else "."
     listed, more = names, ""
     if len(names) > _LISTED:
         listed = difflib.get_close_matches(name, names, n=_LISTED, cutoff=0)

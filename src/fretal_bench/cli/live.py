@@ -135,7 +135,8 @@ def _detail(report: Report) -> str:
 
 
 def _line(report: Report) -> str:
+    epochs = "1 epoch" if report.epochs == 1 else f"{report.epochs} epochs"
     return (
-        f"{report.label}: trained on {report.domain} ({report.step + 1} of {report.steps}), {report.epochs} epochs, "
+        f"{report.label}: trained on {report.domain} ({report.step + 1} of {report.steps}), {epochs}, "
         f"last loss {report.loss:.3f}, {report.images_per_second:.0f} images/s"
     )

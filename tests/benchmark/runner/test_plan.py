@@ -73,7 +73,11 @@ def test_labels_show_changed_hyperparameters_only():
     [
         (("fretel",), {}, "unknown strategy 'fretel'; did you mean 'fretal'"),
         (("ewc",), {"ewc": {"lambda": "1"}}, "ewc: unknown key 'lambda'.*'lambda_'"),
-        (("ewc",), {"lwf": {"lambda_": "1"}}, "unknown owner of a --set key 'lwf'"),
+        (
+            ("ewc",),
+            {"lwf": {"lambda_": "1"}},
+            r"--set lwf\.lambda_: 'lwf' is not in this run.*Add it to --strategies",
+        ),
         (("ewc",), {"ewc": {"lambda_": "-1"}}, "lambda_.*of at least 0"),
         (("ewc",), {"ewc": {"fisher": "wrong"}}, "fisher.*'exact', 'empirical'"),
         ((), {}, "nothing to run"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
-from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.errors import BenchError, nearest
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 
@@ -168,7 +168,12 @@ def check_strategies(
             raise BenchError(f"seed {seed}: expected a whole number of at most 64 bits; give a smaller one")
     for owner in changes:
         if owner not in {info.name for info in infos}:
-            raise unknown_name("owner of a --set key", owner, ["recipe", *(info.name for info in infos)])
+            known = nearest(owner, ["recipe", *(info.name for info in infos)])
+            key = next(iter(changes[owner]), "KEY")
+            raise BenchError(
+                f"--set {owner}.{key}: {owner!r} is not in this run{known}. "
+                "Add it to --strategies, or correct its name"
+            )
     for info in infos:
         info.hyperparameters({**recipe.hyperparameters.get(info.name, {}), **changes.get(info.name, {})})
     return infos
