@@ -83,7 +83,7 @@ def test_its_own_tests_fail_when_the_penalty_is_wrong(package, tmp_path):
 def test_the_command_says_what_to_do_next_and_refuses_a_folder_that_is_there(bench, tmp_path):
     code, out, _ = bench("new", "strategy", "my-method", "--into", tmp_path)
     assert code == 0
-    assert f"pip install -e {tmp_path / 'my-method'}" in out
+    assert f"pip install -e '{tmp_path / 'my-method'}[dev]'" in out
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {
         "my-method/pyproject.toml",

@@ -35,7 +35,7 @@ def strategy(
     print_line(f"{folder}: {len(FILES)} files")
     print_next(
         (
-            f"pip install -e {shlex.quote(str(folder))}",
+            f"pip install -e {shlex.quote(f'{folder}[dev]')}",
             f"pytest {shlex.quote(str(folder))}",
             f"bench run --strategies {name},finetuning",
         )
