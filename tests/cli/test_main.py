@@ -113,7 +113,7 @@ def test_paths_are_printed_as_they_are(bench, stream, tmp_path):
     code, out, err = bench("new", "strategy", "q9", "--into", "[/x]")
     assert (code, err) == (0, "")
     assert "[/x]/q9: 6 files" in out
-    assert "pip install -e '[/x]/q9'" in out
+    assert "pip install -e '[/x]/q9[dev]'" in out
 
 
 def test_cuda_that_is_not_there_is_refused(bench, monkeypatch, tmp_path):
