@@ -8,6 +8,7 @@ import glob
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,15 @@ _REFUSED: Final = (
 )
 _KEPT: Final = "what is finished is kept"
 _ELSEWHERE: Final = "give another place"
+_LARGEST: Final = 256 * 2**20
+"""Bytes of a file that is read whole into memory: descriptions, lists and settings, never pictures or scores."""
+_KINDS: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
 _NAME_BYTES: Final = 200
 """Bytes of a file's name; file systems allow 255, of which the temporary name needs some."""
 
@@ -64,6 +74,13 @@ def refusals(
         if error.errno in _REFUSED:
             raise BenchError(f"{path}: cannot be {doing} ({reason}); {remedy}") from error
         raise RunError(f"{path}: cannot be {doing} ({reason}); check the disk, {kept}") from error
+    except ValueError as error:
+        # Python's own refusal of a path that the system is never asked for.
+        if "null" not in str(error) or "\0" not in os.fspath(path):
+            raise
+        raise BenchError(
+            f"{os.fspath(path)!r}: cannot be {doing} (it holds a NUL character); {remedy}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -180,24 +197,80 @@ def check_place(path: str | os.PathLike[str], option: str) -> None:
     raise BenchError(f"{path}: cannot be written ({reason}); give another {option}")
 
 
-def read_text(path: str | os.PathLike[str], what: str, remedy: str = "check the path") -> str:
-    """Read a text file.
+def check_regular(path: str | os.PathLike[str], what: str, remedy: str = "check the path") -> os.stat_result:
+    """Find out, before it is opened, whether ``path`` is a regular file: a pipe or a device may never end.
+
+    Args:
+        path: The file.
+        what: What it is, e.g. ``recipe file``.
+        remedy: What to do where it is none.
+
+    Returns:
+        Its size and times.
+
+    Raises:
+        BenchError: There is no such file, it can't be reached, or it is a folder, a pipe, a device or a socket.
+    """
+    where = f"{what} {os.fspath(path)}"
+    with refusals(where, remedy=remedy, doing="read"):
+        status = os.stat(path)
+    return _regular(status, where, remedy)
+
+
+def _regular(status: os.stat_result, where: str, remedy: str) -> os.stat_result:
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((words for holds, words in _KINDS if holds(status.st_mode)), "something else")
+        raise BenchError(f"{where}: expected a file, found {kind}; {remedy}")
+    return status
+
+
+def read_bytes(
+    path: str | os.PathLike[str], what: str, remedy: str = "check the path", largest: int = _LARGEST
+) -> bytes:
+    """Read a regular file whole.
 
     Args:
         path: The file.
         what: What it is, e.g. ``recipe file``.
         remedy: What to do where it cannot be read.
+        largest: Bytes that it may have.
 
     Raises:
-        BenchError: It cannot be read, or is not UTF-8.
+        BenchError: It cannot be read, is no regular file, or is larger.
+    """
+    where = f"{what} {os.fspath(path)}"
+    with refusals(where, remedy=remedy, doing="read"):
+        # Not blocking: opening a pipe would otherwise wait for somebody to write to it.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            status = _regular(os.fstat(handle), where, remedy)
+            content = file.read(largest + 1) if status.st_size <= largest else b""
+    if max(status.st_size, len(content)) > largest:
+        raise BenchError(f"{where}: expected at most {largest:,} bytes, found {status.st_size:,}; {remedy}")
+    return content
+
+
+def read_text(
+    path: str | os.PathLike[str], what: str, remedy: str = "check the path", largest: int = _LARGEST
+) -> str:
+    """Read a text file: UTF-8, with or without a byte order mark; every line end becomes a newline.
+
+    Args:
+        path: The file.
+        what: What it is, e.g. ``recipe file``.
+        remedy: What to do where it cannot be read.
+        largest: Bytes that it may have.
+
+    Raises:
+        BenchError: It cannot be read, is no regular file, is larger, or is not UTF-8.
     """
     try:
-        with refusals(f"{what} {os.fspath(path)}", remedy=remedy, doing="read"):
-            return Path(path).read_text("utf-8")
+        text = read_bytes(path, what, remedy, largest).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BenchError(
             f"{what} {os.fspath(path)}: not UTF-8 text (byte {error.start}); save it as UTF-8"
         ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

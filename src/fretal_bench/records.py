@@ -1,4 +1,4 @@
-"""Records: frozen dataclasses checked by their type hints, read from TOML, JSON or ``--set``, and written as TOML.
+"""Records: frozen dataclasses checked by their type hints, read from TOML, JSON, CSV or ``--set``, and written.
 
 One wording for what is wrong, ``WHERE: key 'lr': expected a finite number above 0, found -1``, wherever it comes from.
 """
@@ -6,21 +6,25 @@ One wording for what is wrong, ``WHERE: key 'lr': expected a finite number above
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import difflib
 import functools
+import io
+import json
 import math
 import os
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, Union
 
 from fretal_bench import files
 from fretal_bench.errors import BenchError, nearest
+from fretal_bench.names import Rule, shown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,7 +32,10 @@ else:
     import tomli as tomllib
 
 R = TypeVar("R")
+DEEPEST: Final = 40
+"""Tables and lists within each other in TOML or JSON."""
 _LIMITS: Final = "limits"
+_RULE: Final = "rule"
 _MISSING: Final = object()
 _WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -40,12 +47,13 @@ class Invalid(BenchError, ValueError):
         key: The field, or its path (``domains[2].name``).
         expected: What it takes, in words.
         found: The value.
+        fault: What is wrong with it, where that is not plain from what is expected.
     """
 
-    def __init__(self, key: str, expected: str, found: Any) -> None:
+    def __init__(self, key: str, expected: str, found: Any, fault: str = "") -> None:
         text = "nothing" if found is _MISSING else _short(found)
-        super().__init__(f"key {key!r}: expected {expected}, found {text}")
-        self.key, self.expected, self.found = key, expected, found
+        super().__init__(f"key {shown(key, 100)}: expected {expected}, found {text}{fault and f': {fault}'}")
+        self.key, self.expected, self.found, self.fault = key, expected, found, fault
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,11 @@ def limited(
     """
     limits = Limits(at_least, above, at_most, below)
     return dataclasses.field(default=default, metadata={**(metadata or {}), _LIMITS: limits})
+
+
+def ruled(rule: Rule, default: Any = dataclasses.MISSING) -> Any:
+    """Declare a text of a record (an optional one, or a list of them) with the rule it keeps, e.g. ``names.NAME``."""
+    return dataclasses.field(default=default, metadata={_RULE: rule})
 
 
 class Record:
@@ -185,13 +198,18 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     """Parse TOML.
 
     Raises:
-        BenchError: It is none; the message names the line.
+        BenchError: It is none, or is nested deeper than ``DEEPEST``; the message names the line.
     """
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        reason = (str(error).splitlines() or ["it is nested too deeply"])[0]
+        values = tomllib.loads(text)
+    except RecursionError as error:
+        raise _too_deep(where) from error
+    except (ValueError, OverflowError) as error:
+        # Besides its own errors, those of numbers and dates that Python can't hold.
+        reason = (str(error).splitlines() or ["a value cannot be read"])[0]
         raise BenchError(f"{where}: not valid TOML: {reason}") from error
+    _check_depth(values, where)
+    return values
 
 
 def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
@@ -201,6 +219,131 @@ def read_toml(path: str | os.PathLike[str], what: str) -> dict[str, Any]:
         BenchError: It cannot be read, is not UTF-8, or is no TOML.
     """
     return parse_toml(files.read_text(path, what), os.fspath(path))
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Parse JSON that means one thing: every key once, finite numbers only, no deeper than ``DEEPEST``.
+
+    Raises:
+        BenchError: It is none; the message names the line or the key.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError as error:
+        raise _too_deep(where) from error
+    except ValueError as error:
+        raise BenchError(f"{where}: not valid JSON: {(str(error).splitlines() or ['damaged'])[0]}") from error
+    _check_depth(value, where)
+    return value
+
+
+def read_json(path: str | os.PathLike[str], what: str, remedy: str = "check the path") -> Any:
+    """Read a JSON file; ``what`` it is and what to do (``remedy``) stand in the errors. See ``parse_json``.
+
+    Raises:
+        BenchError: It cannot be read, is not UTF-8, or is no JSON.
+    """
+    text = files.read_text(path, what, remedy)
+    try:
+        return parse_json(text, os.fspath(path))
+    except BenchError as error:
+        raise BenchError(f"{error}; {remedy}") from error
+
+
+def to_json(values: Any) -> str:
+    """Write plain data as JSON that ``parse_json`` reads back, one line a value, with a newline at the end.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+
+def parse_csv(
+    text: str, where: str, required: Sequence[str], optional: Sequence[str] | None = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Parse CSV that means one thing: a header that names every column once, and as many fields on every line.
+
+    Args:
+        text: The whole CSV.
+        where: The file, for the errors.
+        required: Columns that it must have.
+        optional: Columns that it may have as well; any if None.
+
+    Yields:
+        The number of a line and its fields by column, blanks around them removed; empty lines are passed over.
+
+    Raises:
+        BenchError: A column is unknown, missing or there twice, a line has more or fewer fields, or it is no CSV; the
+            message names the line.
+    """
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [column.strip() for column in next(lines, [])]
+        _check_header(header, where, required, optional)
+        for fields in lines:
+            if not any(field.strip() for field in fields):
+                continue
+            if len(fields) != len(header):
+                raise BenchError(
+                    f"{where}, line {lines.line_num}: expected {len(header)} fields, found {len(fields)}; "
+                    "correct that line"
+                )
+            yield lines.line_num, {c: f.strip() for c, f in zip(header, fields, strict=True)}
+    except csv.Error as error:
+        raise BenchError(
+            f"{where}, line {lines.line_num}: not valid CSV: {error}; correct that line"
+        ) from error
+
+
+def _check_header(
+    header: list[str], where: str, required: Sequence[str], optional: Sequence[str] | None
+) -> None:
+    for place, column in enumerate(header):
+        if column in header[:place]:
+            raise BenchError(f"{where}, line 1: the column {shown(column)} is there twice; keep one of them")
+        if optional is not None and column not in (*required, *optional):
+            raise BenchError(
+                f"{where}, line 1: unknown column {shown(column)}{nearest(column, (*required, *optional))}"
+            )
+    if missing := [column for column in required if column not in header]:
+        raise BenchError(
+            f"{where}, line 1: expected the columns {', '.join(required)}, found no {', '.join(missing)}; add it"
+        )
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {shown(next(key for key in keys if keys.count(key) > 1))} is there twice")
+    return values
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"expected finite numbers, found {text}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text[:40])
+
+
+def _check_depth(value: Any, where: str) -> None:
+    holders = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEEPEST):
+        holders = [
+            item
+            for holder in holders
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(item, dict | list)
+        ]
+    if holders:
+        raise _too_deep(where)
+
+
+def _too_deep(where: str) -> BenchError:
+    return BenchError(f"{where}: expected at most {DEEPEST} tables or lists within each other, found more")
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
@@ -241,7 +384,7 @@ def _build(kind: type[R], values: Any, at: str, texts: bool) -> R:
     except Invalid as error:
         if not at:
             raise
-        raise Invalid(at + error.key, error.expected, error.found) from error
+        raise Invalid(at + error.key, error.expected, error.found, error.fault) from error
     except ValueError as error:
         raise ValueError(f"{at.removesuffix('.') + ': ' if at else ''}{error}") from error
 
@@ -249,7 +392,7 @@ def _build(kind: type[R], values: Any, at: str, texts: bool) -> R:
 def _check_known(key: Any, kind: type, at: str) -> None:
     names = [field.name for field in dataclasses.fields(kind)]
     if key not in names:
-        raise UnknownKey(f"unknown key {at + str(key)!r}{nearest(str(key), names)}")
+        raise UnknownKey(f"unknown key {shown(at + str(key), 100)}{nearest(str(key), names)}")
 
 
 def _convert(key: str, hint: Any, value: Any, field: dataclasses.Field[Any] | None, *, texts: bool) -> Any:
@@ -280,8 +423,10 @@ def _convert(key: str, hint: Any, value: Any, field: dataclasses.Field[Any] | No
         kinds = arguments[:1] * len(value) if len(arguments) == 2 and arguments[1] is Ellipsis else arguments
         if len(kinds) != len(value):
             raise Invalid(key, _expected(hint, None), value)
+        # A rule holds for every text of a list; limits are of single numbers.
+        rule = field is not None and _RULE in field.metadata
         items = tuple(
-            _convert(f"{key}[{place}]", kind, item, None, texts=texts)
+            _convert(f"{key}[{place}]", kind, item, field if rule else None, texts=texts)
             for place, (kind, item) in enumerate(zip(kinds, value, strict=True))
         )
         return (
@@ -321,6 +466,9 @@ def _scalar(
             return value if type(value) is hint else number
     elif not isinstance(hint, type) or isinstance(value, hint):
         # What is no plain type (a TypeVar, a Callable) is not checked.
+        rule: Rule | None = field.metadata.get(_RULE) if field is not None else None
+        if rule is not None and isinstance(value, str) and (fault := rule.fault(value)):
+            raise Invalid(key, rule.expected, value, fault)
         return value
     raise Invalid(key, _expected(hint, limits), value)
 
@@ -376,5 +524,5 @@ def _near(value: Any, known: tuple[Any, ...]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = shown(value, 80) if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -126,3 +126,38 @@ def test_what_a_killed_process_left_goes_and_drafts_of_others_stay_whatever_the_
         with files.folder(tmp_path / name):
             pass
     assert {path.name for path in tmp_path.iterdir()} == {"a[1]", "*", others.path.name}
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "device", "absent", "loop", "long", "nul"])
+def test_what_is_no_file_is_refused_at_once_and_never_opened(tmp_path, kind):
+    path = tmp_path / "x"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "loop":
+        path.symlink_to(path)
+    place = {"device": "/dev/zero", "long": "x" * 300, "nul": "a\0b"}.get(kind, os.fspath(path))
+    for read in (files.read_text, files.read_bytes, files.check_regular):
+        with pytest.raises(BenchError, match="do this") as error:
+            read(place, "recipe file", "do this")
+        assert str(error.value).isprintable()
+        assert error.value.exit_code == 2
+
+
+def test_a_file_larger_than_allowed_is_not_read(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    assert files.read_bytes(path, "list", largest=5) == b"12345"
+    assert files.check_regular(path, "list").st_size == 5
+    with pytest.raises(BenchError, match="at most 4 bytes, found 5"):
+        files.read_bytes(path, "list", largest=4)
+
+
+def test_text_is_read_without_its_byte_order_mark_and_with_one_kind_of_line_end(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"\xef\xbb\xbfa\r\nb\rc\n")
+    assert files.read_text(path, "list") == "a\nb\nc\n"
+    path.write_bytes(b"\xff")
+    with pytest.raises(BenchError, match="not UTF-8"):
+        files.read_text(path, "list")

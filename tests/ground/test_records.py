@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fretal_bench import records
+from fretal_bench import names, records
 from fretal_bench.errors import BenchError
-from fretal_bench.records import Invalid, Record, limited
+from fretal_bench.records import Invalid, Record, limited, ruled
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,97 @@ def test_the_limits_read_as_a_person_would_say_them():
 
 
 def test_not_toml_and_nested_too_deeply_are_one_line():
-    for text in ("a = ", "a = " + "[" * 100_000):
-        with pytest.raises(BenchError, match=r"f.toml: not valid TOML: .+") as error:
+    deep = "expected at most 40 tables or lists within each other"
+    dotted = ".".join(["a"] * 5000) + " = 1"
+    huge = "a = " + "1" * 5000
+    for text, words in (
+        ("a = ", "not valid TOML: .+"),
+        ("a = " + "[" * 100_000, deep),
+        (dotted, deep),
+        (huge, "not valid"),
+    ):
+        with pytest.raises(BenchError, match=rf"f.toml: {words}") as error:
             records.parse_toml(text, "f.toml")
         assert "\n" not in str(error.value)
+
+
+@dataclass(frozen=True)
+class Named(Record):
+    name: str = ruled(names.NAME)
+    id: str | None = ruled(names.ID, None)
+    aliases: tuple[str, ...] = ruled(names.NAME, ())
+
+
+def test_texts_keep_the_rule_of_their_field():
+    read = records.read(Named, {"name": "FF++", "id": "0a" * 8, "aliases": ["a", "b"]}, "f.json")
+    assert read == Named("FF++", "0a" * 8, ("a", "b"))
+    for values, words in (
+        ({"name": "../x"}, "f.json: key 'name': expected a name of 1 to 100 characters"),
+        ({"name": "a", "id": "zz"}, "key 'id': expected a hexadecimal id, found 'zz': it holds other"),
+        ({"name": "a", "aliases": ["a", ""]}, r"key 'aliases\[1\]': expected a name .* it is empty"),
+    ):
+        with pytest.raises(BenchError, match=words):
+            records.read(Named, values, "f.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not valid JSON"),
+        ('{"a": 1', "not valid JSON: .*line 1"),
+        ('{"a": 1, "a": 1}', "the key 'a' is there twice"),
+        ('[{"b": {"c": 1, "c": 2}}]', "the key 'c' is there twice"),
+        ("[NaN]", "expected finite numbers, found NaN"),
+        ("[-Infinity]", "expected finite numbers, found -Infinity"),
+        ("[1e400]", "expected finite numbers, found 1e400"),
+        ("[" * 41 + "]" * 41, "at most 40"),
+        ("[" * 100_000, "at most 40"),
+        ('{"a":' * 100_000, "at most 40"),
+        ("1" * 5000, "not valid JSON"),
+    ],
+)
+def test_json_that_means_two_things_or_nothing_is_refused_in_one_line(text, words):
+    with pytest.raises(BenchError, match=rf"f\.json: .*{words}") as error:
+        records.parse_json(text, "f.json")
+    assert len(str(error.value).splitlines()) == 1
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(json_values)
+def test_json_reads_back_as_it_was_written(value):
+    assert records.parse_json(records.to_json(value), "f.json") == value
+
+
+def test_csv_gives_its_lines_by_number_and_column():
+    text = 'a,b\n1,"x, y"\n\n 2 ,\n"3\n4",z\n'
+    assert list(records.parse_csv(text, "f.csv", ("a",), ("b", "c"))) == [
+        (2, {"a": "1", "b": "x, y"}),
+        (4, {"a": "2", "b": ""}),
+        (6, {"a": "3\n4", "b": "z"}),
+    ]
+    assert [fields for _, fields in records.parse_csv("a,zzz\n1,2\n", "f.csv", ("a",), None)] == [
+        {"a": "1", "zzz": "2"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "found no a"),
+        ("b\n", "found no a"),
+        ("a,b,a\n1,2,3\n", "line 1: the column 'a' is there twice"),
+        ("a,bb\n", "line 1: unknown column 'bb'"),
+        ("a,b\n1,2,3\n", "line 2: expected 2 fields, found 3"),
+        ("a,b\n1,2\n3\n", "line 3: expected 2 fields, found 1"),
+        ("a,b\n1," + "x" * 200_000, "line 2: not valid CSV"),
+        ('a,b\n1,"x', "line 2: not valid CSV"),
+    ],
+)
+def test_csv_that_means_two_things_is_refused_with_its_line(text, words):
+    with pytest.raises(BenchError, match=rf"f\.csv.*{words}"):
+        list(records.parse_csv(text, "f.csv", ("a",), ("b",)))

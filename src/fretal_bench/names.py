@@ -1,0 +1,92 @@
+"""The rules of names: what may stand in paths, tables and pages without meaning something else there."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from fretal_bench.errors import BenchError
+
+LONGEST: Final = 100
+"""Characters of a name."""
+_BYTES: Final = 200
+"""Bytes of a name in UTF-8: file systems allow 255, of which temporary names need some."""
+_DIRECTIONS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of the text around them: what is read is not what is there."""
+_UNSEEN: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
+"""Unicode categories of control characters, halves of surrogate pairs, line and paragraph separators."""
+_HEX: Final = re.compile(r"[0-9a-f]{6,64}")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a text must be.
+
+    Attributes:
+        expected: The rule in words, for errors.
+        fault: What is wrong with a text, in words; nothing if it keeps the rule.
+    """
+
+    expected: str
+    fault: Callable[[str], str]
+
+
+def _fault(text: str) -> str:
+    if not text.strip():
+        return "it is empty"
+    if len(text) > LONGEST or len(text.encode("utf-8", "surrogatepass")) > _BYTES:
+        return f"it has {len(text)} characters"
+    if text != text.strip():
+        return "it begins or ends with a blank"
+    if "/" in text or "\\" in text:
+        return "it is a path"
+    if text.startswith("."):
+        return "it begins with a dot"
+    for character in text:
+        if unicodedata.category(character) in _UNSEEN:
+            return f"it holds the control character U+{ord(character):04X}"
+        if character in _DIRECTIONS:
+            return f"it holds U+{ord(character):04X}, which turns the direction of text"
+    return ""
+
+
+NAME: Final = Rule(
+    f"a name of 1 to {LONGEST} characters that is no path and holds no control or bidirectional characters",
+    _fault,
+)
+"""Names of streams, domains, strategies, stores, plugins, data sets and methods."""
+
+ID: Final = Rule(
+    "a hexadecimal id",
+    lambda text: "" if _HEX.fullmatch(text) else "it holds other characters than 0-9 and a-f",
+)
+"""Ids of cells, steps and source models, which are names of folders."""
+
+
+def check_name(text: str, where: str, rule: Rule = NAME) -> str:
+    """Return ``text`` if it keeps the rule.
+
+    Args:
+        text: The name.
+        where: What it names and where it stands, e.g. ``stream.toml: key 'name'`` or ``--name``.
+        rule: The rule.
+
+    Raises:
+        BenchError: It doesn't keep it; the message says why.
+    """
+    if fault := rule.fault(text):
+        raise BenchError(f"{where}: expected {rule.expected}, found {shown(text)}: {fault}")
+    return text
+
+
+def shown(text: str, longest: int = 60) -> str:
+    """Return ``text`` quoted for an error: control and bidirectional characters escaped, a long one cut."""
+    quoted = ascii(text) if any(_hidden(character) for character in text) else repr(text)
+    return quoted if len(quoted) <= longest else quoted[: longest - 3] + "..."
+
+
+def _hidden(character: str) -> bool:
+    return character in _DIRECTIONS or unicodedata.category(character) in _UNSEEN
