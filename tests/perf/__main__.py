@@ -15,11 +15,12 @@ import statistics
 from rich.console import Console
 from rich.table import Table
 
+from perf.growth import measure_growth
 from perf.prepare import measure_prepare
 from perf.sharing import measure_sharing
 from perf.steps import Row, measure_steps
 
-PARTS = ("steps", "prepare", "sharing")
+PARTS = ("steps", "prepare", "sharing", "growth")
 
 
 def main() -> None:
@@ -29,7 +30,9 @@ def main() -> None:
     )
     parser.add_argument("--recipe", default="mini")
     parser.add_argument(
-        "--only", choices=PARTS, help="measure training steps, data, or two runs on one folder, alone"
+        "--only",
+        choices=PARTS,
+        help="measure training steps, data, two runs on one folder, or large inputs, alone",
     )
     arguments = parser.parse_args()
     table = Table(
@@ -45,6 +48,8 @@ def main() -> None:
         rows += measure_prepare(min(3, arguments.rounds))
     if "sharing" in parts:
         rows += measure_sharing(1)
+    if "growth" in parts:
+        rows += measure_growth()
     for row in rows:
         low, high = min(row.ratios), max(row.ratios)
         table.add_row(

@@ -16,7 +16,7 @@ from fretal_bench.datasets.check.faults import copied_videos, stray_files, unrea
 from fretal_bench.datasets.importers import Finding, Import, Importer, Match, ReadOptions, importer, recognise
 from fretal_bench.datasets.importers.rows import ordered_findings
 from fretal_bench.datasets.importers.walk import Tree
-from fretal_bench.datasets.manifest import SPLITS, video_key
+from fretal_bench.datasets.manifest import SPLITS
 from fretal_bench.datasets.progress import ProgressCallback
 
 _COMPRESSION_CHOICE: Final = ("c23", "c40", "raw")
@@ -167,7 +167,9 @@ def _counts(read: Import, family: Importer) -> Iterator[Count]:
 
 def _units(frame: pd.DataFrame, family: Importer) -> pd.DataFrame:
     """One row for each thing that is counted."""
-    return frame if family.unit == "images" else frame.loc[~video_key(frame).duplicated()]
+    if family.unit == "images":
+        return frame
+    return frame.drop_duplicates(["dataset", "method", "compression", "video"])
 
 
 def _expectations(read: Import, family: Importer) -> Iterator[Expectation]:
@@ -210,7 +212,7 @@ def _command(root: Path, as_name: str | None, family: Importer, read: Import, op
     if as_name is not None:
         words += ["--as", as_name]
     name = family.name
-    compressions = set(read.frame["compression"]) - {"none"}
+    compressions = set(read.frame["compression"].unique()) - {"none"}
     if compressions:
         chosen = next(
             level for level in (*_COMPRESSION_CHOICE, *sorted(compressions)) if level in compressions

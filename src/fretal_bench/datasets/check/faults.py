@@ -32,7 +32,7 @@ def unreadable_files(read: Import, progress: ProgressCallback | None) -> Iterato
     """Files, read or left out, whose container is empty, damaged, or of another kind than its name says."""
     # Members of archives were listed to the archive's end already.
     listable = {out.path for out in read.left_out if out.kind != "wrong-extension"}
-    paths = sorted(path for path in {*read.frame["path"], *listable} if not is_member(path))
+    paths = sorted(path for path in {*read.frame["path"].unique(), *listable} if not is_member(path))
     for number, path in enumerate(paths, 1):
         file = read.root / path
         problem = probe(file) if os.path.splitext(path)[1].lower() in _MEDIA and file.is_file() else None
@@ -47,7 +47,8 @@ def unreadable_files(read: Import, progress: ProgressCallback | None) -> Iterato
 
 def copied_videos(read: Import) -> Iterator[Finding]:
     """Videos that are byte for byte another: a method's folder copied over another's, a fake that is its original."""
-    videos = sorted({path for path in read.frame.loc[read.frame["frame"] < 0, "path"] if not is_member(path)})
+    whole = read.frame.loc[read.frame["frame"] < 0, "path"].unique()
+    videos = sorted(path for path in whole if not is_member(path))
     by_size: dict[int, list[str]] = defaultdict(list)
     for path in videos:
         by_size[(read.root / path).stat().st_size].append(path)
@@ -67,7 +68,7 @@ def copied_videos(read: Import) -> Iterator[Finding]:
 
 def stray_files(read: Import, family: Importer, paths: list[str]) -> Iterator[Finding]:
     """Media files that no rule of the layout mentions, a finding a folder."""
-    known = {archive_of(path) for path in read.frame["path"]}
+    known = {archive_of(path) for path in read.frame["path"].unique()}
     known |= {archive_of(left.path) for left in read.left_out} | set(read.claimed)
     strange = [
         path for path in paths if path not in known and _is_media(path) and not _is_ignored(path, family)

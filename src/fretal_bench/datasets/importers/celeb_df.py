@@ -69,7 +69,7 @@ def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
             f"{TEST_LIST} names it; it isn't there",
             "download it again",
         )
-    if not by_identity and rows.rows:
+    if not by_identity and len(rows):
         words = (
             "the official list tests people who are trained on too; recordings are kept apart, people are not"
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from fretal_bench.datasets.importers.family import Import, Importer, Match
-from fretal_bench.datasets.importers.lists import read_csv, refused
+from fretal_bench.datasets.importers.lists import read_fields, refused
 from fretal_bench.datasets.importers.names import Contradiction, label_of_class, split_of
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
@@ -18,6 +19,11 @@ from fretal_bench.errors import BenchError, nearest
 
 _NEEDED: Final = ("path", "label")
 _LABELS: Final = {"0": REAL, "1": FAKE}
+_CORRECT: Final = "correct the line"
+# Understood lines that are remembered: the rows of a video mostly follow one another.
+_UNDERSTOOD: Final = 4096
+# Python refuses to read longer numbers.
+_DIGITS: Final = 20
 
 
 def recognise(root: Path) -> Match:
@@ -54,13 +60,13 @@ def read(root: Path, options: ReadOptions) -> Import:
     for column in header:
         if column not in COLUMNS:
             raise BenchError(f"{files[0].path}: unknown column {column!r}{nearest(column, COLUMNS)}")
-    splits = {_take(rows, files[0], number, line) for number, line in _lines(rows, files[0])}
+    _take_lines(rows, files[0], header)
     return rows.finish(
         "csv",
         options,
         f"the column split of {files[0].path}",
         official="split" in header,
-        has_val="val" in splits,
+        has_val="val" in rows.splits,
     )
 
 
@@ -76,49 +82,62 @@ def _header(path: Path) -> list[str]:
         return []
 
 
-def _lines(rows: Rows, entry: Entry) -> list[tuple[int, dict[str, str]]]:
-    return [
-        (number, {key.strip(): (value or "").strip() for key, value in line.items() if key is not None})
-        for number, line in read_csv(rows, entry)
-    ]
+def _take_lines(rows: Rows, entry: Entry, header: list[str]) -> None:
+    """Add the lines' rows. Lines that differ in their frame alone are understood once."""
+    understood: dict[tuple[str, ...], ManifestRow] = {}
+    place = header.index("frame") if "frame" in header else None
+    lines = read_fields(rows, entry)
+    next(lines, None)
+    for number, fields in lines:
+        frame = fields[place].strip() if place is not None and place < len(fields) else ""
+        key = (*fields[:place], *fields[place + 1 :]) if place is not None else tuple(fields)
+        # Without a frame the file's kind decides, and what is no number is a fault.
+        row = understood.get(key) if _is_frame(frame) else None
+        if row is not None:
+            rows.add(row, int(frame))
+        elif (row := _understood(rows, entry, number, header, fields)) is not None:
+            rows.add(row)
+            if len(understood) >= _UNDERSTOOD:
+                understood.clear()
+            understood[key] = row
 
 
-def _take(rows: Rows, entry: Entry, number: int, line: dict[str, str]) -> str:
-    """Add a line's row, or count it as left out; returns its split."""
+def _understood(
+    rows: Rows, entry: Entry, number: int, header: list[str], fields: list[str]
+) -> ManifestRow | None:
+    """A line's row; None if the line is left out, which is counted."""
+    texts = [field.strip() for field in fields]
+    line = dict(zip_longest(header, texts[: len(header)], fillvalue=""))
     path = line["path"]
     if refused(rows, entry.path, path):
-        return ""
+        return None
     file = rows.tree.has(path)
     if file is None or file.is_folder:
-        rows.note(
-            path,
-            "missing",
-            "warning",
-            f"{entry.path} line {number} names it; it isn't there",
-            "correct the line",
-        )
-        return ""
+        rows.note(path, "missing", "error", f"{entry.path} line {number} names it; it isn't there", _CORRECT)
+        return None
     text = line["label"].lower()
     label = _LABELS[text] if text in _LABELS else label_of_class(text)
-    split = split_of(line.get("split") or "") if "split" in line else ""
+    split = split_of(line["split"]) if "split" in line else ""
     values = _with_defaults(line, label, file, rows.tree.root.name)
-    for kind, words in _faults(line, values, label, split):
+    faults = _faults(line, values, label, split)
+    if any(texts[len(header) :]):
+        faults = iter([("bad-file", f"expected {len(header)} fields, found {len(texts)}")])
+    for kind, words in faults:
         rows.leave_out(
             path,
             kind,
             f"{entry.path} line {number}: {words}",
-            "correct the line",
+            _CORRECT,
             dataset=values["dataset"],
             method=values["method"],
             compression=values["compression"],
         )
-        return ""
+        return None
     # Else one of the faults.
     assert isinstance(label, int)
     assert split is not None
-    texts = {key: value for key, value in values.items() if key != "frame"}
-    rows.add(ManifestRow(path, label=label, split=split, frame=int(values["frame"]), **texts))
-    return split
+    columns = {key: value for key, value in values.items() if key != "frame"}
+    return ManifestRow(path, label=label, split=split, frame=int(values["frame"]), **columns)
 
 
 def _with_defaults(
@@ -165,8 +184,12 @@ def _misnamed(dataset: str, method: str, compression: str, frame: str) -> str:
         return f"expected names without '/', found the data set {dataset!r} and the method {method!r}"
     if compression not in COMPRESSIONS:
         return f"expected one of {', '.join(COMPRESSIONS)}, found {compression!r}"
-    is_number = frame.removeprefix("-").isdecimal() and -1 <= int(frame) < 2**31
-    return "" if is_number else f"expected a frame number, or -1 for all, found {frame!r}"
+    return "" if _is_frame(frame) else f"expected a frame number, or -1 for all, found {frame!r}"
+
+
+def _is_frame(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isdecimal() and len(digits) < _DIGITS and -1 <= int(text) < 2**31
 
 
 IMPORTER: Final = Importer(

@@ -73,8 +73,7 @@ def read(root: Path, options: ReadOptions) -> Import:
     for video in _in_one_split(rows, listed):
         _take(rows, locator, video)
     locator.report()
-    has_val = any(row.split == "val" for row in rows.rows)
-    return rows.finish("deepfakebench", options, "as in the JSON", has_val=has_val)
+    return rows.finish("deepfakebench", options, "as in the JSON", has_val="val" in rows.splits)
 
 
 def _candidates(tree: Tree, name: str) -> list[str]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
-from typing import Any
+from itertools import zip_longest
+from typing import Any, Final
 
 from fretal_bench.datasets.importers.rows import Rows
 from fretal_bench.datasets.importers.walk import Entry, leaves_root
+
+_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
 def read_text(rows: Rows, entry: Entry) -> str:
@@ -43,9 +47,25 @@ def read_json_object(rows: Rows, entry: Entry) -> dict[str, Any]:
 
 def read_csv(rows: Rows, entry: Entry) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV with their line numbers, by column; a finding where a line cannot be parsed."""
-    lines = csv.DictReader(read_text(rows, entry).splitlines(), skipinitialspace=True)
+    header: list[str] | None = None
+    for number, fields in read_fields(rows, entry):
+        if header is None:
+            header = fields
+        else:
+            yield number, dict(zip_longest(header, fields[: len(header)], fillvalue=""))
+
+
+def read_fields(rows: Rows, entry: Entry) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a CSV that are not empty, header and all, with their numbers; a finding where one cannot be parsed.
+
+    One line after the other: a list of a million files is not held in memory twice.
+    """
+    text = read_text(rows, entry)
+    lines = csv.reader((match.group() for match in _LINE.finditer(text)), skipinitialspace=True)
     try:
-        yield from enumerate(lines, 2)
+        for fields in lines:
+            if fields:
+                yield lines.line_num, fields
     except csv.Error as error:
         words = f"line {lines.line_num}: expected comma-separated values, found {error}; the rest is not read"
         rows.note(entry.path, "bad-file", "error", words, "correct the line")

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+
+import numpy as np
 
 from fretal_bench.datasets.importers.family import Finding, Import, LeftOut, Severity
 from fretal_bench.datasets.importers.identity_split import IdentitySplit, split_by_identity
 from fretal_bench.datasets.importers.options import ReadOptions
+from fretal_bench.datasets.importers.row_table import (
+    PRIORITY,
+    Entry,
+    RowTable,
+    Selection,
+    Video,
+    numbered,
+    repeated,
+)
 from fretal_bench.datasets.importers.walk import Tree, is_plain
-from fretal_bench.datasets.manifest import COLUMNS, REAL, SPLITS, check_manifest
+from fretal_bench.datasets.manifest import FAKE, REAL, SPLITS, check_manifest
 from fretal_bench.errors import BenchError
-
-# A person in two splits stays in the test: that is what gets reported.
-_PRIORITY = {"test": 0, "val": 1, "train": 2, "": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +42,13 @@ class ManifestRow:
     frame: int = -1
     original: str = ""
 
-    @property
-    def key(self) -> str:
-        """The video's key."""
-        return f"{self.dataset}/{self.method}/{self.compression}/{self.video}"
-
-    @property
-    def people(self) -> tuple[str, ...]:
-        """Who is in it, by data set and name; the recording itself where nobody is known."""
-        known = sorted({person for person in (self.target, self.source) if person})
-        return tuple(f"{self.dataset}/{person}" for person in known) or (
-            f"{self.dataset}/{self.method}/{self.video}",
-        )
-
-    @property
-    def recording(self) -> str:
-        """The video without its compression."""
-        return f"{self.dataset}/{self.method}/{self.video}"
-
 
 class Rows:
     """What an importer found so far.
 
     Attributes:
         tree: The folder it reads.
-        rows: Rows to be.
+        splits: The splits of the rows so far.
         findings: What a person should know.
         left_out: Files that will not be in the manifest.
         claimed: Side files that were read.
@@ -65,19 +56,44 @@ class Rows:
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.rows: list[ManifestRow] = []
         self.findings: list[Finding] = []
         self.left_out: list[LeftOut] = []
         self.claimed: set[str] = set()
+        self._table = RowTable()
+        self._last: ManifestRow | None = None
         self._told: set[tuple[str, str]] = set()
 
-    def add(self, row: ManifestRow) -> None:
-        """Take a row; one with a name that no table can hold is left out."""
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @property
+    def splits(self) -> set[str]:
+        """The splits of the rows so far."""
+        return self._table.splits
+
+    def add(self, row: ManifestRow, frame: int | None = None) -> None:
+        """Take a row, or the same with another frame; one with a name that no table can hold is left out."""
+        number = row.frame if frame is None else frame
+        if row is self._last:
+            self._table.repeat(number)
+            return
+        video = Video(
+            row.dataset,
+            row.method,
+            row.compression,
+            row.label,
+            row.video,
+            row.source,
+            row.target,
+            row.split,
+            row.original,
+        )
         if is_plain(f"{row.dataset}{row.method}{row.video}{row.source}{row.target}"):
-            self.rows.append(row)
+            self._table.append(video, row.path, number)
+            self._last = row
         else:
             self._lose(
-                row,
+                Entry(video, row.path, number),
                 "name",
                 "a list names it or its people with characters that cannot be written",
                 "correct the list",
@@ -121,66 +137,78 @@ class Rows:
             official: Whether the rows carry splits; without, or where ``options`` ask for it, they are split by identity.
             has_val: Whether they carry a validation split; without, a part of train becomes one, by identity.
         """
-        self._drop_duplicates()
+        rows = self._without_duplicates(self._table.rows())
         identity_split: IdentitySplit | None = None
         if not official or options.splits == "identity":
-            identity_split, split_source = self._split(self.rows, options, options.fractions)
+            rows, identity_split, split_source = self._split(rows, rows.first, options, options.fractions)
         else:
-            self._separate()
-            if not has_val and options.val_fraction > 0 and not any(row.split == "val" for row in self.rows):
+            rows = self._apart(rows)
+            splits = {number: rows.videos[number].split for number in rows.first}
+            if not has_val and options.val_fraction > 0 and "val" not in splits.values():
                 shares = {"train": 1 - options.val_fraction, "val": options.val_fraction}
-                train = [row for row in self.rows if row.split == "train"]
-                identity_split, how = self._split(train, options, shares)
+                train = [number for number, split in splits.items() if split == "train"]
+                rows, identity_split, how = self._split(rows, train, options, shares)
                 split_source = f"{split_source}; validation: {options.val_fraction:.0%} of train, {how}"
-        self._separate()
-        return self._build(family, split_source, identity_split)
+        return self._build(self._apart(rows), family, split_source, identity_split)
 
-    def _drop_duplicates(self) -> None:
+    def _without_duplicates(self, rows: Selection) -> Selection:
         """Leave out second copies of a video or frame, and files that are listed as two different things."""
-        listed: dict[tuple[str, int], dict[str, ManifestRow]] = {}
-        labels: dict[str, set[int]] = {}
-        for row in self.rows:
-            file = self.tree.real_path(row.path)
-            labels.setdefault(file, set()).add(row.label)
-            by_key = listed.setdefault((file, row.frame), {})
-            first = by_key.setdefault(row.key, row)
-            if _PRIORITY[row.split] < _PRIORITY[first.split]:
-                by_key[row.key] = row
-            if row.split != first.split:
-                words = f"listed in {first.split} and in {row.split}; it was taken once, for the test if it is in it"
-                self._tell(row, "crossing", words, "correct the lists", "warning")
-        kept: dict[tuple[str, int], ManifestRow] = {}
-        for (file, _), readings in listed.items():
-            for key, row in readings.items():
-                first = kept.get((key, row.frame), row)
-                if len(labels[file]) > 1:
-                    self._lose(
-                        row,
-                        "label",
-                        "the same file is listed as real and as fake",
-                        "correct the lists or links",
-                    )
-                elif len(readings) > 1:
-                    self._lose(
-                        row,
-                        "duplicate",
-                        f"listed as {' and as '.join(sorted(readings))}",
-                        "correct the lists",
-                    )
-                elif first is not row:
-                    words = f"the same {'video' if row.frame < 0 else 'frame'} of {key} as {first.path}"
-                    self._lose(row, "duplicate", words, "keep one of the two")
-                else:
-                    kept[key, row.frame] = row
-        self.rows = list(kept.values())
+        file = numbered(self.tree.real_path(path) for path in rows.paths)[rows.path]
+        key = numbered(video.key for video in rows.videos)[rows.video]
+        label = np.array([video.label for video in rows.videos], np.int64)[rows.video]
+        of_label = [set(file[label == each].tolist()) for each in (REAL, FAKE)]
+        torn = of_label[REAL] & of_label[FAKE]
+        # Most data sets repeat nothing; only what is repeated is looked at row by row.
+        doubtful = repeated(file, rows.frame) | repeated(key, rows.frame) | np.isin(file, list(torn))
+        readings: dict[tuple[int, int], dict[int, tuple[int, int]]] = {}
+        for place in np.flatnonzero(doubtful).tolist():
+            by_key = readings.setdefault((int(file[place]), int(rows.frame[place])), {})
+            first, chosen = by_key.setdefault(int(key[place]), (place, place))
+            split, before = (rows.videos[rows.video[each]].split for each in (place, chosen))
+            if PRIORITY[split] < PRIORITY[before]:
+                by_key[int(key[place])] = (first, place)
+            if split != before:
+                words = f"listed in {before} and in {split}; it was taken once, for the test if it is in it"
+                self._tell(rows.entry(place), "crossing", words, "correct the lists", "warning")
+        source, stays = np.arange(len(rows)), ~doubtful
+        taken: dict[tuple[int, int], int] = {}
+        for (of_file, frame), by_key in readings.items():
+            for of_key, (first, chosen) in by_key.items():
+                names = sorted(rows.entry(each).video.key for each, _ in by_key.values())
+                earlier = taken.get((of_key, frame))
+                if self._is_sound(rows.entry(chosen), of_file in torn, names, earlier, rows):
+                    taken[of_key, frame] = chosen
+                    source[first], stays[first] = chosen, True
+        return rows.take(source[stays])
+
+    def _is_sound(
+        self, entry: Entry, torn: bool, names: list[str], earlier: int | None, rows: Selection
+    ) -> bool:
+        """Whether a row that repeats something is to be taken; it is left out otherwise."""
+        if torn:
+            words = "the same file is listed as real and as fake"
+            self._lose(entry, "label", words, "correct the lists or links")
+        elif len(names) > 1:
+            self._lose(entry, "duplicate", f"listed as {' and as '.join(names)}", "correct the lists")
+        elif earlier is not None:
+            kind = "video" if entry.frame < 0 else "frame"
+            words = f"the same {kind} of {entry.video.key} as {rows.entry(earlier).path}"
+            self._lose(entry, "duplicate", words, "keep one of the two")
+        else:
+            return True
+        return False
 
     def _split(
-        self, rows: list[ManifestRow], options: ReadOptions, shares: Mapping[str, float]
-    ) -> tuple[IdentitySplit | None, str]:
-        """Give these rows splits by identity; those of people in different splits are left out."""
-        people = {row.recording: row.people for row in sorted(rows, key=lambda row: row.recording)}
+        self, rows: Selection, numbers: Iterable[int], options: ReadOptions, shares: Mapping[str, float]
+    ) -> tuple[Selection, IdentitySplit | None, str]:
+        """Give these videos' rows splits by identity; those of people in different splits are left out."""
+        chosen_numbers = set(numbers)
+        latest = [rows.videos[number] for number in rows.last if number in chosen_numbers]
+        people = {
+            video.recording: video.people for video in sorted(latest, key=lambda video: video.recording)
+        }
         if not people:
-            return None, "nothing to split"
+            return rows, None, "nothing to split"
         if options.split_path is not None and options.split_path.is_file():
             identity_split = IdentitySplit.load(options.split_path)
             strange = sorted(set(identity_split.assignment.values()) - set(shares))
@@ -194,86 +222,77 @@ class Rows:
             identity_split = split_by_identity(list(people.values()), shares, options.seed)
             how = f"by identity, seed {options.seed}"
         chosen = {recording: identity_split.split_of(who) for recording, who in people.items()}
-        settled: list[ManifestRow] = []
-        for row in rows:
-            split = chosen[row.recording]
-            if split is None:
-                unknown = [person for person in row.people if person not in identity_split.assignment]
-                words = (
-                    f"nobody assigned {unknown[0]}"
-                    if unknown
-                    else f"{' and '.join(row.people)} are in different splits"
-                )
-                self._lose(row, "crossing", words, "nothing: no face may be in two splits", "info")
+        videos, homeless = list(rows.videos), {}
+        for number in chosen_numbers:
+            split = chosen[videos[number].recording]
+            if split is not None:
+                videos[number] = videos[number]._replace(split=split)
             else:
-                settled.append(replace(row, split=split))
-        row_ids = {id(row) for row in rows}
-        self.rows = [row for row in self.rows if id(row) not in row_ids] + settled
+                homeless[number] = _why_homeless(videos[number].people, identity_split)
+        for entry, number in rows.listed(homeless):
+            self._lose(entry, "crossing", homeless[number], "nothing: no face may be in two splits", "info")
         if identity_split.cut:
             words = "everybody is linked with everybody by some fake, so people were dealt out one by one"
             self.note(
                 "", "crossing", "info", f"{words}; fakes of two people in different splits were left out"
             )
-        return identity_split, how
+        others = np.flatnonzero(~rows.where(chosen_numbers))
+        settled = np.flatnonzero(rows.where(chosen_numbers - homeless.keys()))
+        return rows.take(np.concatenate([others, settled])).of(videos), identity_split, how
 
-    def _separate(self) -> None:
+    def _apart(self, rows: Selection) -> Selection:
         """Leave out what would put a person or a recording into a second split; test goes before val before train."""
+        rows = rows.by_split()
         home: dict[str, str] = {}
         where: dict[str, str] = {}
-        kept: list[ManifestRow] = []
-        for split in sorted({row.split for row in self.rows}, key=lambda split: _PRIORITY[split]):
-            of_split = [row for row in self.rows if row.split == split]
+        strays: dict[int, str] = {}
+        for split, numbers in groupby(rows.first, key=lambda number: rows.videos[number].split):
             staying = []
-            for row in of_split:
-                away = [who for who in (*row.people, row.recording) if home.get(who, split) != split]
-                if away:
-                    words = f"{away[0]} is in {split} here, and in {home[away[0]]} at {where[away[0]]}"
-                    self._lose(
-                        row,
-                        "crossing",
-                        words,
-                        "try a split that keeps people apart: --splits identity",
-                        "warning",
-                    )
+            for number in numbers:
+                video = rows.videos[number]
+                names = (*video.people, video.recording)
+                away = next((who for who in names if home.get(who, split) != split), None)
+                if away is None:
+                    staying.append((number, names))
                 else:
-                    staying.append(row)
-            for row in staying:
-                for who in (*row.people, row.recording):
+                    strays[number] = f"{away} is in {split} here, and in {home[away]} at {where[away]}"
+            for number, names in staying:
+                for who in names:
                     home.setdefault(who, split)
-                    where.setdefault(who, row.path)
-            kept += staying
-        self.rows = kept
+                    where.setdefault(who, rows.entry(rows.first[number]).path)
+        for entry, number in rows.listed(strays):
+            action = "try a split that keeps people apart: --splits identity"
+            self._lose(entry, "crossing", strays[number], action, "warning")
+        return rows.take(~rows.where(strays)) if strays else rows
 
-    def _lose(
-        self, row: ManifestRow, kind: str, words: str, action: str, severity: Severity = "error"
-    ) -> None:
+    def _lose(self, entry: Entry, kind: str, words: str, action: str, severity: Severity = "error") -> None:
         """Leave a row out; all frames of a video share one finding."""
-        self.left_out.append(LeftOut(row.path, row.dataset, row.method, row.compression, kind))
-        self._tell(row, kind, words, action, severity)
+        video = entry.video
+        self.left_out.append(LeftOut(entry.path, video.dataset, video.method, video.compression, kind))
+        self._tell(entry, kind, words, action, severity)
 
-    def _tell(self, row: ManifestRow, kind: str, words: str, action: str, severity: Severity) -> None:
-        if (kind, row.key) not in self._told:
-            self._told.add((kind, row.key))
-            self.note(row.path, kind, severity, words, action)
+    def _tell(self, entry: Entry, kind: str, words: str, action: str, severity: Severity) -> None:
+        key = (kind, entry.video.key)
+        if key not in self._told:
+            self._told.add(key)
+            self.note(entry.path, kind, severity, words, action)
 
-    def _build(self, family: str, split_source: str, identity_split: IdentitySplit | None) -> Import:
-        import pandas as pd
-
-        order = sorted(
-            self.rows, key=lambda r: (r.dataset, r.label, r.method, r.compression, r.video, r.frame, r.path)
-        )
-        frame = pd.DataFrame({column: [getattr(row, column) for row in order] for column in COLUMNS})
-        if not order:
+    def _build(
+        self, rows: Selection, family: str, split_source: str, identity_split: IdentitySplit | None
+    ) -> Import:
+        videos = [rows.videos[number] for number in rows.first]
+        if not videos:
             self.note("", "missing", "error", "no file could be used", "see the other findings")
-        reals = {(row.dataset, row.compression, row.video): row.key for row in order if row.label == REAL}
-        pairs = ((row.key, (row.dataset, row.compression, row.original)) for row in order if row.original)
-        empty = [split for split in SPLITS if order and not any(row.split == split for row in order)]
+        reals = {(v.dataset, v.compression, v.video): v.key for v in videos if v.label == REAL}
+        pairs = ((v.key, (v.dataset, v.compression, v.original)) for v in videos if v.original)
+        present = {video.split for video in videos}
+        empty = [split for split in SPLITS if videos and split not in present]
         if empty:
             self.note("", "split", "warning", f"nothing in {' and '.join(empty)}", "choose another split")
         return Import(
             family=family,
             root=self.tree.root,
-            frame=check_manifest(frame),
+            frame=check_manifest(rows.in_manifest_order().frame_of_rows()),
             findings=ordered_findings([*self.tree.findings.values(), *self.findings]),
             left_out=tuple(self.left_out),
             split_source=split_source,
@@ -281,6 +300,12 @@ class Rows:
             originals={fake: reals[real] for fake, real in pairs if real in reals},
             claimed=tuple(sorted(self.claimed)),
         )
+
+
+def _why_homeless(people: tuple[str, ...], identity_split: IdentitySplit) -> str:
+    """Why a video has no split."""
+    unknown = [person for person in people if person not in identity_split.assignment]
+    return f"nobody assigned {unknown[0]}" if unknown else f"{' and '.join(people)} are in different splits"
 
 
 def _printable(text: str) -> str:
