@@ -16,6 +16,7 @@ PAGES = [
     "docs/ffpp-mini.md",
     "docs/papers.md",
     "docs/plugins.md",
+    "docs/preparing.md",
     "docs/tuning.md",
 ]
 # A path in backticks; capital words in it stand for any name.

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from fretal_bench.cli.options import JsonOption, PluginOption, names_of
+from fretal_bench.cli.options import (
+    JsonOption,
+    MaxFramesOption,
+    MaxMegapixelsOption,
+    MaxMinutesOption,
+    PluginOption,
+    names_of,
+)
 from fretal_bench.cli.screen import bar, first_use_bar, print_json, print_line, print_next, print_table
+from fretal_bench.datasets.media.limits import MAX_FRAMES, MAX_MEGAPIXELS, MAX_MINUTES
 from fretal_bench.errors import BenchError
 from fretal_bench.workers import default_jobs
 
@@ -107,6 +115,9 @@ def prepare(
     jpeg: Annotated[
         int | None, typer.Option(help="25: re-encode crops so, the paper's own low quality.")
     ] = None,
+    max_megapixels: MaxMegapixelsOption = MAX_MEGAPIXELS,
+    max_frames: MaxFramesOption = MAX_FRAMES,
+    max_minutes: MaxMinutesOption = MAX_MINUTES,
     splits: SplitsOption = "official",
     split_path: SplitPathOption = None,
     seed: SeedOption = 0,
@@ -130,6 +141,9 @@ def prepare(
         every=detect_every,
         on_missing=on_missing,  # type: ignore[arg-type]  # checked there
         jpeg=jpeg,  # type: ignore[arg-type]  # checked there
+        max_megapixels=max_megapixels,
+        max_frames=max_frames,
+        max_minutes=max_minutes,
     )
     with bar("preparing", "videos") as tell:
         prepared = make(

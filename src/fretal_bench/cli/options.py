@@ -51,6 +51,15 @@ JobsOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")]
+MaxMegapixelsOption = Annotated[
+    float, typer.Option(help="Larger pictures and frames are not decoded, but counted.", metavar="NUMBER")
+]
+MaxFramesOption = Annotated[
+    int, typer.Option(help="Videos of more frames are not decoded, but counted.", metavar="NUMBER")
+]
+MaxMinutesOption = Annotated[
+    float, typer.Option(help="Longer videos are not decoded, but counted.", metavar="NUMBER")
+]
 
 
 def names_of(text: str) -> list[str]:

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fretal_bench.cli.options import JsonOption, PluginOption
+from fretal_bench.cli.options import (
+    JsonOption,
+    MaxFramesOption,
+    MaxMegapixelsOption,
+    MaxMinutesOption,
+    PluginOption,
+)
 from fretal_bench.cli.screen import print_json, print_rows
+from fretal_bench.datasets.media.limits import MAX_FRAMES, MAX_MEGAPIXELS, MAX_MINUTES, MediaLimits
 
 if TYPE_CHECKING:
     from fretal_bench.benchmark.runner.predict import Prediction
@@ -25,6 +32,9 @@ def predict(
     detector: Annotated[str, typer.Option(help="Finds faces: mtcnn or yunet.")] = "mtcnn",
     detector_model: Annotated[Path | None, typer.Option(help="YuNet's model file.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    max_megapixels: MaxMegapixelsOption = MAX_MEGAPIXELS,
+    max_frames: MaxFramesOption = MAX_FRAMES,
+    max_minutes: MaxMinutesOption = MAX_MINUTES,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -32,8 +42,11 @@ def predict(
     from fretal_bench.benchmark.runner.predict import FakeDetector
     from fretal_bench.benchmark.runner.predict import predict as judge
 
+    limits = MediaLimits(max_megapixels, max_frames, max_minutes)
     fake_detector = FakeDetector(checkpoint, device)
-    predictions = list(judge(fake_detector, files, frames=frames, faces=detector, faces_model=detector_model))
+    predictions = list(
+        judge(fake_detector, files, frames=frames, faces=detector, faces_model=detector_model, limits=limits)
+    )
     if json_:
         print_json([dataclasses.asdict(prediction) for prediction in predictions])
     else:
@@ -47,6 +60,8 @@ def _row(prediction: Prediction) -> dict[str, str]:
     if prediction.score is not None:
         score, frames = f"{prediction.score:.3f}", len(prediction.frames)
         face = ", ".join(f"{value:.0f}" for value in prediction.frames[0].box)
+        if prediction.note:
+            face = f"{face}; {prediction.note}"
     return {
         "file": prediction.file,
         "P(fake)": score,

@@ -246,7 +246,9 @@ def test_other_options_do_not_mix_with_what_was_finished_before(mini, tmp_path, 
     prepare(mini, tmp_path / "store", options=options(margin=1.5))
     prepare(mini, tmp_path / "fresh" / "store", options=options(margin=1.5))
     assert bytes_of(tmp_path / "store") == bytes_of(tmp_path / "fresh" / "store")
-    with pytest.raises(BenchError, match=r"is there already, made from other files or options \(frames 10"):
+    with pytest.raises(
+        BenchError, match=r"is there already, made from other files or options \(margin 1.5 there, 1.3 now"
+    ):
         prepare(mini, tmp_path / "store", options=options())
 
 

@@ -18,16 +18,18 @@ from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import Image, crop_face
 from fretal_bench.datasets.faces.detector import Detector, open_detector
-from fretal_bench.datasets.faces.frames import ImageFiles, Source, Unreadable, VideoFile, evenly
+from fretal_bench.datasets.faces.frames import ImageFiles, Source, VideoFile, evenly
 from fretal_bench.datasets.faces.search import face_of, place_in, search
+from fretal_bench.datasets.media.limits import MediaLimits
+from fretal_bench.datasets.media.noise import kept_off
+from fretal_bench.datasets.media.pictures import is_picture
+from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 from fretal_bench.errors import BenchError
 from fretal_bench.plugins import is_file, name_and_version
 from fretal_bench.strategies import life
 from fretal_bench.strategies.batches import TensorSource
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
-
-_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class Prediction:
         score: P(fake), the mean over the frames that were looked at; None if there is none.
         frames: The frames that were looked at.
         reason: Why there is no score; empty if there is one.
+        note: What to know of a score: another face was as prominent; empty for nothing.
     """
 
     file: str
     score: float | None
     frames: tuple[LookedAt, ...]
     reason: str = ""
+    note: str = ""
 
 
 class FakeDetector:
@@ -139,6 +143,7 @@ def predict(
     frames: int = 16,
     faces: str = "mtcnn",
     faces_model: Path | None = None,
+    limits: MediaLimits | None = None,
 ) -> Iterator[Prediction]:
     """Judge videos and images, one after the other; a file that cannot be judged stops no other.
 
@@ -148,6 +153,7 @@ def predict(
         frames: Frames of a video that are looked at, evenly spaced.
         faces: Face detector: ``mtcnn``, or ``yunet`` with ``faces_model``.
         faces_model: YuNet's model file.
+        limits: What one file may ask for; the default limits if not given.
 
     Yields:
         One prediction a file, in order.
@@ -157,12 +163,31 @@ def predict(
     """
     finder = open_detector(faces, faces_model)
     for file in files:
-        yield _predict(detector, Path(file), frames, finder)
+        with kept_off():
+            prediction = _predict(detector, Path(file), frames, finder, limits or MediaLimits())
+        yield prediction
 
 
-def _predict(detector: FakeDetector, file: Path, frames: int, finder: Detector) -> Prediction:
+def _open(file: Path, limits: MediaLimits) -> Source:
+    """Open a picture or a video, told apart by content.
+
+    Raises:
+        Unreadable: It is neither, beyond the limits, or HDR.
+    """
+    if is_picture(file):
+        return ImageFiles({0: file}, limits)
+    clip = VideoFile(file, limits)
+    if clip.facts.hdr:
+        remedy = "convert it to SDR with a tone mapping of your choice"
+        raise Unreadable(Cause(Reason.HDR, f"{clip.facts.hdr}; {remedy}"))
+    return clip
+
+
+def _predict(
+    detector: FakeDetector, file: Path, frames: int, finder: Detector, limits: MediaLimits
+) -> Prediction:
     try:
-        source: Source = ImageFiles({0: file}) if file.suffix.lower() in _IMAGES else VideoFile(file)
+        source = _open(file, limits)
         numbers = evenly(source.numbers, frames)
         searched = search(source, numbers, finder, every=1)
         track = face_of(searched)

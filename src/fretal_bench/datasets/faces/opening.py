@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fretal_bench.datasets.faces.frames import ImageFiles, Source, Unreadable, VideoFile, evenly
+from fretal_bench.datasets.faces.frames import ImageFiles, Source, VideoFile, evenly
 from fretal_bench.datasets.faces.groups import Video
-from fretal_bench.datasets.faces.reasons import Cause, Reason
 from fretal_bench.datasets.importers.archives import is_member
+from fretal_bench.datasets.media.limits import MediaLimits
+from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 
 _VIDEO_SUFFIX: Final = ".mp4"
 
@@ -40,7 +41,9 @@ def archived_paths(video: Video, frames: int) -> list[str]:
     return [numbered[number] for number in evenly(sorted(numbered), frames)]
 
 
-def open_video(video: Video, frames: int, root: Path, unpacked: Mapping[str, Path]) -> Opened:
+def open_video(
+    video: Video, frames: int, root: Path, unpacked: Mapping[str, Path], limits: MediaLimits
+) -> Opened:
     """Open a video and choose its frames.
 
     Args:
@@ -48,14 +51,18 @@ def open_video(video: Video, frames: int, root: Path, unpacked: Mapping[str, Pat
         frames: How many are wanted, evenly spaced; 0 for all.
         root: The data set's root.
         unpacked: Files of the members of archives.
+        limits: What one file may ask for.
 
     Raises:
-        Unreadable: It gives no frame.
+        Unreadable: It gives no frame, is beyond the limits, or has more than 8 bits a channel.
     """
     if video.path.lower().endswith(_VIDEO_SUFFIX):
         if len({path for path, _ in video.files}) > 1:
             raise Unreadable(Cause(Reason.UNDECODABLE, "several video files under one name"))
-        source: Source = VideoFile(root / video.path)
+        clip = VideoFile(root / video.path, limits)
+        if clip.facts.deep is not None:
+            raise Unreadable(clip.facts.deep)
+        source: Source = clip
         listed = [number for _, number in video.files]
         present = source.numbers if listed == [-1] else [n for n in sorted(listed) if n in source.numbers]
         expected = frames if listed == [-1] else min(frames or len(listed), len(listed))
@@ -64,7 +71,7 @@ def open_video(video: Video, frames: int, root: Path, unpacked: Mapping[str, Pat
         present, expected = sorted(numbered), frames if len(numbered) > 1 else 1
         # Of an archive only the wanted members were unpacked.
         kept = evenly(present, frames) if is_member(video.path) else present
-        source = ImageFiles({n: unpacked.get(numbered[n], root / numbered[n]) for n in kept})
+        source = ImageFiles({n: unpacked.get(numbered[n], root / numbered[n]) for n in kept}, limits)
     short = None
     if source.declared > len(source.numbers):
         short = Cause(Reason.CUT, f"{len(source.numbers)} of {source.declared} frames are there")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from fretal_bench.datasets.importers.options import OPTION, Options
 from fretal_bench.datasets.manifest import Compression
+from fretal_bench.datasets.media.limits import MAX_FRAMES, MAX_MEGAPIXELS, MAX_MINUTES, MediaLimits
 from fretal_bench.records import limited
 
 
@@ -27,6 +28,9 @@ class PrepareOptions(Options):
         on_missing: What to do where the face isn't found: ``interpolate`` its place from the frames around, cut out the
             picture's ``centre``, ``skip`` the frame, or stop with an ``error``.
         jpeg: 25 re-encodes every crop as a JPEG of that quality; None leaves it.
+        max_megapixels: A picture, or a video's frame, that is larger is left out and counted.
+        max_frames: A video of more frames is left out and counted.
+        max_minutes: A video that is longer is left out and counted.
     """
 
     frames: int = limited(32, at_least=0)
@@ -39,6 +43,9 @@ class PrepareOptions(Options):
     on_missing: Literal["interpolate", "centre", "skip", "error"] = "interpolate"
     # The one quality the manifest has a name for.
     jpeg: Literal[25] | None = None
+    max_megapixels: float = limited(MAX_MEGAPIXELS, above=0)
+    max_frames: int = limited(MAX_FRAMES, at_least=1)
+    max_minutes: float = limited(MAX_MINUTES, above=0)
 
     def __post_init__(self) -> None:
         """Check every value, and that a model is given where the detector needs one and nowhere else.
@@ -55,6 +62,11 @@ class PrepareOptions(Options):
             )
         if self.compression == "c0":
             object.__setattr__(self, "compression", "raw")
+
+    @property
+    def limits(self) -> MediaLimits:
+        """What one file may ask for."""
+        return MediaLimits(self.max_megapixels, self.max_frames, self.max_minutes)
 
     def settled(self, compression: str, detector: str) -> PrepareOptions:
         """The same with compression and detector decided."""

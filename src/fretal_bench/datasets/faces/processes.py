@@ -12,6 +12,7 @@ import cv2
 from fretal_bench.datasets.faces.groups import Unit
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.unit import prepare_unit
+from fretal_bench.datasets.media.noise import keep_off, kept_off
 from fretal_bench.workers import Report, run_tasks
 
 Job = tuple[Unit, Path]
@@ -34,7 +35,7 @@ def run_units(
         RunError: A process was killed from outside, or a unit stopped the run.
     """
     if processes == 1:
-        with _one_thread():
+        with _one_thread(), kept_off():
             for unit, stem in jobs:
                 prepare_unit(unit, options, root, stem)
                 done(unit)
@@ -45,7 +46,7 @@ def run_units(
         lambda: next(left, None),
         functools.partial(_prepare, options, root),
         lambda job, _: done(job[0]),
-        begin=functools.partial(cv2.setNumThreads, 1),
+        begin=_begin,
     )
 
 
@@ -53,6 +54,12 @@ def _prepare(options: PrepareOptions, root: Path, job: Job, report: Report) -> N
     """Prepare a unit in a worker process."""
     unit, stem = job
     prepare_unit(unit, options, root, stem)
+
+
+def _begin() -> None:
+    """Make a worker ready: one thread, and C libraries kept off standard error for as long as it lives."""
+    cv2.setNumThreads(1)
+    keep_off()
 
 
 @contextlib.contextmanager

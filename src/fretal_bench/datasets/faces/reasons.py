@@ -1,52 +1,15 @@
-"""Reasons why a frame or a whole video gave no crop, and failures counted by them and stored with them."""
+"""Failures: what gave no crop, counted by reason and stored with the crops."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final, NamedTuple
 
+from fretal_bench.datasets.media.reasons import Cause, Reason
 
-class Reason(Enum):
-    """Why there is no crop, in words, in the order in which they are reported."""
-
-    MISSING = "the file is missing"
-    UNDECODABLE = "it cannot be decoded"
-    BAD_FRAME = "the frame cannot be decoded"
-    NO_FACE = "no face found"
-    OTHER_FACE = "only another face than the chosen one"
-    CUT = "cut short"
-    SHORT = "fewer frames than asked for"
-    LEFT_OUT = "left out when the data set was read"
-
-
-_HARMLESS: Final = frozenset({Reason.SHORT, Reason.CUT, Reason.LEFT_OUT})
+_HARMLESS: Final = frozenset({Reason.SEVERAL, Reason.SHORT, Reason.CUT, Reason.LEFT_OUT})
 """These lose nothing that is there."""
-
-
-class Cause(NamedTuple):
-    """A reason, and what it was in this case; as text ``reason: detail``."""
-
-    reason: Reason
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
-
-    def more(self, detail: str) -> Cause:
-        """The same with a further detail."""
-        return Cause(self.reason, f"{self.detail}: {detail}" if self.detail else detail)
-
-    @classmethod
-    def read(cls, text: str) -> Cause:
-        """Read what ``str`` wrote.
-
-        Raises:
-            ValueError: The text begins with none of the reasons.
-        """
-        reason, _, detail = text.partition(": ")
-        return cls(Reason(reason), detail)
 
 
 class Failure(NamedTuple):

@@ -12,8 +12,9 @@ import cv2
 from fretal_bench.datasets.faces.boxes import Face, FaceBox, Track, agree, choose, link
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.faces.detector import Detector
-from fretal_bench.datasets.faces.frames import Source, Unreadable, VideoFile, evenly
-from fretal_bench.datasets.faces.reasons import Reason
+from fretal_bench.datasets.faces.frames import Source, VideoFile, evenly
+from fretal_bench.datasets.media.limits import MediaLimits
+from fretal_bench.datasets.media.reasons import Reason, Unreadable
 
 # Enough frames of a mask to tell which of a few people it is on.
 _MASK_FRAMES: Final = 8
@@ -126,10 +127,10 @@ def mask_of(path: str) -> str | None:
     return "/".join([*parts[:-3], "masks", *parts[-2:]])
 
 
-def open_mask(path: Path) -> Source | None:
+def open_mask(path: Path, limits: MediaLimits | None = None) -> Source | None:
     """Open a mask video; None if there is none that can be read."""
     try:
-        return VideoFile(path)
+        return VideoFile(path, limits)
     except Unreadable:
         return None
 

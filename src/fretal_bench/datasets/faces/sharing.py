@@ -10,6 +10,7 @@ from fretal_bench.datasets.faces.detector import Detector
 from fretal_bench.datasets.faces.frames import Source
 from fretal_bench.datasets.faces.groups import Video
 from fretal_bench.datasets.faces.opening import Opened
+from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.search import (
     FacePlace,
     FaceSearch,
@@ -19,6 +20,7 @@ from fretal_bench.datasets.faces.search import (
     place_in,
     search,
 )
+from fretal_bench.datasets.media.limits import MediaLimits
 
 # Pictures of a fake and of its original whose proportions differ by more don't show the same part of the scene.
 _PROPORTIONS: Final = 0.02
@@ -28,7 +30,7 @@ Where = Callable[[int], FacePlace]
 
 
 def whereabouts(
-    opened: Sequence[Opened], leader: Video, detector: Detector, every: int, root: Path
+    opened: Sequence[Opened], leader: Video, detector: Detector, options: PrepareOptions, root: Path
 ) -> dict[int, tuple[str, Where]]:
     """Find the face of each video of a group.
 
@@ -39,7 +41,7 @@ def whereabouts(
         opened: The videos that can be read, the leader first if it is among them.
         leader: The real video, or a single one.
         detector: Finds faces.
-        every: Look in every ``every``-th frame.
+        options: In which frames to look, and the limits of what is read.
         root: The data set's root, for the masks.
 
     Returns:
@@ -50,8 +52,8 @@ def whereabouts(
         first = opened[0]
         sharing = [other for other in opened[1:] if _fits(other, first)]
         numbers = sorted({number for video in (first, *sharing) for number in video.wanted})
-        searched = search(first.source, numbers, detector, every)
-        masks = {fake.video.number: _masks(fake.video, searched, root) for fake in sharing}
+        searched = search(first.source, numbers, detector, options.every)
+        masks = {fake.video.number: _masks(fake.video, searched, root, options.limits) for fake in sharing}
         all_masks = [mask for of_fake in masks.values() for mask in of_fake]
         where[leader.number] = "own", _places_in(first, searched, all_masks)
         for fake in sharing:
@@ -59,8 +61,8 @@ def whereabouts(
             where[fake.video.number] = "shared", _places_in(fake, searched, own_masks)
     for single in opened:
         if single.video.number not in where:
-            searched = search(single.source, single.wanted, detector, every)
-            places = _places_in(single, searched, _masks(single.video, searched, root))
+            searched = search(single.source, single.wanted, detector, options.every)
+            places = _places_in(single, searched, _masks(single.video, searched, root, options.limits))
             where[single.video.number] = "own", places
     return where
 
@@ -72,10 +74,10 @@ def _fits(fake: Opened, first: Opened) -> bool:
     return alike and set(fake.wanted) <= set(first.source.numbers)
 
 
-def _masks(video: Video, searched: FaceSearch, root: Path) -> list[Source]:
+def _masks(video: Video, searched: FaceSearch, root: Path, limits: MediaLimits) -> list[Source]:
     """The mask of a fake, if there is one and several faces to choose among."""
     path = mask_of(video.path) if video.fake and len(searched.tracks) > 1 else None
-    mask = open_mask(root / path) if path is not None else None
+    mask = open_mask(root / path, limits) if path is not None else None
     return [] if mask is None else [mask]
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import as_jpeg, centre_box, crop_face
 from fretal_bench.datasets.faces.detector import open_detector
-from fretal_bench.datasets.faces.frames import Frame, Unreadable
+from fretal_bench.datasets.faces.frames import Frame
 from fretal_bench.datasets.faces.groups import Unit, Video
 from fretal_bench.datasets.faces.opening import Opened, archived_paths, open_video, path_of
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.parts import NewPart, VideoPart, new_part
-from fretal_bench.datasets.faces.reasons import Cause, Failure, Reason
+from fretal_bench.datasets.faces.reasons import Failure
 from fretal_bench.datasets.faces.sharing import Where, whereabouts
 from fretal_bench.datasets.importers.archives import unpack
+from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 from fretal_bench.errors import RunError
 
 
@@ -61,7 +62,7 @@ def _prepare_group(
     readable: list[Opened] = []
     for video in group:
         try:
-            opened = open_video(video, options.frames, root, unpacked)
+            opened = open_video(video, options.frames, root, unpacked, options.limits)
         except Unreadable as error:
             _fail(parts[video.number], Failure(video.path, -1, error.cause), options)
             continue
@@ -71,7 +72,7 @@ def _prepare_group(
     places: dict[int, tuple[str, Where]] = {}
     if options.detector != "none":
         detector = open_detector(str(options.detector), options.detector_model)
-        places = whereabouts(readable, group[0], detector, options.every, root)
+        places = whereabouts(readable, group[0], detector, options, root)
     for opened in readable:
         video_part = parts[opened.video.number]
         video_part.boxes, where = places.get(opened.video.number, ("none", None))

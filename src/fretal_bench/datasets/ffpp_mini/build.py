@@ -26,6 +26,7 @@ from fretal_bench.datasets.ffpp_mini.photographs import (
     people,
 )
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.datasets.media.versions import package_versions
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.store.cache import cache_folder
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter, open_or_build
@@ -195,7 +196,12 @@ def build_store(
                 writer.add(crops, rows)
                 if progress:
                     progress(done, len(numbers))
-        writer.finish({"photographs": "Database of Faces, by courtesy of AT&T Laboratories Cambridge"})
+        writer.finish(
+            {
+                "photographs": "Database of Faces, by courtesy of AT&T Laboratories Cambridge",
+                "packages": package_versions(),
+            }
+        )
 
     return open_or_build(
         path,
