@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics.detection import accuracy, auc
-from fretal_bench.metrics.matrices import Undefined, accuracy_matrix, align, micro_average
+from fretal_bench.metrics.detection import accuracy, auc, video_level
+from fretal_bench.metrics.matrices import Undefined, accuracy_matrix, align, align_levels, micro_average
 from fretal_bench.metrics.registry import OWN
 
 DOMAINS = ("b", "a", "c")
@@ -16,11 +16,16 @@ DOMAINS = ("b", "a", "c")
 
 @pytest.fixture
 def scores() -> pd.DataFrame:
-    """Three domains of 8, 12 and 16 frames in videos of 2, at steps -1 to 2; learned in the order b, a, c."""
+    """Three domains of 8, 12 and 16 frames."""
+    return frames_of((8, 12, 16))
+
+
+def frames_of(sizes: tuple[int, int, int]) -> pd.DataFrame:
+    """Three domains of so many frames in videos of 2, at steps -1 to 2; learned in the order b, a, c."""
     rng = np.random.default_rng(1)
     parts = []
     for step in range(-1, 3):
-        for size, name in zip((8, 12, 16), DOMAINS, strict=True):
+        for size, name in zip(sizes, DOMAINS, strict=True):
             row = np.arange(size)
             parts.append(
                 pd.DataFrame(
@@ -86,6 +91,35 @@ def test_video_level_is_the_metric_of_mean_scores(scores):
     part = of(scores, 1, "a").groupby("video").agg({"score": "mean", "label": "first"})
     assert r.values[1, 1] == pytest.approx(auc(part["label"], part["score"]))
     assert r.level == "video"
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_scores_of_videos_are_those_of_video_level_to_the_last_bit(shuffled):
+    scores = frames_of((800, 400, 400))
+    scores["score"] = (10.0 ** np.random.default_rng(2).uniform(-40, 0, len(scores))).astype(np.float32)
+    scores["video"] = scores["domain"] + "/" + (scores["row"] // 10).astype(str)
+    scores["label"] = np.int8(1)
+    scores = scores.sample(frac=1, random_state=0) if shuffled else scores
+    laid_out = align(scores, "video", DOMAINS)
+    means = video_level(scores).sort_values(["domain", "step", "video"]).groupby("domain")
+    for name, of_domain in zip(DOMAINS, laid_out.scores, strict=True):
+        assert np.array_equal(of_domain.ravel(), means.get_group(name)["score"].to_numpy())
+
+
+def test_a_video_with_a_lost_score_has_none(scores):
+    scores.loc[of(scores, 1, "a").index[3], "score"] = np.nan
+    of_a = align(scores, "video").scores[1]
+    assert np.argwhere(np.isnan(of_a)).tolist() == [[2, 1]]
+
+
+def test_both_levels_are_laid_out_at_once_as_each_alone(scores):
+    for level, laid_out in align_levels(scores).items():
+        alone = align(scores, level)
+        assert (laid_out.level, laid_out.domains) == (level, alone.domains)
+        for ours, theirs in zip(
+            (*laid_out.labels, *laid_out.scores), (*alone.labels, *alone.scores), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 def test_micro_average_weighs_domains_by_their_size(scores):
@@ -185,6 +219,13 @@ def test_a_row_that_changes_its_video_is_refused_at_video_level(scores):
 def test_a_video_key_that_merges_real_and_fake_is_refused(scores):
     scores["video"] = "one folder for all"
     with pytest.raises(BenchError, match="holds both real and fake"):
+        accuracy_matrix(scores, level="video")
+
+
+@pytest.mark.parametrize("column", ["domain", "video"])
+def test_a_row_without_a_name_is_refused(scores, column):
+    scores.loc[3, column] = None
+    with pytest.raises(BenchError, match=f"a row without a {column}"):
         accuracy_matrix(scores, level="video")
 
 

@@ -17,10 +17,11 @@ from rich.table import Table
 
 from perf.growth import measure_growth
 from perf.prepare import measure_prepare
+from perf.reports import measure_reports
 from perf.sharing import measure_sharing
 from perf.steps import Row, measure_steps
 
-PARTS = ("steps", "prepare", "sharing", "growth")
+PARTS = ("steps", "prepare", "sharing", "growth", "report")
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=PARTS,
-        help="measure training steps, data, two runs on one folder, or large inputs, alone",
+        help="measure training steps, data, two runs on one folder, large inputs, or a large report, alone",
     )
     arguments = parser.parse_args()
     table = Table(
@@ -50,6 +51,8 @@ def main() -> None:
         rows += measure_sharing(1)
     if "growth" in parts:
         rows += measure_growth()
+    if "report" in parts:
+        rows += measure_reports()
     for row in rows:
         low, high = min(row.ratios), max(row.ratios)
         table.add_row(

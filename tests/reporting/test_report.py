@@ -16,11 +16,13 @@ from rich.console import Console
 
 from fretal_bench import plugins
 from fretal_bench.errors import BenchError, RunError
+from fretal_bench.metrics.matrices import align_levels
+from fretal_bench.reporting import quantities
 from fretal_bench.reporting.contents import quantity_tables
 from fretal_bench.reporting.inputs import left_out
 from fretal_bench.reporting.page import page as write_page
 from fretal_bench.reporting.plots import plots
-from fretal_bench.reporting.report import print_report, write_report
+from fretal_bench.reporting.report import print_report, print_summary, write_report
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
 
@@ -70,6 +72,19 @@ def test_the_same_results_give_the_same_bytes_and_other_files_are_kept(small, tm
     for one, other in zip(once.files, again.files, strict=True):
         assert one.read_bytes() == other.read_bytes(), one.name
     assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
+
+
+def test_every_cell_is_laid_out_once_for_all_that_is_written_and_printed(small, tmp_path, monkeypatch):
+    laid_out = []
+
+    def counted(scores, domains):
+        laid_out.append(id(scores))
+        return align_levels(scores, domains)
+
+    monkeypatch.setattr(quantities, "align_levels", counted)
+    written = write_report(small, tmp_path)
+    print_summary(small, written.summary, written.verdict, Console(file=io.StringIO()))
+    assert laid_out == [id(cell.scores) for cell in small.cells]
 
 
 def test_the_summary_table_holds_the_known_forgetting(report):

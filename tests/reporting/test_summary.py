@@ -158,7 +158,7 @@ def test_tidy_data_hold_every_value_of_every_cell(make):
     one = values[(values["label"] == "ewc") & (values["seed"] == 1) & (values["quantity"] == "forgetting")]
     assert one["value"].item() == summary.strategies[1].by_seed["forgetting"][1]
 
-    matrices = tidy_matrices(results, summary)
+    matrices = tidy_matrices(summary)
     assert len(matrices) == 4 * len(OWN) * 2 * (2 + 1) * 2
     chosen = matrices.query("label == 'ewc' and seed == 1 and metric == 'auc' and level == 'video'")
     table = chosen.pivot(index="step", columns="domain", values="value")

@@ -38,7 +38,7 @@ def show_report(
         as_json: Print it as JSON.
     """
     from fretal_bench.benchmark.runner.results import load_results
-    from fretal_bench.reporting.report import print_report, write_report
+    from fretal_bench.reporting.report import print_summary, write_report
 
     results = load_results(path)
     folder = out if out is not None else Path("reports") / path.resolve().name
@@ -46,7 +46,7 @@ def show_report(
     if as_json:
         print_json(written.to_dict())
     else:
-        print_report(results, Console(), metric)
+        print_summary(results, written.summary, written.verdict, Console())
         print_line(f"\nReport: {folder / 'index.html'}  (tables, plots and summary.md next to it)")
     for failure in results.failures:
         print_problem(f"failed: {failure.label}, seed {failure.seed}: {failure.reason}")

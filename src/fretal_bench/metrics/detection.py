@@ -195,12 +195,12 @@ def why_undefined(
         return "no samples"
     if both_classes:
         for label, name in ((0, "real"), (1, "fake")):
-            if not np.any(y == label):
+            if not (y == label).any():
                 return f"no {name} sample among {y.size}"
     if scores is not None:
-        lost = int(np.sum(~np.isfinite(np.asarray(scores, dtype=np.float64))))
-        if lost:
-            return f"{lost} of {y.size} scores are not finite"
+        finite = np.isfinite(np.asarray(scores, dtype=np.float64))
+        if not finite.all():
+            return f"{int(np.sum(~finite))} of {y.size} scores are not finite"
     return None
 
 

@@ -6,6 +6,7 @@ other seeds had been drawn, on the same test data. They say nothing of other tes
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,23 +54,35 @@ class PairedDifference:
         low: Lower end of its 95% interval; NaN for fewer than two pairs.
         high: Upper end.
         seeds: The common seeds, ascending.
-        p_t: Two-sided p value of the paired t test (scipy's ``ttest_rel``); NaN for fewer than two pairs or
-            if the differences do not vary.
-        p_wilcoxon: Two-sided p value of Wilcoxon's signed-rank test; NaN for fewer than six differences other
-            than 0, where it could not fall under 0.05.
+        differences: ``first - second`` of each of them.
     """
 
     mean: float
     low: float
     high: float
     seeds: tuple[int, ...]
-    p_t: float
-    p_wilcoxon: float
+    differences: tuple[float, ...]
 
     @property
     def resolved(self) -> bool:
         """Whether the interval exists and leaves out 0; one seed never resolves anything."""
         return self.low > 0 or self.high < 0
+
+    @functools.cached_property
+    def p_t(self) -> float:
+        """Two-sided p value of the paired t test (scipy's ``ttest_rel``).
+
+        NaN for fewer than two pairs, or if the differences do not vary.
+        """
+        return _p_t(np.array(self.differences, dtype=np.float64))
+
+    @functools.cached_property
+    def p_wilcoxon(self) -> float:
+        """Two-sided p value of Wilcoxon's signed-rank test, which takes a while: computed when it is asked for.
+
+        NaN for fewer than six differences other than 0, where it could not fall under 0.05.
+        """
+        return _p_wilcoxon(np.array(self.differences, dtype=np.float64))
 
 
 def mean_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval:
@@ -136,9 +149,7 @@ def paired_difference(
     # "resolved".
     differences[np.abs(differences) < ROUNDING] = 0.0
     interval = mean_interval(differences, confidence)
-    return PairedDifference(
-        interval.mean, interval.low, interval.high, seeds, _p_t(differences), _p_wilcoxon(differences)
-    )
+    return PairedDifference(interval.mean, interval.low, interval.high, seeds, tuple(differences.tolist()))
 
 
 def _p_t(differences: Floats) -> float:

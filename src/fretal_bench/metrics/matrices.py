@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.detection import video_level, why_undefined
-from fretal_bench.metrics.numbers import Floats, Labels
+from fretal_bench.metrics.numbers import NAN, Floats, Labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,23 +116,15 @@ def align(scores: pd.DataFrame, level: str = "frame", domains: Sequence[str] | N
     """Check the scores of one cell and lay them out by domain; arguments and errors as :func:`accuracy_matrix`."""
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
-    missing = [name for name in COLUMNS if name not in scores.columns]
-    if missing:
-        raise BenchError(
-            f"scores have no column {missing[0]!r} but {', '.join(map(str, scores.columns)) or 'none'}; "
-            f"expected {', '.join(COLUMNS)}"
-        )
-    names = _domain_order(scores, domains)
-    checked = _layout(scores, names, unit="row")
-    if level == "frame":
-        return StreamScores(names, level, *checked)
-    videos = scores["video"].to_numpy()[np.lexsort(_sort_keys(scores, names, "row"))]
-    per_step = videos.reshape(len(names) + 1, -1)
-    if np.any(per_step != per_step[0]):
-        raise BenchError(
-            "a row belongs to one video at one step and to another at a later one; run the cell again"
-        )
-    return StreamScores(names, level, *_layout(video_level(scores), names, unit="video"))
+    samples = _samples(scores, domains)
+    frames = _frames(samples)
+    return frames if level == "frame" else _videos(samples)
+
+
+def align_levels(scores: pd.DataFrame, domains: Sequence[str] | None = None) -> dict[str, StreamScores]:
+    """Check the scores of one cell once and lay them out at every level; arguments and errors as ``align``."""
+    samples = _samples(scores, domains)
+    return {"frame": _frames(samples), "video": _videos(samples)}
 
 
 def matrix(scores: StreamScores, metric: str = "accuracy") -> Matrix:
@@ -141,12 +133,17 @@ def matrix(scores: StreamScores, metric: str = "accuracy") -> Matrix:
     table = np.empty((len(scores.domains) + 1, len(scores.domains)))
     undefined = []
     for column, (domain, labels) in enumerate(zip(scores.domains, scores.labels, strict=True)):
-        whole = why_undefined(labels, both_classes=known.needs_both_classes) is None
+        absent = why_undefined(labels, both_classes=known.needs_both_classes) or ""
+        finite = np.isfinite(scores.scores[column]).all(axis=1)
         for row, of_step in enumerate(scores.scores[column]):
-            table[row, column], reason = known.evaluate(labels, of_step)
+            if absent:
+                value, reason = NAN, absent
+            else:
+                # Most are defined, and need not be asked once more why they are not.
+                value, reason = (known.compute if finite[row] else known.evaluate)(labels, of_step)
+            table[row, column] = value
             if reason:
-                lost = whole and not np.isfinite(of_step).all()
-                undefined.append(Undefined(row - 1, domain, reason, lost))
+                undefined.append(Undefined(row - 1, domain, reason, not absent and not finite[row]))
     undefined.sort(key=lambda value: value.step)
     return Matrix(table[1:].copy(), table[0].copy(), scores.domains, metric, scores.level, tuple(undefined))
 
@@ -174,9 +171,51 @@ def micro_average(scores: StreamScores, metric: str = "accuracy", step: int | No
     return registry.find(metric).evaluate(np.concatenate(scores.labels), pooled)[0]
 
 
-def _domain_order(scores: pd.DataFrame, domains: Sequence[str] | None) -> tuple[str, ...]:
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """The scores of one cell as arrays ``[N]``, a sample a step each, in the order of the frame.
+
+    Attributes:
+        frame: The scores themselves.
+        names: Domains in the order in which they are learned.
+        domain: Place of the sample's domain in ``names``.
+        step: Its step.
+        order: What sorts the samples by step, domain and row.
+        counts: ``[T]``: samples of each domain, the same at every step.
+    """
+
+    frame: pd.DataFrame
+    names: tuple[str, ...]
+    domain: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+
+
+def _samples(scores: pd.DataFrame, domains: Sequence[str] | None) -> _Samples:
+    """Check columns, domains and steps of the scores of one cell, and sort them."""
+    import pandas as pd
+
+    missing = [name for name in COLUMNS if name not in scores.columns]
+    if missing:
+        raise BenchError(
+            f"scores have no column {missing[0]!r} but {', '.join(map(str, scores.columns)) or 'none'}; "
+            f"expected {', '.join(COLUMNS)}"
+        )
+    codes, uniques = pd.factorize(scores["domain"])
+    if (codes < 0).any():
+        raise BenchError("scores hold a row without a domain; the file is damaged: run the cell again")
+    scored = [str(name) for name in uniques]
+    names = _domain_order(scored, domains)
+    place = {name: index for index, name in enumerate(names)}
+    domain = np.array([place[name] for name in scored], dtype=np.int64)[codes]
+    step = scores["step"].to_numpy(dtype=np.int64)
+    counts = _counts(names, domain, step)
+    return _Samples(scores, names, domain, step, np.lexsort((scores["row"].to_numpy(), domain, step)), counts)
+
+
+def _domain_order(scored: list[str], domains: Sequence[str] | None) -> tuple[str, ...]:
     """Give the domains in the order in which they are learned, and check that they are those of the scores."""
-    scored = [str(name) for name in scores["domain"].unique()]
     if not scored:
         raise BenchError("scores are empty; expected every test sample of every domain at every step")
     if domains is None:
@@ -190,29 +229,14 @@ def _domain_order(scores: pd.DataFrame, domains: Sequence[str] | None) -> tuple[
     return names
 
 
-def _sort_keys(scores: pd.DataFrame, names: tuple[str, ...], unit: str) -> tuple[Any, Any, Any]:
-    """Give the keys for ``np.lexsort``, the most important last: unit, domain, step."""
-    place = {name: index for index, name in enumerate(names)}
-    domain = scores["domain"].map(place).to_numpy(dtype=np.int64)
-    units = scores[unit].to_numpy()
-    if unit == "video":
-        units = np.unique(units.astype(str), return_inverse=True)[1]
-    return units, domain, scores["step"].to_numpy(dtype=np.int64)
-
-
-def _layout(
-    scores: pd.DataFrame, names: tuple[str, ...], unit: str
-) -> tuple[tuple[Labels, ...], tuple[Floats, ...]]:
-    """Sort by step, domain and unit, check that steps differ in nothing but the score, and cut by domain."""
-    units, domain, step = _sort_keys(scores, names, unit)
-    counts = _counts(names, domain, step)
-    order = np.lexsort((units, domain, step))
-    steps = len(names) + 1
-    units = units[order].reshape(steps, -1)
-    labels = scores["label"].to_numpy()[order].reshape(steps, -1)
-    values = scores["score"].to_numpy(dtype=np.float64)[order].reshape(steps, -1)
-    ends = np.cumsum(counts)
-    for kind, table in ((f"{unit}s", units), ("labels", labels)):
+def _frames(samples: _Samples) -> StreamScores:
+    """Check that steps differ in nothing but the score, and cut the frames' scores by domain."""
+    names, order, steps = samples.names, samples.order, len(samples.names) + 1
+    rows = samples.frame["row"].to_numpy()[order].reshape(steps, -1)
+    labels = samples.frame["label"].to_numpy()[order].reshape(steps, -1)
+    values = samples.frame["score"].to_numpy(dtype=np.float64)[order].reshape(steps, -1)
+    ends = np.cumsum(samples.counts)
+    for kind, table in (("rows", rows), ("labels", labels)):
         at = np.argwhere(table != table[0])
         if len(at):
             where, place = at[0]
@@ -221,16 +245,61 @@ def _layout(
                 f"{kind} of domain {name!r} at step {where - 1} are not those of step -1 "
                 f"({table[where, place]} for {table[0, place]}); every step must score the same test samples"
             )
-    twice = np.flatnonzero((units[0, 1:] == units[0, :-1]) & (np.diff(domain[order][: units.shape[1]]) == 0))
+    same_domain = np.diff(samples.domain[order][: rows.shape[1]]) == 0
+    twice = np.flatnonzero((rows[0, 1:] == rows[0, :-1]) & same_domain)
     if len(twice):
         raise BenchError(
-            f"{unit} {units[0, twice[0]]} stands twice at step -1 in one domain; "
+            f"row {rows[0, twice[0]]} stands twice at step -1 in one domain; "
             "each test sample must be scored once a step"
         )
-    cuts = ends[:-1]
+    return StreamScores(names, "frame", *_cut(labels[0], values, ends))
+
+
+def _videos(samples: _Samples) -> StreamScores:
+    """Average the scores of each video's frames, which ``_frames`` has checked, and cut them by domain."""
+    import pandas as pd
+
+    frame, steps = samples.frame, len(samples.names) + 1
+    codes, uniques = pd.factorize(frame["video"])
+    if (codes < 0).any():
+        raise BenchError("scores hold a row without a video; the file is damaged: run the cell again")
+    per_step = codes[samples.order].reshape(steps, -1)
+    if np.any(per_step != per_step[0]):
+        raise BenchError(
+            "a row belongs to one video at one step and to another at a later one; run the cell again"
+        )
+    # Sorted as texts are.
+    rank = np.unique(np.asarray(uniques).astype(str), return_inverse=True)[1][codes]
+    order = np.lexsort((rank, samples.domain, samples.step))
+    keys = np.stack((rank[order], samples.domain[order], samples.step[order]))
+    first = np.append(True, (np.diff(keys, axis=1) != 0).any(axis=0))
+    group = np.empty(len(order), dtype=np.int64)
+    group[order] = np.cumsum(first) - 1
+    labels = frame["label"].to_numpy()
+    of_group = labels[order][first]
+    if np.any(of_group[group] != labels):
+        # It names the video.
+        video_level(frame)
+    scores = frame["score"].to_numpy(dtype=np.float64)
+    # Groups in the order of first appearance, as those of `video_level` are: the last bit of a mean depends on it.
+    appeared, groups = pd.factorize(group)
+    means = np.empty(len(groups))
+    means[groups] = pd.Series(scores).groupby(appeared).mean()
+    # pandas leaves NaN out of a mean.
+    means[group[np.isnan(scores)]] = NAN
+    of_step = samples.domain[order][first].reshape(steps, -1)[0]
+    ends = np.cumsum(np.bincount(of_step, minlength=len(samples.names)))
+    cut = _cut(of_group.reshape(steps, -1)[0], means.reshape(steps, -1), ends)
+    return StreamScores(samples.names, "video", *cut)
+
+
+def _cut(
+    labels: npt.NDArray[Any], values: Floats, ends: npt.NDArray[np.int64]
+) -> tuple[tuple[Labels, ...], tuple[Floats, ...]]:
+    """Cut labels ``[N]`` and scores ``[T + 1, N]`` by domain, where each ``ends``."""
     return (
-        tuple(part.astype(np.int8) for part in np.split(labels[0], cuts)),
-        tuple(np.ascontiguousarray(part) for part in np.split(values, cuts, axis=1)),
+        tuple(part.astype(np.int8) for part in np.split(labels, ends[:-1])),
+        tuple(np.ascontiguousarray(part) for part in np.split(values, ends[:-1], axis=1)),
     )
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fretal_bench.errors import BenchWarning, unknown_name
 from fretal_bench.metrics import detection
+from fretal_bench.metrics.numbers import NAN
 from fretal_bench.metrics.plugin_metrics import MetricInfo
 from fretal_bench.plugins import Plugin, register
 
@@ -57,19 +58,21 @@ class Metric:
         Raises:
             BenchError: The suite's own metric refuses the labels or scores.
         """
+        reason = detection.why_undefined(labels, scores, both_classes=self.needs_both_classes)
+        return (NAN, reason) if reason else self.compute(labels, scores)
+
+    def compute(self, labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, str]:
+        """Compute the metric where ``why_undefined`` has nothing to say; else as ``evaluate``."""
         # Copies: a function that sorts its arguments in place must not change those of the next one.
         y, s = np.array(labels, np.int64), np.array(scores, np.float64)
-        reason = detection.why_undefined(y, s, both_classes=self.needs_both_classes)
-        if reason:
-            return float("nan"), reason
         if not self.origin:
             return float(self.function(y, s)), ""
         try:
             value = float(self.function(y, s))
         except Exception as error:
             line = (str(error).splitlines() or [""])[0]
-            return float("nan"), line if isinstance(error, ValueError) else f"{type(error).__name__}: {line}"
-        return (value, "") if np.isfinite(value) else (float("nan"), f"the function returned {value}")
+            return NAN, line if isinstance(error, ValueError) else f"{type(error).__name__}: {line}"
+        return (value, "") if np.isfinite(value) else (NAN, f"the function returned {value}")
 
 
 OWN: dict[str, Metric] = {

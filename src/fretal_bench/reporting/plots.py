@@ -286,7 +286,8 @@ def _style() -> Any:
 def _laid_out(figure: Figure) -> Figure:
     """Lay a figure out once, so that writing it twice does not do it again."""
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # With an engine, even one that does nothing, every file would be drawn twice.
+    figure.set_layout_engine(None)
     return figure
 
 
@@ -322,7 +323,8 @@ def _heat_maps(
             columns * (panel_width + 0.2) + longest + 1.3,
             rows * (max(1.2, cell * rows_of) + 0.35) + longest + 0.25,
         )
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        # All have the same limits and ticks; shared axes would look one another up at every turn.
+        axes = figure.subplots(rows, columns, squeeze=False)
         scale = ScalarMappable(Normalize(*limits), colours)
         for at, panel in enumerate(axes.flat):
             if at >= len(tables):
@@ -332,9 +334,10 @@ def _heat_maps(
             panel.set_title(summary.strategies[at].label, loc="left", fontweight="bold", fontsize=9)
             panel.set_xticks(range(columns_of), names[1], rotation=45, ha="right", rotation_mode="anchor")
             panel.set_yticks(range(rows_of), names[0])
-            panel.tick_params(labelsize=7.5, length=0, labelbottom=at + columns >= len(tables))
+            lowest, first = at + columns >= len(tables), at % columns == 0
+            panel.tick_params(labelsize=7.5, length=0, labelbottom=lowest, labelleft=first)
             panel.spines[:].set_visible(False)
-            if at % columns == 0:
+            if first:
                 panel.set_ylabel("after training on", fontsize=8)
         figure.supxlabel("tested on", fontsize=8)
         figure.colorbar(

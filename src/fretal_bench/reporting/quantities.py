@@ -11,7 +11,7 @@ import numpy as np
 from fretal_bench.benchmark.runner.results import CellResult
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.continual import CONTINUAL_METRICS, average_accuracy, forgetting_matrix
-from fretal_bench.metrics.matrices import LEVELS, Matrix, StreamScores, align, matrix, micro_average
+from fretal_bench.metrics.matrices import LEVELS, Matrix, StreamScores, align_levels, matrix, micro_average
 from fretal_bench.metrics.numbers import NAN, Floats
 from fretal_bench.reporting.inputs import unique
 
@@ -85,6 +85,7 @@ class CellMeasures:
         seed: The seed.
         values: Quantity name -> value.
         matrix: R and b of the report's metric and level.
+        matrices: R and b of every metric at every level, by level and metric.
         forgetting: F, ``[T, T]``.
         undefined: Why values are NaN, in words.
         sizes: The test sets that it was scored on.
@@ -94,6 +95,7 @@ class CellMeasures:
     seed: int
     values: dict[str, float]
     matrix: Matrix
+    matrices: Mapping[tuple[str, str], Matrix]
     forgetting: Floats
     undefined: tuple[str, ...]
     sizes: tuple[DomainSize, ...]
@@ -178,14 +180,17 @@ def measure(cell: CellResult, metric: str, level: str, domains: tuple[str, ...])
     Raises:
         BenchError: If the scores are not what the suite writes.
     """
-    scores = {name: align(cell.scores, name, domains) for name in LEVELS}
-    r = matrix(scores[level], metric)
+    scores = align_levels(cell.scores, domains)
+    matrices = {
+        (of_level, of_metric): matrix(scores[of_level], of_metric)
+        for of_level in LEVELS
+        for of_metric in registry.names()
+    }
+    r = matrices[level, metric]
     higher = r.higher_is_better
     values = {name: known.function(r.values, r.baseline, higher) for name, known in CONTINUAL_METRICS.items()}
     values[MICRO] = micro_average(scores[level], metric)
-    final = {
-        name: matrix(scores[of_level], of_metric) for name, (of_level, of_metric) in _final_metrics().items()
-    }
+    final = {name: matrices[of_column] for name, of_column in _final_metrics().items()}
     values.update({name: average_accuracy(of_column.values) for name, of_column in final.items()})
     values.update(cost(cell.environment))
     return CellMeasures(
@@ -193,6 +198,7 @@ def measure(cell: CellResult, metric: str, level: str, domains: tuple[str, ...])
         cell.seed,
         values,
         r,
+        matrices,
         forgetting_matrix(r.values, higher_is_better=higher),
         _why_nan(cell, r, final),
         _sizes(scores),

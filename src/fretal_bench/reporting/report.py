@@ -113,7 +113,7 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
     for table in matrices:
         contents[f"tables/{table.name}.csv"] = to_csv(without_intervals(table))
         contents[f"tables/{table.name}.tex"] = to_latex(table)
-    for name, frame in (("values", tidy_values(summary)), ("all-matrices", tidy_matrices(results, summary))):
+    for name, frame in (("values", tidy_values(summary)), ("all-matrices", tidy_matrices(summary))):
         # Seventeen digits bring every float back exactly.
         text = frame.to_csv(index=False, float_format="%.17g", lineterminator="\n")
         contents[f"tables/{name}.csv"] = text
@@ -136,10 +136,16 @@ def print_report(
     Returns:
         The verdict that was printed.
     """
-    from rich.text import Text
-
     summary = summarize(results, metric, level)
     conclusion = verdict(summary)
+    print_summary(results, summary, conclusion, console)
+    return conclusion
+
+
+def print_summary(results: Results, summary: Summary, conclusion: Verdict, console: Console) -> None:
+    """Print what was summed up: the same as ``print_report``, computed before."""
+    from rich.text import Text
+
     console.print(Text(conclusion.sentence, style="bold"))
     for note in conclusion.notes:
         console.print(Text(f"- {note}"))
@@ -160,7 +166,6 @@ def print_report(
                 console.print(Text(" ".join(new), style="dim"))
     for line in (*left_out(results), *summary.undefined):
         console.print(Text(f"- {line}"))
-    return conclusion
 
 
 def _matrices_for(width: int, summary: Summary, strategy: StrategySummary) -> list[Table]:

@@ -12,7 +12,7 @@ from fretal_bench.benchmark.runner.results import CellResult, Results
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interval
-from fretal_bench.metrics.matrices import LEVELS, align, matrix
+from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.numbers import Floats, or_none
 from fretal_bench.reporting.inputs import (
     Problem,
@@ -100,6 +100,7 @@ class Summary:
         stream: The stream's name and protocol in a few words, for captions.
         tuning: Where hyperparameters come from, in one sentence.
         versions: Which versions of the suite made the cells, in one sentence; none where all were made by one.
+        cells: What was measured of each cell, in the plan's order.
     """
 
     metric: str
@@ -114,6 +115,7 @@ class Summary:
     stream: str
     tuning: str
     versions: tuple[str, ...]
+    cells: tuple[CellMeasures, ...]
 
     @property
     def competitors(self) -> tuple[StrategySummary, ...]:
@@ -145,12 +147,15 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
     measured, unusable = _measured(results, metric, level)
+    by_label: dict[str, list[CellMeasures]] = {}
+    for measures in measured:
+        by_label.setdefault(measures.label, []).append(measures)
     problems = (*absent_cells(results), *unusable)
     if not measured:
         why = f" (first of {len(problems)}: {problems[0].label}: {problems[0].reason})" if problems else ""
         raise BenchError(f"{results.path} holds no finished cell{why}; `bench run` makes some")
     cells = {cell.label: cell for cell in results.cells}
-    strategies = [_over_seeds(by_seed, cells[label]) for label, by_seed in measured.items()]
+    strategies = [_over_seeds(by_seed, cells[label]) for label, by_seed in by_label.items()]
     seeds = {seed for strategy in strategies for seed in strategy.seeds}
     seeds.update(problem.seed for problem in problems)
     return Summary(
@@ -161,8 +166,8 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
         tuple(sorted(strategies, key=lambda strategy: strategy.bound)),
         tuple(sorted(seeds)),
         problems,
-        unique(note for by_seed in measured.values() for measures in by_seed for note in measures.undefined),
-        next(iter(measured.values()))[0].sizes,
+        unique(note for by_seed in by_label.values() for measures in by_seed for note in measures.undefined),
+        measured[0].sizes,
         stream_words(results.plan),
         tuning_words(
             results.plan,
@@ -170,28 +175,27 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
             any(strategy.label != strategy.strategy for strategy in strategies),
         ),
         versions_words(results),
+        measured,
     )
 
 
 def _measured(
     results: Results, metric: str, level: str
-) -> tuple[dict[str, list[CellMeasures]], tuple[Problem, ...]]:
-    """Measure every cell, by label; and name those whose scores cannot be used."""
+) -> tuple[tuple[CellMeasures, ...], tuple[Problem, ...]]:
+    """Measure every cell, and name those whose scores cannot be used."""
     domains = domain_names(results.plan)
-    measured: dict[str, list[CellMeasures]] = {}
+    measured: dict[tuple[str, int], CellMeasures] = {}
     unusable = []
     for cell in results.cells:
-        if any(other.seed == cell.seed for other in measured.get(cell.label, ())):
+        if (cell.label, cell.seed) in measured:
             raise BenchError(
                 f"{results.path}: two cells are called {cell.label!r} with seed {cell.seed}; give one its own label"
             )
         try:
-            measures = measure(cell, metric, level, domains)
+            measured[cell.label, cell.seed] = measure(cell, metric, level, domains)
         except BenchError as error:
             unusable.append(Problem(cell.label, cell.seed, "unusable", str(error)))
-            continue
-        measured.setdefault(cell.label, []).append(measures)
-    return measured, tuple(unusable)
+    return tuple(measured.values()), tuple(unusable)
 
 
 def tidy_values(summary: Summary) -> pd.DataFrame:
@@ -207,7 +211,7 @@ def tidy_values(summary: Summary) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["label", "seed", "metric", "level", "quantity", "value"])
 
 
-def tidy_matrices(results: Results, summary: Summary) -> pd.DataFrame:
+def tidy_matrices(summary: Summary) -> pd.DataFrame:
     """Give R and b of every cell for every metric at both levels, one row a value.
 
     Returns:
@@ -215,30 +219,15 @@ def tidy_matrices(results: Results, summary: Summary) -> pd.DataFrame:
     """
     import pandas as pd
 
-    usable = {(strategy.label, seed) for strategy in summary.strategies for seed in strategy.seeds}
+    matrices = [(cell, of) for cell in summary.cells for of in cell.matrices.values()]
+    count = len(summary.domains) * (len(summary.domains) + 1)
+    heads = [(cell.label, cell.seed, of.metric, of.level) for cell, of in matrices for _ in range(count)]
+    frame = pd.DataFrame(heads, columns=["label", "seed", "metric", "level"])
     steps = np.repeat(np.arange(-1, len(summary.domains)), len(summary.domains))
-    domains = list(summary.domains) * (len(summary.domains) + 1)
-    parts = []
-    for cell in results.cells:
-        if (cell.label, cell.seed) not in usable:
-            continue
-        for level in LEVELS:
-            scores = align(cell.scores, level, summary.domains)
-            for metric in registry.names():
-                r = matrix(scores, metric)
-                part = pd.DataFrame(
-                    {
-                        "label": cell.label,
-                        "seed": cell.seed,
-                        "metric": metric,
-                        "level": level,
-                        "step": steps,
-                        "domain": domains,
-                        "value": np.concatenate([r.baseline, r.values.ravel()]),
-                    }
-                )
-                parts.append(part)
-    return pd.concat(parts, ignore_index=True)
+    frame["step"] = np.tile(steps, len(matrices))
+    frame["domain"] = list(summary.domains) * (len(summary.domains) + 1) * len(matrices)
+    frame["value"] = np.concatenate([part for _, of in matrices for part in (of.baseline, of.values.ravel())])
+    return frame
 
 
 def summary_record(summary: Summary) -> dict[str, Any]:
