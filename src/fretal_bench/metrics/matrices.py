@@ -134,7 +134,7 @@ def matrix(scores: StreamScores, metric: str = "accuracy") -> Matrix:
     undefined = []
     for column, (domain, labels) in enumerate(zip(scores.domains, scores.labels, strict=True)):
         absent = why_undefined(labels, both_classes=known.needs_both_classes) or ""
-        finite = np.isfinite(scores.scores[column]).all(axis=1)
+        finite = [bool(np.isfinite(of_step).all()) for of_step in scores.scores[column]]
         for row, of_step in enumerate(scores.scores[column]):
             if absent:
                 value, reason = NAN, absent
