@@ -245,6 +245,23 @@ def test_environments_that_differ_are_told_apart(small):
     assert "NVIDIA H200" in text
 
 
+def test_a_shortcut_of_a_domain_stands_in_the_protocol_and_nothing_where_there_is_none(make, tmp_path):
+    results = make(seeds=2)
+    plain = write_report(results, tmp_path / "plain").path
+    domain = results.plan["stream"]["domains"][1]["name"]
+    shortcuts = {domain: "suffix alone tells real from fake (real: <b>.jpg</b>; fake: .png)"}
+    plan = {**results.plan, "stream": {**results.plan["stream"], "shortcuts": shortcuts}}
+
+    told = write_report(dataclasses.replace(results, plan=plan), tmp_path / "told").path
+
+    lines = (told / "summary.md").read_text().splitlines()
+    (line,) = set(lines) - set((plain / "summary.md").read_text().splitlines())
+    assert line.startswith(f"- Shortcut in {domain}: suffix alone tells real from fake")
+    page = (told / "index.html").read_text()
+    assert f"{domain}: suffix alone tells real from fake (real: &lt;b&gt;.jpg" in page
+    assert "without looking at a picture" not in (plain / "index.html").read_text()
+
+
 def test_data_left_out_are_counted_by_reason(make):
     results = make({"ewc": (0.9, 0.06)}, 1, ("a", "b"))
     assert left_out(results) == ()

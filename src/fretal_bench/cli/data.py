@@ -63,7 +63,11 @@ def check(
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Say what a data set holds, what it lacks and what is wrong with it; exit code 1 if anything is."""
+    """Say what a data set holds, what it lacks, what is wrong with it, and what else than faces tells real from fake.
+
+    Exit code 1 if a finding is an error: a file is lost or damaged, a listed one is missing, a class is missing, or a
+    label cannot be trusted. Warnings (a shortcut, a clip of more than 8 bits) leave it at 0.
+    """
     from fretal_bench.datasets.check.check import check as look_over
     from fretal_bench.datasets.check.tables import check_tables
 
@@ -242,4 +246,8 @@ def _print_prepared(prepared: PreparedStore) -> None:
         ]
         print_line("")
         print_table("Counted in store.json", ["reason", "videos", "frames", "first"], rows)
+    if prepared.shortcuts:
+        rows = [[domain.removesuffix("/none"), words] for domain, words in prepared.shortcuts.items()]
+        print_line("")
+        print_table("Real and fake told apart without looking at a picture", ["domain", "how"], rows)
     print_next([f"bench data preview {shlex.quote(str(store.path))}"])

@@ -12,7 +12,7 @@ from fretal_bench.reporting.contents import (
     strategy_table,
 )
 from fretal_bench.reporting.formats import to_markdown
-from fretal_bench.reporting.inputs import left_out
+from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.summary import Summary
 from fretal_bench.reporting.verdict import Verdict
@@ -28,6 +28,7 @@ def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
         "\n".join(f"- {note}" for note in conclusion.notes),
         f"Stream {summary.stream}. Domains in the order in which they are learned: {', '.join(summary.domains)}. "
         f"Seeds: {seeds}.",
+        "\n".join(f"- Shortcut in {line}" for line in shortcut_words(results)),
         *(to_markdown(table) for table in quantity_tables(summary)),
         *(f"![{plot.title}](plots/{plot.name}.png)" for plot in plots(summary)),
     ]

@@ -17,7 +17,7 @@ from fretal_bench.reporting.contents import (
     size_table,
     strategy_table,
 )
-from fretal_bench.reporting.inputs import left_out
+from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.plots import Plot
 from fretal_bench.reporting.summary import Summary
 from fretal_bench.reporting.tables import Column, Number, number_text
@@ -71,7 +71,8 @@ def page(
     """
     return _template().render(
         style=resources.files(__package__).joinpath("report.css").read_text("utf-8"),
-        stream=results.plan["stream"],
+        stream={key: value for key, value in results.plan["stream"].items() if key != "shortcuts"},
+        shortcuts=shortcut_words(results),
         size=_size(summary),
         verdict=conclusion,
         quantity_tables=quantity_tables(summary),

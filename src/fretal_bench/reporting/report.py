@@ -17,7 +17,7 @@ from fretal_bench.reporting.contents import (
     quantity_tables,
 )
 from fretal_bench.reporting.formats import to_csv, to_latex
-from fretal_bench.reporting.inputs import left_out
+from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.markdown import markdown
 from fretal_bench.reporting.page import page
 from fretal_bench.reporting.plots import Plot, image, plots
@@ -164,7 +164,8 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
             printed.update(new)
             if new:
                 console.print(Text(" ".join(new), style="dim"))
-    for line in (*left_out(results), *summary.undefined):
+    shortcuts = (f"Shortcut in {line}" for line in shortcut_words(results))
+    for line in (*shortcuts, *left_out(results), *summary.undefined):
         console.print(Text(f"- {line}"))
 
 

@@ -188,6 +188,7 @@ def test_dfil_broken_lists_get_their_findings_and_no_wrong_label(tmp_path):
     result = check(tmp_path)
 
     assert told(result.findings, "error") == {
+        ("classes", ""),
         ("label", f"{FAKE}/000_003/1.png"),
         ("label", f"{REAL}/000/7.png"),
         ("bad-file", "ff_train.txt"),
@@ -281,7 +282,7 @@ def test_csv_label_whose_number_contradicts_its_word_is_a_finding_and_stops_noth
 
     result = check(tmp_path / "all.csv")
 
-    assert told(result.findings, "error") == {("label", "a.mp4")}
+    assert told(result.findings, "error") == {("label", "a.mp4"), ("classes", "")}
     (finding,) = (finding for finding in result.findings if finding.kind == "label")
     assert text in finding.found
     assert "all.csv line 2" in finding.found

@@ -81,6 +81,7 @@ def test_members_that_would_leave_their_folder_are_refused(tmp_path):
 
     archive = "fake_train/1.tar.gz"
     assert told(result.findings, "error") == {
+        ("classes", ""),
         ("outside", f"{archive}::/etc/1.png"),
         ("outside", f"{archive}::1/../../2.png"),
         ("link", f"{archive}::1/link.png"),

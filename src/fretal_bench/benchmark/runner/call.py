@@ -169,7 +169,8 @@ def prepare(
         if cells is not None
         else opened.cells(call.strategies, call.seeds, _of_strategies(call.changes))
     )
-    plan = Plan(opened.fingerprint, recipe, planned, opened.stream.left_out())
+    left_out, shortcuts = opened.stream.left_out(), opened.stream.shortcuts()
+    plan = Plan(opened.fingerprint, recipe, planned, left_out, shortcuts)
     agenda = Agenda(plan, folder, len(opened.stream))
     if agenda.total:
         check_backbone(recipe)

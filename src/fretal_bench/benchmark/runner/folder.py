@@ -71,7 +71,7 @@ class ResultFolder:
                     entries.setdefault(cell.id, _entry(cell))
                 content = {
                     "format": FORMAT,
-                    "stream": {**plan.stream, "left_out": dict(plan.left_out)},
+                    "stream": {**plan.stream, "left_out": dict(plan.left_out), **_shortcuts(plan)},
                     "recipe": {"name": plan.recipe.name, **plan.recipe.content()},
                     **_defaults(plan.recipe),
                     "cells": list(entries.values()),
@@ -99,7 +99,7 @@ class ResultFolder:
         ):
             ours = json.loads(json.dumps(ours))
             for key in [*ours, *(k for k in theirs if k not in ours)]:
-                if key not in ("name", "left_out") and ours.get(key) != theirs.get(key):
+                if key not in ("name", "left_out", "shortcuts") and ours.get(key) != theirs.get(key):
                     raise BenchError(
                         f"{self.path} was made by another plan: {kind} {theirs.get('name', '')!s} has "
                         f"{_short(key, theirs)} there, {_short(key, ours)} now; give another --out"
@@ -206,6 +206,11 @@ class ResultFolder:
     def forget_failure(self, id: str) -> None:
         """Remove a reason that no longer holds."""
         self.failure(id).unlink(missing_ok=True)
+
+
+def _shortcuts(plan: Plan) -> dict[str, Any]:
+    """What the plan says of shortcuts; a stream without one has no such key."""
+    return {"shortcuts": dict(plan.shortcuts)} if plan.shortcuts else {}
 
 
 def _entry(cell: Cell) -> dict[str, Any]:

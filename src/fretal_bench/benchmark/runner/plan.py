@@ -86,12 +86,14 @@ class Plan:
         recipe: The recipe, its device resolved.
         cells: What is to be trained, in order.
         left_out: What the stream's stores left out when they were made, counted by reason.
+        shortcuts: Domain -> what tells its real from its fake without looking at a picture.
     """
 
     stream: Mapping[str, Any]
     recipe: Recipe
     cells: tuple[Cell, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    shortcuts: Mapping[str, str] = field(default_factory=dict)
 
 
 def content_id(content: Mapping[str, Any]) -> str:

@@ -12,7 +12,10 @@ from typing import Any, Final
 import pandas as pd
 
 from fretal_bench.datasets.check.checksums import Checksums, compare_or_write
+from fretal_bench.datasets.check.classes import missing_classes
+from fretal_bench.datasets.check.facts import Facts, file_facts
 from fretal_bench.datasets.check.faults import copied_videos, stray_files, unreadable_files
+from fretal_bench.datasets.check.shortcuts import ShortcutSearch, find_shortcuts
 from fretal_bench.datasets.importers import Finding, Import, Importer, Match, ReadOptions, importer, recognise
 from fretal_bench.datasets.importers.rows import ordered_findings
 from fretal_bench.datasets.importers.walk import Tree
@@ -69,6 +72,7 @@ class DatasetCheck:
         expectations: Official counts, where they are known, and what is there.
         findings: What is wrong or worth knowing, errors first.
         left_out: Kind of finding -> number of files left out for it.
+        shortcuts: Facts of the files that tell real from fake.
         checksums: What ``hash`` did, or None.
         command: The command to type next; "" if nothing can be prepared.
     """
@@ -83,6 +87,7 @@ class DatasetCheck:
     expectations: tuple[Expectation, ...]
     findings: tuple[Finding, ...]
     left_out: dict[str, int]
+    shortcuts: ShortcutSearch
     checksums: Checksums | None
     command: str
 
@@ -93,7 +98,7 @@ class DatasetCheck:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
-        return {**asdict(self), "errors": self.errors}
+        return {**asdict(self), "shortcuts": self.shortcuts.to_dict(), "errors": self.errors}
 
 
 def check(
@@ -105,7 +110,7 @@ def check(
     options: ReadOptions | None = None,
     progress: ProgressCallback | None = None,
 ) -> DatasetCheck:
-    """Look a data set over: recognise it, read it, open every file's container, compare the counts.
+    """Look a data set over: recognise it, read it, open every file's container, compare the counts and the classes.
 
     Args:
         root: Its folder, or its list file.
@@ -123,13 +128,17 @@ def check(
     read = family.read(root, options)
     tree = Tree(read.root)
     files = [entry.path for entry in tree.descend(follow=False)]
+    clips: dict[str, Facts] = {}
     findings = [
         *read.findings,
-        *unreadable_files(read, progress),
+        *missing_classes(read),
+        *unreadable_files(read, clips, progress),
         *copied_videos(read),
         *stray_files(read, family, files),
         *tree.findings.values(),
     ]
+    search = find_shortcuts(read.frame, lambda path: clips.get(path) or file_facts(read.root / path))
+    findings += _shortcut_findings(search)
     checksums = None
     if hash:
         checksums = compare_or_write(read.root, files, hash_file or Path.cwd() / f"{read.root.name}.sha256")
@@ -145,6 +154,7 @@ def check(
         expectations=tuple(_expectations(read, family)),
         findings=ordered_findings(findings),
         left_out=dict(sorted(Counter(left.kind for left in read.left_out).items())),
+        shortcuts=search,
         checksums=checksums,
         command=_command(root, as_name, family, read, options),
     )
@@ -194,6 +204,16 @@ def _expectations(read: Import, family: Importer) -> Iterator[Expectation]:
                 official=official.count,
                 source=official.source,
             )
+
+
+def _shortcut_findings(search: ShortcutSearch) -> Iterator[Finding]:
+    domains = dict.fromkeys(shortcut.domain for shortcut in search.shortcuts)
+    if domains:
+        facts = ", ".join(dict.fromkeys(shortcut.fact for shortcut in search.shortcuts))
+        many = f"{len(domains):,} domains" if len(domains) > 1 else "1 domain"
+        words = f"real and fake of {many} can be told apart without looking at a picture, by {facts}"
+        action = "make both classes alike: the same size, format and quality"
+        yield Finding("", "shortcut", "warning", words, action)
 
 
 def _checksum_findings(checksums: Checksums) -> Iterator[Finding]:

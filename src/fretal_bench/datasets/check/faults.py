@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from fretal_bench import files
-from fretal_bench.datasets.check.probe import probe
+from fretal_bench.datasets.check.facts import CLIP_SUFFIXES, Facts, clip_facts, suffix_of
+from fretal_bench.datasets.check.probe import probe_container
 from fretal_bench.datasets.importers.archives import archive_of, is_member
 from fretal_bench.datasets.importers.family import Finding, Import, Importer
 from fretal_bench.datasets.importers.walk import (
@@ -25,17 +26,33 @@ _ACTIONS: Final = {
     "empty": "download it again",
     "unreadable": "download it again",
     "wrong-extension": "rename or convert it",
+    "deep": "convert it to 8 bits and standard dynamic range, with a tone mapping of your choice",
 }
 
 
-def unreadable_files(read: Import, progress: ProgressCallback | None) -> Iterator[Finding]:
-    """Files, read or left out, whose container is empty, damaged, or of another kind than its name says."""
+def unreadable_files(
+    read: Import, clips: dict[str, Facts], progress: ProgressCallback | None
+) -> Iterator[Finding]:
+    """Files, read or left out, whose container is empty, damaged, or of another kind than its name says.
+
+    Also clips that hold more than crops can.
+
+    Args:
+        read: The data set.
+        clips: Where the facts of clips are kept by path, so that each is opened once.
+        progress: Told how many files were opened, and of how many.
+    """
     # Members of archives were listed to the archive's end already.
     listable = {out.path for out in read.left_out if out.kind != "wrong-extension"}
     paths = sorted(path for path in {*read.frame["path"].unique(), *listable} if not is_member(path))
     for number, path in enumerate(paths, 1):
-        file = read.root / path
-        problem = probe(file) if os.path.splitext(path)[1].lower() in _MEDIA and file.is_file() else None
+        file, suffix = read.root / path, suffix_of(path)
+        problem = probe_container(file) if suffix in _MEDIA and file.is_file() else None
+        if problem is None and suffix in CLIP_SUFFIXES and file.is_file():
+            clips[path], damage = clip_facts(file)
+            problem = ("unreadable", damage) if damage else None
+            if deep := clips[path].deep:
+                yield Finding(path, "deep", "warning", deep, _ACTIONS["deep"])
         if problem is not None:
             kind, words = problem
             yield Finding(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from fretal_bench.errors import BenchError
+from fretal_bench.datasets.check.facts import clip_facts
 
 _MP4_SUFFIXES: Final = frozenset({".mp4", ".m4v", ".mov"})
 _KIND_OF_SUFFIX: Final = {
@@ -39,15 +39,25 @@ _MAGIC: Final = (
     (b"GIF8", "GIF"),
 )
 _BOXES: Final = frozenset({b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"moof", b"styp", b"uuid"})
+_CLIPS: Final = ("MP4", "AVI", "Matroska")
 _HEAD: Final = 16
 # A JPEG may carry some bytes of an editor's behind its end mark.
 _TAIL: Final = 4096
 
 
 def probe(path: Path) -> tuple[str, str] | None:
-    """Say what is wrong with a video or image file.
+    """Say what is wrong with a video or image file: ``probe_container``, then of a video the streams' headers."""
+    problem = probe_container(path)
+    if problem is None and _KIND_OF_SUFFIX.get(path.suffix.lower()) in _CLIPS:
+        damage = clip_facts(path)[1]
+        problem = ("unreadable", damage) if damage else None
+    return problem
 
-    Reads the first and last bytes; of an MP4 the box headers, and then the streams' headers through PyAV.
+
+def probe_container(path: Path) -> tuple[str, str] | None:
+    """Say what is wrong with the container of a video or image file.
+
+    Reads the first and last bytes; of an MP4 the box headers.
 
     Args:
         path: The file.
@@ -76,8 +86,6 @@ def probe(path: Path) -> tuple[str, str] | None:
                 damage = "" if kind else "no container that is known here"
     except OSError as error:
         return "unreadable", f"cannot be read: {error.strerror or error}"
-    if not damage and expected in ("MP4", "AVI", "Matroska"):
-        damage = _stream_damage(path)
     return ("unreadable", damage) if damage else None
 
 
@@ -114,17 +122,3 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[str, int]]:
         end = start + length if length >= 8 and len(head) >= 8 else size + 1
         yield head[4:8].decode("latin-1"), end
         start = end
-
-
-def _stream_damage(path: Path) -> str:
-    try:
-        import av
-    except ImportError as error:
-        raise BenchError(f"reading {path.name} needs PyAV, which isn't installed; pip install av") from error
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                return "a container without a video stream"
-    except (av.FFmpegError, OSError, ValueError) as error:
-        return f"its header cannot be read: {error}"
-    return ""

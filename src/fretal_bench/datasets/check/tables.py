@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from fretal_bench.datasets.check.check import DatasetCheck, Expectation
+from fretal_bench.datasets.check.shortcuts import Shortcut, ShortcutSearch
 from fretal_bench.datasets.importers import Finding
 from fretal_bench.datasets.manifest import SPLITS
 
@@ -19,6 +20,7 @@ def check_tables(check: DatasetCheck) -> list[tuple[str, list[str], list[list[st
         ["layout", check.title],
         ["recognised by", ", ".join(check.why)],
         ["splits", check.split_source],
+        ["shortcuts", _searched(check.shortcuts)],
     ]
     tables = [(check.root, ["", ""], about)]
     if check.counts:
@@ -37,6 +39,10 @@ def check_tables(check: DatasetCheck) -> list[tuple[str, list[str], list[list[st
     if check.expectations:
         columns, rows = _expectation_table(check.expectations)
         tables.append((f"Against the official counts ({check.unit})", columns, rows))
+    if check.shortcuts.shortcuts:
+        columns = ["domain", "splits", "told by", "real", "fake", "right"]
+        title = "Facts of the files that tell real from fake (by chance 50% right)"
+        tables.append((title, columns, list(_shortcut_rows(check.shortcuts))))
     if check.findings:
         tables.append(
             ("Findings", ["", "kind", "file", "what", "what to do"], list(_finding_rows(check.findings)))
@@ -45,6 +51,28 @@ def check_tables(check: DatasetCheck) -> list[tuple[str, list[str], list[list[st
         rows = [[kind, f"{number:,}"] for kind, number in check.left_out.items()]
         tables.append(("Left out", ["reason", "files"], rows))
     return tables
+
+
+def _searched(search: ShortcutSearch) -> str:
+    """Say how many domains and splits were looked at, and what came of it."""
+    affected = len({(*shortcut.domain, shortcut.split) for shortcut in search.shortcuts})
+    few = f"; {len(search.few):,} with too few people to tell" if search.few else ""
+    if not search.tested:
+        return f"not looked for{few}"
+    looked = f"{search.tested:,} domain{'s' if search.tested > 1 else ''} x splits"
+    return f"{f'in {affected:,} of' if affected else 'none in'} {looked}{few}"
+
+
+def _shortcut_rows(search: ShortcutSearch) -> Iterator[list[str]]:
+    """A row a domain and fact; splits in which both classes have the same of it share a row."""
+    alike: dict[tuple[str, ...], list[Shortcut]] = {}
+    for s in search.shortcuts:
+        alike.setdefault((*s.domain, s.fact, s.real, s.fake), []).append(s)
+    for (*domain, fact, real, fake), shortcuts in alike.items():
+        rates = sorted({round(100 * shortcut.accuracy) for shortcut in shortcuts})
+        right = f"{rates[0]}%" if len(rates) == 1 else f"{rates[0]} to {rates[-1]}%"
+        name = "/".join(domain).removesuffix("/none")
+        yield [name, ", ".join(shortcut.split for shortcut in shortcuts), fact, real, fake, right]
 
 
 def _expectation_table(expectations: tuple[Expectation, ...]) -> tuple[list[str], list[list[str]]]:

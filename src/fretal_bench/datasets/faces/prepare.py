@@ -16,6 +16,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from fretal_bench import files
+from fretal_bench.datasets.check.facts import file_facts
+from fretal_bench.datasets.check.shortcuts import find_shortcuts, sentences, stored_shortcuts
 from fretal_bench.datasets.faces.assembly import assemble
 from fretal_bench.datasets.faces.detector import open_detector
 from fretal_bench.datasets.faces.groups import Deal, Unit, stamp
@@ -47,6 +49,7 @@ class PreparedStore:
         boxes: Videos prepared with boxes of their ``own``, ``shared`` ones of their original, or ``none``.
         failures: How often each reason occurred.
         made: False if the store was there already, made with these options from these rows.
+        shortcuts: What tells real from fake without looking at a picture, a sentence a domain.
     """
 
     store: CropStore
@@ -54,6 +57,7 @@ class PreparedStore:
     boxes: dict[str, int]
     failures: list[ReasonCount]
     made: bool
+    shortcuts: dict[str, str]
 
     @property
     def lost(self) -> int:
@@ -73,6 +77,7 @@ class PreparedStore:
             "boxes": self.boxes,
             "failures": [asdict(count) for count in self.failures],
             "made": self.made,
+            "shortcuts": self.shortcuts,
         }
 
 
@@ -141,7 +146,9 @@ def prepare(
             for failure in failures:
                 writer.fail(**failure.entry())
             kinds = {kind: boxes[kind] for kind in ("own", "shared", "none")}
-            store = writer.finish({"key": key, "videos": deal.videos, "boxes": kinds, **about})
+            search = find_shortcuts(frame, lambda path: file_facts(read.root / path))
+            details = {"key": key, "videos": deal.videos, "boxes": kinds, **about}
+            store = writer.finish({**details, "shortcuts": search.to_dict()})
         shutil.rmtree(work, ignore_errors=True)
     return _prepared(store, made=True)
 
@@ -287,4 +294,6 @@ def _nothing(root: Path, failures: list[Failure]) -> str:
 def _prepared(store: CropStore, made: bool) -> PreparedStore:
     details = store.info["details"]
     failures = count_reasons(map(Failure.read, store.info["failures"]))
-    return PreparedStore(store, int(details["videos"]), dict(Counter(details["boxes"])), failures, made)
+    shortcuts = sentences(stored_shortcuts(details, str(store.path)))
+    boxes = dict(Counter(details["boxes"]))
+    return PreparedStore(store, int(details["videos"]), boxes, failures, made, shortcuts)

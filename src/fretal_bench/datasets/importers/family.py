@@ -30,6 +30,9 @@ KINDS: Final[Mapping[str, str]] = {
     "outside": "a path or link that leads out of the data set's folder",
     "link": "a symbolic link that leads nowhere",
     "stray": "files that no rule of the layout mentions",
+    "classes": "a data set or split without real, or without fake",
+    "deep": "a clip of more than 8 bits a channel, or HDR",
+    "shortcut": "a fact of the files alone tells real from fake",
     "checksum": "a file that differs from the written checksums",
     "note": "something to know",
 }

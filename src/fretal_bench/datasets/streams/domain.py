@@ -139,6 +139,19 @@ class Domain:
             self._sources[split] = CropSource(self.store, self.rows[split])
         return self._sources[split]
 
+    def shortcuts(self) -> str:
+        """Say what tells its real from its fake without looking at a picture, as its store found; "" for nothing."""
+        from fretal_bench.datasets.check.shortcuts import sentence, stored_shortcuts
+
+        known = stored_shortcuts(self.store.info.get("details", {}), str(self.store.path))
+        if not known:
+            return ""
+        columns = ["dataset", "method", "compression", "split"]
+        rows = np.concatenate([self.rows[split] for split in SPLITS])
+        kinds = set(self.store.index[columns].iloc[rows].drop_duplicates().itertuples(index=False, name=None))
+        own = [shortcut for shortcut in known if (*shortcut.domain, shortcut.split) in kinds]
+        return sentence(own) if own else ""
+
     def fingerprint(self) -> dict[str, object]:
         """Say what the domain holds: its name, its store's checksum, a sha256 over the row numbers of each split."""
         return {

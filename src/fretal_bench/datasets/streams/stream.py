@@ -112,6 +112,11 @@ class Stream:
         reasons = [str(entry["reason"]) for store in stores.values() for entry in store.info["failures"]]
         return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
 
+    def shortcuts(self) -> dict[str, str]:
+        """Say, for each domain that has one, which fact of its files tells real from fake: see ``Domain.shortcuts``."""
+        said = {domain.name: domain.shortcuts() for domain in self.domains}
+        return {name: words for name, words in said.items() if words}
+
     def as_avalanche(self) -> Any:
         """Make the Avalanche benchmark: one experience a domain in the streams ``train``, ``val`` and ``test``.
 

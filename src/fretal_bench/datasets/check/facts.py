@@ -1,0 +1,189 @@
+"""Facts of a media file that its picture doesn't show: format, size, quality and rates, read from its header alone."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, OTHER_VIDEO_SUFFIXES, VIDEO_SUFFIXES
+from fretal_bench.errors import BenchError, first_line
+
+CLIP_SUFFIXES: Final = VIDEO_SUFFIXES | OTHER_VIDEO_SUFFIXES
+STORED_BITS: Final = 8
+"""Bits a channel that crops have."""
+_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
+"""Transfer functions of HDR: SMPTE ST 2084 and ARIB STD-B67 (ITU-T H.273, table 3)."""
+# ITU-T T.81, table K.1, row by row: what encoders scale by a quality of 1 to 100 as libjpeg does.
+_LUMINANCE: Final = (
+    *(16, 11, 10, 16, 24, 40, 51, 61),
+    *(12, 12, 14, 19, 26, 58, 60, 55),
+    *(14, 13, 16, 24, 40, 57, 69, 56),
+    *(14, 17, 22, 29, 51, 87, 80, 62),
+    *(18, 22, 37, 56, 68, 109, 103, 77),
+    *(24, 35, 55, 64, 81, 104, 113, 92),
+    *(49, 64, 78, 87, 103, 121, 120, 101),
+    *(72, 92, 95, 98, 112, 100, 103, 99),
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file's name and header say; blank, 0 or NaN where they don't.
+
+    Attributes:
+        suffix: Of its name, in lower case.
+        format: Of a picture ``JPEG`` and the like, of a clip its codec.
+        width: Pixels as stored.
+        height: Pixels as stored.
+        pixels: Pixel format: of a clip libav's, of a picture Pillow's mode.
+        bits: Bits a channel.
+        hdr: ``PQ`` or ``HLG`` of a clip of high dynamic range.
+        quality: Of a JPEG, 1 to 100: of libjpeg's tables those that are nearest.
+        tables: Of a JPEG, its quantisation tables as a short hash.
+        bit_rate: Bits a second.
+        frame_rate: Frames a second.
+        duration: Seconds.
+    """
+
+    suffix: str
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    pixels: str = ""
+    bits: int = 0
+    hdr: str = ""
+    quality: float = math.nan
+    tables: str = ""
+    bit_rate: float = math.nan
+    frame_rate: float = math.nan
+    duration: float = math.nan
+
+    @property
+    def deep(self) -> str:
+        """What is lost where a clip's frames become 8-bit crops; "" for nothing."""
+        if self.bits <= STORED_BITS and not self.hdr:
+            return ""
+        tone = f" and HDR ({self.hdr})" if self.hdr else ""
+        return f"{self.bits} bits a channel{tone}; crops have {STORED_BITS}"
+
+
+def suffix_of(path: str) -> str:
+    """The extension of a path, in lower case."""
+    return os.path.splitext(path)[1].lower()
+
+
+def file_facts(path: Path) -> Facts:
+    """The facts of a picture or clip; of what cannot be read, or is inside an archive, the suffix alone."""
+    if suffix_of(path.name) in CLIP_SUFFIXES and path.is_file():
+        return clip_facts(path)[0]
+    return picture_facts(path)
+
+
+def picture_facts(path: Path) -> Facts:
+    """Read the facts of a picture file; nothing is decoded. Of one that cannot be read they are blank but the suffix."""
+    from PIL import Image
+
+    suffix = suffix_of(path.name)
+    if not path.is_file() or suffix not in IMAGE_SUFFIXES:
+        return Facts(suffix)
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            head = file.read(26)
+            file.seek(0)
+            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                # Opening reads up to the pixels, which stay where they are.
+                picture = Image.open(file)
+            finally:
+                Image.MAX_IMAGE_PIXELS = before
+            return _of_picture(suffix, picture, head)
+    except Exception:  # Pillow's plugins raise what they meet; a damaged file is another finding's
+        return Facts(suffix)
+
+
+def _of_picture(suffix: str, picture: Any, head: bytes) -> Facts:
+    tables = getattr(picture, "quantization", None) or {}
+    kind = "JPEG" if picture.format == "MPO" else str(picture.format)
+    depth = {"1": 1, "F": 32}.get(picture.mode, 16 if picture.mode.startswith("I") else 8)
+    width, height = picture.size
+    return Facts(
+        suffix=suffix,
+        format=kind,
+        width=width,
+        height=height,
+        pixels=picture.mode,
+        # Pillow gives RGB of 16 bits as RGB of 8.
+        bits=head[24] if kind == "PNG" else depth,
+        quality=_quality(tuple(tables[min(tables)])) if tables else math.nan,
+        tables=_digest(tables) if tables else "",
+    )
+
+
+def _digest(tables: dict[int, Any]) -> str:
+    text = repr([(number, list(tables[number])) for number in sorted(tables)])
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+@cache
+def _quality(table: tuple[int, ...]) -> float:
+    """The quality whose luminance table is nearest, by the sum of absolute differences.
+
+    libjpeg scales by s = 5000 / q below 50 and 200 - 2 q from there on: (t s + 50) / 100, rounded down, 1 to 255.
+    """
+
+    def distance(quality: int) -> int:
+        scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+        scaled = (min(255, max(1, (value * scale + 50) // 100)) for value in _LUMINANCE)
+        return sum(abs(ours - theirs) for ours, theirs in zip(scaled, table, strict=False))
+
+    return float(min(range(1, 101), key=distance))
+
+
+def clip_facts(path: Path) -> tuple[Facts, str]:
+    """Read the facts of a video file; no frame is decoded but those that libav needs to know the format.
+
+    Returns:
+        The facts, and what is wrong with its header; "" for nothing. The facts are then blank but the suffix.
+
+    Raises:
+        BenchError: PyAV is not installed.
+    """
+    facts = Facts(suffix_of(path.name))
+    try:
+        import av
+    except ImportError as error:
+        raise BenchError(f"reading {path.name} needs PyAV, which isn't installed; pip install av") from error
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                return facts, "a container without a video stream"
+            return _of_clip(facts.suffix, container), ""
+    except (av.FFmpegError, OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        return facts, f"its header cannot be read: {reason}"
+
+
+def _of_clip(suffix: str, container: Any) -> Facts:
+    stream = container.streams.video[0]
+    context = stream.codec_context
+    pixels = context.format
+    seconds = container.duration / 1_000_000 if container.duration and container.duration > 0 else math.nan
+    return Facts(
+        suffix=suffix,
+        format=str(context.name),
+        width=int(context.width),
+        height=int(context.height),
+        pixels=str(pixels.name) if pixels else "",
+        bits=max((component.bits for component in pixels.components), default=0) if pixels else 0,
+        hdr=_TRANSFERS.get(int(context.color_trc or 0), ""),
+        bit_rate=float(context.bit_rate or container.bit_rate or math.nan),
+        frame_rate=float(stream.average_rate or math.nan),
+        duration=seconds,
+    )

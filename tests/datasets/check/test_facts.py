@@ -1,0 +1,118 @@
+"""Facts read from headers: what they are, and that nothing is decoded for them."""
+
+import io
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+
+from fretal_bench.datasets.check.check import check
+from fretal_bench.datasets.check.facts import Facts, clip_facts, file_facts
+from trees import Tree, clip
+
+
+def picture(tmp_path, suffix, options=(), dtype=np.uint8, channels=3):
+    file = tmp_path / f"x{suffix}"
+    image = np.random.default_rng(0).integers(0, 255, (40, 60, channels)).astype(dtype)
+    assert cv2.imwrite(str(file), image, list(options))
+    return file
+
+
+@pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 90, 95, 100])
+def test_the_quality_of_a_jpeg_is_told_from_its_tables(tmp_path, quality):
+    facts = file_facts(picture(tmp_path, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality]))
+
+    assert facts.quality == quality
+    assert (facts.suffix, facts.format, facts.width, facts.height) == (".jpg", "JPEG", 60, 40)
+    assert facts.tables
+
+
+@pytest.mark.parametrize(
+    ("suffix", "format"),
+    [(".png", "PNG"), (".webp", "WEBP"), (".bmp", "BMP"), (".tif", "TIFF"), (".ppm", "PPM")],
+)
+def test_pictures_of_other_formats_have_size_and_format(tmp_path, suffix, format):
+    facts = file_facts(picture(tmp_path, suffix))
+
+    assert (facts.format, facts.width, facts.height, facts.bits, facts.pixels) == (format, 60, 40, 8, "RGB")
+    assert facts.tables == ""
+
+
+def test_the_bits_of_a_png_are_those_of_its_header(tmp_path):
+    assert file_facts(picture(tmp_path, ".png", dtype=np.uint16)).bits == 16
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\x00\xff\xff\xff\xff"]
+)
+def test_of_what_cannot_be_read_the_suffix_is_known_alone(tmp_path, content):
+    file = tmp_path / "x.png"
+    file.write_bytes(content)
+
+    assert repr(file_facts(file)) == repr(Facts(".png"))
+    assert repr(file_facts(tmp_path / "gone.tar::x.png")) == repr(Facts(".png"))
+    assert clip_facts(tmp_path / "gone.mp4")[1]
+
+
+def test_the_header_of_a_large_picture_costs_no_memory_for_its_pixels(tmp_path):
+    header = picture(tmp_path, ".png").read_bytes()
+    file = tmp_path / "large.png"
+    # Width and height of 30,000, which would be 2.7 GB.
+    file.write_bytes(header[:16] + (30_000).to_bytes(4, "big") * 2 + header[24:])
+
+    assert file_facts(file).width in (0, 30_000)
+
+
+def test_a_clip_has_codec_size_and_rates(tmp_path):
+    file = tmp_path / "x.mp4"
+    file.write_bytes(clip())
+
+    facts, damage = clip_facts(file)
+
+    assert damage == ""
+    assert (facts.format, facts.pixels, facts.bits, facts.width, facts.height) == (
+        "h264",
+        "yuv420p",
+        8,
+        32,
+        32,
+    )
+    assert facts.frame_rate == 25
+    assert facts.duration == pytest.approx(3 / 25, abs=0.05)
+    assert facts.bit_rate > 0
+    assert facts.deep == ""
+
+
+def deep_clip(transfer):
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("libx265", rate=Fraction(25), options={"x265-params": "log-level=none"})
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p10le"
+        if transfer:
+            stream.codec_context.color_trc = transfer
+        for level in (40, 120):
+            image = np.full((64, 64, 3), level, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p10le")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("transfer", "words"), [(0, "10 bits a channel;"), (16, "HDR (PQ)"), (18, "HDR (HLG)")]
+)
+def test_a_check_warns_of_clips_that_hold_more_than_crops_can(tmp_path, transfer, words):
+    tree = Tree(tmp_path)
+    tree.video("a.mp4", "b.mp4")
+    tree.data("c.mp4", deep_clip(transfer))
+    tree.text("all.csv", "path,label,split\na.mp4,0,train\nb.mp4,1,train\nc.mp4,1,test\n")
+
+    findings = check(tmp_path / "all.csv").findings
+
+    (finding,) = (finding for finding in findings if finding.kind == "deep")
+    assert (finding.file, finding.severity) == ("c.mp4", "warning")
+    assert words in finding.found
