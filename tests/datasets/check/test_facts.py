@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fretal_bench.datasets.check import facts
 from fretal_bench.datasets.check.check import check
 from fretal_bench.datasets.check.facts import Facts, clip_facts, file_facts
+from fretal_bench.datasets.media.limits import MediaLimits
 from trees import Tree, clip
 
 
@@ -21,11 +23,11 @@ def picture(tmp_path, suffix, options=(), dtype=np.uint8, channels=3):
 
 @pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 90, 95, 100])
 def test_the_quality_of_a_jpeg_is_told_from_its_tables(tmp_path, quality):
-    facts = file_facts(picture(tmp_path, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality]))
+    header = file_facts(picture(tmp_path, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality]))
 
-    assert facts.quality == quality
-    assert (facts.suffix, facts.format, facts.width, facts.height) == (".jpg", "JPEG", 60, 40)
-    assert facts.tables
+    assert header.quality == quality
+    assert (header.suffix, header.format, header.width, header.height) == (".jpg", "JPEG", 60, 40)
+    assert header.tables
 
 
 @pytest.mark.parametrize(
@@ -33,10 +35,16 @@ def test_the_quality_of_a_jpeg_is_told_from_its_tables(tmp_path, quality):
     [(".png", "PNG"), (".webp", "WEBP"), (".bmp", "BMP"), (".tif", "TIFF"), (".ppm", "PPM")],
 )
 def test_pictures_of_other_formats_have_size_and_format(tmp_path, suffix, format):
-    facts = file_facts(picture(tmp_path, suffix))
+    header = file_facts(picture(tmp_path, suffix))
 
-    assert (facts.format, facts.width, facts.height, facts.bits, facts.pixels) == (format, 60, 40, 8, "RGB")
-    assert facts.tables == ""
+    assert (header.format, header.width, header.height, header.bits, header.pixels) == (
+        format,
+        60,
+        40,
+        8,
+        "RGB",
+    )
+    assert header.tables == ""
 
 
 def test_the_bits_of_a_png_are_those_of_its_header(tmp_path):
@@ -68,20 +76,19 @@ def test_a_clip_has_codec_size_and_rates(tmp_path):
     file = tmp_path / "x.mp4"
     file.write_bytes(clip())
 
-    facts, damage = clip_facts(file)
+    header, problem = clip_facts(file)
 
-    assert damage == ""
-    assert (facts.format, facts.pixels, facts.bits, facts.width, facts.height) == (
+    assert problem is None
+    assert (header.format, header.pixels, header.bits, header.width, header.height) == (
         "h264",
         "yuv420p",
         8,
         32,
         32,
     )
-    assert facts.frame_rate == 25
-    assert facts.duration == pytest.approx(3 / 25, abs=0.05)
-    assert facts.bit_rate > 0
-    assert facts.deep == ""
+    assert header.frame_rate == 25
+    assert header.duration == pytest.approx(3 / 25, abs=0.05)
+    assert header.bit_rate > 0
 
 
 def deep_clip(transfer):
@@ -103,7 +110,7 @@ def deep_clip(transfer):
 
 
 @pytest.mark.parametrize(
-    ("transfer", "words"), [(0, "10 bits a channel;"), (16, "HDR (PQ)"), (18, "HDR (HLG)")]
+    ("transfer", "words"), [(0, "10 bits;"), (16, "10 bits, HDR (PQ)"), (18, "10 bits, HDR (HLG)")]
 )
 def test_a_check_warns_of_clips_that_hold_more_than_crops_can(tmp_path, transfer, words):
     tree = Tree(tmp_path)
@@ -116,3 +123,18 @@ def test_a_check_warns_of_clips_that_hold_more_than_crops_can(tmp_path, transfer
     (finding,) = (finding for finding in findings if finding.kind == "deep")
     assert (finding.file, finding.severity) == ("c.mp4", "warning")
     assert words in finding.found
+
+
+def test_a_check_warns_of_a_clip_beyond_the_limits_and_does_not_call_it_damaged(tmp_path, monkeypatch):
+    tree = Tree(tmp_path)
+    tree.video("a.mp4", "b.mp4")
+    tree.text("all.csv", "path,label,split\na.mp4,0,train\nb.mp4,1,train\n")
+    monkeypatch.setattr(facts, "MediaLimits", lambda: MediaLimits(max_megapixels=32 * 31 / 1e6))
+
+    findings = check(tmp_path / "all.csv").findings
+
+    assert {(f.kind, f.file, f.severity) for f in findings} >= {
+        ("large", "a.mp4", "warning"),
+        ("large", "b.mp4", "warning"),
+    }
+    assert not [f for f in findings if f.kind == "unreadable"]

@@ -6,19 +6,18 @@ import hashlib
 import math
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, OTHER_VIDEO_SUFFIXES, VIDEO_SUFFIXES
-from fretal_bench.errors import BenchError, first_line
+from fretal_bench.datasets.media.limits import MediaLimits
+from fretal_bench.datasets.media.reasons import Reason, Unreadable
+from fretal_bench.errors import BenchError
 
 CLIP_SUFFIXES: Final = VIDEO_SUFFIXES | OTHER_VIDEO_SUFFIXES
-STORED_BITS: Final = 8
-"""Bits a channel that crops have."""
-_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
-"""Transfer functions of HDR: SMPTE ST 2084 and ARIB STD-B67 (ITU-T H.273, table 3)."""
+_FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
 # ITU-T T.81, table K.1, row by row: what encoders scale by a quality of 1 to 100 as libjpeg does.
 _LUMINANCE: Final = (
     *(16, 11, 10, 16, 24, 40, 51, 61),
@@ -43,7 +42,6 @@ class Facts:
         height: Pixels as stored.
         pixels: Pixel format: of a clip libav's, of a picture Pillow's mode.
         bits: Bits a channel.
-        hdr: ``PQ`` or ``HLG`` of a clip of high dynamic range.
         quality: Of a JPEG, 1 to 100: of libjpeg's tables those that are nearest.
         tables: Of a JPEG, its quantisation tables as a short hash.
         bit_rate: Bits a second.
@@ -57,20 +55,11 @@ class Facts:
     height: int = 0
     pixels: str = ""
     bits: int = 0
-    hdr: str = ""
     quality: float = math.nan
     tables: str = ""
     bit_rate: float = math.nan
     frame_rate: float = math.nan
     duration: float = math.nan
-
-    @property
-    def deep(self) -> str:
-        """What is lost where a clip's frames become 8-bit crops; "" for nothing."""
-        if self.bits <= STORED_BITS and not self.hdr:
-            return ""
-        tone = f" and HDR ({self.hdr})" if self.hdr else ""
-        return f"{self.bits} bits a channel{tone}; crops have {STORED_BITS}"
 
 
 def suffix_of(path: str) -> str:
@@ -100,7 +89,7 @@ def picture_facts(path: Path) -> Facts:
             before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
                 # Opening reads up to the pixels, which stay where they are.
-                picture = Image.open(file)
+                picture = Image.open(file, formats=_FORMATS)
             finally:
                 Image.MAX_IMAGE_PIXELS = before
             return _of_picture(suffix, picture, head)
@@ -146,44 +135,35 @@ def _quality(table: tuple[int, ...]) -> float:
     return float(min(range(1, 101), key=distance))
 
 
-def clip_facts(path: Path) -> tuple[Facts, str]:
+def clip_facts(path: Path) -> tuple[Facts, tuple[str, str] | None]:
     """Read the facts of a video file; no frame is decoded but those that libav needs to know the format.
 
     Returns:
-        The facts, and what is wrong with its header; "" for nothing. The facts are then blank but the suffix.
+        The facts, and what keeps it out of a store: a kind of finding (``unreadable``, ``large``, ``deep``) and words, or
+        None. Of an unreadable or too large one the facts are blank but the suffix.
 
     Raises:
         BenchError: PyAV is not installed.
     """
     facts = Facts(suffix_of(path.name))
     try:
-        import av
+        from fretal_bench.datasets.media.clips import open_clip
     except ImportError as error:
         raise BenchError(f"reading {path.name} needs PyAV, which isn't installed; pip install av") from error
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                return facts, "a container without a video stream"
-            return _of_clip(facts.suffix, container), ""
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or first_line(error)
-        return facts, f"its header cannot be read: {reason}"
-
-
-def _of_clip(suffix: str, container: Any) -> Facts:
-    stream = container.streams.video[0]
-    context = stream.codec_context
-    pixels = context.format
-    seconds = container.duration / 1_000_000 if container.duration and container.duration > 0 else math.nan
-    return Facts(
-        suffix=suffix,
-        format=str(context.name),
-        width=int(context.width),
-        height=int(context.height),
-        pixels=str(pixels.name) if pixels else "",
-        bits=max((component.bits for component in pixels.components), default=0) if pixels else 0,
-        hdr=_TRANSFERS.get(int(context.color_trc or 0), ""),
-        bit_rate=float(context.bit_rate or container.bit_rate or math.nan),
-        frame_rate=float(stream.average_rate or math.nan),
-        duration=seconds,
-    )
+        with open_clip(path, MediaLimits()) as (_, stream, clip):
+            facts = replace(
+                facts,
+                format=clip.codec,
+                width=clip.width,
+                height=clip.height,
+                pixels=str(stream.codec_context.pix_fmt or ""),
+                bits=clip.bits,
+                bit_rate=clip.bit_rate or math.nan,
+                frame_rate=clip.rate or math.nan,
+                duration=clip.seconds or math.nan,
+            )
+            return facts, ("deep", str(clip.deep)) if clip.deep is not None else None
+    except Unreadable as error:
+        kind = "large" if error.cause.reason in (Reason.TOO_LARGE, Reason.TOO_LONG) else "unreadable"
+        return facts, (kind, str(error.cause))

@@ -26,8 +26,10 @@ _ACTIONS: Final = {
     "empty": "download it again",
     "unreadable": "download it again",
     "wrong-extension": "rename or convert it",
-    "deep": "convert it to 8 bits and standard dynamic range, with a tone mapping of your choice",
+    "deep": "convert it; stores leave it out",
+    "large": "raise the limit when preparing; stores leave it out",
 }
+_LOST: Final = ("empty", "unreadable")
 
 
 def unreadable_files(
@@ -49,15 +51,10 @@ def unreadable_files(
         file, suffix = read.root / path, suffix_of(path)
         problem = probe_container(file) if suffix in _MEDIA and file.is_file() else None
         if problem is None and suffix in CLIP_SUFFIXES and file.is_file():
-            clips[path], damage = clip_facts(file)
-            problem = ("unreadable", damage) if damage else None
-            if deep := clips[path].deep:
-                yield Finding(path, "deep", "warning", deep, _ACTIONS["deep"])
+            clips[path], problem = clip_facts(file)
         if problem is not None:
             kind, words = problem
-            yield Finding(
-                path, kind, "warning" if kind == "wrong-extension" else "error", words, _ACTIONS[kind]
-            )
+            yield Finding(path, kind, "error" if kind in _LOST else "warning", words, _ACTIONS[kind])
         if progress is not None:
             progress(number, len(paths))
 

@@ -49,8 +49,9 @@ def probe(path: Path) -> tuple[str, str] | None:
     """Say what is wrong with a video or image file: ``probe_container``, then of a video the streams' headers."""
     problem = probe_container(path)
     if problem is None and _KIND_OF_SUFFIX.get(path.suffix.lower()) in _CLIPS:
-        damage = clip_facts(path)[1]
-        problem = ("unreadable", damage) if damage else None
+        problem = clip_facts(path)[1]
+        # What is larger or deeper than a store takes is sound.
+        return problem if problem is not None and problem[0] == "unreadable" else None
     return problem
 
 

@@ -31,6 +31,7 @@ KINDS: Final[Mapping[str, str]] = {
     "link": "a symbolic link that leads nowhere",
     "stray": "files that no rule of the layout mentions",
     "classes": "a data set or split without real, or without fake",
+    "large": "a clip beyond the limits of what is decoded",
     "deep": "a clip of more than 8 bits a channel, or HDR",
     "shortcut": "a fact of the files alone tells real from fake",
     "checksum": "a file that differs from the written checksums",
