@@ -6,6 +6,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -29,8 +30,10 @@ from fretal_bench.datasets.faces.prepare import prepare
 from fretal_bench.datasets.ffpp_mini.build import clips
 from fretal_bench.datasets.ffpp_mini.tree import make_mini
 from fretal_bench.datasets.importers import ReadOptions
+from fretal_bench.datasets.media.reasons import Reason
 from fretal_bench.datasets.store.store import CropStore
 from fretal_bench.errors import BenchError, RunError
+from media_files import chunk, encoded, png_bomb, png_with, smooth, write_clip
 from trees import Tree
 
 REAL = "original_sequences/youtube/c23/videos"
@@ -581,6 +584,93 @@ def test_a_killed_worker_ends_the_run_with_one_line(mini, tmp_path, small_units)
     for worker in multiprocessing.active_children():
         worker.join(60)
     assert multiprocessing.active_children() == []
+
+
+def test_what_is_beyond_a_limit_deep_or_no_file_is_counted_with_its_reason(tmp_path, capfd):
+    tree = Tree(tmp_path / "set")
+    rows = ["path,label,split"]
+
+    def add(name):
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows.append(f"{name},{len(rows) % 2},train")
+        return path
+
+    noise = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), dtype=np.uint8)
+    write_clip(add("good.mp4"), noise)
+    write_clip(add("deep.mp4"), noise, pixels="yuv420p10le")
+    write_clip(add("long.mp4"), np.zeros((12, 16, 16, 3), np.uint8))
+    add("bomb.png").write_bytes(png_bomb(500, 400))
+    add("good.png").write_bytes(encoded(smooth(40, 60), "PNG"))
+    jpeg = encoded(smooth(200, 300), "JPEG")
+    add("cut.jpg").write_bytes(jpeg[: len(jpeg) // 2] + b"\xff\xd9")
+    odd = chunk(b"eXIf", b"Exif\x00\x00")
+    add("odd.png").write_bytes(png_with(encoded(smooth(40, 60), "PNG"), odd))
+    tree.text("list.csv", "\n".join(rows) + "\n")
+    pipe = add("pipe.png")
+    os.mkfifo(pipe)
+    limits = {"max_megapixels": 0.1, "max_frames": 11}
+    prepared = prepare(
+        tmp_path / "set" / "list.csv",
+        tmp_path / "store",
+        options=PrepareOptions(size=16, detector="none", **limits),
+    )
+    assert len(prepared.store) == 3 + 2
+    assert {(count.reason, count.videos, count.example) for count in prepared.failures} == {
+        (Reason.TOO_LARGE.value, 1, "bomb.png"),
+        (Reason.TOO_LONG.value, 1, "long.mp4"),
+        (Reason.UNDECODABLE.value, 1, "cut.jpg"),
+        (Reason.DEEP.value, 1, "deep.mp4"),
+        *({(c.reason, c.videos, c.example) for c in prepared.failures if c.reason == Reason.SHORT.value}),
+    }
+    assert prepared.store.info["details"]["packages"].keys() == {"av", "opencv-python-headless", "pillow"}
+    assert capfd.readouterr().err == ""
+
+
+def limited_to(size, *call, **changes):
+    """Run ``prepare`` in a process in which no file can grow beyond so many bytes; what it raised, as text."""
+
+    def run(pipe):
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        try:
+            prepare(*call, **changes)
+            pipe.send(None)
+        except Exception as error:
+            pipe.send((type(error).__name__, str(error)))
+
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=run, args=(sender,))
+    child.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    finally:
+        child.join(120)
+        assert child.exitcode == 0
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_disk_that_is_full_at_any_write_is_one_line_and_the_next_run_ends_with_the_same_bytes(
+    mini, tmp_path, small_units, jobs
+):
+    changes = {"options": options(detector="none"), "jobs": jobs}
+    whole = prepare(mini, tmp_path / "whole" / "store", **changes).store
+    largest = max(path.stat().st_size for path in Path(whole.path).iterdir())
+    sizes = [0, 1, 3000, 8192, 8193, 30_000, 31_000, largest - 1, largest] if jobs == 1 else [0, 8192]
+    for size in sizes:
+        raised = limited_to(size, mini, tmp_path / "store", **changes)
+        if raised is None:
+            break
+        kind, words = raised
+        assert kind == "RunError", words
+        assert "no space left" in words
+        assert "run the same command again" in words
+        assert "\n" not in words
+    assert (raised is None) == (jobs == 1), "the last size is enough"
+    prepare(mini, tmp_path / "store", **changes)
+    assert bytes_of(tmp_path / "store") == bytes_of(whole.path)
+    assert left_beside(tmp_path / "store") == []
 
 
 def test_a_full_disk_is_one_line_and_the_next_run_goes_on(mini, tmp_path, small_units, detector, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,7 +10,8 @@ from faces_support import face, grey_clip, turn
 from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.frames import Frame, VideoFile
 from fretal_bench.datasets.faces.reasons import Reason
-from fretal_bench.datasets.faces.search import face_of, mask_of, open_mask, place_in, search
+from fretal_bench.datasets.faces.search import choice_of, face_of, mask_of, open_mask, place_in, search
+from fretal_bench.datasets.ffpp_mini.photographs import people
 
 
 class Scene:
@@ -99,6 +101,80 @@ def test_of_several_faces_the_longest_track_is_taken_and_frames_with_only_the_ot
     track = face_of(searched)
     assert track.at(30) == main.box
     assert place_in(searched, track, 0).unseen is Reason.OTHER_FACE
+
+
+class Cast:
+    """A video of ORL's people: ``who`` says of each frame which person stands where, by the left edge of the face."""
+
+    declared = 16
+    shape = (240, 480)
+    numbers = range(16)
+
+    def __init__(self, who, sides=None):
+        self.who, self.sides, self.looked = who, sides or {}, []
+
+    def read(self, numbers):
+        for number in numbers:
+            image = np.full((240, 480, 3), 90, np.uint8)
+            for left, person in self.who(number).items():
+                photograph = people()[person].frames[number % 2]
+                side = self.sides.get(person, 120)
+                image[40 : 40 + side, left : left + side] = cv2.resize(photograph, (side, side))[:, :, None]
+            image[0, 0] = number
+            yield Frame(number, image)
+
+    def detect(self, image):
+        number = int(image[0, 0, 0])
+        self.looked.append(number)
+        return [face(left, 40, self.sides.get(who, 120)) for left, who in self.who(number).items()]
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 14), (3, 27), (9, 36)])
+@pytest.mark.parametrize("every", [1, 3])
+def test_two_people_who_change_places_are_not_one_track(one, other, every):
+    video = Cast(lambda n: {60: one, 300: other} if n < 8 else {60: other, 300: one})
+    searched = search(video, range(16), video, every)
+    choice = choice_of(searched)
+    assert sorted(len(track.boxes) for track in searched.tracks) == [len(searched.faces) // 2] * 4
+    seen = [n for n in range(16) if place_in(searched, choice.track, n).box is not None]
+    assert seen in (list(range(8)), list(range(8, 16)))
+    assert choice.rivalled
+    assert {place_in(searched, choice.track, n).unseen for n in range(16) if n not in seen} == {
+        Reason.OTHER_FACE
+    }
+
+
+def test_whoever_takes_the_place_of_another_does_not_go_on_as_that_one():
+    video = Cast(lambda n: {60: 0, 300: 14} if n < 6 else {300: 0})
+    searched = search(video, range(16), video, every=1)
+    assert sorted(len(track.boxes) for track in searched.tracks) == [6, 6, 10]
+    assert sorted(face_of(searched).boxes) == list(range(6, 16))
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 14), (3, 27), (20, 21), (9, 36)])
+def test_two_people_who_stay_where_they_are_keep_their_tracks(one, other):
+    video = Cast(lambda n: {60: one, 300: other})
+    searched = search(video, range(16), video, every=1)
+    assert [len(track.boxes) for track in searched.tracks] == [16, 16]
+
+
+def test_a_small_still_face_in_a_corner_is_not_taken_for_the_person_who_is_there_in_most_frames():
+    video = Cast(lambda n: {420: 14} if n in (3, 4, 11, 12) else {60: 0, 420: 14}, sides={14: 50})
+    choice = choice_of(search(video, range(16), video, every=1))
+    assert choice.track.boxes[0].left == 60
+    assert not choice.rivalled
+
+
+def test_a_small_face_is_taken_where_a_larger_one_is_there_for_a_moment_only():
+    video = Cast(lambda n: {60: 0, 420: 14} if n < 4 else {420: 14}, sides={14: 50})
+    assert face_of(search(video, range(16), video, every=1)).boxes[0].left == 420
+
+
+def test_frames_too_large_to_be_kept_are_looked_at_at_once(monkeypatch):
+    monkeypatch.setattr("fretal_bench.datasets.faces.search._HELD", 2 * 120 * 200 * 3)
+    scene = Scene(lambda n: [face(50, 20, 60)])
+    search(scene, WANTED, scene, every=100)
+    assert scene.looked == [0, 30, 60, 80]
 
 
 def test_the_mask_says_which_face_though_it_is_on_screen_for_less_long(tmp_path):

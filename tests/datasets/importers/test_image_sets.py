@@ -1,5 +1,7 @@
 """CDDB and plain image folders, which share the reading of class folders."""
 
+import os
+
 from fretal_bench.datasets.check.check import check
 from fretal_bench.datasets.importers import ReadOptions, read_dataset, recognise
 from trees import Tree, labels_by, manifest, told
@@ -137,3 +139,14 @@ def test_image_folders_broken_copy_gets_its_findings_and_no_wrong_label(tmp_path
     frame = read_dataset(tmp_path).frame
     labels_by(frame, lambda path: int("/fake/" in path))
     assert set(frame["split"]) == {"train", "val", "test"}
+
+
+def test_a_pipe_or_device_among_the_pictures_is_said_and_not_opened(tmp_path):
+    tree = Tree(tmp_path)
+    tree.image("train/real/0.png", "train/fake/0.png")
+    os.mkfifo(tmp_path / "train/fake/1.png")
+    read = read_dataset(tmp_path)
+    assert sorted(read.frame["path"]) == ["train/fake/0.png", "train/real/0.png"]
+    assert [(f.file, f.kind, f.severity) for f in read.findings if f.kind == "device"] == [
+        ("train/fake/1.png", "device", "error")
+    ]

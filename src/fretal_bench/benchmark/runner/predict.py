@@ -19,7 +19,7 @@ from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import Image, crop_face
 from fretal_bench.datasets.faces.detector import Detector, open_detector
 from fretal_bench.datasets.faces.frames import ImageFiles, Source, VideoFile, evenly
-from fretal_bench.datasets.faces.search import face_of, place_in, search
+from fretal_bench.datasets.faces.search import choice_of, place_in, search
 from fretal_bench.datasets.media.limits import MediaLimits
 from fretal_bench.datasets.media.noise import kept_off
 from fretal_bench.datasets.media.pictures import is_picture
@@ -190,7 +190,7 @@ def _predict(
         source = _open(file, limits)
         numbers = evenly(source.numbers, frames)
         searched = search(source, numbers, finder, every=1)
-        track = face_of(searched)
+        track, several = choice_of(searched)
         if track is None:
             return Prediction(str(file), None, (), f"no face found in {len(numbers)} frames")
         places = {number: place_in(searched, track, number) for number in numbers}
@@ -209,7 +209,8 @@ def _predict(
     seen = tuple(
         LookedAt(number, _rounded(box), score) for (number, box), score in zip(looked, scores, strict=True)
     )
-    return Prediction(str(file), float(np.mean(scores)), seen)
+    note = Reason.SEVERAL.value if several else ""
+    return Prediction(str(file), float(np.mean(scores)), seen, note=note)
 
 
 def _rounded(box: FaceBox) -> tuple[float, float, float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from fretal_bench.datasets.faces.detector import Detector
 from fretal_bench.datasets.faces.frames import Source
@@ -14,7 +14,7 @@ from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.search import (
     FacePlace,
     FaceSearch,
-    face_of,
+    choice_of,
     mask_of,
     open_mask,
     place_in,
@@ -29,9 +29,23 @@ Where = Callable[[int], FacePlace]
 """Frame number -> where the face is in it."""
 
 
+class Whereabouts(NamedTuple):
+    """Where a video's face is.
+
+    Attributes:
+        boxes: ``own`` if it was looked for in the video, ``shared`` if it is its original's.
+        where: Where it is in each frame.
+        rivalled: Whether another face is as prominent, and no mask says which is meant.
+    """
+
+    boxes: str
+    where: Where
+    rivalled: bool
+
+
 def whereabouts(
     opened: Sequence[Opened], leader: Video, detector: Detector, options: PrepareOptions, root: Path
-) -> dict[int, tuple[str, Where]]:
+) -> dict[int, Whereabouts]:
     """Find the face of each video of a group.
 
     A fake takes the boxes of its original, the leader, frame by frame. It is looked through itself if the original cannot
@@ -45,9 +59,9 @@ def whereabouts(
         root: The data set's root, for the masks.
 
     Returns:
-        Number of each video -> ``own`` or ``shared``, and where its face is.
+        Number of each video -> where its face is.
     """
-    where: dict[int, tuple[str, Where]] = {}
+    where: dict[int, Whereabouts] = {}
     if opened and opened[0].video is leader:
         first = opened[0]
         sharing = [other for other in opened[1:] if _fits(other, first)]
@@ -55,15 +69,15 @@ def whereabouts(
         searched = search(first.source, numbers, detector, options.every)
         masks = {fake.video.number: _masks(fake.video, searched, root, options.limits) for fake in sharing}
         all_masks = [mask for of_fake in masks.values() for mask in of_fake]
-        where[leader.number] = "own", _places_in(first, searched, all_masks)
+        where[leader.number] = _places_in("own", first, searched, all_masks)
         for fake in sharing:
             own_masks = masks[fake.video.number] or all_masks
-            where[fake.video.number] = "shared", _places_in(fake, searched, own_masks)
+            where[fake.video.number] = _places_in("shared", fake, searched, own_masks)
     for single in opened:
         if single.video.number not in where:
             searched = search(single.source, single.wanted, detector, options.every)
-            places = _places_in(single, searched, _masks(single.video, searched, root, options.limits))
-            where[single.video.number] = "own", places
+            own_masks = _masks(single.video, searched, root, options.limits)
+            where[single.video.number] = _places_in("own", single, searched, own_masks)
     return where
 
 
@@ -81,9 +95,9 @@ def _masks(video: Video, searched: FaceSearch, root: Path, limits: MediaLimits) 
     return [] if mask is None else [mask]
 
 
-def _places_in(opened: Opened, searched: FaceSearch, masks: Iterable[Source]) -> Where:
+def _places_in(boxes: str, opened: Opened, searched: FaceSearch, masks: Iterable[Source]) -> Whereabouts:
     """Where the chosen face is in the frames of a video, in that video's own pixels."""
-    track = face_of(searched, masks)
+    track, several = choice_of(searched, masks)
     (height, width), (from_height, from_width) = opened.source.shape, searched.shape
 
     def place(frame: int) -> FacePlace:
@@ -91,4 +105,4 @@ def _places_in(opened: Opened, searched: FaceSearch, masks: Iterable[Source]) ->
         box = there.box.scaled(width / from_width, height / from_height) if there.box is not None else None
         return FacePlace(box, there.unseen)
 
-    return place
+    return Whereabouts(boxes, place, several)

@@ -15,7 +15,7 @@ from fretal_bench.datasets.faces.opening import Opened, archived_paths, open_vid
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.parts import NewPart, VideoPart, new_part
 from fretal_bench.datasets.faces.reasons import Failure
-from fretal_bench.datasets.faces.sharing import Where, whereabouts
+from fretal_bench.datasets.faces.sharing import Where, Whereabouts, whereabouts
 from fretal_bench.datasets.importers.archives import unpack
 from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 from fretal_bench.errors import RunError
@@ -69,14 +69,18 @@ def _prepare_group(
         readable.append(opened)
         if opened.short is not None:
             parts[video.number].failures.append(Failure(video.path, -1, opened.short))
-    places: dict[int, tuple[str, Where]] = {}
+    places: dict[int, Whereabouts] = {}
     if options.detector != "none":
         detector = open_detector(str(options.detector), options.detector_model)
         places = whereabouts(readable, group[0], detector, options, root)
     for opened in readable:
         video_part = parts[opened.video.number]
-        video_part.boxes, where = places.get(opened.video.number, ("none", None))
-        _cut(opened, where, video_part, options, part)
+        there = places.get(opened.video.number)
+        if there is not None:
+            video_part.boxes = there.boxes
+        if there is not None and there.rivalled:
+            video_part.failures.append(Failure(opened.video.path, -1, Cause(Reason.SEVERAL)))
+        _cut(opened, there and there.where, video_part, options, part)
     return list(parts.values())
 
 

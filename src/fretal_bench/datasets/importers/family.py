@@ -29,6 +29,7 @@ KINDS: Final[Mapping[str, str]] = {
     "loop": "a symbolic link that leads back to where it is",
     "outside": "a path or link that leads out of the data set's folder",
     "link": "a symbolic link that leads nowhere",
+    "device": "a pipe, device or socket",
     "stray": "files that no rule of the layout mentions",
     "classes": "a data set or split without real, or without fake",
     "large": "a clip beyond the limits of what is decoded",

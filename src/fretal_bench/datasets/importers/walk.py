@@ -142,7 +142,10 @@ class Tree:
                     _RENAME,
                 )
             elif not item.is_symlink() or self._link_is_good(item, path, folder):
-                yield Entry(item.name, path, item.is_dir())
+                if item.is_dir() or item.is_file():
+                    yield Entry(item.name, path, item.is_dir())
+                else:
+                    self.report(path, "device", "a pipe, device or socket; it was not opened", "remove it")
 
     def _link_is_good(self, item: os.DirEntry[str], path: str, folder: str) -> bool:
         try:
