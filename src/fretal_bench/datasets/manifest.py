@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.names import NAME
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,10 +34,10 @@ COLUMNS: Final[dict[str, str]] = {
 def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
     """Check a manifest and return it with the columns in their order and of their types.
 
-    The row-wise rules: no column missing or unknown; `path` relative, with ``/``; `split`, `compression` and
-    `label` of their lists; `method` is ``real`` exactly where `label` is 0; `video` named; a real video shows
-    its own face (`source` = `target`); `frame` at least -1; no frame listed twice. An empty `source` or
-    `target` means that the data set doesn't name the person.
+    The row-wise rules: no column missing or unknown; `path` relative, with ``/``; no control characters; `dataset` and
+    `method` names (``names.NAME``); `split`, `compression` and `label` of their lists; `method` is ``real`` exactly
+    where `label` is 0; `video` named; a real video shows its own face (`source` = `target`); `frame` at least -1; no
+    frame listed twice. An empty `source` or `target` means that the data set doesn't name the person.
 
     Args:
         frame: One row a frame, with the columns of ``COLUMNS``; the pandas index is ignored.
@@ -129,7 +130,11 @@ def _check_rows(frame: pd.DataFrame) -> None:
     for column in ("dataset", "method", "video"):
         _refuse(frame, column, (frame[column] == "").to_numpy(), "must not be empty; name it")
     for column in ("dataset", "method"):
-        _refuse(frame, column, frame[column].str.contains("/").to_numpy(), "must not hold a '/'; rename it")
+        misnamed = [name for name in frame[column].unique() if NAME.fault(name)]
+        _refuse(frame, column, frame[column].isin(misnamed).to_numpy(dtype=bool), f"must be {NAME.expected}")
+    for column in ("path", "video", "source", "target"):
+        strange = frame[column].str.contains(r"[\x00-\x1f\x7f]", regex=True).to_numpy(dtype=bool)
+        _refuse(frame, column, strange, "must not hold a control character; rename it")
     path = frame["path"]
     outside = path.str.contains(r"^$|^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)", regex=True).to_numpy()
     _refuse(frame, "path", outside, "must be relative to the data set's root, with '/' and without '..'")
