@@ -13,7 +13,7 @@ from fretal_bench.papers.comparison import Comparison
 from fretal_bench.papers.comparison_tables import difference_table, side_by_side
 from fretal_bench.papers.published import as_rows
 from fretal_bench.papers.published_table import print_table, published_notes
-from fretal_bench.reporting.formats import to_csv, to_latex, to_markdown
+from fretal_bench.reporting.formats import bullet, code, prose, to_csv, to_latex, to_markdown
 from fretal_bench.reporting.tables import Column, Row, Table, drawn_width
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ def write_comparison(comparison: Comparison, out: str | os.PathLike[str]) -> tup
 def markdown(comparison: Comparison) -> str:
     """Write the comparison as Markdown: the label, both tables, what was not measured, sources, how to make it again."""
     parts = [
-        f"# {comparison.table.name}: published and measured",
-        f"**{comparison.label}**" if comparison.label else "",
+        prose(f"# {comparison.table.name}: published and measured"),
+        f"**{prose(comparison.label)}**" if comparison.label else "",
         to_markdown(side_by_side(comparison)),
         to_markdown(difference_table(comparison)),
-        "\n".join(f"- {line}" for line in comparison.reasons()),
-        "\n".join(f"- {line}" for line in published_notes(comparison.table)),
-        f"Made by `{comparison.command}`." if comparison.command else "",
+        "\n".join(map(bullet, comparison.reasons())),
+        "\n".join(map(bullet, published_notes(comparison.table))),
+        f"Made by {code(comparison.command)}." if comparison.command else "",
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 

@@ -11,7 +11,7 @@ from fretal_bench.reporting.contents import (
     size_table,
     strategy_table,
 )
-from fretal_bench.reporting.formats import to_markdown
+from fretal_bench.reporting.formats import bullet, prose, to_markdown
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.summary import Summary
@@ -23,19 +23,21 @@ def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
     stream, recipe = results.plan["stream"]["name"], results.plan["recipe"]["name"]
     seeds = ", ".join(map(str, summary.seeds))
     parts = [
-        f"# Which strategy forgets least? Stream {stream}, recipe {recipe}",
-        f"**{conclusion.sentence}**",
-        "\n".join(f"- {note}" for note in conclusion.notes),
-        f"Stream {summary.stream}. Domains in the order in which they are learned: {', '.join(summary.domains)}. "
-        f"Seeds: {seeds}.",
-        "\n".join(f"- Shortcut in {line}" for line in shortcut_words(results)),
+        prose(f"# Which strategy forgets least? Stream {stream}, recipe {recipe}"),
+        f"**{prose(conclusion.sentence)}**",
+        "\n".join(map(bullet, conclusion.notes)),
+        prose(
+            f"Stream {summary.stream}. Domains in the order in which they are learned: "
+            f"{', '.join(summary.domains)}. Seeds: {seeds}."
+        ),
+        "\n".join(bullet(f"Shortcut in {line}") for line in shortcut_words(results)),
         *(to_markdown(table) for table in quantity_tables(summary)),
-        *(f"![{plot.title}](plots/{plot.name}.png)" for plot in plots(summary)),
+        *(f"![{prose(plot.title)}](plots/{plot.name}.png)" for plot in plots(summary)),
     ]
     parts.extend(to_markdown(table) for pair in matrices_of_all(summary) for table in pair)
     parts.append(to_markdown(size_table(summary)))
     parts.append(to_markdown(strategy_table(summary)))
     parts.append(to_markdown(problem_table(summary)) if summary.problems else "No cell failed or is missing.")
-    parts.append("\n".join(f"- {line}" for line in (*left_out(results), *summary.undefined)))
+    parts.append("\n".join(map(bullet, (*left_out(results), *summary.undefined))))
     parts.append(to_markdown(formula_table(summary)))
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"

@@ -44,6 +44,8 @@ STYLE: dict[str, Any] = {
     "figure.constrained_layout.h_pad": 0.06,
     "font.size": 9.0,
     "font.family": "DejaVu Sans",
+    # A name is no formula, however many dollar signs it has.
+    "text.parse_math": False,
     "axes.titlesize": 10.0,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -16,7 +16,7 @@ from fretal_bench.reporting.contents import (
     problem_table,
     quantity_tables,
 )
-from fretal_bench.reporting.formats import to_csv, to_latex
+from fretal_bench.reporting.formats import frame_to_csv, to_csv, to_latex
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.markdown import markdown
 from fretal_bench.reporting.page import page
@@ -114,9 +114,7 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
         contents[f"tables/{table.name}.csv"] = to_csv(without_intervals(table))
         contents[f"tables/{table.name}.tex"] = to_latex(table)
     for name, frame in (("values", tidy_values(summary)), ("all-matrices", tidy_matrices(summary))):
-        # Seventeen digits bring every float back exactly.
-        text = frame.to_csv(index=False, float_format="%.17g", lineterminator="\n")
-        contents[f"tables/{name}.csv"] = text
+        contents[f"tables/{name}.csv"] = frame_to_csv(frame)
     contents["summary.md"] = markdown(results, summary, conclusion)
     contents["index.html"] = page(results, summary, conclusion, pictures)
     return contents
