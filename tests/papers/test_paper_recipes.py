@@ -9,7 +9,7 @@ import torch
 
 from fretal_bench.benchmark.recipes.model import build_model
 from fretal_bench.benchmark.recipes.recipe import Recipe, list_recipes, open_recipe
-from fretal_bench.benchmark.runner.call import Call, prepare
+from fretal_bench.benchmark.runner.call import Call, prepare, resolved_recipe
 from fretal_bench.benchmark.runner.run import execute
 from fretal_bench.datasets.store.store import CropStoreWriter
 from fretal_bench.errors import BenchError
@@ -112,9 +112,9 @@ def test_the_kept_epoch_is_the_one_with_the_best_sum_over_old_and_new_validation
 
 def test_half_precision_on_a_cpu_is_refused_with_what_to_set():
     with pytest.raises(BenchError, match=r"'paper-fretal': key 'precision'.*CUDA.*recipe\.precision=fp32"):
-        open_recipe("paper-fretal").changed({"device": "cpu"})
-    assert open_recipe("paper-fretal").changed({"device": "cpu", "precision": "fp32"}).precision == "fp32"
-    assert open_recipe("paper-fretal").changed({"device": "cuda"}).precision == "fp16"
+        resolved_recipe("paper-fretal", {}, "cpu")
+    changes = {"recipe": {"precision": "fp32"}}
+    assert resolved_recipe("paper-fretal", changes, "cpu").precision == "fp32"
 
 
 def test_there_is_a_recipe_of_every_paper_and_its_model_is_built_without_a_network():

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fretal_bench.errors import BenchError
+from fretal_bench.names import shown
 from fretal_bench.plugins import use_files
 
 
@@ -43,7 +44,7 @@ SetOption = Annotated[
         "--set", help="STRATEGY.KEY=VALUE or recipe.KEY=VALUE; may be given again.", metavar="KEY=VALUE"
     ),
 ]
-SeedsOption = Annotated[str, typer.Option(help="Whole numbers, separated by commas.")]
+SeedsOption = Annotated[str, typer.Option(help="Whole numbers from 0 to 2^32 - 1, separated by commas.")]
 JobsOption = Annotated[
     int | None,
     typer.Option(
@@ -77,5 +78,5 @@ def seeds_of(text: str) -> list[int]:
         return [int(part) for part in names_of(text)]
     except ValueError as error:
         raise BenchError(
-            f"--seeds {text!r}: expected whole numbers separated by commas, e.g. 0,1,2"
+            f"--seeds {shown(text)}: expected whole numbers separated by commas, e.g. 0,1,2"
         ) from error

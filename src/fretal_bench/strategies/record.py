@@ -7,11 +7,13 @@ import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from fretal_bench import records
 
 Memory = Literal["none", "budget", "all"]
+MOST_SAMPLES: Final = 1_000_000_000
+"""Largest number of samples that a hyperparameter may name; more than any data set has."""
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _TARGET = re.compile(r"[\w.]+:\w+")

@@ -1,8 +1,10 @@
 import dataclasses
+import os
 
 import pytest
 
 from fretal_bench.benchmark.recipes.recipe import Recipe, list_recipes, open_recipe, toml_of_recipe
+from fretal_bench.benchmark.runner.call import resolved_recipe
 from fretal_bench.errors import BenchError
 
 
@@ -44,19 +46,32 @@ def test_a_recipe_made_in_python_without_a_word_is_mini():
     [
         (
             {"epochs": "three"},
-            "recipe 'mini': key 'epochs': expected a whole number of at least 1, found 'three'",
+            r"recipe 'mini': key 'epochs': expected a whole number in \[1, 1e\+06\], found 'three'",
         ),
         ({"epochs": "2.5"}, "'epochs'.*a whole number"),
-        ({"epochs": 0}, "'epochs'.*at least 1"),
+        ({"epochs": 0}, r"'epochs'.*in \[1, "),
         ({"flip": 1.5}, r"'flip'.*in \[0, 1\]"),
         ({"optimizer": "adamm"}, "'optimizer'.*did you mean 'adam'"),
         ({"balance": "maybe"}, "'balance'.*true or false"),
-        ({"lr": True}, "'lr'.*number above 0, found True"),
+        ({"lr": True}, r"'lr'.*number in \(0, 1000\], found True"),
         ({"lr": "nan"}, "'lr'.*finite number"),
-        ({"lr": "-1"}, "'lr'.*above 0"),
+        ({"lr": "-1"}, r"'lr'.*in \(0, "),
+        ({"stem_stride": 2**62}, "'stem_stride'"),
+        ({"image_size": 1}, "'image_size'"),
+        ({"epochs": 2**70}, "'epochs'"),
+        ({"batch_size": 2**70}, "'batch_size'"),
+        ({"lr": 1e308}, "'lr'"),
+        ({"momentum": 1.0}, "'momentum'"),
+        ({"weight_decay": 1e300}, "'weight_decay'"),
+        ({"shift": 10**18}, "'shift'"),
+        ({"cutmix_alpha": 1e-320}, "'cutmix_alpha'"),
+        ({"cutmix_alpha": 1e300}, "'cutmix_alpha'"),
+        ({"threads": 10**9}, "'threads'"),
+        ({"name": "../../x"}, "'name'.*it is a path"),
+        ({"name": ""}, "'name'.*it is empty"),
+        ({"name": "a\0b"}, "'name'.*control character"),
         ({"name": 3}, "'name'.*text"),
         ({"tuning": "x"}, r"'tuning'.*\[tuning\]"),
-        ({"device": "cpu", "precision": "fp16"}, "'precision'.*CUDA"),
     ],
 )
 def test_bad_values_are_refused_with_what_was_expected(changes, message):
@@ -125,3 +140,42 @@ def test_files_that_are_no_recipe_are_named(tmp_path):
     latin.write_bytes('description = "mélange"'.encode("latin-1"))
     with pytest.raises(BenchError, match=r"latin.toml: not UTF-8 text \(byte 16\); save it as UTF-8"):
         open_recipe(latin)
+
+
+def test_what_cannot_train_on_the_device_of_the_call_is_refused(tmp_path, monkeypatch):
+    own = tmp_path / "own.toml"
+    own.write_text('device = "cpu"\nprecision = "fp16"\n')
+    with pytest.raises(BenchError, match=r"own.toml: key 'precision': .*CUDA.*recipe\.precision=fp32"):
+        resolved_recipe(own, {}, None)
+    with pytest.raises(BenchError, match=r"^--set recipe.precision: key 'precision'"):
+        resolved_recipe("mini", {"recipe": {"precision": "fp16"}}, "cpu")
+    with pytest.raises(
+        BenchError, match=r"^--set recipe.batch_size: key 'batch_size': .*at least 2.*found 1"
+    ):
+        resolved_recipe("mini", {"recipe": {"batch_size": 1}}, "cpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert resolved_recipe(own, {}, "cuda").device == "cuda"
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "ends in .toml", "no such file"])
+def test_what_is_no_recipe_file_is_told_by_what_it_is(kind, tmp_path):
+    path = tmp_path / ("own" if kind == "ends in .toml" else "own.toml")
+    if kind == "a folder":
+        path.mkdir()
+        assert "found a folder" in refusal(tmp_path)
+        assert "found a folder" in refusal(".")
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "ends in .toml":
+        path.write_text("epochs = 3")
+    else:
+        path = tmp_path / "none"
+    assert kind in refusal(path)
+
+
+def refusal(recipe):
+    """The one line that refuses a recipe."""
+    with pytest.raises(BenchError) as caught:
+        open_recipe(recipe)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

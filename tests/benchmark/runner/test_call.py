@@ -6,6 +6,7 @@ import json
 import pytest
 
 import fretal_bench.datasets.streams.stream as stream_module
+from fretal_bench import records
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import call as call_module
 from fretal_bench.benchmark.runner.call import STREAM_FILE, Call, check_names, check_validation, prepare
@@ -110,3 +111,18 @@ def test_done_cells_of_another_version_are_said_in_one_line_and_others_are_not(s
     (warning,) = said
     assert "2 cells were made by version 0.0.7" in str(warning.message)
     assert str(tmp_path / "r" / "cells") in str(warning.message)
+
+
+@pytest.mark.parametrize(("methods", "shared"), [(("m0", "m1", "m0"), True), (("m0", "m1", "m2"), False)])
+def test_a_domain_whose_fakes_were_learned_before_is_said(methods, shared, tmp_path, recwarn):
+    tiny_stream(tmp_path, people=6)
+    again = tmp_path / "again.toml"
+    domains = [
+        {"name": f"{place}", "store": "store", "methods": [method]} for place, method in enumerate(methods)
+    ]
+    again.write_text(records.to_toml({"name": "again", "domains": domains}))
+    prepare(Call(("er",), str(again), changes={"recipe": TINY}, out=tmp_path / "r"))
+    said = [str(warning.message).partition(": memories")[0] for warning in recwarn]
+    expected = "stream 'again': 6 of the 6 fakes that domain '2' trains on are those of domain '0'"
+    assert said.count(expected) == (1 if shared else 0)
+    assert not any("trains on are those" in line for line in said if line != expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from fretal_bench.benchmark.recipes.recipe import Device, Recipe
 from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.records import Invalid
 from fretal_bench.strategies.features import head_of
 
 
@@ -31,8 +33,33 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
     return "cpu"
 
 
-def check_backbone(recipe: Recipe) -> None:
+def check_trains(recipe: Recipe, where: Callable[[str], str]) -> None:
+    """Find out whether a recipe trains on its device, once that is resolved; what only judges need not.
+
+    Half precision needs loss scaling, which torch has for CUDA alone: without it small gradients become 0. BatchNorm has
+    no statistics of one image.
+
+    Args:
+        recipe: The recipe.
+        where: Says where the recipe has the value of a key from, for errors.
+
+    Raises:
+        BenchError: The device is a CPU and the precision fp16, or a batch is one image.
+    """
+    if recipe.precision == "fp16" and recipe.device == "cpu":
+        expected = "fp32 or bf16 on a CPU, since fp16 needs CUDA to train (--set recipe.precision=fp32)"
+        raise BenchError(f"{where('precision')}: {Invalid('precision', expected, recipe.precision)}")
+    if recipe.batch_size < 2:
+        expected = "a whole number of at least 2, since BatchNorm needs two images"
+        raise BenchError(f"{where('batch_size')}: {Invalid('batch_size', expected, recipe.batch_size)}")
+
+
+def check_backbone(recipe: Recipe, where: str | None = None) -> None:
     """Find out whether timm has the recipe's backbone; importing timm takes a second or more.
+
+    Args:
+        recipe: The recipe.
+        where: What names the backbone, for the error: a file, or ``--set``; by default the recipe.
 
     Raises:
         BenchError: It has no such model; the nearest are named.
@@ -41,7 +68,8 @@ def check_backbone(recipe: Recipe) -> None:
 
     known = timm.list_models()
     if recipe.backbone not in known:
-        raise unknown_name("backbone", recipe.backbone, known)
+        reason = unknown_name("backbone", recipe.backbone, known)
+        raise BenchError(f"{where or f'recipe {recipe.name!r}'}: key 'backbone': {reason}")
 
 
 def build_model(recipe: Recipe, seed: int) -> nn.Module:

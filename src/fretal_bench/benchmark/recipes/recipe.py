@@ -11,14 +11,20 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from fretal_bench import records
+from fretal_bench import files, records
 from fretal_bench.errors import BenchError, unknown_name
-from fretal_bench.records import Invalid, Record, limited
+from fretal_bench.names import NAME, shown
+from fretal_bench.records import Record, limited, ruled
 from fretal_bench.strategies.registry import find_strategy
 
 Device = Literal["auto", "cpu", "cuda"]
 TABLES: Final = ("hyperparameters", "tuning")
 """Keys of a recipe that are tables; its others are what training does, the same for every strategy."""
+JUDGING: Final = ("backbone", "stem_stride", "image_size", "channels_last", "compile")
+"""Keys of a recipe that judging images needs, besides training: what the model is and what it is given."""
+SEEDS: Final = 2**32
+"""Seeds are whole numbers from 0 that are below this: two that are equal modulo it would draw the same batches."""
+_FILE: Final = "give the name of a recipe (`bench list recipes`), or a TOML file"
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,12 @@ class Tuning(Record):
         strategies: Those of which something was searched.
     """
 
-    stream: str
-    domains: tuple[str, ...]
-    budget: int
-    seed: int
-    objective: str
-    strategies: tuple[str, ...]
+    stream: str = ruled(NAME)
+    domains: tuple[str, ...] = ruled(NAME)
+    budget: int = limited(at_least=1, at_most=1_000_000)
+    seed: int = limited(at_least=0, below=SEEDS)
+    objective: str = field(kw_only=True)
+    strategies: tuple[str, ...] = ruled(NAME)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Recipe(Record):
         image_size: Side of the model's input in pixels; 0 = the crops' own. Other sizes are resized on the device.
         source_epochs: Epochs on the first domain.
         epochs: Epochs on every later domain.
-        batch_size: Images a training batch.
+        batch_size: Images a training batch; 2 at least, since BatchNorm needs two.
         optimizer: ``adamw``, ``adam`` or ``sgd``; made anew for every domain.
         lr: Learning rate (the peak of it for ``onecycle``).
         momentum: Momentum of ``sgd``.
@@ -86,47 +92,36 @@ class Recipe(Record):
         tuning: How those were found (`bench tune`); not part of a cell's id.
     """
 
-    name: str = "mini"
+    name: str = ruled(NAME, "mini")
     description: str = ""
     backbone: str = "test_byobnet"
     pretrained: bool = False
-    stem_stride: int = limited(0, at_least=0)
-    image_size: int = limited(0, at_least=0)
-    source_epochs: int = limited(15, at_least=1)
-    epochs: int = limited(15, at_least=1)
-    batch_size: int = limited(32, at_least=1)
+    stem_stride: int = limited(0, at_least=0, at_most=64)
+    image_size: int = limited(0, at_least=8, at_most=4096)
+    source_epochs: int = limited(15, at_least=1, at_most=1_000_000)
+    epochs: int = limited(15, at_least=1, at_most=1_000_000)
+    batch_size: int = limited(32, at_least=1, at_most=65_536)
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = limited(0.003, above=0)
-    momentum: float = limited(0.9, at_least=0)
-    weight_decay: float = limited(0.05, at_least=0)
+    lr: float = limited(0.003, above=0, at_most=1000)
+    momentum: float = limited(0.9, at_least=0, below=1)
+    weight_decay: float = limited(0.05, at_least=0, at_most=1000)
     schedule: Literal["constant", "onecycle", "cosine"] = "onecycle"
     balance: bool = True
     flip: float = limited(0.5, at_least=0, at_most=1)
-    shift: int = limited(4, at_least=0)
+    shift: int = limited(4, at_least=0, at_most=1024)
     brightness: float = limited(0.075, at_least=0, at_most=1)
     contrast: float = limited(0.15, at_least=0, at_most=1)
     cutmix: float = limited(0.0, at_least=0, at_most=1)
-    cutmix_alpha: float = limited(0.5, above=0)
+    cutmix_alpha: float = limited(0.5, at_least=0.05, at_most=100)
     batchnorm: Literal["adapt", "frozen", "released"] = "adapt"
     select: Literal["last", "validation", "source-and-target"] = "last"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = True
     compile: bool = False
-    threads: int = limited(1, at_least=1)
+    threads: int = limited(1, at_least=1, at_most=256)
     device: Device = "auto"
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check every value; raises ``Invalid``."""
-        super().__post_init__()
-        if self.precision == "fp16" and self.device == "cpu":
-            # Half precision needs loss scaling, which torch has for CUDA alone: without it small gradients become 0.
-            raise Invalid(
-                "precision",
-                "fp32 or bf16 on a CPU, since fp16 needs CUDA to train (--set recipe.precision=fp32)",
-                self.precision,
-            )
 
     def content(self) -> dict[str, Any]:
         """Return what determines results: every key but the name, the description and the strategies' own tables."""
@@ -170,7 +165,7 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
         values = records.read_toml(text_name, "recipe file")
     else:
         if text_name not in _built_in():
-            raise unknown_name("recipe", text_name, _built_in())
+            raise _no_recipe(text_name)
         where, stem = f"recipe {text_name!r}", text_name
         text = resources.files(__package__).joinpath(f"{text_name}.toml").read_text("utf-8")
         values = records.parse_toml(text, where)
@@ -184,6 +179,16 @@ def toml_of_recipe(recipe: Recipe) -> str:
     """Write a recipe as the text of a recipe file that opens as the same recipe, but for its name."""
     tables = {key: getattr(recipe, key) for key in TABLES if getattr(recipe, key)}
     return records.to_toml({"description": recipe.description, **recipe.content(), **tables})
+
+
+def _no_recipe(name: str) -> BenchError:
+    """Say of what is no recipe's name what it is instead: a path of something else, or a name that does not exist."""
+    if "\0" not in name and os.path.exists(name):
+        files.check_regular(name, "recipe file", _FILE)
+        return BenchError(f"recipe file {name}: expected a name that ends in .toml; {_FILE}")
+    if Path(name).name != name:
+        return BenchError(f"recipe {shown(name)}: there is no such file; {_FILE}")
+    return unknown_name("recipe", name, _built_in())
 
 
 def _built_in() -> list[str]:

@@ -103,11 +103,21 @@ def check_jobs(jobs: int | None) -> None:
 
 def resolved_recipe(recipe: str | os.PathLike[str] | Recipe, changes: Changes, device: str | None) -> Recipe:
     """Return a recipe changed as ``changes`` say, its device resolved; arguments and errors as ``Call``'s."""
-    from fretal_bench.benchmark.recipes.model import resolve_device
+    from fretal_bench.benchmark.recipes.model import check_trains, resolve_device
 
-    recipe = recipe if isinstance(recipe, Recipe) else open_recipe(recipe)
-    recipe = recipe.changed(changes.get("recipe", {}))
-    return recipe.changed({"device": resolve_device(device or recipe.device)})
+    opened = recipe if isinstance(recipe, Recipe) else open_recipe(recipe)
+    opened = opened.changed(changes.get("recipe", {}))
+    opened = opened.changed({"device": resolve_device(device or opened.device)})
+    check_trains(opened, lambda key: where_from(key, recipe, changes))
+    return opened
+
+
+def where_from(key: str, recipe: str | os.PathLike[str] | Recipe, changes: Changes) -> str:
+    """Say where a recipe has the value of a key from, for errors: ``--set``, its file, or the recipe by name."""
+    if key in changes.get("recipe", {}):
+        return f"--set recipe.{key}"
+    name = recipe.name if isinstance(recipe, Recipe) else os.fspath(recipe)
+    return name if name.endswith(".toml") else f"recipe {name!r}"
 
 
 def check_names(call: Call) -> Recipe:
@@ -173,11 +183,12 @@ def prepare(
     plan = Plan(opened.fingerprint, recipe, planned, left_out, shortcuts)
     agenda = Agenda(plan, folder, len(opened.stream))
     if agenda.total:
-        check_backbone(recipe)
+        check_backbone(recipe, where_from("backbone", call.recipe, call.changes))
     folder.create(plan)
     if keeps_file:
         files.write(stream_path, toml_of_stream(file), remedy=REMEDY)
     _say_cautions(plan)
+    _say_repeated(opened.stream)
     _say_older_code(plan, folder)
     return Prepared(plan, folder, agenda, call.jobs or default_jobs(recipe.device), opened)
 
@@ -234,6 +245,31 @@ def _say_cautions(plan: Plan) -> None:
         caution = find_strategy(name).caution
         if caution:
             warnings.warn(f"{name}: {caution}", BenchWarning, stacklevel=3)
+
+
+def _say_repeated(stream: Stream) -> None:
+    """Warn of domains that train on the same fakes: a memory keeps these twice, and joint training learns them twice."""
+    import numpy as np
+
+    fakes = []
+    for domain in stream:
+        rows = domain.rows["train"]
+        fakes.append(rows[domain.store.index["label"].to_numpy()[rows] == 1])
+    for later, domain in enumerate(stream):
+        for earlier in range(later):
+            other = stream[earlier]
+            if other.store.checksum != domain.store.checksum:
+                continue
+            shared = len(np.intersect1d(fakes[earlier], fakes[later], assume_unique=True))
+            if shared:
+                warnings.warn(
+                    f"stream {stream.name!r}: {shared} of the {len(fakes[later])} fakes that domain {domain.name!r} "
+                    f"trains on are those of domain {other.name!r}: memories may hold them twice, joint training learns "
+                    "them twice, and forgetting is measured on what is learned again",
+                    BenchWarning,
+                    stacklevel=3,
+                )
+                break
 
 
 def _say_older_code(plan: Plan, folder: ResultFolder) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.recipes.recipe import SEEDS, Recipe
 from fretal_bench.errors import BenchError, nearest
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
@@ -166,8 +166,8 @@ def check_strategies(
     if not infos or not seeds:
         raise BenchError("nothing to run: name at least one strategy and one seed")
     for seed in seeds:
-        if not -(2**63) <= seed < 2**64:
-            raise BenchError(f"seed {seed}: expected a whole number of at most 64 bits; give a smaller one")
+        if not 0 <= seed < SEEDS:
+            raise BenchError(f"seed {seed}: expected a whole number from 0 to {SEEDS - 1}; give one of them")
     for owner in changes:
         if owner not in {info.name for info in infos}:
             known = nearest(owner, ["recipe", *(info.name for info in infos)])

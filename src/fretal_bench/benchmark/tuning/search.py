@@ -107,7 +107,7 @@ def prepare_search(
         info.name: trials(info, budget, seed, recipe.hyperparameters.get(info.name, {})) for info in infos
     }
     prepared = prepare(
-        dataclasses.replace(call, recipe=recipe, out=folder),
+        dataclasses.replace(call, out=folder),
         cells=lambda opened: _cells(opened, draws, seed),
         stream=lambda whole: _shortened(whole, first),
         building=building,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from fretal_bench.records import Record, limited
 from fretal_bench.strategies.distillation import Teacher
-from fretal_bench.strategies.record import StrategyInfo, tunable
+from fretal_bench.strategies.record import MOST_SAMPLES, StrategyInfo, tunable
 
 Anchor = Literal["previous", "source"]
 Fisher = Literal["exact", "empirical"]
@@ -27,7 +27,7 @@ class EWCHyperparameters(Record):
 
     lambda_: float = tunable(10.0, 0.1, 1e4, at_least=0)
     fisher: Fisher = "exact"
-    fisher_samples: int = limited(0, at_least=0)
+    fisher_samples: int = limited(0, at_least=0, at_most=MOST_SAMPLES)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class MASHyperparameters(Record):
     """
 
     lambda_: float = tunable(1.0, 0.01, 100, at_least=0)
-    importance_samples: int = limited(0, at_least=0)
+    importance_samples: int = limited(0, at_least=0, at_most=MOST_SAMPLES)
 
 
 @dataclass(frozen=True)

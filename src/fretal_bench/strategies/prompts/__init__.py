@@ -18,9 +18,9 @@ class DomainLoRAHyperparameters(Record):
         clusters: K-means centroids a domain (S-Prompts' 5).
     """
 
-    rank: int = tunable(4, 1, 32, at_least=1)
+    rank: int = tunable(4, 1, 32, at_least=1, at_most=4096)
     alpha: float = tunable(8.0, 1, 64, above=0)
-    clusters: int = tunable(5, 1, 20, at_least=1)
+    clusters: int = tunable(5, 1, 20, at_least=1, at_most=100_000)
 
 
 DOMAIN_LORA = StrategyInfo(

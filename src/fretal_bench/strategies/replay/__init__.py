@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fretal_bench.records import Record, limited
-from fretal_bench.strategies.record import StrategyInfo, tunable
+from fretal_bench.strategies.record import MOST_SAMPLES, StrategyInfo, tunable
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class MemoryHyperparameters(Record):
             Buzzega et al. 2020 and that of Pan et al. 2023. A budget, so it is not tuned.
     """
 
-    memory: int = limited(500, at_least=2)
+    memory: int = limited(500, at_least=2, at_most=MOST_SAMPLES)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ReplayHyperparameters(MemoryHyperparameters):
             papers.
     """
 
-    memory_batch: int = limited(0, at_least=0)
+    memory_batch: int = limited(0, at_least=0, at_most=MOST_SAMPLES)
 
 
 @dataclass(frozen=True)

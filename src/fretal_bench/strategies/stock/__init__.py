@@ -7,18 +7,24 @@ is Avalanche's; where it has none, the suite's choice is marked below.
 from __future__ import annotations
 
 import dataclasses
+from typing import Final
 
-from fretal_bench.records import Record
-from fretal_bench.strategies.record import Memory, StrategyInfo
+from fretal_bench.records import Record, limited
+from fretal_bench.strategies.record import MOST_SAMPLES, Memory, StrategyInfo
 
 PREFIX = "avalanche:"
+_COUNTS: Final = frozenset(("mem_size", "patterns_per_experience", "sample_size", "delta_t", "temperature"))
+"""What is at least 1; every other number is at least 0."""
 
 
 def _stock(
     name: str, summary: str, paper: str, caution: str = "", memory: Memory = "none", **defaults: float
 ) -> StrategyInfo:
     """Make the row of one; ``defaults`` are the plain numbers of its signature."""
-    fields = [(key, type(value), value) for key, value in defaults.items()]
+    fields = [
+        (key, type(value), limited(value, at_least=int(key in _COUNTS), at_most=MOST_SAMPLES))
+        for key, value in defaults.items()
+    ]
     return StrategyInfo(
         PREFIX + name,
         f"{__name__}.shipped:{name.replace('-', '_').upper()}",
@@ -74,7 +80,8 @@ STOCK: tuple[StrategyInfo, ...] = (
         "rwalk",
         "Riemannian walk",
         "Chaudhry et al., ECCV 2018",
-        "it leaves the model in eval mode from the first domain on: BatchNorm keeps the statistics it began with",
+        "it leaves the model in eval mode from the first domain on: BatchNorm keeps the statistics it began with; and "
+        "a domain of fewer updates than delta_t makes its loss NaN",
         ewc_lambda=0.1,
         ewc_alpha=0.9,
         delta_t=10,
