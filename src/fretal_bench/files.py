@@ -174,7 +174,7 @@ def move(part: Path, final: Path) -> None:
 
 
 def check_place(path: str | os.PathLike[str], option: str) -> None:
-    """Find out now, not after hours of work, whether a file or folder can be made at ``path``; nothing is made.
+    """Find out now, not after hours of work, whether a file or folder can be made at ``path``: one is, and removed.
 
     Args:
         path: The file or folder that is to be written.
@@ -193,6 +193,11 @@ def check_place(path: str | os.PathLike[str], option: str) -> None:
     elif len(os.fsencode(Path(path).name)) > _NAME_BYTES:
         reason = "its name is too long"
     else:
+        # Some places (/proc, a device's folder, a full quota) say yes and take nothing.
+        with refusals(path, remedy=f"give another {option}", kept="nothing was begun"):
+            handle, trial = tempfile.mkstemp(prefix=".bench-trial-", dir=place)
+            os.close(handle)
+            os.unlink(trial)
         return
     raise BenchError(f"{path}: cannot be written ({reason}); give another {option}")
 
@@ -242,8 +247,13 @@ def read_bytes(
     with refusals(where, remedy=remedy, doing="read"):
         # Not blocking: opening a pipe would otherwise wait for somebody to write to it.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
+        try:
             status = _regular(os.fstat(handle), where, remedy)
+        except BaseException:
+            # Python opens no folder as a file, so nothing else closes it.
+            os.close(handle)
+            raise
+        with os.fdopen(handle, "rb") as file:
             content = file.read(largest + 1) if status.st_size <= largest else b""
     if max(status.st_size, len(content)) > largest:
         raise BenchError(f"{where}: expected at most {largest:,} bytes, found {status.st_size:,}; {remedy}")

@@ -88,5 +88,10 @@ def shown(text: str, longest: int = 60) -> str:
     return quoted if len(quoted) <= longest else quoted[: longest - 3] + "..."
 
 
+def escaped(text: str) -> str:
+    """Return ``text`` with control and bidirectional characters, line ends among them, as their codes: one line."""
+    return "".join(ascii(character)[1:-1] if _hidden(character) else character for character in text)
+
+
 def _hidden(character: str) -> bool:
     return character in _DIRECTIONS or unicodedata.category(character) in _UNSEEN

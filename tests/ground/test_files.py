@@ -103,6 +103,10 @@ def test_a_place_is_checked_before_hours_of_work_and_nothing_is_made(tmp_path):
         files.check_place(tmp_path / "file" / "c.toml", "--write")
     with pytest.raises(BenchError, match=r"name is too long"):
         files.check_place(tmp_path / ("x" * 250), "--write")
+    # It calls itself writable, and takes nothing.
+    with pytest.raises(BenchError, match=r"^/proc/x/y.toml: cannot be written .*give another --write"):
+        files.check_place("/proc/x/y.toml", "--write")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_text_that_cannot_be_read_is_one_line(tmp_path):

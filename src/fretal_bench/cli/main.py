@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Final, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -18,13 +18,16 @@ from fretal_bench.cli.report import report
 from fretal_bench.cli.run import run
 from fretal_bench.cli.screen import print_problem, warnings_as_lines
 from fretal_bench.cli.tune import tune
-from fretal_bench.errors import BenchError
+from fretal_bench.cli.usage import UsageError, is_help, usage_line
+from fretal_bench.errors import BenchError, RunError, first_line
+
+_STOPPED: Final = 130
 
 
 class Stopped(BenchError):
     """Ctrl-C: what is finished is kept."""
 
-    exit_code = 130
+    exit_code = _STOPPED
 
 
 class _Commands(TyperGroup):
@@ -33,13 +36,15 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise Stopped("stopped; run the same command again to go on where it stopped") from error
+            raise _stopped() from error
 
 
 app = typer.Typer(
     name="bench",
     cls=_Commands,
     help="Continual-learning benchmark suite for deepfake detection.",
+    epilog="Exit codes: 0 done; 1 work was begun and some of it failed, or data are not as they should be, and what is "
+    "finished is kept; 2 the call or its input is wrong and nothing was begun; 130 stopped by Ctrl-C.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -63,10 +68,45 @@ def main() -> None:
     """
     with warnings_as_lines():
         try:
-            app()
+            # Typer would print what is wrong with a call on three lines; its own exit codes come back as numbers.
+            code = app(prog_name="bench", standalone_mode=False)
+            if code == _STOPPED:
+                raise _stopped()
+        except (typer.Abort, KeyboardInterrupt):
+            _end(_stopped())
+        except UsageError as error:
+            if is_help(error):
+                error.show()
+                sys.exit(error.exit_code)
+            _end(BenchError(usage_line(error)))
         except BenchError as error:
-            print_problem(str(error), style="bold red")
-            sys.exit(error.exit_code)
+            _end(error)
+        except (ImportError, MemoryError) as error:
+            if isinstance(error, ImportError) and (error.name or "").startswith(
+                __package__.partition(".")[0]
+            ):
+                raise
+            _end(RunError(_about_the_machine(error)))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stopped() -> Stopped:
+    return Stopped("stopped; run the same command again to go on where it stopped")
+
+
+def _end(error: BenchError) -> NoReturn:
+    print_problem(str(error), style="bold red")
+    sys.exit(error.exit_code)
+
+
+def _about_the_machine(error: ImportError | MemoryError) -> str:
+    """Say that a library cannot be loaded, or that memory is out: neither is a fault of the call."""
+    if isinstance(error, MemoryError):
+        return "out of memory; close other programs, raise the limit (ulimit -v), or take smaller --jobs or batches"
+    return (
+        f"a library cannot be loaded ({first_line(error)}); raise the limit of memory (ulimit -v) if there is one, or "
+        "see `bench doctor` for what is missing"
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import sys
 import warnings
@@ -15,8 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from fretal_bench import records
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.errors import BenchWarning
+from fretal_bench.names import escaped
 
 
 class _Plain(TypedDict):
@@ -36,8 +37,11 @@ def print_line(text: str, console: Console | None = None, style: str | None = No
 
 
 def print_problem(text: str, style: str | None = None) -> None:
-    """Print what went wrong, or should be known, as one line on standard error that begins with ``bench:``."""
-    print_line(f"bench: {text}", Console(stderr=True), style)
+    """Print what went wrong, or should be known, as one line on standard error that begins with ``bench:``.
+
+    Line ends and what else would move the cursor or turn the text are printed as their codes.
+    """
+    print_line(f"bench: {escaped(text)}", Console(stderr=True), style)
 
 
 def print_next(commands: Sequence[str]) -> None:
@@ -48,8 +52,8 @@ def print_next(commands: Sequence[str]) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print plain data as JSON."""
-    print(json.dumps(value, indent=1))
+    """Print plain data as JSON; a number that is not finite is a fault of the caller, not of what reads it."""
+    print(records.to_json(value), end="")
 
 
 def typed_command() -> str:
