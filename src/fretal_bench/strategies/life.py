@@ -17,9 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import BatchSource, Transform
 from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.record import StrategyInfo
+from fretal_bench.strategies.state import BadState as BadState
+from fretal_bench.strategies.state import check_outline, check_restored
+from fretal_bench.strategies.state import naming as naming
+from fretal_bench.strategies.state import read_state as read_state
 from fretal_bench.strategies.template import ContinualStrategy, Precision
 
 SOURCE: Final = StrategyInfo(
@@ -27,6 +32,10 @@ SOURCE: Final = StrategyInfo(
 )
 """What trains the model that the strategies of one seed start from."""
 _SMALLEST_JUDGING_BATCH: Final = 64
+
+
+class NoProbability(BenchError):
+    """A strategy says of some images what is no probability."""
 
 
 def build(
@@ -141,11 +150,27 @@ def begin(
         info: Its record: only a strategy with a memory is given the experiences of the past.
         learned: The training experiences of the domains that are learned already, in order.
         state: What ``save`` wrote after the last of them; None before the first domain.
+
+    Raises:
+        BadState: The state is another strategy's, of another backbone, damaged, or of a training that diverged.
     """
     if info.memory != "none":
         strategy.past = list(learned)
-    if state is not None:
+    if state is None:
+        return
+    who = f"strategy {info.name!r}"
+    check_outline(state, strategy.state_dict(), who)
+    try:
         strategy.load_state_dict(state)
+        restored = strategy.state_dict()
+    except BadState:
+        raise
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        kind = type(error).__name__
+        raise BadState(f"expected a state of {who}, found one that it cannot take ({kind})") from error
+    if info.target.startswith(f"{__package__}."):
+        # A plugin may keep what it does not take back.
+        check_restored(state, restored, who)
 
 
 def go_on(strategy: ContinualStrategy, plugins: Sequence[Any], epochs: int) -> None:
@@ -177,24 +202,32 @@ def train(strategy: ContinualStrategy, experience: Any) -> None:
     strategy.train(experience, eval_streams=[], num_workers=0, reset_optimizer_state=True)
 
 
-def judge(strategy: ContinualStrategy, source: BatchSource) -> NDArray[np.float32]:
-    """Return P(fake) of every image of ``source``, float32 [N], in order."""
-    return strategy.score(source)
+def judge(strategy: ContinualStrategy, source: BatchSource, *, checked: bool = True) -> NDArray[np.float32]:
+    """Return P(fake) of every image of ``source``, float32 [N], in order.
+
+    Args:
+        strategy: What judges.
+        source: The images.
+        checked: Refuse what is no probability; the conformance kit looks at that itself.
+
+    Raises:
+        NoProbability: Some are NaN, or lie outside of [0, 1].
+    """
+    scores = strategy.score(source)
+    if not checked:
+        return scores
+    # NaN is not above 0 either.
+    wrong = ~((scores >= 0) & (scores <= 1))
+    if wrong.any():
+        first = scores[wrong][0]
+        reason = "probabilities() must return probabilities" if np.isfinite(first) else "training diverged"
+        raise NoProbability(
+            f"P(fake) of {int(wrong.sum())} of {len(scores)} images is no number in [0, 1] (the first is {first}): "
+            f"{reason}"
+        )
+    return scores
 
 
 def save(strategy: ContinualStrategy, file: str | os.PathLike[str] | IO[bytes]) -> None:
     """Write the state after a domain: tensors and plain data that ``read_state`` reads."""
     torch.save(strategy.state_dict(), file)
-
-
-def read_state(
-    file: str | os.PathLike[str] | IO[bytes], device: str | torch.device = "cpu"
-) -> dict[str, Any]:
-    """Read what ``save`` wrote, its tensors on ``device``; nothing in it is executed.
-
-    Raises:
-        Exception: As ``torch.load(weights_only=True)``: the file is not there, is damaged, or holds more than tensors
-            and plain data.
-    """
-    state: dict[str, Any] = torch.load(file, map_location=device, weights_only=True)
-    return state

@@ -24,6 +24,7 @@ from fretal_bench.strategies import draws
 from fretal_bench.strategies.batches import BatchLoader, BatchSource, PlainTransform, Transform, clean_batches
 from fretal_bench.strategies.features import at_least_float32
 from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo
+from fretal_bench.strategies.state import check_weights
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -164,6 +165,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state``, which ``state_dict`` returned after an earlier domain."""
         self.step = int(state["step"])
+        check_weights(state["model"], self.model)
         self.model.load_state_dict(state["model"])
         self.model.to(self.device)
         self.load_extra_state(state["extra"])
@@ -175,6 +177,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
             weights: The model's state dict.
             experience: The first domain.
         """
+        check_weights(weights, self.model)
         self.model.load_state_dict(weights)
         self.model.to(self.device)
         self._finish(experience)

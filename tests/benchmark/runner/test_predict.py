@@ -6,6 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from fretal_bench.benchmark.runner.predict import FakeDetector, predict
 from fretal_bench.benchmark.runner.run import run
@@ -73,8 +74,6 @@ def test_files_that_cannot_be_judged_say_why_and_stop_no_other(cell, photograph,
 
 
 def test_the_detectors_weights_are_those_of_the_cell(cell, photograph):
-    import torch
-
     detector = FakeDetector(cell)
     state = torch.load(cell, weights_only=True)["model"]
     for key, value in detector.strategy.model.state_dict().items():
@@ -96,10 +95,63 @@ def test_what_is_no_cell_is_refused(tmp_path, cell):
         BenchError, match=r"expected a done cell .*; give results/NAME/cells/ID/checkpoint.pt"
     ):
         FakeDetector(tmp_path)
-    (tmp_path / "cell.json").write_text(json.dumps({"crop": {}}))
-    (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(BenchError, match="not a checkpoint of this suite"):
-        FakeDetector(tmp_path / "checkpoint.pt")
+    folder = without_checksums(cell, tmp_path / "cell")
+    (folder / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(BenchError, match=r"checkpoint.pt: expected a checkpoint that `bench run` wrote"):
+        FakeDetector(folder / "checkpoint.pt")
+
+
+def without_checksums(cell, folder):
+    """A copy of a cell as versions before checksums wrote it, so that what is changed in it is not found by them."""
+    folder = shutil.copytree(cell.parent, folder)
+    (folder / "checksums.json").unlink(missing_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "table"),
+        ('{"crop": 3}', "strategy"),
+        ("{}", "strategy"),
+        ("x", "not valid JSON"),
+        ("[" * 5000, "within each other"),
+    ],
+)
+def test_a_cell_file_that_lies_is_named_in_one_line(cell, tmp_path, content, message):
+    folder = without_checksums(cell, tmp_path / "cell")
+    (folder / "cell.json").write_text(content)
+    with pytest.raises(BenchError, match=message) as caught:
+        FakeDetector(folder)
+    assert "cell.json" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def spoiled(value):
+    return value * float("nan") if value.is_floating_point() else value
+
+
+def doubled(value):
+    return torch.cat([value, value]) if value.ndim else value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(spoiled, "holds NaN or infinite numbers"), (doubled, "of test_byobnet, found")],
+)
+def test_weights_that_are_no_numbers_or_anothers_judge_nothing(
+    bench, cell, photograph, tmp_path, change, message
+):
+    folder = without_checksums(cell, tmp_path / "cell")
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    weights = {name: change(value) for name, value in state["model"].items()}
+    torch.save({**state, "model": weights}, folder / "checkpoint.pt")
+    code, out, err = bench("predict", folder, photograph, "--json")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"bench: {folder / 'checkpoint.pt'}: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert "weights_only" not in err
 
 
 def rewritten(cell, folder, **changes):
@@ -134,3 +186,15 @@ def test_a_strategy_of_another_origin_than_the_cells_judges_nothing(cell, tmp_pa
     other = rewritten(cell, tmp_path / "other", origin=origin)
     with pytest.raises(BenchError, match=rf"'finetuning'.*{origin}.*{remedy}"):
         FakeDetector(other)
+
+
+def test_a_file_that_cannot_be_judged_gives_exit_code_1_and_json_all_the_same(
+    bench, cell, photograph, tmp_path
+):
+    (tmp_path / "text.mp4").write_text("no video")
+    code, out, _ = bench("predict", cell, photograph, tmp_path / "text.mp4", "--json")
+    assert code == 1
+    judged, unjudged = json.loads(out)
+    assert 0 <= judged["score"] <= 1
+    assert unjudged["score"] is None
+    assert bench("predict", cell, photograph).code == 0

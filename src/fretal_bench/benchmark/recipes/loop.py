@@ -1,16 +1,17 @@
-"""What a recipe adds to every strategy's training loop, as plugins: learning rate, BatchNorm, selection."""
+"""What a recipe adds to every strategy's training loop, as plugins: divergence, learning rate, BatchNorm, selection."""
 
 from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from typing import Any, Final
 
 import torch
 from avalanche.core import SupervisedPlugin
 from torch import Tensor, nn
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.errors import BenchError
 from fretal_bench.strategies.batches import BatchSource
 from fretal_bench.strategies.distillation.fretal import FReTAL
 
@@ -28,6 +29,61 @@ def learning_rate(recipe: Recipe, update: int, updates: int) -> float:
         return recipe.lr * (1 / 25 + (1 - 1 / 25) * update / warm)
     done = (update - warm) / max(1.0, updates - warm)
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+class Diverged(BenchError):
+    """Training whose loss, or whose scores, are no numbers any more; the cell fails, others go on."""
+
+
+ADVICE: Final = (
+    "train with a lower learning rate (e.g. --set recipe.lr=0.0001), or a weaker penalty of the strategy, into another "
+    "--out"
+)
+"""What to do about a training that diverged."""
+
+
+class StopWhenDiverged(SupervisedPlugin):  # type: ignore[misc]
+    """Ends a training whose loss is NaN or infinite, with the domain, epoch, batch and loss where that began.
+
+    The losses of an epoch are looked at together at its end: on a GPU, reading each would wait for it. In fp16 on CUDA
+    the update of a batch whose loss overflows is skipped, so there an epoch without any finite loss is what counts.
+
+    Args:
+        domain: What is learned, in words, e.g. ``domain 'D1' (2 of 3)``.
+        scaled: Whether the precision scales the loss, and skips updates.
+    """
+
+    def __init__(self, domain: str, scaled: bool = False) -> None:
+        super().__init__()
+        self.domain, self.scaled = domain, scaled
+        self.epoch = 0
+        self.losses: list[Tensor] = []
+
+    def before_training_epoch(self, strategy: Any, **_: Any) -> None:
+        """Begin an epoch."""
+        self.epoch += 1
+        self.losses = []
+
+    def after_training_iteration(self, strategy: Any, **_: Any) -> None:
+        """Remember the loss, penalty included, where it is."""
+        self.losses.append(torch.as_tensor(strategy.loss).detach())
+
+    def after_training_epoch(self, strategy: Any, **_: Any) -> None:
+        """Look at the epoch's losses.
+
+        Raises:
+            Diverged: One (in fp16 on CUDA: every one) is NaN or infinite.
+        """
+        if not self.losses:
+            return
+        losses = torch.stack([loss.reshape(()).float() for loss in self.losses]).cpu()
+        wrong = (~losses.isfinite()).nonzero().flatten().tolist()
+        if not wrong or (self.scaled and len(wrong) < len(losses)):
+            return
+        raise Diverged(
+            f"training diverged on {self.domain} in epoch {self.epoch} of {strategy.train_epochs}, "
+            f"batch {wrong[0] + 1} of {len(losses)}: the loss is {float(losses[wrong[0]])}; {ADVICE}"
+        )
 
 
 class LearningRate(SupervisedPlugin):  # type: ignore[misc]

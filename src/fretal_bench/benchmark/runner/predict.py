@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 
+from fretal_bench import records
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.model import build_model, resolve_device
 from fretal_bench.benchmark.recipes.recipe import Recipe
@@ -26,10 +26,13 @@ from fretal_bench.datasets.media.pictures import is_picture
 from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 from fretal_bench.errors import BenchError
 from fretal_bench.plugins import is_file, name_and_version
+from fretal_bench.records import Record, limited
 from fretal_bench.strategies import life
 from fretal_bench.strategies.batches import TensorSource
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
+
+_GIVE: Final = "give results/NAME/cells/ID/checkpoint.pt of a finished `bench run`"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,29 @@ class Prediction:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class _Crop(Record):
+    """How the faces that a cell learned from were cropped."""
+
+    size: int = limited(at_least=1, at_most=8192)
+    margin: float = limited(at_least=0, at_most=100)
+
+
+@dataclass(frozen=True)
+class _Cell(Record):
+    """What ``cell.json`` says of a cell, as far as judging needs it."""
+
+    strategy: str
+    hyperparameters: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    seed: int
+    id: str = ""
+    stream: str = ""
+    origin: str = ""
+    source: str | None = None
+    crop: _Crop | None = None
+
+
 class FakeDetector:
     """The detector that a cell ended with, ready to judge files.
 
@@ -74,58 +100,58 @@ class FakeDetector:
     def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
         folder = Path(path)
         folder = folder.parent if folder.is_file() else folder
-        try:
-            about: dict[str, Any] = json.loads((folder / "cell.json").read_text("utf-8"))
-            state = life.read_state(folder / "checkpoint.pt")
-        except (OSError, ValueError) as error:
+        missing = [name for name in ("cell.json", "checkpoint.pt") if not (folder / name).exists()]
+        if missing:
             raise BenchError(
-                f"{folder}: expected a done cell (cell.json and checkpoint.pt); "
-                "give results/NAME/cells/ID/checkpoint.pt of a finished `bench run`"
-            ) from error
-        except Exception as error:
-            raise BenchError(
-                f"{folder / 'checkpoint.pt'}: not a checkpoint of this suite: {error}"
-            ) from error
-        if "crop" not in about:
+                f"{folder}: expected a done cell (cell.json and checkpoint.pt), found no {missing[0]}; {_GIVE}"
+            )
+        about = records.read(
+            _Cell, records.read_json(folder / "cell.json", "cell", _GIVE), str(folder / "cell.json")
+        )
+        if about.crop is None:
             raise BenchError(
                 f"{folder / 'cell.json'}: does not say how faces were cropped; run the cell again"
             )
-        self.size, self.margin = int(about["crop"]["size"]), float(about["crop"]["margin"])
-        # The precision is one of training, which a CPU may lack; the judge is told it by itself.
-        settings = {"device": resolve_device(device), "pretrained": False, "precision": "fp32"}
-        recipe = Recipe().changed({**about["recipe"], **settings})
-        self.strategy = life.build_judge(
-            _strategy_of(about),
-            build_model(recipe, about["seed"]),
-            state,
-            values=about["hyperparameters"],
-            device=recipe.device,
-            precision=about["recipe"]["precision"],
-            transform=Augmentation(recipe),
-        )
+        self.path, self.size, self.margin = folder / "checkpoint.pt", about.crop.size, about.crop.margin
+        # What is of training only, such as the precision, a CPU may lack; the judge is told that by itself.
+        recipe = records.read(Recipe, about.recipe, f"{folder / 'cell.json'}: recipe")
+        recipe = recipe.changed({"device": resolve_device(device), "pretrained": False})
+        with life.naming(folder / "checkpoint.pt", _GIVE):
+            self.strategy = life.build_judge(
+                _strategy_of(about),
+                build_model(recipe, about.seed),
+                life.read_state(folder / "checkpoint.pt"),
+                values=about.hyperparameters,
+                device=recipe.device,
+                precision=recipe.precision,
+                transform=Augmentation(recipe),
+            )
 
     def score(self, crops: Sequence[Image]) -> list[float]:
         """Return P(fake) of face crops, uint8 [size, size, 3] each."""
         images = TensorSource(torch.from_numpy(np.stack(crops)))
-        return [float(score) for score in life.judge(self.strategy, images)]
+        try:
+            return [float(score) for score in life.judge(self.strategy, images)]
+        except life.NoProbability as error:
+            raise BenchError(f"{self.path}: {error}; {_GIVE}") from error
 
 
-def _strategy_of(about: Mapping[str, Any]) -> StrategyInfo:
+def _strategy_of(about: _Cell) -> StrategyInfo:
     """Look up the strategy of a done cell, from ``cell.json``.
 
     Raises:
         BenchError: The plugin that it comes from is not here, or is another than the one the cell was made with.
     """
-    origin = about.get("origin", "")
+    origin = about.origin
     plugin, _ = name_and_version(origin)
     remedy = f"give --plugin {plugin}" if is_file(plugin) else f"install {plugin}"
     try:
-        info = find_strategy(about["strategy"])
+        info = find_strategy(about.strategy)
     except BenchError as error:
         if not origin:
             raise
         raise BenchError(
-            f"strategy {about['strategy']!r} comes from the plugin {origin}, which is not here; {remedy}"
+            f"strategy {about.strategy!r} comes from the plugin {origin}, which is not here; {remedy}"
         ) from error
     if info.origin != origin:
         raise BenchError(

@@ -9,10 +9,13 @@ import torch
 
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.loop import (
+    ADVICE,
+    Diverged,
     FrozenBatchNorm,
     KeepBest,
     LearningRate,
     ReleasedBatchNorm,
+    StopWhenDiverged,
 )
 from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
 from fretal_bench.benchmark.recipes.recipe import Recipe
@@ -73,9 +76,9 @@ def train_source(work: SourceModel, folder: ResultFolder, listener: Listener) ->
     stream, phases = the_stream(work.stream), Phases()
     strategy = build_strategy(life.SOURCE, {}, work, stream, 0, listener)
     scores = StepScores()
-    scores.add(strategy, stream, -1, phases)
+    judge(scores, strategy, stream, -1, phases)
     train_domain(strategy, work, 0, phases)
-    scores.add(strategy, stream, 0, phases)
+    judge(scores, strategy, stream, 0, phases)
     save_step(folder.source(work.id), strategy, scores, phases, work.recipe.device)
     _tell_done(work, 0, stream, listener)
 
@@ -87,21 +90,24 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
     strategy = build_strategy(info, work.hyperparameters, work, stream, step, listener)
     scores = StepScores()
     if step == 0 and work.source is not None:
-        weights = life.read_state(folder.source(work.source.id) / "checkpoint.pt", strategy.device)["model"]
-        with measured(phases, "after", 0, strategy.device.type):
-            life.adopt(strategy, weights, experiences(work.stream, strategy.device.type)[0])
+        source = folder.source(work.source.id)
+        with life.naming(source / "checkpoint.pt", f"delete {source} and run again"):
+            weights = life.read_state(source / "checkpoint.pt", strategy.device).get("model", {})
+            with measured(phases, "after", 0, strategy.device.type):
+                life.adopt(strategy, weights, experiences(work.stream, strategy.device.type)[0])
         if judges_otherwise(strategy, weights):
             # What the source model says is not what it says.
-            scores.add(strategy, stream, 0, phases)
+            judge(scores, strategy, stream, 0, phases)
     else:
         if step == 0:
-            scores.add(strategy, stream, -1, phases)
+            judge(scores, strategy, stream, -1, phases)
         else:
             checkpoint = folder.step(work.id, step - 1) / "checkpoint.pt"
             learned = experiences(work.stream, strategy.device.type)[:step]
-            life.begin(strategy, info, learned, life.read_state(checkpoint, strategy.device))
+            with life.naming(checkpoint, f"delete {checkpoint.parent.parent} and run again"):
+                life.begin(strategy, info, learned, life.read_state(checkpoint, strategy.device))
         train_domain(strategy, work, step, phases)
-        scores.add(strategy, stream, step, phases)
+        judge(scores, strategy, stream, step, phases)
     save_step(folder.step(work.id, step), strategy, scores, phases, work.recipe.device)
     _tell_done(work, step, stream, listener)
 
@@ -115,13 +121,30 @@ def train_in_one_piece(work: Cell, folder: ResultFolder, listener: Listener) -> 
     for step in range(len(stream)):
         phases, scores = Phases(), StepScores()
         if step == 0:
-            scores.add(strategy, stream, -1, phases)
+            judge(scores, strategy, stream, -1, phases)
         else:
             life.go_on(strategy, recipe_plugins(work, stream, step, listener), epochs(work.recipe, step))
         train_domain(strategy, work, step, phases)
-        scores.add(strategy, stream, step, phases)
+        judge(scores, strategy, stream, step, phases)
         save_step(folder.step(work.id, step), strategy, scores, phases, work.recipe.device)
         _tell_done(work, step, stream, listener)
+
+
+def judge(scores: StepScores, strategy: ContinualStrategy, stream: Stream, step: int, phases: Phases) -> None:
+    """Judge every sample as after ``step`` (``StepScores.add``).
+
+    Raises:
+        Diverged: What the strategy says is no probability.
+    """
+    try:
+        scores.add(strategy, stream, step, phases)
+    except life.NoProbability as error:
+        when = f"after {_place(stream, step)}" if step >= 0 else "before any training"
+        raise Diverged(f"{when}: {error}; {ADVICE}") from error
+
+
+def _place(stream: Stream, step: int) -> str:
+    return f"domain {stream[step].name!r} ({step + 1} of {len(stream)})"
 
 
 def _tell_done(work: SourceModel | Cell, step: int, stream: Stream, listener: Listener) -> None:
@@ -173,7 +196,9 @@ def build_strategy(
 def recipe_plugins(work: SourceModel | Cell, stream: Stream, step: int, listener: Listener) -> list[Any]:
     """Build what the recipe adds to the training of domain ``step``."""
     recipe = work.recipe
-    plugins: list[Any] = []
+    scaled = recipe.precision == "fp16" and recipe.device == "cuda"
+    # First, so that nothing is chosen or reported of weights that are no numbers.
+    plugins: list[Any] = [StopWhenDiverged(_place(stream, step), scaled)]
     if recipe.schedule != "constant":
         plugins.append(LearningRate(recipe))
     if recipe.batchnorm == "frozen":

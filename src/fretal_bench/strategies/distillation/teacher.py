@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fretal_bench.strategies.distillation import Teacher
 from fretal_bench.strategies.features import at_least_float32
+from fretal_bench.strategies.state import check_weights
 from fretal_bench.strategies.template import ContinualStrategy, frozen_copy
 
 
@@ -65,4 +66,5 @@ class DistillationStrategy(ContinualStrategy):
         """Restore the source model as teacher."""
         if "teacher" in state:
             self.teacher = frozen_copy(self.model)
+            check_weights(state["teacher"], self.teacher)
             self.teacher.load_state_dict(state["teacher"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fretal_bench.strategies.features import head_inputs_and_logits
+from fretal_bench.strategies.state import check_tensor
 from fretal_bench.strategies.template import ContinualStrategy
 
 CLASSES = 2
@@ -65,3 +66,15 @@ def add_by_class(sums: Tensor, counts: Tensor, features: Tensor, targets: Tensor
     """Return ``sums`` [2, D] and ``counts`` [2] of the classes with a batch added."""
     members = torch.nn.functional.one_hot(targets, CLASSES).to(features.dtype)
     return sums + members.T @ features, counts + members.sum(0)
+
+
+def sums_and_counts(state: Mapping[str, Any], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Take ``sums`` [2, D] and ``counts`` [2] out of a saved state, on ``device``; ``BadState`` if they are not these."""
+    sums = check_tensor(
+        state["sums"],
+        "sums",
+        lambda value: not len(value) or (value.ndim == 2 and len(value) == CLASSES),
+        "[2, D]",
+    )
+    counts = check_tensor(state["counts"], "counts", lambda value: value.shape == (CLASSES,), "[2]")
+    return sums.to(device), counts.to(device)

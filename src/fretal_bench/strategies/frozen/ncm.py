@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from fretal_bench.strategies import frozen
-from fretal_bench.strategies.frozen.frozen_features import CLASSES, FrozenFeatures, add_by_class
+from fretal_bench.strategies.frozen.frozen_features import (
+    CLASSES,
+    FrozenFeatures,
+    add_by_class,
+    sums_and_counts,
+)
 
 
 class NCM(FrozenFeatures):
@@ -51,4 +56,4 @@ class NCM(FrozenFeatures):
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         """Restore the sums and counts."""
-        self.sums, self.counts = state["sums"].to(self.device), state["counts"].to(self.device)
+        self.sums, self.counts = sums_and_counts(state, self.device)

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from fretal_bench.strategies import frozen
-from fretal_bench.strategies.frozen.frozen_features import CLASSES, FrozenFeatures, add_by_class
+from fretal_bench.strategies.frozen.frozen_features import (
+    CLASSES,
+    FrozenFeatures,
+    add_by_class,
+    sums_and_counts,
+)
+from fretal_bench.strategies.state import check_tensor
 
 
 def oracle_approximating_shrinkage(covariance: Tensor, samples: float) -> Tensor:
@@ -130,5 +136,9 @@ class SLDA(FrozenFeatures):
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         """Restore the class sums, counts and the scatter."""
         self._rule = None
-        self.sums, self.counts = state["sums"].to(self.device), state["counts"].to(self.device)
-        self.scatter = state["scatter"].to(self.device)
+        self.sums, self.counts = sums_and_counts(state, self.device)
+        side = self.sums.shape[-1]
+        scatter = check_tensor(
+            state["scatter"], "scatter", lambda value: not len(value) or value.shape == (side, side), "[D, D]"
+        )
+        self.scatter = scatter.to(self.device)

@@ -10,12 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from fretal_bench.strategies.penalties.per_sample import Weights
+from fretal_bench.strategies.state import check_table
 from fretal_bench.strategies.template import ContinualStrategy
 
 
 def snapshot(model: nn.Module) -> Weights:
     """Return copies of the trainable weights by name. Copies: later updates of the model don't move them."""
     return {name: w.detach().clone() for name, w in model.named_parameters() if w.requires_grad}
+
+
+def weights_of(strategy: ContinualStrategy, state: Mapping[str, Any], key: str) -> Weights:
+    """Take one tensor a trainable weight out of a saved state, on the strategy's device; none before the first domain.
+
+    Raises:
+        BadState: They are not of these weights.
+    """
+    if not state[key] and strategy.step == 0:
+        return {}
+    table = check_table(state[key], snapshot(strategy.model), f"{key} of every weight")
+    return {name: value.to(strategy.device) for name, value in table.items()}
 
 
 def squared_distance(model: nn.Module, anchor: Weights, importance: Weights | None = None) -> Tensor:
@@ -64,4 +77,4 @@ class AnchoredStrategy(ContinualStrategy):
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         """Restore the importance."""
-        self.importance = {name: value.to(self.device) for name, value in state["importance"].items()}
+        self.importance = weights_of(self, state, "importance")

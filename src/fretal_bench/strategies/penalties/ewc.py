@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from fretal_bench.strategies import penalties
 from fretal_bench.strategies.penalties import Fisher
-from fretal_bench.strategies.penalties.anchored import snapshot, squared_distance
+from fretal_bench.strategies.penalties.anchored import snapshot, squared_distance, weights_of
 from fretal_bench.strategies.penalties.per_sample import (
     Batches,
     Weights,
     importance_batches,
     per_sample_gradients,
 )
+from fretal_bench.strategies.state import check_tensor
 from fretal_bench.strategies.template import ContinualStrategy
 
 
@@ -108,5 +109,7 @@ class EWC(ContinualStrategy):
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         """Restore the sum of the past domains' penalties."""
         for name in ("importance", "centre"):
-            setattr(self, name, {key: w.to(self.device) for key, w in state[name].items()})
-        self.constant = state["constant"]
+            setattr(self, name, weights_of(self, state, name))
+        self.constant = check_tensor(
+            state["constant"], "constant", lambda value: value.ndim == 0, "one number"
+        )

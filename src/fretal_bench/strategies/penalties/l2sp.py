@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fretal_bench.strategies import penalties
 from fretal_bench.strategies.features import head_names
-from fretal_bench.strategies.penalties.anchored import snapshot, squared_distance
+from fretal_bench.strategies.penalties.anchored import snapshot, squared_distance, weights_of
 from fretal_bench.strategies.penalties.per_sample import Weights
 from fretal_bench.strategies.template import ContinualStrategy
 
@@ -68,4 +68,4 @@ class L2SP(ContinualStrategy):
 
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         """Restore the source model's weights."""
-        self.anchor = {name: value.to(self.device) for name, value in state.get("anchor", {}).items()}
+        self.anchor = weights_of(self, state, "anchor") if "anchor" in state else {}

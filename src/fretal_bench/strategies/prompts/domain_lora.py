@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import draws, prompts
 from fretal_bench.strategies.features import at_least_float32, head_inputs_and_logits, head_of
+from fretal_bench.strategies.state import BadState, check_tensor
 from fretal_bench.strategies.template import ContinualStrategy
 
 
@@ -230,6 +231,13 @@ class DomainLoRA(ContinualStrategy):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state``: the model gets as many adapters and heads as it holds."""
+        centroids = state["extra"]["centroids"]
+        if len(centroids) != state["step"]:
+            raise BadState(
+                f"centroids: expected those of {state['step']} domains, as many as it learned, found {len(centroids)}"
+            )
+        for place, part in enumerate(centroids):
+            check_tensor(part, f"centroids[{place}]", lambda value: value.ndim == 2, "[K, D]")
         for _ in range(len(state["extra"]["centroids"]) - 1):
             self._add_domain(torch.Generator())
         super().load_state_dict(state)

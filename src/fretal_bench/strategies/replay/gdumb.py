@@ -11,6 +11,7 @@ from torch import Tensor
 from fretal_bench.strategies import draws, replay
 from fretal_bench.strategies.batches import BatchSource
 from fretal_bench.strategies.replay.memory_strategy import RehearsalStrategy, source_of
+from fretal_bench.strategies.state import check_weights
 
 
 class GDumb(RehearsalStrategy):
@@ -67,6 +68,7 @@ class GDumb(RehearsalStrategy):
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         """Restore the memory and the initial weights."""
         super().load_extra_state(state)
+        check_weights(state["initial"], self.model)
         self.initial = _copied(state["initial"])
 
 

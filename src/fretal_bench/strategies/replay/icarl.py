@@ -14,6 +14,7 @@ from fretal_bench.strategies.batches import BatchSource, clean_batches
 from fretal_bench.strategies.distillation.teacher import DistillationStrategy
 from fretal_bench.strategies.features import head_inputs_and_logits
 from fretal_bench.strategies.replay.memory_strategy import RehearsalStrategy, source_of
+from fretal_bench.strategies.state import check_tensor
 
 
 def herd(features: Tensor, count: int) -> Tensor:
@@ -145,4 +146,10 @@ class ICaRL(RehearsalStrategy, DistillationStrategy):
     def load_extra_state(self, state: Mapping[str, Any]) -> None:
         """Restore the exemplars and the class means."""
         super().load_extra_state(state)
-        self.class_means = state["class_means"].to(self.device)
+        means = check_tensor(
+            state["class_means"],
+            "class_means",
+            lambda value: value.ndim == 2 and len(value) in (0, 2),
+            "[2, D]",
+        )
+        self.class_means = means.to(self.device)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies.state import check_tensor
 
 
 class ReplayMemory:
@@ -132,12 +133,38 @@ class ReplayMemory:
             "logits": self.logits,
         }
 
+    def _fits(self, rows: Tensor) -> bool:
+        return rows.ndim == 1 and len(rows) <= self.size
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``, which ``state_dict`` returned."""
+        """Go on from ``state``, which ``state_dict`` returned.
+
+        Raises:
+            BadState: It is no memory of at most ``size`` samples.
+        """
+        size = len(
+            check_tensor(state["rows"], "memory: rows", self._fits, f"at most {self.size} rows", torch.int64)
+        )
+        for name in ("domains", "rows", "labels"):
+            check_tensor(
+                state[name], f"memory: {name}", _numbers(size), f"{size} whole numbers from 0", torch.int64
+            )
+        check_tensor(
+            state["logits"],
+            "memory: logits",
+            lambda value: value.shape == (size, 2),
+            f"[{size}, 2]",
+            torch.float32,
+        )
         self.offered = int(state["offered"])
         # On the CPU wherever the checkpoint was mapped to: row numbers are drawn and looked up there.
         for name in ("domains", "rows", "labels", "logits"):
             setattr(self, name, state[name].cpu())
+
+
+def _numbers(size: int) -> Callable[[Tensor], bool]:
+    """Return what says whether a tensor holds ``size`` numbers, none of them below 0."""
+    return lambda value: value.shape == (size,) and not bool((value < 0).any())
 
 
 def equal_shares(available: Sequence[int], budget: int) -> list[int]:
