@@ -1,0 +1,7 @@
+"""Every reader, of every family."""
+
+from __future__ import annotations
+
+from fuzz.readers import READERS, checkpoints, labels, pictures, recipes, reports, results, stores
+
+__all__ = ["READERS", "checkpoints", "labels", "pictures", "recipes", "reports", "results", "stores"]

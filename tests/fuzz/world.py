@@ -1,0 +1,324 @@
+"""The base world: a tiny store, a stream, finished and unfinished results, and small data sets, made once a run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+STRATEGIES: Final = ("finetuning", "ewc")
+RUN: Final = ("run", "--strategies", ",".join(STRATEGIES), "--stream", "tiny.toml", "--jobs", "1")
+"""The call that made the results ``r``, but for its recipe and folder."""
+
+_BOOM: Final = '''
+from fretal_bench.errors import BenchError
+from fretal_bench.strategies.record import StrategyInfo
+from fretal_bench.strategies.template import ContinualStrategy
+
+STRATEGY = StrategyInfo("boom", __name__ + ":Boom", "fails", "none")
+
+
+class Boom(ContinualStrategy):
+    """It fails."""
+
+    def penalty(self):
+        raise BenchError("boom")
+'''
+
+
+def build(folder: Path, parts: frozenset[str]) -> None:
+    """Make the parts of the world that are asked for; call it in a child process, it imports everything and trains.
+
+    Args:
+        folder: An empty folder.
+        parts: Names of ``PARTS``.
+    """
+    os.chdir(folder)
+    os.environ["FRETAL_BENCH_CACHE"] = str(folder / "cache")
+    for name, make in PARTS.items():
+        if name in parts:
+            make()
+
+
+def quietly(*words: str) -> int:
+    """Call ``bench`` without its output; gives the exit code."""
+    from fretal_bench import plugins
+    from fretal_bench.cli.main import main
+
+    plugins.forget()
+    sys.argv = ["bench", *words]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0
+
+
+def recipe_words(**changes: object) -> list[str]:
+    """The ``--set`` options of the tiny recipe."""
+    from fretal_bench.testing import TINY_RECIPE
+
+    values = {**TINY_RECIPE, "source_epochs": 1, **changes}
+    return [word for key, value in values.items() for word in ("--set", f"recipe.{key}={value}")]
+
+
+def _stream() -> None:
+    from fretal_bench.datasets.store.store import CropStore
+    from fretal_bench.testing import tiny_stream
+
+    tiny_stream(Path(), domains=2, people=8, size=32)
+    CropStore.open("store")
+    Path(".store.lock").unlink(missing_ok=True)
+
+
+def _results() -> None:
+    if code := quietly(*RUN, *recipe_words(), "--out", "r"):
+        raise RuntimeError(f"the base run ended with {code}")
+
+
+def _failed() -> None:
+    """As the finished results, with a cell that failed."""
+    shutil.copytree("r", "f")
+    Path("boom.py").write_text(_BOOM, "utf-8")
+    words = [word if word != ",".join(STRATEGIES) else "finetuning,boom" for word in RUN]
+    quietly(*words, *recipe_words(), "--plugin", "boom.py", "--out", "f")
+    if len(list(Path("f/failures").iterdir())) != 1:
+        raise RuntimeError("no cell failed")
+
+
+def _unfinished() -> None:
+    """Results of which every step is done and the cell not yet put together."""
+    shutil.copytree("r", "u")
+    for name in ("cells", "locks"):
+        shutil.rmtree(f"u/{name}")
+    with patch("fretal_bench.benchmark.runner.step.finish_cell", side_effect=RuntimeError("not yet")):
+        quietly(*RUN, *recipe_words(), "--out", "u")
+    shutil.rmtree("u/failures")
+    if len(list(Path("u/progress").iterdir())) != len(STRATEGIES):
+        raise RuntimeError("steps are missing")
+
+
+def _recipes() -> None:
+    from fretal_bench.benchmark.recipes.recipe import Recipe, toml_of_recipe
+    from fretal_bench.testing import TINY_RECIPE
+
+    recipe = Recipe().changed({**TINY_RECIPE, "description": "tiny"})
+    Path("recipe.toml").write_text(toml_of_recipe(recipe), "utf-8")
+    tables = (
+        '\n[hyperparameters.ewc]\nlambda_ = 12.5\n\n[tuning]\nstream = "tiny"\ndomains = ["D0", "D1"]\nbudget = 3\n'
+        'seed = 0\nobjective = "average accuracy on validation data"\nstrategies = ["ewc"]\n'
+    )
+    Path("tuned.toml").write_text(toml_of_recipe(recipe) + tables, "utf-8")
+
+
+def _listed() -> None:
+    from trees import Tree
+
+    tree = Tree(Path("listed"))
+    lines = ["path,label,split,video,source,target"]
+    for number in range(12):
+        kind, split = ("real", "fake")[number % 2], ("train", "val", "test")[number // 2 % 3]
+        tree.image(f"x/{kind}{number}.png")
+        person = f"p{number}"
+        source = person if kind == "real" else ""
+        lines.append(f"x/{kind}{number}.png,{number % 2},{split},v{number},{source},{person}")
+    tree.text("list.csv", "\n".join(lines) + "\n")
+
+
+def _deepfakebench() -> None:
+    from trees import Tree
+
+    tree = Tree(Path("dfb"))
+    groups: dict[str, dict[str, dict[str, object]]] = {}
+    for group, label in (("Set-real", "Set-Real"), ("Set-fake", "Set-Fake")):
+        for number, split in enumerate(("train", "val", "test")):
+            video = f"{group}{number}"
+            paths = [f"frames/{video}/{frame:03d}.png" for frame in range(2)]
+            tree.image(*paths)
+            groups.setdefault(group, {})[split] = {video: {"label": label, "frames": paths}}
+    tree.json("set.json", {"Set": groups})
+
+
+def _dfdc() -> None:
+    from trees import Tree
+
+    tree = Tree(Path("dfdc"))
+    for part in (0, 35):
+        folder = f"dfdc_train_part_{part}"
+        tree.video(f"{folder}/real{part}.mp4", f"{folder}/fake{part}.mp4")
+        content = {
+            f"real{part}.mp4": {"label": "REAL", "split": "train"},
+            f"fake{part}.mp4": {"label": "FAKE", "split": "train", "original": f"real{part}.mp4"},
+        }
+        tree.json(f"{folder}/metadata.json", content)
+    tree.video(*(f"test/{kind}{number}.mp4" for kind in ("real", "fake") for number in (1, 2, 3)))
+    lines = [f"{kind}{number}.mp4,{int(kind == 'fake')}" for kind in ("real", "fake") for number in (1, 2, 3)]
+    tree.text("test/labels.csv", "\n".join(["filename,label", *lines]) + "\n")
+
+
+def _ffpp() -> None:
+    from trees import Tree
+
+    tree = Tree(Path("ffpp"))
+    pairs = {"train": [["000", "001"], ["002", "003"]], "val": [["004", "005"]], "test": [["006", "007"]]}
+    for split, listed in pairs.items():
+        for a, b in listed:
+            tree.video(*(f"original_sequences/youtube/c23/videos/{name}.mp4" for name in (a, b)))
+            names = (f"{a}_{b}", f"{b}_{a}")
+            tree.video(*(f"manipulated_sequences/Deepfakes/c23/videos/{name}.mp4" for name in names))
+        tree.json(f"splits/{split}.json", listed)
+    assignment = {name: split for split, listed in pairs.items() for pair in listed for name in pair}
+    fractions = {"train": 0.5, "val": 0.25, "test": 0.25}
+    by_identity = {"assignment": assignment, "fractions": fractions, "seed": 0, "components": 4, "cut": False}
+    tree.json("split.json", {"details": {"identity_split": by_identity}})
+
+
+def _folders() -> None:
+    from trees import Tree
+
+    tree = Tree(Path("folders"))
+    for split in ("train", "val", "test"):
+        for number in range(2):
+            tree.image(f"{split}/real/{split}r{number}.png", f"{split}/fake/{split}f{number}.png")
+
+
+def _archives() -> None:
+    from trees import Tree
+
+    tree = Tree(Path("wild"))
+    for kind in ("real", "fake"):
+        for split in ("train", "test"):
+            tree.tar(f"{kind}_{split}/0.tar.gz", f"./0/{kind}/1/1.png", f"./0/{kind}/1/2.png")
+
+
+def _published() -> None:
+    head = ("table", "paper", "protocol", "quantity", "method", "column", "value", "source", "confidence")
+    lines = [
+        f"mine,A paper,D0 -> D1,accuracy %,{method},{column},{value},table 1,printed"
+        for method, column, value in (("ours", "AA", 77.5), ("theirs", "AA", 78.5), ("ours", "D0", 60))
+    ]
+    Path("own.csv").write_text("\n".join([",".join(head), *lines]) + "\n", "utf-8")
+    Path("mine.toml").write_text(
+        'scale = 100\nnotes = ["a note"]\n[streams]\nall = "tiny.toml"\n[rows]\nours = { strategy = "finetuning" }\n'
+        'theirs = { strategy = "ewc", set = { lambda_ = 3.5 } }\n[columns]\nAA = { quantity = "average" }\n'
+        'D0 = { domain = "D0", after = "last", recipe = { epochs = 2 } }\n',
+        "utf-8",
+    )
+
+
+def _plugin() -> None:
+    Path("boom.py").write_text(_BOOM, "utf-8")
+
+
+def _pixels(number: int) -> Any:
+    import numpy as np
+
+    ramp = np.add.outer(np.arange(32), np.arange(32)) * 3
+    return np.stack([np.roll(ramp, number * 5, 0), ramp, np.roll(ramp, number * 7, 1)], axis=2).astype(
+        np.uint8
+    )
+
+
+def _picture() -> None:
+    from PIL import Image
+
+    Image.fromarray(_pixels(1)).resize((96, 96)).save("face.png")
+
+
+def _pictures() -> None:
+    from PIL import Image
+
+    for place, (split, kind) in enumerate((s, k) for s in ("train", "val", "test") for k in ("real", "fake")):
+        folder = Path("pictures", split, kind)
+        folder.mkdir(parents=True)
+        for number in range(2):
+            Image.fromarray(_pixels(7 * place + number)).save(folder / f"{split}{kind}{number}.png")
+    formats: dict[str, dict[str, Any]] = {
+        "png": {},
+        "jpg": {"quality": 92},
+        "webp": {"quality": 92},
+        "tiff": {},
+        "bmp": {},
+    }
+    for number, (suffix, options) in enumerate(formats.items()):
+        folder = Path("pictures/train", ("fake", "real")[number % 2])
+        Image.fromarray(_pixels(50 + number)).save(folder / f"x.{suffix}", **options)
+
+
+def _clips() -> None:
+    import av
+    import numpy as np
+
+    def write(path: Path, frames: list[Any], **options: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(path), "w") as container:
+            video = container.add_stream("libx264", rate=25, options=options)
+            video.height, video.width = frames[0].shape[:2]
+            video.pix_fmt = "yuv420p"
+            for frame in frames:
+                container.mux(video.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(video.encode())
+
+    lines = ["path,label,split,video,source,target"]
+    for number, split in enumerate(("train", "val", "test")):
+        for kind in ("real", "fake"):
+            name = f"x/{kind}{number}.mp4"
+            write(Path("clips", name), [_pixels(10 * number + frame) for frame in range(4)])
+            lines.append(f"{name},{int(kind == 'fake')},{split},{kind}{number},p{number},p{number}")
+    Path("clips/list.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    write(Path("clips/large.mp4"), [np.zeros((8192, 8192, 3), np.uint8)] * 2, preset="ultrafast", crf="51")
+
+
+PARTS: Final[dict[str, Callable[[], None]]] = {
+    "stream": _stream,
+    "results": _results,
+    "failed": _failed,
+    "unfinished": _unfinished,
+    "recipes": _recipes,
+    "listed": _listed,
+    "dfb": _deepfakebench,
+    "dfdc": _dfdc,
+    "ffpp": _ffpp,
+    "folders": _folders,
+    "wild": _archives,
+    "published": _published,
+    "plugin": _plugin,
+    "picture": _picture,
+    "pictures": _pictures,
+    "clips": _clips,
+}
+"""What can be made, each after those that it needs."""
+FILES: Final = {
+    "stream": ("store", "tiny.toml"),
+    "results": ("r",),
+    "failed": ("f",),
+    "unfinished": ("u",),
+    "recipes": ("recipe.toml", "tuned.toml"),
+    "published": ("own.csv", "mine.toml"),
+    "plugin": ("boom.py",),
+    "picture": ("face.png",),
+}
+"""Files and folders of each part, where they are not called like it."""
+NEEDS: Final = {"results": ("stream",), "failed": ("stream", "results"), "unfinished": ("stream", "results")}
+
+
+def closure(parts: frozenset[str]) -> frozenset[str]:
+    """Add the parts that others are made from."""
+    return parts | {need for part in parts for need in NEEDS.get(part, ())}
+
+
+def files_of(parts: frozenset[str]) -> list[str]:
+    """Name the files and folders of parts."""
+    return [name for part in sorted(parts) for name in FILES.get(part, (part,))]
+
+
+def is_there(folder: Path, part: str) -> bool:
+    """Whether a part was made already."""
+    return all((folder / name).exists() for name in FILES.get(part, (part,)))
