@@ -6,7 +6,10 @@ import json
 
 import pytest
 
+from fretal_bench.datasets.check.check import check
+from fretal_bench.datasets.check.tables import check_tables
 from fretal_bench.datasets.ffpp_mini import tree as tree_of_mini
+from trees import Tree
 
 PREPARE = ("--out", "store", "--frames", 10, "--size", 32, "--jobs", 1)
 
@@ -59,6 +62,57 @@ def test_preview_draws_what_prepare_made(bench, mini, detector, tmp_path):
     assert bench("data", "preview", "store", "--out", "sheet.png").out == "Contact sheet: sheet.png\n"
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(bench("data", "preview", "store", "--json").out) == {"picture": "preview.png"}
+
+
+def written(folder, label_of):
+    """A CSV manifest of 36 pictures with real files; ``label_of`` gives the label of each by number."""
+    tree, lines = Tree(folder), ["path,label,split"]
+    for number in range(36):
+        label, split = label_of(number), ("train", "val", "test")[number // 12]
+        tree.image(f"{number}.png")
+        lines.append(f"{number}.png,{label},{split}")
+    return tree, lines
+
+
+@pytest.mark.parametrize(
+    ("label_of", "more", "code", "words"),
+    [
+        (lambda n: n % 2, [], 0, "none in 3 domains x splits"),
+        (lambda n: n % 2, ["gone.png,1,test"], 1, "it isn't there"),
+        (lambda n: n % 2, ["0.png,0,train,zzz"], 1, "expected 3 fields, found 4"),
+        (lambda n: n % 2, ["0.png,2,train"], 1, "expected the label 0, 1"),
+        (lambda n: 0, [], 1, "only real files"),
+        (lambda n: n % 2 if n < 24 else 1, [], 0, "nothing real in test"),
+    ],
+)
+def test_a_check_exits_with_1_if_something_is_wrong_and_with_0_on_warnings(
+    bench, tmp_path, label_of, more, code, words
+):
+    tree, lines = written(tmp_path / "data", label_of)
+    tree.text("all.csv", "\n".join([*lines, *more]) + "\n")
+
+    given, out, _ = bench("data", "check", "data", "--json")
+
+    assert given == code
+    text = json.loads(out)
+    shown = " ".join(
+        cell for _, _, rows in check_tables(check(tmp_path / "data")) for row in rows for cell in row
+    )
+    assert words in shown
+    assert bool(text["errors"]) == bool(code)
+
+
+def test_a_check_of_a_shortcut_says_it_and_exits_with_0(bench, tmp_path):
+    tree, lines = written(tmp_path / "data", lambda n: n % 2)
+    for number in range(0, 36, 2):
+        (tmp_path / f"data/{number}.png").rename(tmp_path / f"data/{number}.bmp")
+    tree.text("all.csv", "\n".join(lines).replace("png,0", "bmp,0") + "\n")
+
+    code, out, _ = bench("data", "check", "data")
+
+    assert code == 0
+    assert "Facts of the files that tell real from fake" in out
+    assert "all .bmp" in out
 
 
 @pytest.fixture

@@ -56,11 +56,11 @@ def check_tables(check: DatasetCheck) -> list[tuple[str, list[str], list[list[st
 def _searched(search: ShortcutSearch) -> str:
     """Say how many domains and splits were looked at, and what came of it."""
     affected = len({(*shortcut.domain, shortcut.split) for shortcut in search.shortcuts})
-    few = f"; {len(search.few):,} with too few people to tell" if search.few else ""
+    few = f"{len(search.few):,} with too few people to tell" if search.few else ""
     if not search.tested:
-        return f"not looked for{few}"
+        return f"not looked for: {few or 'no domain'}"
     looked = f"{search.tested:,} domain{'s' if search.tested > 1 else ''} x splits"
-    return f"{f'in {affected:,} of' if affected else 'none in'} {looked}{few}"
+    return f"{f'in {affected:,} of' if affected else 'none in'} {looked}{f'; {few}' if few else ''}"
 
 
 def _shortcut_rows(search: ShortcutSearch) -> Iterator[list[str]]:
