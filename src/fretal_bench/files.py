@@ -224,9 +224,47 @@ def check_regular(path: str | os.PathLike[str], what: str, remedy: str = "check 
 
 def _regular(status: os.stat_result, where: str, remedy: str) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
-        kind = next((words for holds, words in _KINDS if holds(status.st_mode)), "something else")
-        raise BenchError(f"{where}: expected a file, found {kind}; {remedy}")
+        raise BenchError(f"{where}: expected a file, found {_kind(status.st_mode)}; {remedy}")
     return status
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Say what is at ``path``, links followed, without opening it: a file, a folder, a pipe, a device, a socket."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return "nothing that can be reached"
+    return "a file" if stat.S_ISREG(mode) else _kind(mode)
+
+
+def _kind(mode: int) -> str:
+    return next((words for holds, words in _KINDS if holds(mode)), "something else")
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str], what: str, remedy: str = "check the path") -> Iterator[BinaryIO]:
+    """Open a regular file for reading, to be read in pieces.
+
+    Args:
+        path: The file.
+        what: What it is, e.g. ``recipe file``.
+        remedy: What to do where it cannot be read.
+
+    Raises:
+        BenchError: It cannot be read or is no regular file.
+    """
+    where = f"{what} {os.fspath(path)}"
+    with refusals(where, remedy=remedy, doing="read"):
+        # Not blocking: opening a pipe would otherwise wait for somebody to write to it.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _regular(os.fstat(handle), where, remedy)
+        except BaseException:
+            # Python opens no folder as a file, so nothing else closes it.
+            os.close(handle)
+            raise
+        with os.fdopen(handle, "rb") as file:
+            yield file
 
 
 def read_bytes(
@@ -243,20 +281,13 @@ def read_bytes(
     Raises:
         BenchError: It cannot be read, is no regular file, or is larger.
     """
-    where = f"{what} {os.fspath(path)}"
-    with refusals(where, remedy=remedy, doing="read"):
-        # Not blocking: opening a pipe would otherwise wait for somebody to write to it.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            status = _regular(os.fstat(handle), where, remedy)
-        except BaseException:
-            # Python opens no folder as a file, so nothing else closes it.
-            os.close(handle)
-            raise
-        with os.fdopen(handle, "rb") as file:
-            content = file.read(largest + 1) if status.st_size <= largest else b""
-    if max(status.st_size, len(content)) > largest:
-        raise BenchError(f"{where}: expected at most {largest:,} bytes, found {status.st_size:,}; {remedy}")
+    with opened(path, what, remedy) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(largest + 1) if size <= largest else b""
+    if max(size, len(content)) > largest:
+        raise BenchError(
+            f"{what} {os.fspath(path)}: expected at most {largest:,} bytes, found {size:,}; {remedy}"
+        )
     return content
 
 

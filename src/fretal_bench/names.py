@@ -19,6 +19,8 @@ _DIRECTIONS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e
 _UNSEEN: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
 """Unicode categories of control characters, halves of surrogate pairs, line and paragraph separators."""
 _HEX: Final = re.compile(r"[0-9a-f]{6,64}")
+_HIDDEN: Final = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{''.join(sorted(_DIRECTIONS))}]")
+"""The same characters, to be found in a long text at once."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def shown(text: str, longest: int = 60) -> str:
 
 def escaped(text: str) -> str:
     """Return ``text`` with control and bidirectional characters, line ends among them, as their codes: one line."""
-    return "".join(ascii(character)[1:-1] if _hidden(character) else character for character in text)
+    return _HIDDEN.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def _hidden(character: str) -> bool:

@@ -14,13 +14,14 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, Union
+from typing import Any, BinaryIO, Final, Literal, TypeVar, Union
 
 from fretal_bench import files
 from fretal_bench.errors import BenchError, nearest
@@ -34,6 +35,13 @@ else:
 R = TypeVar("R")
 DEEPEST: Final = 40
 """Tables and lists within each other in TOML or JSON."""
+_LONGEST_LINE: Final = 4 * 2**20
+"""Bytes of a line of CSV."""
+_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_UNPARSED: Final = (
+    f"a quote that is not closed or not doubled, or a field of more than {csv.field_size_limit():,} characters; "
+    "correct that line"
+)
 _LIMITS: Final = "limits"
 _RULE: Final = "rule"
 _MISSING: Final = object()
@@ -277,28 +285,123 @@ def parse_csv(
         BenchError: A column is unknown, missing or there twice, a line has more or fewer fields, or it is no CSV; the
             message names the line.
     """
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = _lines(io.StringIO(text, newline=""), where, required, optional, None)
+    _, header = next(lines)
+    for number, fields in lines:
+        yield number, {column: field.strip() for column, field in zip(header, fields, strict=True)}
+
+
+def csv_lines(
+    path: str | os.PathLike[str],
+    what: str,
+    required: Sequence[str],
+    optional: Sequence[str] | None = (),
+    *,
+    uneven: Callable[[int, str], None] | None = None,
+) -> Iterator[tuple[int, list[str]]]:
+    """Read a CSV file line by line, in the memory of one line; the rules are those of ``parse_csv``.
+
+    Args:
+        path: The file.
+        what: What it is, for the errors.
+        required: Columns that it must have.
+        optional: Columns that it may have as well; any if None.
+        uneven: Takes the number of a line with more or fewer fields than the header, and what is wrong with it; the
+            line is then passed over. Without it such a line is an error.
+
+    Yields:
+        The number of a line and its fields, as many as there are columns and with the blanks around them; the header
+        first, without blanks.
+
+    Raises:
+        BenchError: It cannot be read, is no regular file, is not UTF-8, or breaks a rule of ``parse_csv``.
+    """
+    with files.opened(path, what) as file:
+        yield from _lines(_decoded(file), os.fspath(path), required, optional, uneven)
+
+
+def csv_header(path: str | os.PathLike[str], what: str) -> list[str]:
+    """Return the first line's columns of a CSV file, as they are there; see ``check_header``.
+
+    Raises:
+        BenchError: It cannot be read, is no regular file, is not UTF-8, or is no CSV.
+    """
+    with files.opened(path, what) as file:
+        try:
+            header = [column.strip() for column in next(csv.reader(_decoded(file), strict=True), [])]
+        except csv.Error as error:
+            raise BenchError(f"{os.fspath(path)}, line 1: not valid CSV: {_UNPARSED}") from error
+        except UnicodeDecodeError as error:
+            raise BenchError(f"{os.fspath(path)}, line 1: not UTF-8 text; save it as UTF-8") from error
+    _drop_blanks(header, 0)
+    return header
+
+
+def _lines(
+    source: Iterable[str],
+    where: str,
+    required: Sequence[str],
+    optional: Sequence[str] | None,
+    uneven: Callable[[int, str], None] | None,
+) -> Iterator[tuple[int, list[str]]]:
+    lines = csv.reader(source, strict=True)
     try:
         header = [column.strip() for column in next(lines, [])]
-        _check_header(header, where, required, optional)
+        _drop_blanks(header, 0)
+        check_header(header, where, required, optional)
+        columns = len(header)
+        yield 1, header
         for fields in lines:
             if not any(field.strip() for field in fields):
                 continue
-            if len(fields) != len(header):
-                raise BenchError(
-                    f"{where}, line {lines.line_num}: expected {len(header)} fields, found {len(fields)}; "
-                    "correct that line"
-                )
-            yield lines.line_num, {c: f.strip() for c, f in zip(header, fields, strict=True)}
+            _drop_blanks(fields, columns)
+            if len(fields) == columns:
+                yield lines.line_num, fields
+                continue
+            words = f"expected {columns} fields, found {len(fields)}"
+            if uneven is None:
+                raise BenchError(f"{where}, line {lines.line_num}: {words}; correct that line")
+            uneven(lines.line_num, words)
     except csv.Error as error:
-        raise BenchError(
-            f"{where}, line {lines.line_num}: not valid CSV: {error}; correct that line"
-        ) from error
+        raise BenchError(f"{where}, line {lines.line_num}: not valid CSV: {_UNPARSED}") from error
+    except UnicodeDecodeError as error:
+        raise BenchError(f"{where}, line {lines.line_num + 1}: not UTF-8 text; save it as UTF-8") from error
 
 
-def _check_header(
+def _drop_blanks(fields: list[str], columns: int) -> None:
+    """Drop empty fields behind the last column: spreadsheets write them, and they say nothing."""
+    while len(fields) > columns and not fields[-1].strip():
+        fields.pop()
+
+
+def _decoded(file: BinaryIO) -> Iterator[str]:
+    """The lines of a file, whatever ends them; one after the other, so that the first that is no UTF-8 is known."""
+    coding = "utf-8-sig"
+    while raw := file.readline(_LONGEST_LINE):
+        if len(raw) == _LONGEST_LINE:
+            raise csv.Error
+        text = raw.decode(coding)
+        coding = "utf-8"
+        if "\r" in text[:-2]:
+            yield from _LINE.findall(text)
+        else:
+            yield text
+
+
+def check_header(
     header: list[str], where: str, required: Sequence[str], optional: Sequence[str] | None
 ) -> None:
+    """Refuse a CSV's header that lacks a required column, names one twice, or names one that is unknown.
+
+    Args:
+        header: The columns.
+        where: The file, for the errors.
+        required: Columns that it must have.
+        optional: Columns that it may have as well; any if None.
+
+    Raises:
+        BenchError: It does.
+    """
     for place, column in enumerate(header):
         if column in header[:place]:
             raise BenchError(f"{where}, line 1: the column {shown(column)} is there twice; keep one of them")

@@ -45,6 +45,13 @@ SplitPathOption = Annotated[
     Path | None, typer.Option(help="Folder of split files, or the store.json of a store split by identity.")
 ]
 SeedOption = Annotated[int, typer.Option(help="Seeds a split by identity.")]
+ArchivesOption = Annotated[
+    float,
+    typer.Option(
+        help="Times the usual limits that its archives may have: 256 MiB a member, 64 GiB and 1,000,000 members, "
+        "and 100 times the archive's own size."
+    ),
+]
 
 
 @data.command()
@@ -60,6 +67,7 @@ def check(
     splits: SplitsOption = "official",
     split_path: SplitPathOption = None,
     seed: SeedOption = 0,
+    archive_limits: ArchivesOption = 1.0,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -71,7 +79,7 @@ def check(
     from fretal_bench.datasets.check.check import check as look_over
     from fretal_bench.datasets.check.tables import check_tables
 
-    options = _read_options(splits, split_path, seed)
+    options = _read_options(splits, split_path, seed, archive_limits)
     with bar("reading", "files") as tell:
         result = look_over(root, as_, hash_, hash_file=hash_file, options=options, progress=tell)
     if json_:
@@ -125,6 +133,7 @@ def prepare(
     splits: SplitsOption = "official",
     split_path: SplitPathOption = None,
     seed: SeedOption = 0,
+    archive_limits: ArchivesOption = 1.0,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -155,7 +164,7 @@ def prepare(
             out,
             as_,
             options,
-            read_options=_read_options(splits, split_path, seed),
+            read_options=_read_options(splits, split_path, seed, archive_limits),
             jobs=default_jobs() if jobs is None else jobs,
             progress=tell,
             waiting=lambda: print_line(
@@ -219,10 +228,15 @@ def make_mini(
     print_next([f"bench data check {shlex.quote(str(root))}"])
 
 
-def _read_options(splits: str, split_path: Path | None, seed: int) -> ReadOptions:
+def _read_options(splits: str, split_path: Path | None, seed: int, archive_limits: float) -> ReadOptions:
     from fretal_bench.datasets.importers import ReadOptions
 
-    return ReadOptions(splits=splits, split_path=split_path, seed=seed)  # type: ignore[arg-type]  # checked there
+    return ReadOptions(
+        splits=splits,  # type: ignore[arg-type]  # checked there
+        split_path=split_path,
+        seed=seed,
+        archive_limits=archive_limits,
+    )
 
 
 def _print_prepared(prepared: PreparedStore) -> None:

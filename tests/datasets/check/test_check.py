@@ -60,6 +60,12 @@ def test_the_command_chooses_c23_where_there_are_several_compressions(tmp_path):
         tree.video(
             *(f"original_sequences/youtube/{c}/videos/{v}.mp4" for c in ("raw", "c23", "c40") for v in pair)
         )
+        tree.video(
+            *(
+                f"manipulated_sequences/Deepfakes/{c}/videos/{'_'.join(pair)}.mp4"
+                for c in ("raw", "c23", "c40")
+            )
+        )
 
     assert check(tmp_path).command.endswith("--compression c23 --out stores/ffpp-c23")
 
@@ -233,7 +239,7 @@ def test_names_that_no_manifest_can_hold_are_reported(tmp_path):
 
     assert {file for kind, file in told(result.findings, "error") if kind == "name"} == {
         "A/train/real/back\\slash.png",
-        "A/train/real/new\nline.png",
+        "A/train/real/new\\nline.png",
         "A/train/real/caf\\udce9.png",
     }
     json.dumps(result.to_dict()).encode()

@@ -269,6 +269,7 @@ def test_csv_broken_lines_get_their_findings_and_no_wrong_label(tmp_path):
         ("name", "fake7.mp4"),
         ("name", "fake8.mp4"),
         ("missing", "gone.mp4"),
+        ("crossing", ""),
     }
     assert ("crossing", "real0.mp4") in told(result.findings, "warning")
     labels_by(read_dataset(tmp_path).frame, lambda path: int(path.startswith("fake")))
@@ -277,16 +278,16 @@ def test_csv_broken_lines_get_their_findings_and_no_wrong_label(tmp_path):
 @pytest.mark.parametrize("text", ["1_real", "0_fake", "7 real"])
 def test_csv_label_whose_number_contradicts_its_word_is_a_finding_and_stops_nothing(tmp_path, text):
     tree = Tree(tmp_path)
-    tree.video("a.mp4", "b.mp4")
-    tree.text("all.csv", f"path,label,split\na.mp4,{text},train\nb.mp4,1_fake,test\n")
+    tree.video("a.mp4", "b.mp4", "c.mp4")
+    tree.text("all.csv", f"path,label,split\na.mp4,{text},train\nb.mp4,1_fake,test\nc.mp4,real,test\n")
 
     result = check(tmp_path / "all.csv")
 
-    assert told(result.findings, "error") == {("label", "a.mp4"), ("classes", "")}
+    assert told(result.findings, "error") == {("label", "a.mp4")}
     (finding,) = (finding for finding in result.findings if finding.kind == "label")
     assert text in finding.found
     assert "all.csv line 2" in finding.found
-    assert manifest(read_dataset(tmp_path).frame, ["path", "label"]) == [("b.mp4", 1)]
+    assert manifest(read_dataset(tmp_path).frame, ["path", "label"]) == [("c.mp4", 0), ("b.mp4", 1)]
 
 
 def test_csv_line_that_cannot_be_parsed_is_a_finding(tmp_path):

@@ -226,7 +226,7 @@ def _checksum_findings(checksums: Checksums) -> Iterator[Finding]:
 
 
 def _command(root: Path, as_name: str | None, family: Importer, read: Import, options: ReadOptions) -> str:
-    if read.frame.empty:
+    if read.frame["label"].nunique() < 2:
         return ""
     words = ["bench", "data", "prepare", str(root)]
     if as_name is not None:
@@ -247,4 +247,6 @@ def _command(root: Path, as_name: str | None, family: Importer, read: Import, op
         words += ["--split-path", str(options.split_path)]
     if options.seed:
         words += ["--seed", str(options.seed)]
+    if options.archive_limits != 1:
+        words += ["--archive-limits", f"{options.archive_limits:g}"]
     return shlex.join([*words, "--out", f"stores/{name}"])

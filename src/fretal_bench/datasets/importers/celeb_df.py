@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from fretal_bench import files
 from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
+from fretal_bench.datasets.importers.lists import read_text
 from fretal_bench.datasets.importers.names import celeb_faces
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.recordings import (
@@ -20,6 +22,8 @@ from fretal_bench.datasets.importers.recordings import (
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import Tree, leaves_root
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.errors import BenchError
+from fretal_bench.names import shown
 
 TEST_LIST: Final = "List_of_testing_videos.txt"
 FAKE_METHOD: Final = "Celeb-synthesis"
@@ -27,6 +31,8 @@ _FOLDERS: Final = {"celeb-real": REAL, "youtube-real": REAL, "celeb-synthesis": 
 # The list's own labels, the other way round than ours and nearly everybody's.
 _LISTED: Final = {"1": REAL, "0": FAKE}
 _LINE: Final = re.compile(r"(?P<label>\S+)\s+(?P<path>\S.*)")
+_SCENARIOS: Final = ("FaceSwap", "FaceReenact", "TalkingFace")
+"""Folders of Celeb-synthesis in Celeb-DF++ (its repository's README); in versions 1 and 2 the fakes are there."""
 _VERSION: Final = re.compile(r"(?:^|[^a-z0-9])v([12])(?:[^a-z0-9]|$)")
 # Version 1 tests 100 videos, version 2 tests 518.
 _V2_LINES: Final = 200
@@ -36,20 +42,43 @@ def _recognise(root: Path, version: int) -> Match:
     tree = Tree(root) if root.is_dir() else None
     if tree is None or tree.child("", "Celeb-synthesis") is None:
         return Match(0, missed=("Celeb-real/", "Celeb-synthesis/", TEST_LIST))
+    if scenarios := _scenarios(tree):
+        return Match(0.97 if version == 2 else 0.3, tuple(f"{path}/" for path in scenarios))
     names = ("Celeb-real", "YouTube-real", "Celeb-synthesis", TEST_LIST)
     signs = tuple(name for name in names if tree.child("", name) is not None)
     named = _VERSION.search(tree.root.name.lower())
     if named is not None:
         return Match(0.95 if int(named[1]) == version else 0.3, (*signs, f"folder name {tree.root.name!r}"))
     listed = tree.child("", TEST_LIST)
-    lines = len((tree.root / listed.path).read_bytes().splitlines()) if listed and not listed.is_folder else 0
+    lines = _lines(tree.root / listed.path) if listed and not listed.is_folder else 0
     # Too short a list for version 2 may also be a part of it; version 2 is what people mean by Celeb-DF.
     is_v1 = 80 <= lines < _V2_LINES
     return Match(0.9 if is_v1 == (version == 1) else 0.4, (*signs, f"{lines} lines in {TEST_LIST}"))
 
 
+def _lines(path: Path) -> int:
+    try:
+        return len(files.read_text(path, "list").splitlines())
+    except BenchError:
+        return 0
+
+
+def _scenarios(tree: Tree) -> list[str]:
+    """The folders by which Celeb-DF++ differs."""
+    fakes = tree.child("", "Celeb-synthesis")
+    inner = tree.folders(fakes.path) if fakes is not None and fakes.is_folder else ()
+    return [entry.path for entry in inner if entry.name in _SCENARIOS]
+
+
 def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
-    rows = Rows(Tree(root))
+    tree = Tree(root)
+    if scenarios := _scenarios(tree):
+        raise BenchError(
+            f"{root}: this is Celeb-DF++, not Celeb-DF v1 or v2: its fakes are in {scenarios[0]}/ and the like, and "
+            "which people they show is not known here, so nothing could keep people apart; list its files in a CSV "
+            "with the columns path, label, split, source and target (--as csv)"
+        )
+    rows = Rows(tree)
     by_identity = options.splits == "identity"
     listed = {} if by_identity else _test_list(rows)
     on_disk: set[tuple[str, str]] = set()
@@ -83,7 +112,7 @@ def _listed_row(
     folder: str,
     shelf: Shelf,
     recording: Recording,
-    listed: dict[tuple[str, str], int] | None,
+    listed: dict[tuple[str, str], int | None] | None,
 ) -> ManifestRow | None:
     """The row with its split by the test list, or None if there is no list or it contradicts the folder."""
     if listed is None:
@@ -93,8 +122,10 @@ def _listed_row(
     key = folder, recording.video
     listed_label = listed.get(key, row.label)
     if listed_label != row.label:
-        word = "real" if listed_label == REAL else "fake"
-        words = f"{TEST_LIST} says {word} (1 is real there), its folder the opposite"
+        word = {REAL: "real", FAKE: "fake", None: "both real and fake"}[listed_label]
+        words = (
+            f"{TEST_LIST} says {word} (1 is real there), its folder {'real' if row.label == REAL else 'fake'}"
+        )
         leave_out_recording(rows, recording, shelf, "label", words, "restore the list of the download")
         return None
     return _as_recording(row, "test" if key in listed else "train")
@@ -152,18 +183,20 @@ def _as_recording(row: ManifestRow, split: str) -> ManifestRow:
     )
 
 
-def _test_list(rows: Rows) -> dict[tuple[str, str], int] | None:
-    """Read the test list: (folder, video) -> our label; None if it isn't there. Bad lines are reported."""
+def _test_list(rows: Rows) -> dict[tuple[str, str], int | None] | None:
+    """Read the test list: (folder, video) -> our label, None for one that has both; None if there is no list."""
     entry = rows.tree.child("", TEST_LIST)
     if entry is None:
         action = "copy it from the download to the root, or use --splits identity"
         rows.note(TEST_LIST, "missing", "error", "no test list, and no other official split", action)
         return None
-    rows.claimed.add(entry.path)
-    listed: dict[tuple[str, str], int] = {}
-    for number, line in enumerate(
-        (rows.tree.root / entry.path).read_text("utf-8", "replace").splitlines(), 1
-    ):
+    text = read_text(rows, entry)
+    if not text.strip():
+        # Without a line everything would be training data.
+        rows.note(entry.path, "bad-file", "error", "no line that can be read", "copy it from the download")
+        return None
+    listed: dict[tuple[str, str], int | None] = {}
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         match = _LINE.fullmatch(line.strip())
@@ -175,7 +208,8 @@ def _test_list(rows: Rows) -> dict[tuple[str, str], int] | None:
             or parts[0].lower() not in _FOLDERS
         ):
             kind = "outside" if match is not None and leaves_root(match["path"]) else "bad-file"
-            words = f"line {number}: expected '0 Celeb-synthesis/id0_id1_0000.mp4' or the like, found {line.strip()!r}"
+            example = "'0 Celeb-synthesis/id0_id1_0000.mp4' or the like"
+            words = f"line {number}: expected {example}, found {shown(line.strip())}"
             rows.note(entry.path, kind, "error", words, "restore the list of the download")
             continue
         video = (parts[0].lower(), parts[-1].rpartition(".")[0] or parts[-1])
@@ -192,9 +226,10 @@ def _test_list(rows: Rows) -> dict[tuple[str, str], int] | None:
                 entry.path,
                 "label",
                 "error",
-                f"line {number}: {match['path']} twice, real and fake",
+                f"line {number}: {shown(match['path'])} twice, real and fake",
                 "restore the list",
             )
+            listed[video] = None
     return listed
 
 

@@ -44,18 +44,14 @@ def _class_folders(
     for entry in rows.tree.folders(folder):
         label = label_of_class(entry.name)
         if isinstance(label, Contradiction):
-            for file in rows.tree.descend(entry.path):
-                rows.leave_out(
-                    file.path, "label", label.words, "rename the folder", dataset=domain, compression="none"
-                )
+            rows.leave_out_folder(entry.path, "label", label.words, "rename the folder", domain)
         elif label is not None:
             yield ClassFolder(entry.path, domain, split, label, group)
         elif depth > 0:
             below = f"{group}/{entry.name}" if group else entry.name
             yield from _class_folders(rows, entry.path, domain, split, depth - 1, below)
         else:
-            words = f"expected a class such as real or fake, found {entry.name!r}"
-            rows.note(entry.path, "name", "warning", words, "rename the folder, if its images are to be used")
+            rows.not_understood(entry.path, entry.name)
 
 
 def add_images(rows: Rows, folder: ClassFolder, dataset: str, method: str, root: str) -> None:

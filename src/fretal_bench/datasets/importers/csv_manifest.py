@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
-from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
+from fretal_bench import records
 from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.lists import read_fields, refused
-from fretal_bench.datasets.importers.names import Contradiction, label_of_class, split_of
+from fretal_bench.datasets.importers.names import (
+    Contradiction,
+    dataset_of_folder,
+    label_of_class,
+    split_of,
+)
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
 from fretal_bench.datasets.manifest import COLUMNS, COMPRESSIONS, FAKE, REAL
-from fretal_bench.errors import BenchError, nearest
+from fretal_bench.errors import BenchError
+from fretal_bench.names import shown
 
 _NEEDED: Final = ("path", "label")
+_OPTIONAL: Final = tuple(column for column in COLUMNS if column not in _NEEDED)
 _LABELS: Final = {"0": REAL, "1": FAKE}
 _CORRECT: Final = "correct the line"
 # Understood lines that are remembered: the rows of a video mostly follow one another.
@@ -31,11 +37,10 @@ def recognise(root: Path) -> Match:
     folder, name = rooted(root)
     if not folder.is_dir():
         return Match(0, missed=("manifest.csv",))
-    lists = tuple(
-        entry.path
-        for entry in _files(Tree(folder), name)
-        if set(_NEEDED) <= set(_header(folder / entry.path))
-    )
+    lists = tuple(entry.path for entry in _manifests(Tree(folder), name))
+    if name.lower().endswith(".csv") and not lists:
+        # Read as what it most likely should be, so that what is wrong with it is said.
+        return Match(0.5, (name,))
     score = 0.98 if name and lists else 0.8 if lists else 0
     return Match(score, lists, () if lists else ("*.csv with the columns path and label",))
 
@@ -46,20 +51,19 @@ def read(root: Path, options: ReadOptions) -> Import:
     Defaults: the folder's name as data set, ``fake`` as method, no compression, the file's path as video and target.
 
     Raises:
-        BenchError: A column is unknown or missing, or several CSV files could be meant.
+        BenchError: A column is unknown, missing or there twice, or several CSV files could be meant.
     """
     folder, name = rooted(root)
     rows = Rows(Tree(folder))
-    files = [e for e in _files(rows.tree, name) if set(_NEEDED) <= set(_header(rows.tree.root / e.path))]
+    files = _files(rows.tree, name) if name else _manifests(rows.tree, name)
     if len(files) != 1:
         names = ", ".join(entry.path for entry in files) or "none"
         raise BenchError(
             f"{root}: expected one CSV with the columns path and label, found {names}; name the file itself"
         )
-    header = _header(rows.tree.root / files[0].path)
-    for column in header:
-        if column not in COLUMNS:
-            raise BenchError(f"{files[0].path}: unknown column {column!r}{nearest(column, COLUMNS)}")
+    path = rows.tree.root / files[0].path
+    header = records.csv_header(path, "list")
+    records.check_header(header, str(path), _NEEDED, _OPTIONAL)
     _take_lines(rows, files[0], header)
     return rows.finish(
         "csv",
@@ -74,11 +78,14 @@ def _files(tree: Tree, name: str) -> list[Entry]:
     return [entry for entry in tree.files("", {".csv"}) if name in ("", entry.name)]
 
 
+def _manifests(tree: Tree, name: str) -> list[Entry]:
+    return [entry for entry in _files(tree, name) if set(_NEEDED) <= set(_header(tree.root / entry.path))]
+
+
 def _header(path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            return [column.strip() for column in next(csv.reader(lines), [])]
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return records.csv_header(path, "list")
+    except BenchError:
         return []
 
 
@@ -86,10 +93,10 @@ def _take_lines(rows: Rows, entry: Entry, header: list[str]) -> None:
     """Add the lines' rows. Lines that differ in their frame alone are understood once."""
     understood: dict[tuple[str, ...], ManifestRow] = {}
     place = header.index("frame") if "frame" in header else None
-    lines = read_fields(rows, entry)
+    lines = read_fields(rows, entry, _NEEDED, _OPTIONAL)
     next(lines, None)
     for number, fields in lines:
-        frame = fields[place].strip() if place is not None and place < len(fields) else ""
+        frame = fields[place].strip() if place is not None else ""
         key = (*fields[:place], *fields[place + 1 :]) if place is not None else tuple(fields)
         # Without a frame the file's kind decides, and what is no number is a fault.
         row = understood.get(key) if _is_frame(frame) else None
@@ -106,11 +113,11 @@ def _understood(
     rows: Rows, entry: Entry, number: int, header: list[str], fields: list[str]
 ) -> ManifestRow | None:
     """A line's row; None if the line is left out, which is counted."""
-    texts = [field.strip() for field in fields]
-    line = dict(zip_longest(header, texts[: len(header)], fillvalue=""))
-    path = line["path"]
-    if refused(rows, entry.path, path):
+    line = {column: field.strip() for column, field in zip(header, fields, strict=True)}
+    if refused(rows, entry.path, line["path"]):
         return None
+    parts = line["path"].replace("\\", "/").split("/")
+    path = "/".join(part for part in parts if part != ".")
     file = rows.tree.has(path)
     if file is None or file.is_folder:
         rows.note(path, "missing", "error", f"{entry.path} line {number} names it; it isn't there", _CORRECT)
@@ -118,11 +125,8 @@ def _understood(
     text = line["label"].lower()
     label = _LABELS[text] if text in _LABELS else label_of_class(text)
     split = split_of(line["split"]) if "split" in line else ""
-    values = _with_defaults(line, label, file, rows.tree.root.name)
-    faults = _faults(line, values, label, split)
-    if any(texts[len(header) :]):
-        faults = iter([("bad-file", f"expected {len(header)} fields, found {len(texts)}")])
-    for kind, words in faults:
+    values = _with_defaults(line, label, file, dataset_of_folder(rows.tree.root.name))
+    for kind, words in _faults(line, values, label, split):
         rows.leave_out(
             path,
             kind,
@@ -144,7 +148,7 @@ def _with_defaults(
     line: dict[str, str], label: int | Contradiction | None, file: Entry, folder: str
 ) -> dict[str, str]:
     """The texts of a row, with what the line leaves out."""
-    video = line.get("video") or line["path"]
+    video = line.get("video") or file.path
     target = line.get("target") or (line.get("source") if label == REAL else "") or video
     return {
         "dataset": line.get("dataset") or folder,
@@ -164,27 +168,21 @@ def _faults(
     if not isinstance(label, int):
         yield "label", _mislabelled(line["label"], label)
     elif (values["method"] == "real") != (label == REAL):
-        yield "label", f"the label is {line['label']}, the method {values['method']!r}"
+        yield "label", f"the label is {line['label']}, the method {shown(values['method'])}"
     elif label == REAL and values["source"] != values["target"]:
-        shown = f"source is {values['source']!r} and target {values['target']!r}"
-        yield "label", f"a real video shows its own face, but {shown}"
+        words = f"source is {shown(values['source'])} and target {shown(values['target'])}"
+        yield "label", f"a real video shows its own face, but {words}"
     if split is None:
-        yield "split", f"expected the split train, val or test, found {line.get('split')!r}"
-    if words := _misnamed(values["dataset"], values["method"], values["compression"], values["frame"]):
-        yield "name", words
+        yield "split", f"expected the split train, val or test, found {shown(line['split'])}"
+    if values["compression"] not in COMPRESSIONS:
+        yield "name", f"expected one of {', '.join(COMPRESSIONS)}, found {shown(values['compression'])}"
+    if not _is_frame(values["frame"]):
+        yield "name", f"expected a frame number, or -1 for all, found {shown(values['frame'])}"
 
 
 def _mislabelled(text: str, label: Contradiction | None) -> str:
-    expected = f"expected the label 0, 1, real or fake, found {text!r}"
+    expected = f"expected the label 0, 1, real or fake, found {shown(text)}"
     return expected if label is None else f"{expected}: {label.words}"
-
-
-def _misnamed(dataset: str, method: str, compression: str, frame: str) -> str:
-    if "/" in dataset or "/" in method:
-        return f"expected names without '/', found the data set {dataset!r} and the method {method!r}"
-    if compression not in COMPRESSIONS:
-        return f"expected one of {', '.join(COMPRESSIONS)}, found {compression!r}"
-    return "" if _is_frame(frame) else f"expected a frame number, or -1 for all, found {frame!r}"
 
 
 def _is_frame(text: str) -> bool:

@@ -18,6 +18,7 @@ from fretal_bench.datasets.importers.recordings import (
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import Entry, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL, SPLITS
+from fretal_bench.names import shown
 
 DATASET: Final = "deeperforensics"
 VARIANTS: Final = (
@@ -68,7 +69,8 @@ def read(root: Path, options: ReadOptions) -> Import:
             split = splits.get(recording.video, "")
             if not split and not by_identity:
                 action = "restore lists/splits, or use --splits identity"
-                leave_out_recording(rows, recording, shelf, "split", "no split list names it", action)
+                words = "no split list names it, or two do"
+                leave_out_recording(rows, recording, shelf, "split", words, action)
                 continue
             target = match["target"]
             targets.setdefault(target, split)
@@ -91,6 +93,7 @@ def _find(tree: Tree, path: str) -> Entry | None:
 
 def _splits(rows: Rows, base: str) -> dict[str, str]:
     splits: dict[str, str] = {}
+    twice: set[str] = set()
     for split in SPLITS:
         path = f"{base}/lists/splits/{split}.txt".lstrip("/")
         entry = rows.tree.has(path)
@@ -99,15 +102,12 @@ def _splits(rows: Rows, base: str) -> dict[str, str]:
             rows.note(path, "missing", "error", "no such split list; its videos are left out", action)
             continue
         for line in read_text(rows, entry).split():
-            if splits.setdefault(line.rpartition(".")[0] or line, split) != split:
-                rows.note(
-                    path,
-                    "crossing",
-                    "error",
-                    f"{line} is in two lists; the first counts",
-                    "restore the lists",
-                )
-    return splits
+            video = line.rpartition(".")[0] or line
+            if splits.setdefault(video, split) != split:
+                twice.add(video)
+                words = f"{shown(line)} is in two lists; it is left out"
+                rows.note(path, "crossing", "error", words, "restore the lists")
+    return {video: split for video, split in splits.items() if video not in twice}
 
 
 def _add_reals(rows: Rows, targets: dict[str, str], options: ReadOptions) -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from fretal_bench import records
 from fretal_bench.datasets.importers.family import Import, Importer, Match
-from fretal_bench.datasets.importers.lists import read_json_object
+from fretal_bench.datasets.importers.lists import DAMAGED, kind_of, read_json
 from fretal_bench.datasets.importers.located import Locator
-from fretal_bench.datasets.importers.names import compression_of, frame_numbers, recorded_faces, split_of
+from fretal_bench.datasets.importers.names import (
+    compression_of,
+    frame_numbers,
+    label_of_last_word,
+    recorded_faces,
+    split_of,
+)
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
 from fretal_bench.datasets.importers.walk import Tree, is_plain
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.errors import BenchError
+from fretal_bench.names import shown
 
 _FFPP: Final = {
     "FF-DF": "Deepfakes",
@@ -23,18 +31,23 @@ _FFPP: Final = {
     "FF-FS": "FaceSwap",
     "FF-NT": "NeuralTextures",
     "FF-FH": "FaceShifter",
+    "FF-SH": "FaceShifter",
 }
+_LETTERED: Final = ("dfdcp_fakea", "dfdcp_fakeb")
+"""The preview's two methods, the only names of a class that is no word of its own."""
 _PRIORITY: Final = ("test", "train", "val")
+_CORRECT: Final = "correct the JSON"
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """A video as the JSON lists it."""
+    """A video as the JSON lists it; ``method`` is "" where the label alone names it."""
 
     dataset: str
     group: str
     split: str
     compression: str
+    method: str
     video: str
     label: str
     frames: tuple[str, ...]
@@ -42,10 +55,7 @@ class _Listed:
 
 def label_of(name: str) -> int | None:
     """Read a DeepfakeBench label by its name, never by a published number: two sets had theirs inverted."""
-    lower = name.lower()
-    if name in _FFPP or lower.endswith(("fake", "_fakea", "_fakeb")):
-        return FAKE
-    return REAL if lower.endswith("real") else None
+    return FAKE if name in _FFPP or name.lower() in _LETTERED else label_of_last_word(name)
 
 
 def recognise(root: Path) -> Match:
@@ -53,9 +63,15 @@ def recognise(root: Path) -> Match:
     folder, name = rooted(root)
     if not folder.is_dir():
         return Match(0, missed=("<set>.json",))
-    lists = tuple(path for path in _candidates(Tree(folder), name) if _has_shape(folder / path))
+    if name.endswith(".json"):
+        # Nothing else could be meant by it, so that its damage is the answer.
+        lists = [name] if _has_shape(records.read_json(root, "list")) else []
+    else:
+        lists = [path for path in _candidates(Tree(folder), name) if _is_list(folder / path)]
     return Match(
-        0.9 if lists else 0, lists, () if lists else ('JSON file {"<set>": {"<label>": {"train": ...}}}',)
+        0.9 if lists else 0,
+        tuple(lists),
+        () if lists else ('JSON file {"<set>": {"<label>": {"train": ...}}}',),
     )
 
 
@@ -80,74 +96,109 @@ def _candidates(tree: Tree, name: str) -> list[str]:
     return [entry.path for entry in tree.files("", {".json"}) if name in ("", entry.name)]
 
 
-def _has_shape(path: Path) -> bool:
+def _is_list(path: Path) -> bool:
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        return _has_shape(records.read_json(path, "list"))
+    except BenchError:
         return False
-    labels = (
-        [group for body in data.values() if isinstance(body, dict) for group in body.values()]
-        if isinstance(data, dict)
-        else []
-    )
-    return bool(labels) and all(
-        isinstance(group, dict) and group and all(map(split_of, group)) for group in labels
-    )
+
+
+def _has_shape(data: Any) -> bool:
+    """Whether a label of the JSON holds splits; what else is in it is looked at when it is read."""
+    bodies = [body for body in data.values() if isinstance(body, dict)] if isinstance(data, dict) else []
+    labels = [group for body in bodies for group in body.values() if isinstance(group, dict)]
+    return any(group and all(map(split_of, group)) for group in labels)
 
 
 def _listed(rows: Rows, path: str) -> Iterator[_Listed]:
-    entry = rows.tree.has(path)
-    if entry is None or not _has_shape(rows.tree.root / path):
-        if entry is not None:
+    data = read_json(rows, rows.tree.root / path, path)
+    if not _has_shape(data):
+        if data is not DAMAGED:
             rows.note(path, "note", "info", "a JSON of another kind; not read")
         return
-    for dataset, groups in read_json_object(rows, entry).items():
-        for group, splits in groups.items():
-            for split_name, level in splits.items():
-                split = split_of(split_name)
-                for compression, videos in _levels(level):
+    for dataset, groups in data.items():
+        for group, splits in _items(rows, path, dataset, groups):
+            for name, level in _items(rows, path, group, splits):
+                split = split_of(name)
+                if split is None:
+                    words = f"{shown(group)}: expected the split train, val or test, found {shown(name)}"
+                    rows.note(path, "split", "error", words, _CORRECT)
+                    continue
+                for compression, method, videos in _levels(rows, path, f"{group}/{name}", level):
                     for video, values in videos.items():
-                        named = all(name and is_plain(name) for name in (dataset, group, video))
-                        if not (
-                            named and isinstance(values, dict) and isinstance(values.get("frames"), list)
-                        ):
-                            words = f"{video!r}: expected plain names, a label and a list of frames"
-                            rows.note(path, "bad-file", "error", words, "correct it")
+                        if fault := _fault((dataset, group, method or group, video), values):
+                            rows.note(path, "bad-file", "error", f"{shown(video)}: {fault}", _CORRECT)
                             continue
-                        frames = tuple(str(frame) for frame in values["frames"])
-                        label = str(values.get("label"))
-                        yield _Listed(dataset, group, split or "", compression, video, label, frames)
+                        frames, label = tuple(values["frames"]), values["label"]
+                        yield _Listed(dataset, group, split, compression, method, video, label, frames)
 
 
-def _levels(level: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The videos of a split, by compression where the JSON has that level."""
-    if not isinstance(level, dict):
-        return
+def _items(rows: Rows, path: str, name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What an object of the JSON holds; a finding if it is none."""
+    if isinstance(value, dict):
+        yield from value.items()
+    else:
+        words = f"{shown(name)}: expected an object, found {kind_of(value)}"
+        rows.note(path, "bad-file", "error", words, _CORRECT)
+
+
+def _levels(rows: Rows, path: str, where: str, level: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The videos of a split, by compression or method where the JSON has that level."""
     plain: dict[str, Any] = {}
-    for name, below in level.items():
+    if isinstance(level, dict) and isinstance(level.get("frames"), list):
+        # As its script writes the validation split of DFDC.
+        words = f"{shown(where)}: one video without its name, which can't be told from the others; not read"
+        rows.note(path, "bad-file", "warning", words, "none needed, if the test split has it")
+        return
+    for name, below in _items(rows, path, where, level):
         compression = compression_of(name)
-        if compression is not None and isinstance(below, dict) and "frames" not in below:
-            yield compression, below
+        inner = isinstance(below, dict) and bool(below) and "frames" not in below
+        if inner and compression is not None:
+            yield compression, "", below
+        elif inner and all(isinstance(video, dict) and "frames" in video for video in below.values()):
+            yield "none", name, below
         else:
             plain[name] = below
     if plain:
-        yield "none", plain
+        yield "none", "", plain
+
+
+def _fault(names: tuple[str, ...], values: Any) -> str:
+    """What is wrong with a video as it is listed, in words; "" if nothing is."""
+    if not all(name and is_plain(name) for name in names):
+        return "expected names without control characters and backslashes"
+    if not isinstance(values, dict):
+        return f"expected an object with a label and a list of frames, found {kind_of(values)}"
+    label, frames = values.get("label"), values.get("frames")
+    if not isinstance(label, str):
+        return f"expected a label that is a text, found {kind_of(label)}"
+    if not isinstance(frames, list) or not all(isinstance(frame, str) for frame in frames):
+        return "expected frames that are a list of paths"
+    return ""
 
 
 def _in_one_split(rows: Rows, listed: list[_Listed]) -> Iterator[_Listed]:
-    """Each video once: of several splits the test, else train."""
-    by_video: dict[tuple[str, str, str, str], dict[str, _Listed]] = {}
+    """Each video once: of several splits the test, else train; with every label that it is given."""
+    by_video: dict[tuple[str, ...], dict[str, _Listed]] = {}
+    labels: dict[tuple[str, ...], dict[str, None]] = {}
     for video in listed:
-        key = (_dataset(video), video.group, video.compression, video.video)
+        key: tuple[str, ...] = (_dataset(video), video.group, video.method, video.compression, video.video)
         by_video.setdefault(key, {}).setdefault(video.split, video)
+        labels.setdefault(key, {})[video.label] = None
     several = [key for key, splits in by_video.items() if len(splits) > 1]
     if several:
         words = f"{len(several)} videos are listed in several splits; each was taken once, for the test if it is in it"
         rows.note(
             "", "crossing", "warning", words, "none needed; it is so in the published files of some sets"
         )
-    for splits in by_video.values():
-        yield next(splits[split] for split in _PRIORITY if split in splits)
+    empty = [splits for splits in by_video.values() if not any(video.frames for video in splits.values())]
+    if empty:
+        example = next(iter(empty[0].values()))
+        words = f"{len(empty)} videos are listed without a frame, {shown(example.video)} among them"
+        rows.note("", "missing", "warning", words, "extract their frames, and make the JSON again")
+    for key, splits in by_video.items():
+        video = next(splits[split] for split in _PRIORITY if split in splits)
+        yield replace(video, label=" and ".join(labels[key]))
 
 
 def _dataset(listed: _Listed) -> str:
@@ -158,16 +209,18 @@ def _dataset(listed: _Listed) -> str:
 def _take(rows: Rows, locator: Locator, listed: _Listed) -> None:
     label, group = label_of(listed.label), label_of(listed.group)
     dataset = _dataset(listed)
-    method = "real" if group == REAL else _FFPP.get(listed.group, listed.group.replace("/", "-"))
+    named = listed.method or _FFPP.get(listed.group, listed.group)
+    method = "real" if group == REAL else named.replace("/", "-")
     paths = [
         path for frame in listed.frames if (path := locator.find(frame, f"{listed.dataset}/{listed.video}"))
     ]
-    if label is None or group is None or label != group:
-        words = f"{listed.video} has the label {listed.label!r} and stands under {listed.group!r}"
+    if label is None or group is None or label != group or (method == "real") != (group == REAL):
+        place = "/".join(name for name in (listed.group, listed.method) if name)
+        words = f"{listed.video} has the label {shown(listed.label)} and stands under {shown(place)}"
         for path in paths:
-            rows.leave_out(path, "label", words, "correct the JSON", dataset=dataset, method=method)
+            rows.leave_out(path, "label", words, _CORRECT, dataset=dataset, method=method)
         if not paths:
-            rows.note(listed.video, "label", "error", words, "correct the JSON")
+            rows.note(listed.video, "label", "error", words, _CORRECT)
         return
     target, source, original = recorded_faces(listed.video, label)
     numbers = frame_numbers([Path(path).stem for path in paths])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
-from fretal_bench.datasets.importers.lists import read_csv, read_json_object, refused
+from fretal_bench.datasets.importers.lists import kind_of, read_csv, read_json_object, refused
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.recordings import (
     Recording,
@@ -20,6 +20,7 @@ from fretal_bench.datasets.importers.recordings import (
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import Entry, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.names import shown
 
 DATASET: Final = "dfdc"
 _PART: Final = re.compile(r"dfdc_train_part_(\d+)")
@@ -104,18 +105,20 @@ def _is_there(rows: Rows, folder: Entry, name: str) -> bool:
 
 def _entry(metadata: dict[str, Any], name: str) -> tuple[int | None, str, str]:
     """A video's label, the id of its original, and what is wrong if there is no label."""
-    values = metadata.get(name)
-    if not isinstance(values, dict):
+    if name not in metadata:
         return None, "", "metadata.json doesn't name it"
+    values = metadata[name]
+    if not isinstance(values, dict):
+        return None, "", f"expected an object with its label, found {kind_of(values)}"
     label = _LABELS.get(str(values.get("label")).lower())
     if label is None:
-        return None, "", f"expected the label REAL or FAKE, found {values.get('label')!r}"
+        return None, "", f"expected the label REAL or FAKE, found {shown(str(values.get('label')))}"
     original = values.get("original")
     if (label == FAKE) != (isinstance(original, str) and original != ""):
-        return None, "", f"its label is {values['label']}, but its original is {original!r}"
+        return None, "", f"its label is {values['label']}, but its original is {shown(str(original))}"
     parent = metadata.get(original) if isinstance(original, str) else None
     if isinstance(parent, dict) and str(parent.get("label")).lower() != "real":
-        return None, "", f"its original {original} is labelled {parent.get('label')!r}"
+        return None, "", f"its original {original} is labelled {shown(str(parent.get('label')))}"
     return label, original.rpartition(".")[0] if isinstance(original, str) else "", ""
 
 
@@ -146,17 +149,10 @@ def _read_test(rows: Rows, labels_file: Entry, options: ReadOptions) -> None:
     for recording in recordings(rows, shelf, options):
         name = f"{recording.video}.mp4"
         label = labels.get(name)
-        values = metadata.get(name)
-        second_label = (
-            _CSV_LABELS.get(str(values.get("is_fake", values.get("label"))).lower())
-            if isinstance(values, dict)
-            else label
-        )
         if label is None:
-            leave_out_recording(
-                rows, recording, shelf, "label", "labels.csv doesn't name it", "restore labels.csv"
-            )
-        elif second_label != label:
+            words = "labels.csv doesn't name it, or gives it two labels"
+            leave_out_recording(rows, recording, shelf, "label", words, "restore labels.csv")
+        elif name in metadata and not _confirms(metadata[name], label):
             words = f"labels.csv says {'fake' if label else 'real'}, metadata.json doesn't"
             leave_out_recording(rows, recording, shelf, "label", words, "restore both files")
         else:
@@ -171,19 +167,27 @@ def _read_test(rows: Rows, labels_file: Entry, options: ReadOptions) -> None:
         rows.note(labels_file.path, "missing", "warning", words, "fetch the test set again")
 
 
+def _confirms(values: Any, label: int) -> bool:
+    """Whether the metadata of a test video gives that label, wherever it gives one."""
+    if not isinstance(values, dict):
+        return False
+    stated = [values[key] for key in ("is_fake", "label") if key in values]
+    return bool(stated) and all(_CSV_LABELS.get(str(word).lower()) == label for word in stated)
+
+
 def _read_labels(rows: Rows, entry: Entry) -> dict[str, int]:
-    labels: dict[str, int] = {}
-    for number, line in read_csv(rows, entry):
-        name, label = line.get("filename") or "", (line.get("label") or "").lower()
+    """The label of every name; of one that has two, or a wrong one, none, however often it comes again."""
+    labels: dict[str, int | None] = {}
+    for number, line in read_csv(rows, entry, ("filename", "label")):
+        name, label = line["filename"], _CSV_LABELS.get(line["label"].lower())
         if refused(rows, entry.path, name):
             continue
-        if label not in _CSV_LABELS or labels.setdefault(name, _CSV_LABELS[label]) != _CSV_LABELS[label]:
-            words = (
-                f"line {number}: expected 'filename,label' with one label, 0 or 1, found {name!r}, {label!r}"
-            )
+        if label is None or labels.setdefault(name, label) != label:
+            found = f"{shown(name)}, {shown(line['label'])}"
+            words = f"line {number}: expected 'filename,label' with one label, 0 or 1, found {found}"
             rows.note(entry.path, "label", "error", words, "restore labels.csv")
-            labels.pop(name, None)
-    return labels
+            labels[name] = None
+    return {name: label for name, label in labels.items() if label is not None}
 
 
 IMPORTER: Final = Importer(

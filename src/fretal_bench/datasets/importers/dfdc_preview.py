@@ -12,6 +12,7 @@ from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows
 from fretal_bench.datasets.importers.walk import VIDEO_SUFFIXES, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.names import shown
 
 DATASET: Final = "dfdc-preview"
 LIST: Final = "dataset.json"
@@ -44,9 +45,10 @@ def read(root: Path, options: ReadOptions) -> Import:
     for path, values in sorted(listed.items()):
         if refused(rows, LIST, path):
             continue
-        if rows.tree.has(path) is None:
+        file = rows.tree.has(path)
+        if file is None or file.is_folder:
             missing.append(path)
-        elif Path(path).suffix.lower() in VIDEO_SUFFIXES:
+        elif file.suffix in VIDEO_SUFFIXES:
             _take(rows, path, values)
     if missing:
         words = f"it names {len(missing)} videos that aren't there, {missing[0]} among them"
@@ -69,14 +71,19 @@ def _take(rows: Rows, path: str, values: Any) -> None:
     label = _FOLDERS.get(folder)
     stated = _LABELS.get(str(values.get("label")).lower()) if isinstance(values, dict) else None
     if label is None or stated is None or label != stated:
-        words = f"{LIST} says {values.get('label') if isinstance(values, dict) else values!r}, its folder is {folder!r}"
+        said = values.get("label") if isinstance(values, dict) else values
+        words = f"{LIST} says {shown(str(said))}, its folder is {shown(folder)}"
         _lose(rows, path, "label", words)
         return
     split = split_of(str(values.get("set")))
     if split is None:
-        _lose(rows, path, "split", f"expected the set train or test, found {values.get('set')!r}")
+        _lose(rows, path, "split", f"expected the set train or test, found {shown(str(values.get('set')))}")
         return
     target, swapped = values.get("target_id"), values.get("swapped_id")
+    if not all(type(person) in (int, str, type(None)) for person in (target, swapped)):
+        words = f"expected people by number or name, found {shown(str(target))} and {shown(str(swapped))}"
+        _lose(rows, path, "bad-file", words)
+        return
     person = str(target) if target is not None else ""
     source = person if label == REAL else str(swapped) if swapped is not None else ""
     method = "real" if label == REAL else folder

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from fretal_bench import files
 from fretal_bench.datasets.importers.faceforensics import DFD_METHOD, METHODS
 from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.lists import read_text
@@ -13,6 +14,7 @@ from fretal_bench.datasets.importers.located import Locator
 from fretal_bench.datasets.importers.names import (
     Contradiction,
     compression_of,
+    dataset_of_folder,
     frame_numbers,
     label_of_class,
     recorded_faces,
@@ -22,8 +24,10 @@ from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.errors import BenchError
+from fretal_bench.names import shown
 
-_LINE: Final = re.compile(r"(?P<label>[01])(?:\s*,\s*|\s+)(?P<path>[^,]+?)(?:,.*)?")
+_LINE: Final = re.compile(r"(?P<label>[01])(?:\s*,\s*|\s+)(?P<path>[^,]+?)")
 _METHODS: Final = {
     name.lower(): name for name in (*METHODS, DFD_METHOD, "Celeb-synthesis", "method_A", "method_B")
 }
@@ -32,6 +36,7 @@ _REAL_FOLDERS: Final = frozenset(
 )
 _FAKE_FOLDERS: Final = frozenset({"manipulated_sequences", *_METHODS})
 _SAMPLE: Final = 20
+_HEAD: Final = 64 * 1024
 
 
 def recognise(root: Path) -> Match:
@@ -51,7 +56,7 @@ def read(root: Path, options: ReadOptions) -> Import:
     splits = set()
     for entry in _lists(rows.tree, name):
         if _has_shape(rows.tree.root / entry.path):
-            dataset, split = _named(entry.stem, rows.tree.root.name)
+            dataset, split = _named(entry.stem, dataset_of_folder(rows.tree.root.name))
             splits.add(split)
             _read_list(rows, locator, entry, dataset, split)
         else:
@@ -72,10 +77,13 @@ def _lists(tree: Tree, name: str) -> list[Entry]:
 
 def _has_shape(path: Path) -> bool:
     try:
-        with path.open(encoding="utf-8-sig") as lines:
-            sample = [line.strip() for _, line in zip(range(_SAMPLE), lines, strict=False) if line.strip()]
-    except (OSError, UnicodeDecodeError):
+        with files.opened(path, "list") as file:
+            head = file.read(_HEAD)
+        # A cut may fall into a character, and into a line.
+        lines = head.decode("utf-8-sig", "ignore" if len(head) == _HEAD else "strict").splitlines()
+    except (BenchError, UnicodeDecodeError):
         return False
+    sample = [line.strip() for line in lines[:_SAMPLE] if line.strip()]
     return bool(sample) and sum(_LINE.fullmatch(line) is not None for line in sample) * 2 > len(sample)
 
 
@@ -93,7 +101,7 @@ def _read_list(rows: Rows, locator: Locator, entry: Entry, dataset: str, split: 
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            words = f"line {number}: expected 'label,path' with the label 0 or 1, found {line.strip()!r}"
+            words = f"line {number}: expected 'label,path' with the label 0 or 1, found {shown(line.strip())}"
             rows.note(entry.path, "bad-file", "error", words, "correct the line")
             continue
         place = locator.entry(match["path"], entry.path)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
+from fretal_bench.datasets.importers.lists import DAMAGED, read_json
 from fretal_bench.datasets.importers.names import compression_of, ffpp_faces
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.recordings import Shelf, add_recording, leave_out_recording, recordings
@@ -120,7 +120,6 @@ def official_splits(rows: Rows, options: ReadOptions) -> dict[str, str]:
             action = "copy it from the FaceForensics repository (dataset/splits), or name its folder with --split-path"
             rows.note(shown, "missing", "error", words, action)
             continue
-        rows.claimed.add(shown)
         for video in _pairs(rows, path, shown):
             if splits.setdefault(video, split) != split:
                 twice.add(video)
@@ -150,16 +149,8 @@ def _split_file(rows: Rows, options: ReadOptions, split: str) -> tuple[Path | No
 
 
 def _pairs(rows: Rows, path: Path, shown: str) -> list[str]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        rows.note(
-            shown,
-            "bad-file",
-            "error",
-            f"expected JSON, found {error}",
-            "copy it again from the official repository",
-        )
+    data = read_json(rows, path, shown)
+    if data is DAMAGED:
         return []
     is_pairs = isinstance(data, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(video, str) for video in pair)

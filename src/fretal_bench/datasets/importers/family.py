@@ -30,6 +30,7 @@ KINDS: Final[Mapping[str, str]] = {
     "outside": "a path or link that leads out of the data set's folder",
     "link": "a symbolic link that leads nowhere",
     "device": "a pipe, device or socket",
+    "size": "an archive that holds or declares more than its limits allow",
     "stray": "files that no rule of the layout mentions",
     "classes": "a data set or split without real, or without fake",
     "large": "a clip beyond the limits of what is decoded",
@@ -59,7 +60,7 @@ class Finding:
     action: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """A file that is there and did not get into the manifest.
 

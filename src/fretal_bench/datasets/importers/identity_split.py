@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fretal_bench import files, records
+from fretal_bench import records
 from fretal_bench.errors import BenchError
 from fretal_bench.records import Record
 
@@ -18,6 +17,7 @@ DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.72, "val": 0.14, "test": 0.
 
 # A split that got less than this part of its share is called starved, and whole components are given up.
 _STARVED = 0.5
+_REMEDY = "name the store.json of a store that was split by identity"
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,13 @@ class IdentitySplit(Record):
         Raises:
             BenchError: The file is missing, isn't JSON, or holds no split by identity.
         """
-        text = files.read_text(
-            path, "split file", "name the store.json of a store that was split by identity"
-        )
-        try:
-            split = json.loads(text)["details"]["identity_split"]
-        except (ValueError, TypeError, LookupError) as error:
+        store = records.read_json(path, "split file", _REMEDY)
+        details = store.get("details") if isinstance(store, dict) else None
+        split = details.get("identity_split") if isinstance(details, dict) else None
+        if split is None:
             raise BenchError(
-                f"{path}: expected the store.json of a store that was split by identity, found none in it; "
-                "name another file"
-            ) from error
+                f"{path}: expected the store.json of a store that was split by identity, found none in it; {_REMEDY}"
+            )
         return records.read(cls, split, str(path))
 
 

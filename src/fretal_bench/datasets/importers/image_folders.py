@@ -7,7 +7,7 @@ from typing import Final
 
 from fretal_bench.datasets.importers.classes import add_images, class_folders, split_folders
 from fretal_bench.datasets.importers.family import Import, Importer, Match
-from fretal_bench.datasets.importers.names import label_of_class, split_of
+from fretal_bench.datasets.importers.names import dataset_of_folder, label_of_class, split_of
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import Rows
 from fretal_bench.datasets.importers.walk import Tree
@@ -20,7 +20,7 @@ def recognise(root: Path) -> Match:
     """Look for a split with a class in it, below a domain or in the root itself."""
     tree = Tree(root) if root.is_dir() else None
     domains = [path or "." for path, _ in _domains(tree)] if tree is not None else []
-    return Match(0.7 if domains else 0, tuple(domains), () if domains else ("<domain>/<split>/{real,fake}/",))
+    return Match(0.7 if domains else 0, tuple(domains), () if domains else (_missed(tree),))
 
 
 def read(root: Path, options: ReadOptions) -> Import:
@@ -64,8 +64,28 @@ def read(root: Path, options: ReadOptions) -> Import:
 def _domains(tree: Tree) -> list[tuple[str, str]]:
     """Path and name of each domain; the root is one if it holds splits itself."""
     if _is_domain(tree, ""):
-        return [("", tree.root.name)]
+        return [("", dataset_of_folder(tree.root.name))]
     return [(entry.path, entry.name) for entry in tree.folders()[:_SOME] if _is_domain(tree, entry.path)]
+
+
+def _missed(tree: Tree | None) -> str:
+    """What was looked for; with the folders of a split whose names say no class, and classes without a split."""
+    words = "<domain>/<split>/{real,fake}/"
+    if tree is None:
+        return words
+    domains = ("", *(entry.path for entry in tree.folders()[:_SOME]))
+    splits = (split for path in domains for split, _ in split_folders(tree, path, split_of))
+    if strange := next((inner for split in splits for inner in tree.folders(split.path)), None):
+        return f"{words}: {strange.path}/ says neither real nor fake"
+    classes = (
+        entry
+        for path in domains
+        for entry in tree.folders(path)
+        if isinstance(label_of_class(entry.name), int)
+    )
+    if loose := next(classes, None):
+        return f"{words}: {loose.path}/ is in no train/, val/ or test/"
+    return words
 
 
 def _is_domain(tree: Tree, path: str) -> bool:

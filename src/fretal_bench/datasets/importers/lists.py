@@ -2,73 +2,91 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import re
-from collections.abc import Iterator
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+from fretal_bench import files, records
 from fretal_bench.datasets.importers.rows import Rows
 from fretal_bench.datasets.importers.walk import Entry, leaves_root
+from fretal_bench.errors import BenchError
+from fretal_bench.names import shown
 
-_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+DAMAGED: Final = object()
+"""What a JSON file gives that cannot be read."""
+_LIST: Final = "list"
+_AGAIN: Final = "copy it again, or correct it"
 
 
 def read_text(rows: Rows, entry: Entry) -> str:
     """The text of a list; "" and a finding if it is no UTF-8 or cannot be read."""
     rows.claimed.add(entry.path)
+    path = rows.tree.root / entry.path
     try:
-        return (rows.tree.root / entry.path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        rows.note(entry.path, "bad-file", "error", f"expected UTF-8 text, found {error}", "copy it again")
+        return files.read_text(path, _LIST)
+    except BenchError as error:
+        _note_damage(rows, entry.path, path, error)
         return ""
+
+
+def read_json(rows: Rows, path: Path, listed: str) -> Any:
+    """The value of a JSON file; ``DAMAGED``, with a finding about ``listed``, if it can't be read or means two things."""
+    rows.claimed.add(listed)
+    try:
+        return records.parse_json(files.read_text(path, _LIST), str(path))
+    except BenchError as error:
+        _note_damage(rows, listed, path, error)
+        return DAMAGED
 
 
 def read_json_object(rows: Rows, entry: Entry) -> dict[str, Any]:
     """A JSON object; empty, with a finding, if the file is anything else."""
-    text = read_text(rows, entry)
-    try:
-        data = json.loads(text) if text else {}
-    except (json.JSONDecodeError, RecursionError) as error:
-        rows.note(entry.path, "bad-file", "error", f"expected JSON, found {error}", "copy it again")
-        return {}
-    if not isinstance(data, dict):
-        rows.note(
-            entry.path,
-            "bad-file",
-            "error",
-            f"expected a JSON object, found a {type(data).__name__}",
-            "copy it again",
-        )
-        return {}
-    return data
+    value = read_json(rows, rows.tree.root / entry.path, entry.path)
+    if isinstance(value, dict):
+        return value
+    if value is not DAMAGED:
+        words = f"expected a JSON object, found {kind_of(value)}"
+        rows.note(entry.path, "bad-file", "error", words, _AGAIN)
+    return {}
 
 
-def read_csv(rows: Rows, entry: Entry) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV with their line numbers, by column; a finding where a line cannot be parsed."""
-    header: list[str] | None = None
-    for number, fields in read_fields(rows, entry):
-        if header is None:
-            header = fields
-        else:
-            yield number, dict(zip_longest(header, fields[: len(header)], fillvalue=""))
+def read_csv(
+    rows: Rows, entry: Entry, required: Sequence[str], optional: Sequence[str] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV with their line numbers, by column; a finding for a line that cannot be read.
 
-
-def read_fields(rows: Rows, entry: Entry) -> Iterator[tuple[int, list[str]]]:
-    """The lines of a CSV that are not empty, header and all, with their numbers; a finding where one cannot be parsed.
-
-    One line after the other: a list of a million files is not held in memory twice.
+    Args:
+        rows: Takes the findings.
+        entry: The CSV.
+        required: Columns that it must have.
+        optional: Columns that it may have as well; any if None.
     """
-    text = read_text(rows, entry)
-    lines = csv.reader((match.group() for match in _LINE.finditer(text)), skipinitialspace=True)
+    lines = read_fields(rows, entry, required, optional)
+    _, header = next(lines, (0, []))
+    for number, fields in lines:
+        yield number, {column: field.strip() for column, field in zip(header, fields, strict=True)}
+
+
+def read_fields(
+    rows: Rows, entry: Entry, required: Sequence[str], optional: Sequence[str] | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    """The same as fields, with the blanks around them; the header first."""
+    rows.claimed.add(entry.path)
+
+    def uneven(number: int, words: str) -> None:
+        rows.note(entry.path, "bad-file", "error", f"line {number}: {words}", "correct the line")
+
+    path = rows.tree.root / entry.path
     try:
-        for fields in lines:
-            if fields:
-                yield lines.line_num, fields
-    except csv.Error as error:
-        words = f"line {lines.line_num}: expected comma-separated values, found {error}; the rest is not read"
-        rows.note(entry.path, "bad-file", "error", words, "correct the line")
+        yield from records.csv_lines(path, _LIST, required, optional, uneven=uneven)
+    except BenchError as error:
+        _note_damage(rows, entry.path, path, error, "; the rest is not read")
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, in words."""
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def refused(rows: Rows, listed_in: str, path: str) -> bool:
@@ -78,8 +96,13 @@ def refused(rows: Rows, listed_in: str, path: str) -> bool:
             listed_in,
             "outside",
             "error",
-            f"it lists {path!r}, which leads out of the folder; refused",
+            f"it lists {shown(path)}, which leads out of the folder; refused",
             "correct it",
         )
         return True
     return False
+
+
+def _note_damage(rows: Rows, listed: str, path: Path, error: BenchError, more: str = "") -> None:
+    words = str(error).removeprefix(f"{_LIST} ").removeprefix(str(path)).removeprefix(": ").removeprefix(", ")
+    rows.note(listed, "bad-file", "error", f"{words}{more}", _AGAIN)

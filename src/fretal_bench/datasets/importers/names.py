@@ -3,14 +3,46 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.names import NAME, escaped, shown
 
-_REAL_WORDS: Final = frozenset({"real", "reals", "original", "originals", "pristine", "authentic", "genuine"})
-_FAKE_WORDS: Final = frozenset(
-    {"fake", "fakes", "forged", "manipulated", "synthetic", "generated", "deepfake"}
-)
+CLASS_WORDS: Final[Mapping[int, tuple[str, ...]]] = {
+    REAL: (
+        "real",
+        "reals",
+        "original",
+        "originals",
+        "pristine",
+        "authentic",
+        "genuine",
+        "nature",
+        "natural",
+        "live",
+        "bonafide",
+    ),
+    FAKE: (
+        "fake",
+        "fakes",
+        "ai",
+        "aigc",
+        "generated",
+        "synthetic",
+        "synthesized",
+        "synthesised",
+        "manipulated",
+        "deepfake",
+        "deepfakes",
+        "forged",
+        "forgery",
+        "spoof",
+        "spoofed",
+    ),
+}
+"""What people call the two classes, in folders' names and lists; whole words, letter case aside."""
+_LABELS: Final = {word: label for label, words in CLASS_WORDS.items() for word in words}
 _SPLITS: Final = {
     "train": "train",
     "training": "train",
@@ -21,7 +53,11 @@ _SPLITS: Final = {
     "testing": "test",
 }
 _COMPRESSIONS: Final = {"raw": "raw", "c0": "raw", "c23": "c23", "c40": "c40"}
-_NUMBERED: Final = re.compile(r"(?:(?P<number>\d+)[_\- ])?(?P<word>.+)")
+_NUMBERED: Final = re.compile(r"(?:(?P<number>[0-9]{1,9})[_\- ])?(?P<word>.+)")
+_PARTED: Final = re.compile(r"[_\-. ]+")
+_DENIALS: Final = frozenset({"not", "no", "non", "un"})
+_LONGEST_FOLDER: Final = 60
+_LONGEST_TEXT: Final = 1000
 _FFPP: Final = re.compile(r"(?P<target>\d{3})(?:_(?P<source>\d{3}))?")
 _CELEB: Final = re.compile(r"(?P<target>id\d+)(?:_(?P<source>id\d+))?_(?P<take>\d{4})")
 
@@ -33,7 +69,7 @@ class Contradiction(NamedTuple):
 
 
 def label_of_class(name: str) -> int | Contradiction | None:
-    """Read a class folder's name: ``real``, ``0_real``, ``fake``, ``1_fake``.
+    """Read a class folder's name: a word of ``CLASS_WORDS``, as in ``real`` or ``aigc``, or ``0_real``, ``1_fake``.
 
     Returns:
         The label; a ``Contradiction`` where the name gives both; None if it names no class.
@@ -42,12 +78,42 @@ def label_of_class(name: str) -> int | Contradiction | None:
     if match is None:
         return None
     word = match["word"]
-    label = REAL if word in _REAL_WORDS else FAKE if word in _FAKE_WORDS else None
+    label = _LABELS.get(word)
     if label is not None and match["number"] is not None and int(match["number"]) != label:
         return Contradiction(
             f"{name!r} says {int(match['number'])} and {word!r}; here 0 is real and 1 is fake"
         )
     return label
+
+
+def label_of_last_word(name: str) -> int | None:
+    """Read a name whose last word is ``real`` or ``fake``, as in ``CelebDFv2_real``, ``simswap_Fake``, ``FF-real``.
+
+    Returns:
+        The label; None where the class is no word of its own (``Surreal``, ``GenUnreal``), is denied (``not_real``), or
+        comes with the other (``real_fake``).
+    """
+    words = _PARTED.split(name.lower())
+    classes = [word for word in words if word in ("real", "fake")]
+    if classes != words[-1:] or _DENIALS.intersection(words):
+        return None
+    return REAL if classes == ["real"] else FAKE
+
+
+def dataset_of_folder(name: str) -> str:
+    """Name a data set after its folder: what no name may hold becomes a hyphen; ``dataset`` if nothing is left."""
+    characters = (character if not NAME.fault(f"a{character}a") else "-" for character in name)
+    plain = "".join(characters).strip(" .-")[:_LONGEST_FOLDER].strip()
+    return plain if not NAME.fault(plain) else "dataset"
+
+
+def text_fault(text: str) -> str:
+    """What is wrong with the name of a video or a person, in words; "" if nothing is."""
+    if len(text) > _LONGEST_TEXT:
+        return f"it has {len(text):,} characters, expected at most {_LONGEST_TEXT:,}"
+    if "\\" in text or escaped(text) != text:
+        return f"{shown(text)} holds a backslash, a control or a bidirectional character"
+    return ""
 
 
 def split_of(name: str) -> str | None:

@@ -49,6 +49,7 @@ class ReadOptions(Options):
         fractions: Split -> share, for a split by identity.
         val_fraction: Share of train that becomes validation, by identity, where a set has no validation list.
         seed: Seeds the split by identity.
+        archive_limits: Times the default limits that archives may have, see ``archives.ArchiveLimits``.
         media: Which to read where a video is there as file and as extracted frames; ``auto`` prefers the file.
     """
 
@@ -57,4 +58,5 @@ class ReadOptions(Options):
     fractions: Mapping[str, float] = field(default_factory=lambda: DEFAULT_FRACTIONS)
     val_fraction: float = limited(0.1, at_least=0, below=1)
     seed: int = 0
+    archive_limits: float = limited(1.0, above=0, at_most=1_000_000)
     media: Literal["auto", "videos", "frames"] = "auto"

@@ -77,6 +77,10 @@ class RowTable:
         self._path_of: dict[str, int] = {}
         self._columns = (array("q"), array("q"), array("q"))
 
+    def has(self, video: Video) -> bool:
+        """Whether a row is of that video."""
+        return video in self._video_of
+
     def append(self, video: Video, path: str, frame: int) -> None:
         """Add a row at the end."""
         self._columns[0].append(_number(video, self._video_of, self.videos))

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from fretal_bench.datasets.importers.family import Finding, Import, LeftOut, Severity
+from fretal_bench.datasets.importers.findings import Findings, ordered
 from fretal_bench.datasets.importers.identity_split import IdentitySplit, split_by_identity
+from fretal_bench.datasets.importers.names import CLASS_WORDS, text_fault
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.row_table import (
     PRIORITY,
@@ -21,9 +24,13 @@ from fretal_bench.datasets.importers.row_table import (
     numbered,
     repeated,
 )
-from fretal_bench.datasets.importers.walk import Tree, is_plain
+from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import FAKE, REAL, SPLITS, check_manifest
 from fretal_bench.errors import BenchError
+from fretal_bench.names import NAME
+
+_MANY: Final = 0.25
+"""Share of the rows that may be lost to people in two splits; where more are, another split is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +56,19 @@ class Rows:
     Attributes:
         tree: The folder it reads.
         splits: The splits of the rows so far.
-        findings: What a person should know.
         left_out: Files that will not be in the manifest.
         claimed: Side files that were read.
     """
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self.findings: list[Finding] = []
         self.left_out: list[LeftOut] = []
         self.claimed: set[str] = set()
         self._table = RowTable()
         self._last: ManifestRow | None = None
         self._told: set[tuple[str, str]] = set()
+        self._findings = Findings()
+        self._strange: dict[str, list[str]] = {}
 
     def __len__(self) -> int:
         return len(self._table)
@@ -72,7 +79,7 @@ class Rows:
         return self._table.splits
 
     def add(self, row: ManifestRow, frame: int | None = None) -> None:
-        """Take a row, or the same with another frame; one with a name that no table can hold is left out."""
+        """Take a row, or the same with another frame; one with a name that no table or path can hold is left out."""
         number = row.frame if frame is None else frame
         if row is self._last:
             self._table.repeat(number)
@@ -88,20 +95,15 @@ class Rows:
             row.split,
             row.original,
         )
-        if is_plain(f"{row.dataset}{row.method}{row.video}{row.source}{row.target}"):
+        if fault := "" if self._table.has(video) else _name_fault(video):
+            self._lose(Entry(video, row.path, number), "name", fault, "rename it, or correct the list")
+        else:
             self._table.append(video, row.path, number)
             self._last = row
-        else:
-            self._lose(
-                Entry(video, row.path, number),
-                "name",
-                "a list names it or its people with characters that cannot be written",
-                "correct the list",
-            )
 
     def note(self, file: str, kind: str, severity: Severity, words: str, action: str = "") -> None:
         """Take a finding."""
-        self.findings.append(Finding(_printable(file), kind, severity, _printable(words), action))
+        self._findings.add(Finding(file, kind, severity, words, action))
 
     def leave_out(
         self,
@@ -118,6 +120,17 @@ class Rows:
         """Count a file that will not be in the manifest, with the reason."""
         self.note(file, kind, severity, words, action)
         self.left_out.append(LeftOut(file, dataset, method, compression, kind))
+
+    def leave_out_folder(self, folder: str, kind: str, words: str, action: str, dataset: str) -> None:
+        """Count every file of a folder that will not be in the manifest; the reason is told once."""
+        files = [entry.path for entry in self.tree.descend(folder)]
+        example = f", {files[0]} among them" if files else ""
+        self.note(folder, kind, "error", f"{words}; {len(files):,} files are left out{example}", action)
+        self.left_out.extend(LeftOut(file, dataset, "", "none", kind) for file in files)
+
+    def not_understood(self, folder: str, name: str) -> None:
+        """Take a folder whose name should say real or fake and doesn't; each name is told once."""
+        self._strange.setdefault(name, []).append(folder)
 
     def finish(
         self,
@@ -263,6 +276,10 @@ class Rows:
         for entry, number in rows.listed(strays):
             action = "try a split that keeps people apart: --splits identity"
             self._lose(entry, "crossing", strays[number], action, "warning")
+        lost = int(rows.where(strays).sum()) if strays else 0
+        if lost and lost >= _MANY * len(rows):
+            words = f"{lost:,} of {len(rows):,} rows are left out, since people or videos are in two splits"
+            self.note("", "crossing", "error", words, "split by people: --splits identity")
         return rows.take(~rows.where(strays)) if strays else rows
 
     def _lose(self, entry: Entry, kind: str, words: str, action: str, severity: Severity = "error") -> None:
@@ -281,25 +298,37 @@ class Rows:
         self, rows: Selection, family: str, split_source: str, identity_split: IdentitySplit | None
     ) -> Import:
         videos = [rows.videos[number] for number in rows.first]
-        if not videos:
-            self.note("", "missing", "error", "no file could be used", "see the other findings")
+        self._tell_whole(videos)
         reals = {(v.dataset, v.compression, v.video): v.key for v in videos if v.label == REAL}
         pairs = ((v.key, (v.dataset, v.compression, v.original)) for v in videos if v.original)
-        present = {video.split for video in videos}
-        empty = [split for split in SPLITS if videos and split not in present]
-        if empty:
-            self.note("", "split", "warning", f"nothing in {' and '.join(empty)}", "choose another split")
+        files = len(rows) + len(self.left_out)
+        devices = (LeftOut(path, "", "", "", "device") for path in self.tree.devices)
         return Import(
             family=family,
             root=self.tree.root,
             frame=check_manifest(rows.in_manifest_order().frame_of_rows()),
-            findings=ordered_findings([*self.tree.findings.values(), *self.findings]),
-            left_out=tuple(self.left_out),
+            findings=ordered([*self.tree.findings.values(), *self._findings.told(files)]),
+            left_out=(*self.left_out, *devices),
             split_source=split_source,
             identity_split=identity_split,
             originals={fake: reals[real] for fake, real in pairs if real in reals},
             claimed=tuple(sorted(self.claimed)),
         )
+
+    def _tell_whole(self, videos: list[Video]) -> None:
+        """Take the findings about all rows: none at all, empty splits, folders that say neither real nor fake."""
+        severity: Severity = "warning" if len({video.label for video in videos}) == 2 else "error"
+        for name, folders in self._strange.items():
+            words = f"{len(folders):,} folders {name!r} say neither real nor fake, {folders[0]} among them"
+            known = "; ".join(", ".join(words) for words in CLASS_WORDS.values())
+            action = f"rename the folder if its images are to be used, e.g. to one of {known}"
+            self.note(folders[0], "name", severity, words, action)
+        present = {video.split for video in videos}
+        empty = [split for split in SPLITS if split not in present]
+        if not videos:
+            self.note("", "missing", "error", "no file could be used", "see the other findings")
+        elif empty:
+            self.note("", "split", "warning", f"nothing in {' and '.join(empty)}", "choose another split")
 
 
 def _why_homeless(people: tuple[str, ...], identity_split: IdentitySplit) -> str:
@@ -308,15 +337,20 @@ def _why_homeless(people: tuple[str, ...], identity_split: IdentitySplit) -> str
     return f"nobody assigned {unknown[0]}" if unknown else f"{' and '.join(people)} are in different splits"
 
 
-def _printable(text: str) -> str:
-    """The text with lone surrogates, which a list may hold and no terminal can show, written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def _name_fault(video: Video) -> str:
+    """What is wrong with the names of a video, in words; "" if nothing is."""
+    for kind, name in (("data set", video.dataset), ("method", video.method)):
+        if fault := NAME.fault(name):
+            return f"the name of its {kind} cannot be used: {fault}"
+    for kind, text in (("video", video.video), ("source", video.source), ("target", video.target)):
+        if fault := text_fault(text):
+            return f"the name of its {kind} cannot be used: {fault}"
+    return ""
 
 
 def ordered_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Each finding once: errors, warnings, then notes; by kind and file."""
-    rank = {"error": 0, "warning": 1, "info": 2}
-    return tuple(sorted(set(findings), key=lambda f: (rank[f.severity], f.kind, f.file, f.found)))
+    return ordered(findings)
 
 
 def rooted(path: Path) -> tuple[Path, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fretal_bench import files
 from fretal_bench.datasets.importers.family import Finding
 from fretal_bench.errors import BenchError
 
@@ -44,6 +45,7 @@ class Tree:
     Attributes:
         root: The folder, links resolved.
         findings: What was refused, each once.
+        devices: Pipes, devices and sockets, which are no files of a data set.
     """
 
     def __init__(self, root: Path) -> None:
@@ -55,6 +57,7 @@ class Tree:
         self.root = root.resolve()
         self.findings: dict[tuple[str, str], Finding] = {}
         self._listings: dict[str, dict[str, Entry]] = {}
+        self.devices: list[str] = []
         self._linked = False
         if not self.root.is_dir():
             raise BenchError(
@@ -85,10 +88,14 @@ class Tree:
         """The entry at a relative path, or None; a path that leaves the root is not there."""
         if leaves_root(path):
             return None
-        folder, _, name = path.rpartition("/")
-        if folder and not ((parent := self.has(folder)) and parent.is_folder):
-            return None
-        return self._listing(folder).get(name)
+        *folders, name = path.split("/")
+        place = ""
+        for folder in folders:
+            parent = self._listing(place).get(folder)
+            if parent is None or not parent.is_folder:
+                return None
+            place = parent.path
+        return self._listing(place).get(name)
 
     def real_path(self, path: str) -> str:
         """Where a file is, links resolved: the same for one file under two names."""
@@ -145,7 +152,7 @@ class Tree:
                 if item.is_dir() or item.is_file():
                     yield Entry(item.name, path, item.is_dir())
                 else:
-                    self.report(path, "device", "a pipe, device or socket; it was not opened", "remove it")
+                    self._report_device(item.path, path)
 
     def _link_is_good(self, item: os.DirEntry[str], path: str, folder: str) -> bool:
         try:
@@ -183,6 +190,10 @@ class Tree:
             "remove the link",
         )
 
+    def _report_device(self, file: str, path: str) -> None:
+        self.devices.append(path)
+        self.report(path, "device", f"{files.kind_of(file)}; it was not opened", "remove it")
+
     def report(self, path: str, kind: str, words: str, action: str) -> None:
         """Keep an error about a path; a second one of the same kind changes nothing."""
         self.findings.setdefault((path, kind), Finding(path, kind, "error", words, action))
@@ -199,5 +210,5 @@ def leaves_root(path: str) -> bool:
     return path == "" or path.startswith(("/", "\\", "~")) or ".." in parts or path[1:2] == ":"
 
 
-_UNUSABLE: Final = re.compile(r"[\x00-\x1f\\\ud800-\udfff]")
+_UNUSABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
 _RENAME: Final = "rename it"

@@ -7,7 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from fretal_bench.datasets.importers.archives import DamagedArchive, list_members, member_path
+from fretal_bench.datasets.importers.archives import (
+    ArchiveLimits,
+    DamagedArchive,
+    LargeArchive,
+    list_members,
+    member_path,
+)
 from fretal_bench.datasets.importers.family import Import, Importer, Match, Official
 from fretal_bench.datasets.importers.names import Contradiction, frame_numbers, label_of_class
 from fretal_bench.datasets.importers.options import ReadOptions
@@ -48,7 +54,8 @@ def read(root: Path, options: ReadOptions) -> Import:
                 inside = [file.path.removeprefix(f"{entry.path}/") for file in rows.tree.descend(entry.path)]
                 _add_group(rows, f"{entry.path}/", group, split, label_name, inside)
             elif group != entry.name:
-                _add_archive(rows, entry.path, group, split, label_name)
+                limits = ArchiveLimits().times(options.archive_limits)
+                _add_archive(rows, entry.path, group, split, label_name, limits)
             else:
                 words = f"expected a tar.gz archive or a folder of crops, found a {entry.suffix or 'nameless'} file"
                 _lose(rows, entry.path, "wrong-extension", words, label_name)
@@ -67,11 +74,17 @@ def _folders(tree: Tree) -> list[tuple[str, str, str]]:
     return sorted(set(folders))
 
 
-def _add_archive(rows: Rows, path: str, group: str, split: str, label_name: str) -> None:
+def _add_archive(
+    rows: Rows, path: str, group: str, split: str, label_name: str, limits: ArchiveLimits
+) -> None:
+    file = rows.tree.root / path
     try:
-        names, refused = list_members(rows.tree.root / path)
+        names, refused = list_members(file, limits)
+    except LargeArchive as error:
+        _lose(rows, path, "size", f"nothing of it is read: {error}", label_name)
+        return
     except DamagedArchive as error:
-        empty = (rows.tree.root / path).stat().st_size == 0
+        empty = file.is_file() and file.stat().st_size == 0
         words = "zero bytes" if empty else f"cannot be read to its end: {error}"
         _lose(rows, path, "empty" if empty else "unreadable", words, label_name)
         return
@@ -130,7 +143,12 @@ def _without_archive_suffix(name: str) -> str:
 
 
 def _lose(rows: Rows, path: str, kind: str, words: str, label_name: str) -> None:
-    action = "download it again" if kind in ("empty", "unreadable") else "remove or correct it"
+    actions = {
+        "empty": "download it again",
+        "unreadable": "download it again",
+        "size": "raise --archive-limits, if it is what it should be",
+    }
+    action = actions.get(kind, "remove or correct it")
     rows.leave_out(path, kind, words, action, dataset=DATASET, method=label_name, compression="none")
 
 
