@@ -1,6 +1,7 @@
 """Judging one's own files with the detector that a cell ended with."""
 
 import json
+import os
 import shutil
 
 import cv2
@@ -11,7 +12,9 @@ import torch
 from fretal_bench.benchmark.runner.predict import FakeDetector, predict
 from fretal_bench.benchmark.runner.run import run
 from fretal_bench.datasets.ffpp_mini.photographs import people
+from fretal_bench.datasets.media.limits import MediaLimits
 from fretal_bench.errors import BenchError
+from media_files import oriented, png_bomb, write_clip
 from tests_support import TINY, tiny_stream
 
 
@@ -198,3 +201,73 @@ def test_a_file_that_cannot_be_judged_gives_exit_code_1_and_json_all_the_same(
     assert 0 <= judged["score"] <= 1
     assert unjudged["score"] is None
     assert bench("predict", cell, photograph).code == 0
+
+
+@pytest.fixture(scope="module")
+def in_service(cell):
+    return FakeDetector(cell, "cpu")
+
+
+def test_a_face_is_judged_alike_however_its_file_says_which_way_is_up(in_service, photograph, tmp_path):
+    image = cv2.imread(str(photograph))[:, :, ::-1]
+    (upright,) = predict(in_service, [photograph])
+    assert upright.score is not None
+    for orientation in range(1, 9):
+        paths = []
+        for name, content in oriented(image, orientation).items():
+            paths.append(tmp_path / f"{orientation}-{name}")
+            paths[-1].write_bytes(content)
+        for path, prediction in zip(paths, predict(in_service, paths), strict=True):
+            assert prediction.score == pytest.approx(upright.score, abs=0.02), path.name
+            near = 3 if path.suffix == ".jpg" else 0
+            assert prediction.frames[0].box == pytest.approx(upright.frames[0].box, abs=near), path.name
+
+
+def test_alpha_over_garbage_is_judged_as_alpha_over_grey(in_service, photograph, tmp_path):
+    image = cv2.imread(str(photograph))
+    alpha = np.full((*image.shape[:2], 1), 255, np.uint8)
+    alpha[:40] = 0
+    paths = []
+    for name, fill in (
+        ("grey", 128),
+        ("garbage", np.random.default_rng(0).integers(0, 255, image[:40].shape)),
+    ):
+        under = image.copy()
+        under[:40] = fill
+        paths.append(tmp_path / f"{name}.png")
+        cv2.imwrite(str(paths[-1]), np.dstack([under, alpha]))
+    over_grey, over_garbage = predict(in_service, paths)
+    assert over_grey.score == over_garbage.score
+    assert over_grey.frames == over_garbage.frames
+
+
+def test_hdr_bombs_and_pipes_are_answered_with_a_reason_and_stop_nothing(in_service, photograph, tmp_path):
+    frames = np.zeros((2, 48, 64, 3), np.uint8)
+    hdr = {"x264-params": "colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc"}
+    files = [
+        write_clip(tmp_path / "hdr.mp4", frames, pixels="yuv420p10le", **hdr),
+        write_clip(tmp_path / "deep.mp4", frames, pixels="yuv420p10le"),
+        tmp_path / "bomb.png",
+        tmp_path / "pipe.mp4",
+        photograph,
+    ]
+    files[2].write_bytes(png_bomb(700, 600))
+    os.mkfifo(files[3])
+    predictions = list(predict(in_service, files, limits=MediaLimits(max_megapixels=0.4)))
+    assert [prediction.reason.partition(":")[0] for prediction in predictions] == [
+        "it is HDR, and no tone mapping is done",
+        "no face found in 2 frames",
+        "its picture is larger than the limit",
+        "it is no regular file",
+        "",
+    ]
+    assert "HLG" in predictions[0].reason
+
+
+def test_two_equal_faces_are_noted(in_service, tmp_path):
+    faces = [cv2.resize(people()[n].frames[0], (276, 336), interpolation=cv2.INTER_CUBIC) for n in (0, 14)]
+    cv2.imwrite(str(tmp_path / "two.png"), np.hstack(faces))
+    cv2.imwrite(str(tmp_path / "one.png"), faces[0])
+    two, one = predict(in_service, [tmp_path / "two.png", tmp_path / "one.png"])
+    assert two.note == "another face is as prominent as the chosen one"
+    assert (one.note, one.score is None) == ("", False)
