@@ -248,3 +248,11 @@ def test_pythons_own_lines_still_arrive_while_c_libraries_are_kept_off(capfd):
 def test_a_picture_is_told_from_a_video_by_name_or_content(tmp_path, name, content, answer):
     (tmp_path / name).write_bytes(content)
     assert is_picture(tmp_path / name) is answer
+
+
+def test_a_file_far_larger_than_any_picture_within_the_limit_is_not_read(tmp_path):
+    path = tmp_path / "zeros.png"
+    with path.open("wb") as file:
+        file.truncate(65 << 20)
+    with pytest.raises(Unreadable, match="a file of 68,157,440 bytes; --max-megapixels"):
+        read_picture(path, MediaLimits(max_megapixels=0.1))

@@ -182,7 +182,7 @@ class ImageFiles:
     def _read(self, number: int) -> Frame:
         path = self._files[number]
         try:
-            check_file(path)
+            check_file(path, self._limits.file_bytes)
             problem = probe(path)
             if problem is not None and problem[0] != "wrong-extension":
                 return Frame(number, None, Cause(Reason.UNDECODABLE, problem[1]))

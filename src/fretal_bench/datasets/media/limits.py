@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ MAX_FRAMES: Final = 500_000
 MAX_MINUTES: Final = 300.0
 """Minutes of a video. Reaching its last frame means decoding most of those before."""
 _MEGA: Final = 1_000_000
+_METADATA_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class MediaLimits(Record):
     def pixels(self) -> int:
         """Pixels of a picture."""
         return int(self.max_megapixels * _MEGA)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of a picture's file: 16 bits a channel uncompressed, with alpha, and metadata."""
+        return 8 * self.pixels + _METADATA_BYTES
 
     def too_large(self, width: int, height: int) -> Cause | None:
         """Why a picture of this size is not decoded; None if it is."""
@@ -63,11 +68,15 @@ class MediaLimits(Record):
         return None
 
 
-def check_file(path: Path) -> os.stat_result:
+def check_file(path: Path, largest: int | None = None) -> None:
     """Look whether a regular file is there, without opening it: opening a pipe waits, reading a device never ends.
 
+    Args:
+        path: The file.
+        largest: Bytes that it may have; any number if not given.
+
     Raises:
-        Unreadable: There is none, or it is a folder, pipe, device or socket.
+        Unreadable: There is none, it is a folder, pipe, device or socket, or it is larger.
     """
     try:
         status = path.stat()
@@ -78,7 +87,9 @@ def check_file(path: Path) -> os.stat_result:
         raise Unreadable(Cause(Reason.UNDECODABLE, f"cannot be read: {detail}")) from error
     if not stat.S_ISREG(status.st_mode):
         raise Unreadable(Cause(Reason.NO_FILE, _kind(status.st_mode)))
-    return status
+    if largest is not None and status.st_size > largest:
+        detail = f"a file of {status.st_size:,} bytes; --max-megapixels raises that"
+        raise Unreadable(Cause(Reason.TOO_LARGE, detail))
 
 
 def _kind(mode: int) -> str:

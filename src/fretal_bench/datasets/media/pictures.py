@@ -48,9 +48,6 @@ _DAMAGE: Final = ("premature end", "bad huffman code")
 """What libjpeg says of a picture part of which it had to invent."""
 _ROWS: Final = 256
 """Rows composed at once, so that a large picture needs little memory besides itself."""
-_FILE_BYTES: Final = 8
-"""Bytes a pixel of a file, beyond which it holds something else: 16 bits a channel uncompressed, with alpha."""
-_METADATA_BYTES: Final = 64 << 20
 _WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 """Tags of a TIFF file."""
 
@@ -126,14 +123,10 @@ def read_picture(path: Path, limits: MediaLimits | None = None) -> Image:
         Unreadable: There is no such regular file, it is larger than the limit, or it cannot be decoded.
     """
     limits = limits or MediaLimits()
-    status = check_file(path)
+    check_file(path, limits.file_bytes)
     with kept_off(), _opened(path) as (picture, file):
         header = _header(picture, file)
         cause = limits.too_large(header.width, header.height)
-        if cause is None and status.st_size > _FILE_BYTES * limits.pixels + _METADATA_BYTES:
-            cause = Cause(
-                Reason.TOO_LARGE, f"a file of {status.st_size:,} bytes; --max-megapixels raises that"
-            )
         if cause is not None:
             raise Unreadable(cause)
         file.seek(0)
