@@ -621,7 +621,8 @@ def test_what_is_beyond_a_limit_deep_or_no_file_is_counted_with_its_reason(tmp_p
         (Reason.TOO_LONG.value, 1, "long.mp4"),
         (Reason.UNDECODABLE.value, 1, "cut.jpg"),
         (Reason.DEEP.value, 1, "deep.mp4"),
-        *({(c.reason, c.videos, c.example) for c in prepared.failures if c.reason == Reason.SHORT.value}),
+        (Reason.LEFT_OUT.value, 1, "pipe.png"),
+        (Reason.SHORT.value, 1, "good.mp4"),
     }
     assert prepared.store.info["details"]["packages"].keys() == {"av", "opencv-python-headless", "pillow"}
     assert capfd.readouterr().err == ""
