@@ -105,6 +105,23 @@ def test_a_finished_run_is_shown_without_asking_timm_for_its_backbone(bench, str
     assert "nothing to train" in out
 
 
+def test_a_cell_that_was_stopped_before_its_steps_were_put_together_is_put_together(
+    bench, stream, tmp_path, monkeypatch
+):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options())
+    with monkeypatch.context() as late:
+        late.setattr("fretal_bench.benchmark.runner.step.finish_cell", stopped)
+        assert bench(*call).code == 130
+    assert not (tmp_path / "results" / "tiny-mini" / "cells").exists()
+    code, out, err = bench(*call)
+    assert (code, err) == (0, "")
+    assert "nothing to train" in out
+    assert len(list((tmp_path / "results" / "tiny-mini" / "cells").iterdir())) == 1
+
+
 def test_paths_are_printed_as_they_are(bench, stream, tmp_path):
     call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options())
     call += ("--out", "re [red]s")

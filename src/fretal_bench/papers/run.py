@@ -185,7 +185,8 @@ def execute_paper(prepared: PreparedPaper, listener: Listener = lambda _: None) 
         RunError: The disk is full, or a worker process was killed; what is finished is kept.
     """
     for job in prepared.jobs:
-        if job.prepared.total:
+        # Without a step to train there may be cells whose steps are done and not put together yet.
+        if job.prepared.agenda.work:
             execute(job.prepared, listener)
 
 
