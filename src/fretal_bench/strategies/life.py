@@ -159,7 +159,8 @@ def begin(
     if state is None:
         return
     who = f"strategy {info.name!r}"
-    check_outline(state, strategy.state_dict(), who)
+    own = info.target.startswith(f"{__package__}.")
+    check_outline(state, strategy.state_dict(), who, own=own)
     try:
         strategy.load_state_dict(state)
         restored = strategy.state_dict()
@@ -168,7 +169,7 @@ def begin(
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         kind = type(error).__name__
         raise BadState(f"expected a state of {who}, found one that it cannot take ({kind})") from error
-    if info.target.startswith(f"{__package__}."):
+    if own:
         # A plugin may keep what it does not take back.
         check_restored(state, restored, who)
 

@@ -100,21 +100,22 @@ def check_weights(weights: Any, model: torch.nn.Module) -> None:
         )
 
 
-def check_outline(state: Mapping[str, Any], expected: Mapping[str, Any], who: str) -> None:
+def check_outline(state: Mapping[str, Any], expected: Mapping[str, Any], who: str, *, own: bool) -> None:
     """Hold a state against that of a new strategy: the same keys, and what the new one keeps, of the same kind.
 
     Args:
         state: The state.
         expected: ``state_dict()`` of a new strategy of the same kind.
         who: The strategy, for the message.
+        own: Whether it is the suite's own; a plugin may begin with nothing where it keeps something later.
 
     Raises:
         BadState: A key is missing, is unknown, or its value is of another kind.
     """
-    _check_keys(state, expected, f"a state of {who}")
-    if not set(KEYS) <= expected.keys():
-        # A plugin with a state of its own.
+    if set(expected) != set(KEYS):
+        # A plugin with a state of its own, of which it knows more than is said here.
         return
+    _check_keys(state, expected, f"a state of {who}")
     step = state["step"]
     if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step < 2**31:
         raise BadState(f"step: expected a whole number of domains, found {_kind(step)}")
@@ -123,7 +124,7 @@ def check_outline(state: Mapping[str, Any], expected: Mapping[str, Any], who: st
     for key, value in expected["extra"].items():
         if key not in state["extra"]:
             raise BadState(f"expected a state of {who}, which keeps {shown(key)}, found none of it")
-        if _kind(state["extra"][key]) != _kind(value):
+        if own and _kind(state["extra"][key]) != _kind(value):
             raise BadState(
                 f"{key}: expected {_kind(value)} in a state of {who}, found {_kind(state['extra'][key])}"
             )
