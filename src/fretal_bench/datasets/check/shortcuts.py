@@ -243,35 +243,54 @@ def find_shortcuts(
 
 def _groups(frame: pd.DataFrame) -> list[_Group]:
     """Every split of every domain with a few of its files, of every video one."""
-    columns = ["dataset", "method", "compression", "split", "video", "target", "path", "label"]
-    videos = frame.loc[~frame.duplicated(columns[:5]).to_numpy(dtype=bool), columns]
-    kinds: dict[tuple[str, str, str, str], list[tuple[str, str, int]]] = defaultdict(list)
-    texts = zip(*(videos[column].tolist() for column in columns), strict=True)
-    for dataset, method, compression, split, video, target, path, label in texts:
-        kinds[dataset, method, compression, split].append((path, f"{dataset}/{target or video}", label))
-    few = {kind: _few(files) for kind, files in kinds.items()}
+    kind = ["dataset", "method", "compression", "split"]
+    first = ~frame.duplicated([*kind, "video"]).to_numpy(dtype=bool)
+    videos = frame.loc[first, [*kind, "video", "target", "path", "label"]]
+    rows = {tuple(map(str, key)): of_kind for key, of_kind in videos.groupby(kind, sort=True)}
+    real_files: dict[tuple[tuple[str, ...], ...], list[tuple[str, str, int]]] = {}
     groups = []
-    for dataset, method, compression, split in sorted(kinds, key=lambda k: (*k[:3], SPLITS.index(k[3]))):
-        if method != "real":
-            others = [kind for kind in kinds if kind[1] == "real" and kind[3] == split]
-            own = [kind for kind in others if kind[0] == dataset and kind[2] == compression]
-            own = own or [kind for kind in others if kind[0] == dataset] or others
-            real = _few([file for kind in own for file in kinds[kind]])
-            fake = few[dataset, method, compression, split]
-            groups.append(_Group(dataset, method, compression, split, (*real, *fake)))
+    for key in sorted(rows, key=lambda key: (*key[:3], SPLITS.index(key[3]))):
+        dataset, method, compression, split = key
+        if method == "real":
+            continue
+        others = [other for other in rows if other[1] == "real" and other[3] == split]
+        own = [other for other in others if other[0] == dataset and other[2] == compression]
+        chosen = tuple(own or [other for other in others if other[0] == dataset] or others)
+        if chosen not in real_files:
+            real_files[chosen] = _few([rows[other] for other in chosen])
+        groups.append(_Group(dataset, method, compression, split, (*real_files[chosen], *_few([rows[key]]))))
     return groups
 
 
-def _few(files: Iterable[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
-    """At most ``SAMPLED`` files, of as many people as can be, chosen by hashes; the same people in every class."""
-    by_person: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
-    for file in files:
-        by_person[file[1]].append(file)
-    people = sorted(by_person, key=_hash)[:SAMPLED]
-    of_each = max(1, SAMPLED // max(1, len(people)))
-    return [
-        file for person in people for file in sorted(by_person[person], key=lambda f: _hash(f[0]))[:of_each]
-    ]
+def _few(parts: Sequence[pd.DataFrame]) -> list[tuple[str, str, int]]:
+    """At most ``SAMPLED`` files, of as many people as can be, chosen by hashes; the same people in every class.
+
+    Returns:
+        Path, person and label of each.
+    """
+    import pandas as pd
+
+    if not parts:
+        return []
+    rows = pd.concat(parts, ignore_index=True)
+    person = rows["dataset"] + "/" + rows["target"].where(rows["target"] != "", rows["video"])
+    # Numbers in place of names: there may be millions.
+    rank = pd.util.hash_array(person.to_numpy(dtype=object), categorize=False)
+    people = np.unique(rank)[:SAMPLED]
+    some = np.isin(rank, people)
+    files = pd.DataFrame(
+        {
+            "path": rows.loc[some, "path"],
+            "person": person[some],
+            "label": rows.loc[some, "label"],
+            "rank": rank[some],
+            "place": pd.util.hash_array(rows.loc[some, "path"].to_numpy(dtype=object), categorize=False),
+        }
+    )
+    files = files.sort_values(["rank", "place"], kind="stable")
+    files = files.groupby("rank", sort=False).head(max(1, SAMPLED // len(people)))
+    columns = (files["path"].tolist(), files["person"].tolist(), files["label"].tolist())
+    return list(zip(*columns, strict=True))
 
 
 def _hash(text: str) -> bytes:
