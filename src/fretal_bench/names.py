@@ -14,10 +14,11 @@ LONGEST: Final = 100
 """Characters of a name."""
 _BYTES: Final = 200
 """Bytes of a name in UTF-8: file systems allow 255, of which temporary names need some."""
-_DIRECTIONS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of the text around them: what is read is not what is there."""
-_UNSEEN: Final = frozenset(("Cc", "Cs", "Zl", "Zp"))
-"""Unicode categories of control characters, halves of surrogate pairs, line and paragraph separators."""
+_JOINERS: Final = frozenset("\u200c\u200d")
+"""Unseen characters that some scripts need inside of words."""
+_UNSEEN: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+"""Unicode categories of control and formatting characters (what turns the direction of text among them: what is read is
+not what is there), halves of surrogate pairs, line and paragraph separators."""
 _HEX: Final = re.compile(r"[0-9a-f]{6,64}")
 _HIDDEN: Final = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{''.join(sorted(_DIRECTIONS))}]")
 """The same characters, to be found in a long text at once."""
@@ -47,12 +48,10 @@ def _fault(text: str) -> str:
         return "it is a path"
     if text.startswith("."):
         return "it begins with a dot"
-    for character in text:
-        if unicodedata.category(character) in _UNSEEN:
-            return f"it holds the control character U+{ord(character):04X}"
-        if character in _DIRECTIONS:
-            return f"it holds U+{ord(character):04X}, which turns the direction of text"
-    return ""
+    if text.startswith("-"):
+        return "it begins with a dash, as an option does"
+    unseen = next((character for character in text if _unseen(character)), None)
+    return f"it holds U+{ord(unseen):04X}, which cannot be seen" if unseen else ""
 
 
 NAME: Final = Rule(
@@ -86,14 +85,9 @@ def check_name(text: str, where: str, rule: Rule = NAME) -> str:
 
 def shown(text: str, longest: int = 60) -> str:
     """Return ``text`` quoted for an error: control and bidirectional characters escaped, a long one cut."""
-    quoted = ascii(text) if any(_hidden(character) for character in text) else repr(text)
+    quoted = ascii(text) if any(map(_unseen, text)) else repr(text)
     return quoted if len(quoted) <= longest else quoted[: longest - 3] + "..."
 
 
-def escaped(text: str) -> str:
-    """Return ``text`` with control and bidirectional characters, line ends among them, as their codes: one line."""
-    return _HIDDEN.sub(lambda match: ascii(match[0])[1:-1], text)
-
-
-def _hidden(character: str) -> bool:
-    return character in _DIRECTIONS or unicodedata.category(character) in _UNSEEN
+def _unseen(character: str) -> bool:
+    return unicodedata.category(character) in _UNSEEN and character not in _JOINERS

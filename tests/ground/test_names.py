@@ -9,7 +9,8 @@ from fretal_bench.errors import BenchError
 
 
 @pytest.mark.parametrize(
-    "text", ["a", "FF++", "Celeb-DF v2", "数据 é", "avalanche:ewc", "x" * 100, "a..b", "-1", "ид"]
+    "text",
+    ["a", "FF++", "Celeb-DF v2", "数据 é", "avalanche:ewc", "x" * 100, "a..b", "a-1", "ид", "नि\u200dश"],
 )
 def test_a_name_is_taken_as_it_is(text):
     assert names.check_name(text, "domain") == text
@@ -27,6 +28,9 @@ def test_a_name_is_taken_as_it_is(text):
         ("a\\b", "path"),
         ("..", "dot"),
         (".hidden", "dot"),
+        ("-rf", "dash"),
+        ("\ufeffa", r"U\+FEFF"),
+        ("a\u200bb", r"U\+200B"),
         (" a", "blank"),
         ("a\n", "blank"),
         ("a\nb", r"U\+000A"),
