@@ -153,6 +153,10 @@ def test_a_folder_with_brackets_in_its_name_is_printed_as_it_is(bench, four_peop
             ["prepare", ".", "--out", "store", "--splits", "odd"],
             "--splits: expected one of 'official', ",
         ),
+        (
+            ["prepare", ".", "--out", "store", "--max-megapixels", "nan"],
+            "--max-megapixels: expected a finite number above 0, found nan",
+        ),
         (["preview", "nowhere"], "no crop store at nowhere"),
         (["make-mini", "mini", "--compression", "c32"], "unknown compression of FF++-mini 'c32'"),
         (["make-mini", "mini", "--compression", ""], "give some of raw, c23, c40"),

@@ -18,6 +18,8 @@ from fretal_bench.cli.options import (
 )
 from fretal_bench.cli.screen import print_json, print_rows
 from fretal_bench.datasets.media.limits import MAX_FRAMES, MAX_MEGAPIXELS, MAX_MINUTES, MediaLimits
+from fretal_bench.errors import BenchError
+from fretal_bench.records import Invalid
 
 if TYPE_CHECKING:
     from fretal_bench.benchmark.runner.predict import Prediction
@@ -42,7 +44,7 @@ def predict(
     from fretal_bench.benchmark.runner.predict import FakeDetector
     from fretal_bench.benchmark.runner.predict import predict as judge
 
-    limits = MediaLimits(max_megapixels, max_frames, max_minutes)
+    limits = _limits(max_megapixels, max_frames, max_minutes)
     fake_detector = FakeDetector(checkpoint, device)
     predictions = list(
         judge(fake_detector, files, frames=frames, faces=detector, faces_model=detector_model, limits=limits)
@@ -53,6 +55,14 @@ def predict(
         print_rows([_row(prediction) for prediction in predictions])
     if any(prediction.score is None for prediction in predictions):
         sys.exit(1)
+
+
+def _limits(megapixels: float, frames: int, minutes: float) -> MediaLimits:
+    try:
+        return MediaLimits(megapixels, frames, minutes)
+    except Invalid as error:
+        option = f"--{error.key.replace('_', '-')}"
+        raise BenchError(f"{option}: expected {error.expected}, found {error.found!r}") from error
 
 
 def _row(prediction: Prediction) -> dict[str, str]:

@@ -271,3 +271,9 @@ def test_two_equal_faces_are_noted(in_service, tmp_path):
     two, one = predict(in_service, [tmp_path / "two.png", tmp_path / "one.png"])
     assert two.note == "another face is as prominent as the chosen one"
     assert (one.note, one.score is None) == ("", False)
+
+
+def test_a_limit_that_is_none_is_refused_by_its_option_before_anything_is_loaded(bench):
+    code, out, err = bench("predict", "x.pt", "x.png", "--max-minutes", "0")
+    assert (code, out) == (2, "")
+    assert err == "bench: --max-minutes: expected a finite number above 0, found 0.0\n"

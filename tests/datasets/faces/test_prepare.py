@@ -255,6 +255,19 @@ def test_other_options_do_not_mix_with_what_was_finished_before(mini, tmp_path, 
         prepare(mini, tmp_path / "store", options=options())
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("failures", [{"path": "x"}]), ("failures", [{"path": "x", "frame": 0, "reason": "odd"}])],
+)
+def test_a_store_whose_failures_were_tampered_with_is_one_line(mini, tmp_path, detector, key, value):
+    store = prepare(mini, tmp_path / "store", options=options()).store
+    info = json.loads((store.path / "store.json").read_text())
+    (store.path / "store.json").write_text(json.dumps({**info, key: value}))
+    with pytest.raises(BenchError, match=r"store\.json: .*") as caught:
+        prepare(mini, tmp_path / "store", options=options())
+    assert "\n" not in str(caught.value)
+
+
 def test_a_video_replaced_between_two_runs_is_prepared_anew_and_the_others_are_not(
     tree, tmp_path, small_units, detector
 ):

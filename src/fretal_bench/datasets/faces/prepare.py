@@ -293,7 +293,13 @@ def _nothing(root: Path, failures: list[Failure]) -> str:
 
 def _prepared(store: CropStore, made: bool) -> PreparedStore:
     details = store.info["details"]
-    failures = count_reasons(map(Failure.read, store.info["failures"]))
     shortcuts = sentences(stored_shortcuts(details, str(store.path)))
-    boxes = dict(Counter(details["boxes"]))
-    return PreparedStore(store, int(details["videos"]), boxes, failures, made, shortcuts)
+    try:
+        failures = count_reasons(map(Failure.read, store.info["failures"]))
+        videos, boxes = int(details["videos"]), dict(Counter(details["boxes"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BenchError(
+            f"{store.path / 'store.json'}: failures or details are not as `bench data prepare` writes them; "
+            "delete the store and prepare it again"
+        ) from error
+    return PreparedStore(store, videos, boxes, failures, made, shortcuts)
