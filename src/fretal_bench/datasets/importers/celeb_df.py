@@ -148,7 +148,7 @@ def _row(rows: Rows, folder: str, shelf: Shelf, recording: Recording, label: int
     """The row of a video with the people in it, or None if its name fits no rule."""
     target = source = original = ""
     if folder == "youtube-real":
-        if re.fullmatch(r"\d{5}", recording.video):
+        if re.fullmatch(r"[0-9]{5}", recording.video):
             target = source = f"youtube-{recording.video}"
         pattern = "00000"
     else:

@@ -28,7 +28,7 @@ VARIANTS: Final = (
     "end_to_end_random_level",
     *(f"end_to_end_mix_{kinds}_distortions" for kinds in range(2, 5)),
 )
-_FAKE: Final = re.compile(r"(?P<target>\d{3})_(?P<source>[MW]\d{3})")
+_FAKE: Final = re.compile(r"(?P<target>\d{3})_(?P<source>[MW]\d{3})", re.ASCII)
 _SOURCE: Final = "DeeperForensics-1.0 repository, dataset/README.md"
 
 

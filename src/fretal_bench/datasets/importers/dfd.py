@@ -15,8 +15,8 @@ from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import REAL
 
 DATASET: Final = "dfd"
-_REAL: Final = re.compile(r"(?P<target>\d{2})__(?P<scene>.+)")
-_FAKE: Final = re.compile(r"(?P<target>\d{2})_(?P<source>\d{2})__(?P<scene>.+)__[A-Z0-9]{8}")
+_REAL: Final = re.compile(r"(?P<target>\d{2})__(?P<scene>.+)", re.ASCII)
+_FAKE: Final = re.compile(r"(?P<target>\d{2})_(?P<source>\d{2})__(?P<scene>.+)__[A-Z0-9]{8}", re.ASCII)
 _SOURCE: Final = "Celeb-DF paper, table 1"
 _PLACES: Final = ("original_sequences/actors", f"manipulated_sequences/{DFD_METHOD}")
 

@@ -23,7 +23,7 @@ from fretal_bench.datasets.manifest import FAKE, REAL
 from fretal_bench.names import shown
 
 DATASET: Final = "dfdc"
-_PART: Final = re.compile(r"dfdc_train_part_(\d+)")
+_PART: Final = re.compile(r"dfdc_train_part_([0-9]{1,9})")
 _TRAIN_FOLDERS: Final = ("", "train", "train_videos")
 _TEST_FOLDERS: Final = ("test", "test_videos", "")
 _LABELS: Final = {"real": REAL, "fake": FAKE}

@@ -58,8 +58,8 @@ _PARTED: Final = re.compile(r"[_\-. ]+")
 _DENIALS: Final = frozenset({"not", "no", "non", "un"})
 _LONGEST_FOLDER: Final = 60
 _LONGEST_TEXT: Final = 1000
-_FFPP: Final = re.compile(r"(?P<target>\d{3})(?:_(?P<source>\d{3}))?")
-_CELEB: Final = re.compile(r"(?P<target>id\d+)(?:_(?P<source>id\d+))?_(?P<take>\d{4})")
+_FFPP: Final = re.compile(r"(?P<target>\d{3})(?:_(?P<source>\d{3}))?", re.ASCII)
+_CELEB: Final = re.compile(r"(?P<target>id\d+)(?:_(?P<source>id\d+))?_(?P<take>\d{4})", re.ASCII)
 
 
 class Contradiction(NamedTuple):

@@ -222,7 +222,9 @@ class Rows:
         }
         if not people:
             return rows, None, "nothing to split"
-        if options.split_path is not None and options.split_path.is_file():
+        # A folder of split files, where only a part of train is split here.
+        has_lists = "test" not in shares and options.split_path is not None and options.split_path.is_dir()
+        if options.split_path is not None and not has_lists:
             identity_split = IdentitySplit.load(options.split_path)
             strange = sorted(set(identity_split.assignment.values()) - set(shares))
             if strange:
