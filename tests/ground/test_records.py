@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -229,3 +230,51 @@ def test_csv_gives_its_lines_by_number_and_column():
 def test_csv_that_means_two_things_is_refused_with_its_line(text, words):
     with pytest.raises(BenchError, match=rf"f\.csv.*{words}"):
         list(records.parse_csv(text, "f.csv", ("a",), ("b",)))
+
+
+def lines_of(path, content, **options):
+    path.write_bytes(content)
+    return list(records.csv_lines(path, "list", ("a",), ("b",), **options))
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_csv_file_gives_its_header_and_its_lines_whatever_ends_them(tmp_path, end):
+    content = end.join((b"\xef\xbb\xbfa, b", b"1,2", b"", b'"x, y", ', b"3,4,,"))
+
+    lines = lines_of(tmp_path / "f.csv", content)
+
+    assert lines == [(1, ["a", "b"]), (2, ["1", "2"]), (4, ["x, y", " "]), (5, ["3", "4"])]
+    assert records.csv_header(tmp_path / "f.csv", "list") == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a,b\n1,2\n\xff,2\n", "line 3: not UTF-8"),
+        (b"\xff\xfea", "line 1: not UTF-8"),
+        (b'a,b\n"1,2\n', "line 2: not valid CSV"),
+        (b'a,b\n"1"x,2\n', "line 2: not valid CSV"),
+        (b"a,b\n" + b"1" * (4 * 2**20), "line 1: not valid CSV"),
+        (b"a,b\n1,2,3\n", "line 2: expected 2 fields, found 3"),
+        (b"b,b\n", "line 1: the column 'b' is there twice"),
+    ],
+)
+def test_a_csv_file_that_means_two_things_is_refused_with_its_line(tmp_path, content, words):
+    with pytest.raises(BenchError, match=rf"f\.csv, {words}"):
+        lines_of(tmp_path / "f.csv", content)
+
+
+def test_a_line_with_more_or_fewer_fields_is_passed_over_where_somebody_takes_it(tmp_path):
+    told = []
+
+    lines = lines_of(tmp_path / "f.csv", b"a,b\n1,2,3\n4\n5,6\n", uneven=lambda *line: told.append(line))
+
+    assert lines == [(1, ["a", "b"]), (4, ["5", "6"])]
+    assert told == [(2, "expected 2 fields, found 3"), (3, "expected 2 fields, found 1")]
+
+
+def test_a_csv_file_that_is_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "f.csv")
+
+    with pytest.raises(BenchError, match="expected a file, found a pipe"):
+        records.csv_header(tmp_path / "f.csv", "list")
