@@ -35,6 +35,28 @@ def test_scores_that_are_no_probabilities_fail_the_cell_whatever_the_loss_was(st
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+        ),
+    ],
+)
+def test_memory_that_is_out_is_said_in_the_suites_words(error, stream, tmp_path, monkeypatch):
+    from fretal_bench.strategies.penalties.ewc import EWC
+
+    def greedy(self):
+        raise error
+
+    monkeypatch.setattr(EWC, "penalty", greedy)
+    (failure,) = run(("ewc",), stream, changes={"recipe": TINY}, out=tmp_path / "r").failures
+    assert failure.reason.startswith("out of memory on cpu; train smaller batches or images")
+    assert "allocate" not in failure.reason
+
+
+@pytest.mark.parametrize(
     ("losses", "scaled", "batch"),
     [
         ([0.5, float("nan"), 0.4], False, 2),

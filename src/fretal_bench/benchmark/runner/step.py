@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -51,7 +53,7 @@ def advance(work: SourceModel | Cell, folder: ResultFolder, listener: Listener, 
         Busy: Another process still works on it.
     """
     torch.set_num_threads(work.recipe.threads)
-    with folder.hold(work.id, wait):
+    with folder.hold(work.id, wait), _memory_said(work.recipe):
         if isinstance(work, SourceModel):
             if not folder.source(work.id).is_dir():
                 train_source(work, folder, listener)
@@ -69,6 +71,28 @@ def advance(work: SourceModel | Cell, folder: ResultFolder, listener: Listener, 
         folder.forget_steps(work.id)
         folder.forget_failure(work.id)
         return 0
+
+
+@contextlib.contextmanager
+def _memory_said(recipe: Recipe) -> Iterator[None]:
+    """Say in the suite's words that memory was out, which torch tells in a paragraph of its own.
+
+    Raises:
+        BenchError: Memory was out inside the block.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On a CPU torch has no class of its own for it.
+        if not (
+            isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+            or "can't allocate memory" in str(error)
+        ):
+            raise
+        raise BenchError(
+            f"out of memory on {recipe.device}; train smaller batches or images (--set recipe.batch_size, now "
+            f"{recipe.batch_size}, or recipe.image_size), or take fewer --jobs"
+        ) from error
 
 
 def train_source(work: SourceModel, folder: ResultFolder, listener: Listener) -> None:
