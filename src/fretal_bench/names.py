@@ -20,8 +20,6 @@ _UNSEEN: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Unicode categories of control and formatting characters (what turns the direction of text among them: what is read is
 not what is there), halves of surrogate pairs, line and paragraph separators."""
 _HEX: Final = re.compile(r"[0-9a-f]{6,64}")
-_HIDDEN: Final = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{''.join(sorted(_DIRECTIONS))}]")
-"""The same characters, to be found in a long text at once."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,14 @@ def shown(text: str, longest: int = 60) -> str:
     """Return ``text`` quoted for an error: control and bidirectional characters escaped, a long one cut."""
     quoted = ascii(text) if any(map(_unseen, text)) else repr(text)
     return quoted if len(quoted) <= longest else quoted[: longest - 3] + "..."
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` with characters that cannot be seen, line ends among them, as their codes: one line."""
+    if text.isprintable():
+        # Long texts without any are many.
+        return text
+    return "".join(ascii(character)[1:-1] if _unseen(character) else character for character in text)
 
 
 def _unseen(character: str) -> bool:

@@ -69,7 +69,7 @@ def test_a_recipe_made_in_python_without_a_word_is_mini():
         ({"threads": 10**9}, "'threads'"),
         ({"name": "../../x"}, "'name'.*it is a path"),
         ({"name": ""}, "'name'.*it is empty"),
-        ({"name": "a\0b"}, "'name'.*control character"),
+        ({"name": "a\0b"}, "'name'.*cannot be seen"),
         ({"name": 3}, "'name'.*text"),
         ({"tuning": "x"}, r"'tuning'.*\[tuning\]"),
     ],
