@@ -33,7 +33,7 @@ def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
         "--case", help="run this one alone, as a failing one is printed", metavar="READER:NUMBER"
     )
     parser.add_argument(
-        "--only", default="*", help="of readers whose name fits this pattern", metavar="PATTERN"
+        "--only", action="append", help="readers whose name fits; may be given again", metavar="PATTERN"
     )
     parser.add_argument("--keep", type=Path, help="where the folders of failing cases go", metavar="DIR")
     parser.add_argument(
@@ -58,9 +58,10 @@ def chosen_by(arguments: argparse.Namespace, parser: argparse.ArgumentParser) ->
         chosen = share(readers, arguments.seed, arguments.quick)
     else:
         chosen = cases(readers, arguments.seed, arguments.cases)
-    chosen = [case for case in chosen if fnmatchcase(case.reader.name, arguments.only)]
+    patterns = arguments.only or ["*"]
+    chosen = [case for case in chosen if any(fnmatchcase(case.reader.name, pattern) for pattern in patterns)]
     if not chosen:
-        parser.error(f"no reader fits {arguments.only!r}; readers: {', '.join(READERS)}")
+        parser.error(f"no reader fits {' or '.join(patterns)}; readers: {', '.join(READERS)}")
     return chosen
 
 

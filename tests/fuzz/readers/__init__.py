@@ -68,7 +68,6 @@ NOT_YET: Final = frozenset(
         "phases.json of steps by run",
         "environment.json of steps by run",
         "scores.parquet of steps by run",
-        "checkpoint.pt by predict",
         "checkpoint.pt of steps by run",
         "DeepfakeBench JSON",
         "DFDC metadata.json",
