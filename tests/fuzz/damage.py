@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 import tomli_w
-import tomllib
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 Random = np.random.Generator
 Apply = Callable[[Path, Random], str]
@@ -440,14 +444,3 @@ def trees(notation: Notation) -> tuple[Damage, ...]:
         "nested": partial(_nested, notation),
     }
     return tuple(Damage(name, apply) for name, apply in kinds.items())
-
-
-def copied_over(source: str, target: Path) -> str:
-    """Put another file, or folder, in a file's place."""
-    other = target.parent / source
-    if target.is_dir():
-        shutil.rmtree(target)
-        shutil.copytree(other, target)
-    else:
-        shutil.copyfile(other, target)
-    return f"{source} in its place"

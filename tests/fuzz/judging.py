@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -80,6 +81,13 @@ class Unreadable:
     """Stands for what is written in a file that says nothing clear: it has to be refused."""
 
     reason: str
+
+
+def bytes_of(path: str) -> bytes:
+    """Read a file independently of the suite; raises ``ValueError`` for all that is no plain file."""
+    if not Path(path).is_file():
+        raise ValueError("it is no file")
+    return Path(path).read_bytes()
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,27 @@ def _stream() -> None:
     Path(".store.lock").unlink(missing_ok=True)
 
 
+def _open_stream() -> None:
+    """A stream that names no store, a folder with two stores of which one fits, and results that remember it."""
+    from fretal_bench.testing import tiny_stream
+
+    text = Path("tiny.toml").read_text("utf-8")
+    open_text = text.replace('store = "store"', 'datasets = ["tiny"]').replace(
+        'name = "tiny"', 'name = "open"\nimage_size = 32'
+    )
+    Path("open.toml").write_text(open_text, "utf-8")
+    shutil.copytree("store", "data/fits")
+    # Another store that fits the first domain, of another size: the stream's own decides.
+    tiny_stream(Path("data"), domains=1, people=8, size=16)
+    Path("data/store").rename("data/other")
+    Path("data/tiny.toml").unlink()
+    with patch("fretal_bench.benchmark.runner.run.execute", lambda *_: None):
+        words = ["run", "--strategies", ",".join(STRATEGIES), "--stream", "open.toml", "--jobs", "1"]
+        quietly(*words, *recipe_words(), "--data", "data", "--out", "out")
+    if not Path("out/stream.toml").exists():
+        raise RuntimeError("the stores of the open stream were not found")
+
+
 def _results() -> None:
     if code := quietly(*RUN, *recipe_words(), "--out", "r"):
         raise RuntimeError(f"the base run ended with {code}")
@@ -278,6 +299,7 @@ def _clips() -> None:
 
 PARTS: Final[dict[str, Callable[[], None]]] = {
     "stream": _stream,
+    "open": _open_stream,
     "results": _results,
     "failed": _failed,
     "unfinished": _unfinished,
@@ -297,6 +319,7 @@ PARTS: Final[dict[str, Callable[[], None]]] = {
 """What can be made, each after those that it needs."""
 FILES: Final = {
     "stream": ("store", "tiny.toml"),
+    "open": ("open.toml", "data", "out"),
     "results": ("r",),
     "failed": ("f",),
     "unfinished": ("u",),
@@ -306,7 +329,12 @@ FILES: Final = {
     "picture": ("face.png",),
 }
 """Files and folders of each part, where they are not called like it."""
-NEEDS: Final = {"results": ("stream",), "failed": ("stream", "results"), "unfinished": ("stream", "results")}
+NEEDS: Final = {
+    "open": ("stream",),
+    "results": ("stream",),
+    "failed": ("stream", "results"),
+    "unfinished": ("stream", "results"),
+}
 
 
 def closure(parts: frozenset[str]) -> frozenset[str]:

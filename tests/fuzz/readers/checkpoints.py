@@ -17,7 +17,7 @@ from fuzz.damage import BYTES, JSON, PLACES, TEXT, Inapplicable, Random, damages
 from fuzz.judging import Claim
 from fuzz.readers import reader
 from fuzz.readers.results import WRITTEN
-from fuzz.running import Bench
+from fuzz.running import Bench, Outcome
 
 _EXECUTED: Final = "fuzz-executed"
 """Made by code that hides in a pickle, were it run."""
@@ -211,14 +211,18 @@ class _Finder:
         return [Face(FaceBox(width * 0.2, height * 0.2, width * 0.8, height * 0.8), 0.99)]
 
 
-def predicted(bench: Bench) -> Claim:
-    """What ``bench predict`` says of a picture, by the detector of a cell, and by which strategy."""
-    claims: dict[str, Any] = {}
+def judge_pictures(bench: Bench, *pictures: str, cell: Path | None = None) -> Outcome:
+    """Call ``bench predict`` with the detector of a cell; a picture that has no score is an answer."""
+    path = cell or sorted(Path("r/cells").iterdir())[0]
     # The face detector is not what is damaged, and takes a second to open.
     with patch("fretal_bench.benchmark.runner.predict.open_detector", lambda *_: _Finder()):
-        for cell in sorted(Path("r/cells").iterdir()):
-            outcome = bench("predict", cell / "checkpoint.pt", "face.png", "--device", "cpu", "--json")
-            claims[cell.name] = strict(outcome.out)
+        return bench("predict", path / "checkpoint.pt", *pictures, "--device", "cpu", "--json", findings=True)
+
+
+def predicted(bench: Bench) -> Claim:
+    """What ``bench predict`` says of a picture, by the detector of every cell."""
+    cells = sorted(Path("r/cells").iterdir())
+    claims = {cell.name: strict(judge_pictures(bench, "face.png", cell=cell).out) for cell in cells}
     if Path(_EXECUTED).exists():
         raise AssertionError("code in the checkpoint was run")
     return Claim(claims)

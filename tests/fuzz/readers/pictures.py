@@ -14,6 +14,7 @@ from PIL import Image
 from fuzz.damage import BYTES, PLACES, Random, damages
 from fuzz.judging import TOLD, Claim, Unreadable
 from fuzz.readers import reader
+from fuzz.readers.checkpoints import judge_pictures, strict
 from fuzz.running import Bench
 
 SIDE: Final = 32
@@ -231,3 +232,21 @@ def clips(bench: Bench) -> Claim:
             TOLD if value is TOLD or (damaged and value[1] == 1) else {"label": value[1], "crop": value[0]}
         )
     return Claim(used, lenient=TOLD in used.values())
+
+
+@reader(
+    "picture by predict",
+    "pictures",
+    parts="results picture",
+    file="face.png",
+    damages=(*BYTES, *PLACES, *damages(a_size_that_lies, a_chunk_changed, a_bomb)),
+    weight=2,
+)
+def judged(bench: Bench) -> Claim:
+    """What ``bench predict`` says of a picture; one that another decoder calls damaged has no score."""
+    outcome = judge_pictures(bench, "face.png")
+    (prediction,) = strict(outcome.out)
+    if prediction["score"] is None:
+        return Claim(TOLD)
+    seen = _decoded(Path("face.png"))
+    return Claim(prediction, seen) if isinstance(seen, Unreadable) else Claim(TOLD, whole=prediction)

@@ -6,10 +6,8 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
-import tomllib
-
 from fuzz.damage import PLACES, TEXT, TOML, trees
-from fuzz.judging import Claim, Unreadable
+from fuzz.judging import Claim, Unreadable, bytes_of
 from fuzz.readers import reader
 from fuzz.readers.planned import planned
 from fuzz.running import Bench
@@ -36,7 +34,7 @@ def absurd(value: Any) -> str:
 def written_toml(path: str) -> dict[str, Any] | Unreadable:
     """Read a TOML file as anybody would who does not know the suite."""
     try:
-        values = tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+        values = TOML.load(bytes_of(path).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         return Unreadable(f"it is no TOML: {error}")
     why = absurd(values)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from fuzz.damage import PLACES, TEXT, TOML, Random, damages, trees
-from fuzz.judging import Claim, Unreadable
+from fuzz.judging import Claim, Unreadable, bytes_of
 from fuzz.lists import LISTS
 from fuzz.readers import reader
 from fuzz.readers.recipes import written_toml
@@ -35,7 +35,7 @@ def published(bench: Bench) -> Claim:
 
 def _written() -> Any:
     try:
-        text = Path("own.csv").read_bytes().decode("utf-8-sig")
+        text = bytes_of("own.csv").decode("utf-8-sig")
         rows = [
             row for row in csv.reader(io.StringIO(text), strict=True) if any(cell.strip() for cell in row)
         ]
@@ -143,7 +143,7 @@ _PLUGINS: Final = damages(
 def plugin(bench: Bench) -> Claim:
     outcome = bench("list", "strategies", "--plugin", "boom.py", "--json")
     names = [row["name"] for row in json.loads(outcome.out)]
-    source = Path("boom.py").read_text("utf-8", "replace")
+    source = bytes_of("boom.py").decode("utf-8", "replace")
     # A plugin says what it likes; the suite's own strategies stay, and what is added stands in the file.
     own = {name: True for name in names if name not in source}
     return Claim(own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import tomllib
 
 from fuzz.damage import BYTES, HOSTILE, JSON, NOT_NAMES, PLACES, TEXT, TOML, Damage, Random, damages, trees
 from fuzz.judging import Claim, Unreadable
@@ -19,6 +19,8 @@ from fuzz.readers.recipes import written_toml
 from fuzz.running import Bench
 from fuzz.tables import TABLES
 
+SIDE: Final = 32
+"""Of the tiny stream's crops, pixels."""
 _WRITES: Final = ("out*", "store/.verified.json", "results*", "reports*")
 
 
@@ -57,7 +59,7 @@ def a_hostile_name(path: Path, random: Random) -> str:
     """A name in TOML that no path may hold, for the stream or a domain."""
     import tomli_w
 
-    table = tomllib.loads(path.read_text("utf-8"))
+    table = TOML.load(path.read_text("utf-8"))
     name = HOSTILE[int(random.integers(len(HOSTILE)))]
     owner = table if random.random() < 0.6 else table["domains"][int(random.integers(len(table["domains"])))]
     owner["name"] = name
@@ -265,3 +267,61 @@ def _rules_of(frame: pd.DataFrame, used: Any) -> Any:
 _store_reader("index.parquet, sealed again", "index.parquet", [_resealed(d) for d in (*_RULES, *TABLES)], 3)(
     _believed_of_a_sealed_index
 )
+
+
+@_store_reader("crops.npy, sealed again", "crops.npy", [_resealed(d) for d in (*_HEADER, *BYTES)])
+def sealed_crops(bench: Bench) -> Claim:
+    """A store that fits its checksums shows what its file holds, if that is an array of such crops."""
+    used = planned(bench, "--stream", "tiny.toml")["stream"]["domains"]
+    count = len(pd.read_parquet("store/index.parquet"))
+    try:
+        crops = np.load("store/crops.npy", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        return Claim(used, Unreadable(f"numpy says: {error}"))
+    if crops.dtype != np.uint8 or crops.shape != (count, SIDE, SIDE, 3):
+        return Claim(used, Unreadable(f"it holds {crops.dtype} {crops.shape}"))
+    return Claim({name: _crops(domain) for name, domain in used.items()}, _crops_of(crops))
+
+
+def _crops(domain: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in domain.items() if key.endswith("crops")}
+
+
+def _crops_of(crops: np.ndarray) -> dict[str, Any]:
+    """The crops of every split of both domains of the tiny stream, by the rules of its file."""
+    index = pd.read_parquet("store/index.parquet")
+    content: dict[str, Any] = {}
+    for number in range(2):
+        own = index["method"].isin(["real", f"m{number}"])
+        content[f"D{number}"] = {
+            f"{split} crops": hashlib.sha256(
+                crops[(own & (index["split"] == split)).to_numpy()].tobytes()
+            ).hexdigest()
+            for split in ("train", "val", "test")
+        }
+    return content
+
+
+@reader(
+    "store in a data folder",
+    "store",
+    parts="stream open",
+    file="data/*/*",
+    damages=(*BYTES, *PLACES),
+    writes=(*_WRITES, "data/*/.verified.json"),
+)
+def data_folder(bench: Bench) -> Claim:
+    return Claim(planned(bench, "--stream", "open.toml", "--data", "data"))
+
+
+@reader(
+    "stream.toml of results",
+    "store",
+    parts="stream open",
+    file="out/stream.toml",
+    damages=(*TEXT, *PLACES, *trees(TOML)),
+    writes=(*_WRITES, "data/*/.verified.json"),
+)
+def remembered_stores(bench: Bench) -> Claim:
+    """A run that goes on looks for its stores where an earlier one found them."""
+    return Claim(planned(bench, "--stream", "open.toml"))
