@@ -454,7 +454,8 @@ _ARCHIVES: Final = damages(a_member_that_leaves, a_member_of_another_kind, a_mem
     "labels",
     parts="wild",
     file="wild/*/*.tar.gz",
-    damages=(*BYTES, *PLACES, *_ARCHIVES, *_ARCHIVES),
+    # No list says which archives there are: one that is gone is not missed.
+    damages=(*BYTES, *(place for place in PLACES if place.name != "gone"), *_ARCHIVES, *_ARCHIVES),
 )
 def archives(bench: Bench) -> Claim:
     return checked(bench, "wild", "wilddeepfake")
