@@ -202,6 +202,19 @@ def check_place(path: str | os.PathLike[str], option: str) -> None:
     raise BenchError(f"{path}: cannot be written ({reason}); give another {option}")
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return ``path`` with a leading ``~`` or ``~name`` replaced by that user's home folder.
+
+    Raises:
+        BenchError: There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        user = Path(path).parts[0]
+        raise BenchError(f"{os.fspath(path)}: {user} is no user's home folder; write the path out") from error
+
+
 def check_regular(path: str | os.PathLike[str], what: str, remedy: str = "check the path") -> os.stat_result:
     """Find out, before it is opened, whether ``path`` is a regular file: a pipe or a device may never end.
 

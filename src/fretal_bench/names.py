@@ -20,6 +20,7 @@ _UNSEEN: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """Unicode categories of control and formatting characters (what turns the direction of text among them: what is read is
 not what is there), halves of surrogate pairs, line and paragraph separators."""
 _HEX: Final = re.compile(r"[0-9a-f]{6,64}")
+_SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ def _fault(text: str) -> str:
         return "it begins with a dot"
     if text.startswith("-"):
         return "it begins with a dash, as an option does"
+    return hidden_fault(text)
+
+
+def hidden_fault(text: str) -> str:
+    """Say which character of a text cannot be seen; nothing if all can."""
     unseen = next((character for character in text if _unseen(character)), None)
     return f"it holds U+{ord(unseen):04X}, which cannot be seen" if unseen else ""
 
@@ -63,6 +69,12 @@ ID: Final = Rule(
     lambda text: "" if _HEX.fullmatch(text) else "it holds other characters than 0-9 and a-f",
 )
 """Ids of cells, steps and source models, which are names of folders."""
+
+SHA256: Final = Rule(
+    "a sha256 of 64 hexadecimal digits",
+    lambda text: "" if _SHA256_HEX.fullmatch(text) else "it is none",
+)
+"""Checksums of files and of what is in them."""
 
 
 def check_name(text: str, where: str, rule: Rule = NAME) -> str:

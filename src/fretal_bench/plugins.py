@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
+from fretal_bench import files
 from fretal_bench.errors import BenchError, BenchWarning
 
 Kind = Literal["strategies", "streams", "importers", "metrics"]
@@ -76,7 +77,7 @@ def use_files(paths: Iterable[Path | str]) -> None:
     Raises:
         BenchError: A file is not there, cannot be imported, or defines none of the variables in ``KINDS``.
     """
-    for path in (Path(given).expanduser().absolute() for given in paths):
+    for path in (files.expanded(given).absolute() for given in paths):
         if path not in _files:
             _files[path] = _import_file(path)
             _installed.cache_clear()

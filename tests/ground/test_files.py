@@ -165,3 +165,16 @@ def test_text_is_read_without_its_byte_order_mark_and_with_one_kind_of_line_end(
     path.write_bytes(b"\xff")
     with pytest.raises(BenchError, match="not UTF-8"):
         files.read_text(path, "list")
+
+
+def test_a_home_folder_is_written_out_and_one_of_nobody_is_one_line(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert str(files.expanded("~/stores")) == "/home/me/stores"
+    assert str(files.expanded("stores")) == "stores"
+    with pytest.raises(BenchError, match="~nobody-at-all is no user's home folder; write the path out"):
+        files.expanded("~nobody-at-all/stores")
+
+
+def test_a_folder_is_no_text_file(tmp_path):
+    with pytest.raises(BenchError, match=r"recipe file .*: expected a file, found a folder"):
+        files.read_text(tmp_path, "recipe file")

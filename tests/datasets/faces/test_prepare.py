@@ -49,7 +49,7 @@ def bytes_of(store):
 
 
 def failures(store):
-    return {(f["path"].rpartition("/")[2], f["frame"], f["reason"]) for f in store.info["failures"]}
+    return {(f["path"].rpartition("/")[2], f["frame"], f["reason"]) for f in store.info.failures}
 
 
 def left_beside(path):
@@ -94,9 +94,9 @@ def test_a_tree_becomes_a_store_in_the_manifests_order_with_faces_in_the_middle(
         ("val", "028"),
         ("val", "030"),
     }
-    assert store.info["detector"] == "mtcnn"
-    assert store.info["margin"] == 1.3
-    assert store.info["details"]["options"]["compression"] == "c23"
+    assert store.info.detector == "mtcnn"
+    assert store.info.margin == 1.3
+    assert store.info.details["options"]["compression"] == "c23"
     assert left_beside(store.path) == []
     # The landmarks say where the face is; the crop should show it so.
     (clip,) = clips(["real"], [14])
@@ -308,7 +308,7 @@ def test_frames_without_a_face_are_interpolated_centred_or_skipped_and_counted(
     rows = prepared.store.index[prepared.store.index["video"] == "000"]
     assert len(rows) == kept
     assert set(range(10)) - set(rows["frame"]) == lost
-    counted = [f for f in prepared.store.info["failures"] if f["path"].endswith("/000.mp4")]
+    counted = [f for f in prepared.store.info.failures if f["path"].endswith("/000.mp4")]
     assert {f["frame"] for f in counted} == lost
     assert {f["reason"] for f in counted} <= {"no face found"}
     # The fakes share the track, so they lose the same frames.
@@ -373,7 +373,7 @@ def test_broken_and_vanished_videos_are_counted_with_their_reason_and_stop_nothi
         "xyz.mp4",
     }
     short = [
-        f for f in prepared.store.info["failures"] if f["reason"] == "fewer frames than asked for: 10 of 12"
+        f for f in prepared.store.info.failures if f["reason"] == "fewer frames than asked for: 10 of 12"
     ]
     assert len(short) == 17
     assert {c.reason: c.videos for c in prepared.failures} == {
@@ -482,7 +482,7 @@ def test_images_that_are_cropped_already_need_no_detector_and_keep_their_labels(
                 cv2.imwrite(str(path), np.full((40, 60, 3), level + n, np.uint8))
     tree.data("one/test/fake/2.png", b"broken")
     prepared = prepare(tmp_path / "sets", tmp_path / "store", options=PrepareOptions(size=16))
-    assert prepared.store.info["detector"] == "none"
+    assert prepared.store.info.detector == "none"
     assert prepared.boxes == {"own": 0, "shared": 0, "none": 17}
     assert ((np.array(prepared.store.crops)[:, 8, 8, 0] >= 200) == (prepared.store.index["label"] == 1)).all()
     assert [(c.reason, c.videos, c.frames) for c in prepared.failures] == [("it cannot be decoded", 1, 0)]
@@ -585,7 +585,7 @@ def test_several_compressions_want_one_named(tmp_path):
         tmp_path / "ffpp", tmp_path / "store", options=options(compression="c40"), read_options=split
     )
     assert set(prepared.store.index["compression"]) == {"c40"}
-    assert set(prepared.store.info["details"]["identity_split"]["assignment"]) == {"ffpp/000", "ffpp/014"}
+    assert set(prepared.store.info.details["identity_split"]["assignment"]) == {"ffpp/000", "ffpp/014"}
 
 
 def test_a_killed_worker_ends_the_run_with_one_line(mini, tmp_path, small_units):

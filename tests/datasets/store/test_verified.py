@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -70,6 +72,18 @@ def test_a_changed_byte_of_a_verified_store_is_found_though_the_size_is_the_same
         CropStore.open(store)
 
 
+@pytest.mark.parametrize("name", ["crops.npy", "index.parquet"])
+def test_a_file_that_was_written_to_and_given_its_old_time_is_hashed(
+    store: Path, hashed: list[str], name: str
+) -> None:
+    CropStore.open(store)
+    before = (store / name).stat()
+    flip_last_byte(store / name)
+    os.utime(store / name, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(BenchError, match=rf"{name}: damaged crop store: expected sha256"):
+        CropStore.open(store)
+
+
 def test_a_file_put_in_the_place_of_another_is_hashed_though_size_and_time_are_the_same(
     store: Path, hashed: list[str]
 ) -> None:
@@ -88,12 +102,34 @@ def test_a_file_put_in_the_place_of_another_is_hashed_though_size_and_time_are_t
 def test_a_memory_that_is_damaged_or_of_another_store_is_not_believed(store: Path, hashed: list[str]) -> None:
     CropStore.open(store)
     kept = (store / MEMORY).read_text()
-    for text in ("{", "[]", kept.replace('"checksum": "', '"checksum": "0')):
+    other = "1" if kept.split('"checksum": "')[1][0] == "0" else "0"
+    old = json.dumps({key: value for key, value in json.loads(kept).items() if key != "rules"})
+    for text in (
+        *("", "{", "[]", "null", "[" * 100_000, '{"checksum": 1}', old),
+        re.sub('"checksum": ".', f'"checksum": "{other}', kept),
+        kept.replace('"files"', '"file"'),
+    ):
         (store / MEMORY).write_text(text)
         hashed.clear()
         CropStore.open(store)
         assert sorted(hashed) == ["crops.npy", "index.parquet"]
     assert (store / MEMORY).read_text() == kept
+
+
+def test_rows_are_held_against_the_rules_once_and_again_when_the_rules_change(
+    store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    looks: list[Path] = []
+    monkeypatch.setenv("FRETAL_BENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("fretal_bench.datasets.store.store.check_rows", lambda _, path: looks.append(path))
+    for _ in range(2):
+        CropStore.open(store)
+        CropStore.open(store, verify=False)
+    assert len(looks) == 1
+    monkeypatch.setattr("fretal_bench.datasets.store.verified.RULES", 99)
+    for _ in range(2):
+        CropStore.open(store)
+    assert len(looks) == 2
 
 
 def test_a_store_that_cannot_be_written_to_is_remembered_in_the_cache(

@@ -64,7 +64,7 @@ def _about(work: Cell, stream: Stream) -> dict[str, Any]:
         "recipe": {"name": work.recipe.name, **work.recipe.content()},
         "seed": work.seed,
         "source": work.source.id if work.source else None,
-        "crop": {"size": store.size, "margin": store.info["margin"]},
+        "crop": {"size": store.size, "margin": store.info.margin},
     }
 
 

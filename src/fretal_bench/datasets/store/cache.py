@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fretal_bench import files
+
 
 def cache_folder() -> Path:
     """Name the folder for what can be made again: ``$FRETAL_BENCH_CACHE``, or the user's cache folder.
@@ -14,7 +16,7 @@ def cache_folder() -> Path:
     """
     folder = os.environ.get("FRETAL_BENCH_CACHE")
     if folder:
-        return Path(folder).expanduser().absolute()
+        return files.expanded(folder).absolute()
     shared = os.environ.get("XDG_CACHE_HOME")
     # The XDG specification: a relative path there is invalid and to be ignored.
     base = Path(shared) if shared and Path(shared).is_absolute() else Path.home() / ".cache"

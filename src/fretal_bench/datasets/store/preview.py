@@ -137,7 +137,7 @@ def _lay_out(stores: Sequence[CropStore], methods: Sequence[str], targets: Seque
     pair = 2 * _CELL + _NEAR
     block = len(stores) * pair + (len(stores) - 1) * _APART
     width = _LEFT + len(targets) * block + (len(targets) - 1) * _FAR + _EDGE
-    credits = [str(c) for s in stores if (c := s.info.get("details", {}).get("photographs"))]
+    credits = [str(c) for s in stores if (c := s.info.details.get("photographs"))]
     height = _TOP + len(methods) * (_CELL + _ROW_GAP) + _BOTTOM
     sheet = _Sheet(np.full((height, width, 3), 255, np.uint8))
     for column, target in enumerate(targets):

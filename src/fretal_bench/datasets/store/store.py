@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -14,24 +15,23 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from fretal_bench import files
-from fretal_bench.datasets.manifest import COLUMNS, check_manifest
+from fretal_bench import files, records
+from fretal_bench.datasets.manifest import check_manifest
 from fretal_bench.datasets.store import verified
-from fretal_bench.datasets.store.files import (
+from fretal_bench.datasets.store.files import check_hashes, check_sizes, npy_header, open_crops
+from fretal_bench.datasets.store.index import check_rows, read_index, write_index
+from fretal_bench.datasets.store.info import (
     CROPS,
     DATA,
     FORMAT,
     INDEX,
     INFO,
-    check_sizes,
+    About,
+    StoreInfo,
     checksum_of,
-    damaged,
-    npy_header,
-    read_index,
     read_info,
-    write_index,
 )
-from fretal_bench.errors import BenchError, first_line
+from fretal_bench.errors import BenchError
 
 
 class StoreExistsError(BenchError):
@@ -49,7 +49,7 @@ class CropStore:
             details.
     """
 
-    def __init__(self, path: Path, crops: np.ndarray, index: pd.DataFrame, info: dict[str, Any]) -> None:
+    def __init__(self, path: Path, crops: np.ndarray, index: pd.DataFrame, info: StoreInfo) -> None:
         self.path = path
         self.crops = crops
         self.index = index
@@ -57,51 +57,50 @@ class CropStore:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], verify: bool = True) -> CropStore:
-        """Open a finished store.
+        """Open a finished store, and check that its rows keep the manifest's rules.
 
         Args:
             path: The folder that ``CropStoreWriter`` made.
-            verify: Compare the sha256 of both files with ``store.json``, which reads them whole unless they were
-                verified before and are unchanged since (``store.verified``); without it only their sizes are compared.
+            verify: Compare the sha256 of both files with ``store.json``, which reads them whole; without it only their
+                sizes are compared. What was verified before and is unchanged since is not read, nor its rows looked
+                at, again (``store.verified``); delete ``.verified.json`` in the folder to have that done.
 
         Raises:
-            BenchError: If the folder is missing, is no store, is of another format, or has been damaged; one
-                line with the file, what was expected and found, and what to do.
+            BenchError: The folder is missing, is no store, is of another format, has been damaged, or holds rows that
+                no manifest may have; one line with the file, what was expected and found, and what to do.
         """
         folder = Path(path)
         info = read_info(folder)
         check_sizes(folder, info)
-        if verify:
-            verified.verify(folder, info)
-        try:
-            crops = np.load(folder / CROPS, mmap_mode="r", allow_pickle=False)
-            index = read_index(folder / INDEX)
-        except (ValueError, OSError) as error:
-            raise damaged(folder, "readable files", first_line(error)) from error
-        size, count = info["size"], info["count"]
-        if crops.dtype != np.uint8 or crops.shape != (count, size, size, 3):
-            raise damaged(folder / CROPS, f"uint8 {(count, size, size, 3)}", f"{crops.dtype} {crops.shape}")
-        if len(index) != count or list(index.columns) != list(COLUMNS):
-            raise damaged(folder / INDEX, f"{count} rows of the manifest's columns", f"{len(index)} rows")
+        state = verified.current(folder, info.checksum)
+        known = verified.is_verified(folder, state)
+        if verify and not known:
+            check_hashes(folder, info)
+        crops = open_crops(folder, info)
+        index = read_index(folder / INDEX, info.count)
+        if not known:
+            check_rows(index, folder / INDEX)
+            if verify:
+                verified.remember(folder, state)
         return cls(folder, crops, index, info)
 
     @property
     def name(self) -> str:
         """The store's name."""
-        return str(self.info["name"])
+        return self.info.name
 
     @property
     def size(self) -> int:
         """Height and width of a crop, pixels."""
-        return int(self.info["size"])
+        return self.info.size
 
     @property
     def checksum(self) -> str:
         """Sha256 over both files, hexadecimal: the same exactly if crops and rows are."""
-        return str(self.info["checksum"])
+        return self.info.checksum
 
     def __len__(self) -> int:
-        return int(self.info["count"])
+        return self.info.count
 
     def __repr__(self) -> str:
         return f"CropStore({self.name!r}, {len(self)} crops of {self.size} px, {str(self.path)!r})"
@@ -141,9 +140,13 @@ class CropStoreWriter:
             detector: What found the faces.
             margin: Side of the crop over the longer side of the face box.
             made_by: The program that wrote it.
+
+        Raises:
+            BenchError: One of these is not what a store may have, e.g. a name that is a path.
         """
         self.path = Path(path).absolute()
-        self._about = {"name": name, "size": size, "detector": detector, "margin": margin, "made_by": made_by}
+        about = {"name": name, "size": size, "detector": detector, "margin": margin, "made_by": made_by}
+        self._about = asdict(records.read(About, about, str(self.path)))
         self._size = size
         self._rows: list[pd.DataFrame] = []
         self._failures: list[dict[str, Any]] = []
@@ -252,7 +255,9 @@ class CropStoreWriter:
             "files": entries,
             "details": details,
         }
-        return (json.dumps(info, indent=2, ensure_ascii=False) + "\n").encode()
+        # As strictly as it will be read.
+        records.read(StoreInfo, info, str(self.path))
+        return (json.dumps(info, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
     def _refusals(self) -> contextlib.AbstractContextManager[None]:
         return files.refusals(

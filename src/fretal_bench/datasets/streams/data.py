@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from fretal_bench import files
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
 from fretal_bench.datasets.streams.data_folder import StoreAtHand, found_stores, named_stores
 from fretal_bench.datasets.streams.file import BUILTIN_STORE, DomainFile, StreamFile
@@ -183,7 +184,7 @@ def _fits(domain: DomainFile, store: StoreAtHand) -> bool:
 
 def folder_of(file: StreamFile, store: str) -> Path:
     """The folder of a store that a stream file names; relative ones start from the file's folder."""
-    return file.path.parent / Path(store).expanduser()
+    return file.path.parent / files.expanded(store)
 
 
 def _absolute(file: StreamFile, domain: DomainFile) -> DomainFile:

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fretal_bench import files
+from fretal_bench import files, records
 from fretal_bench.datasets.store.cache import cache_folder
-from fretal_bench.datasets.store.files import INDEX, INFO, damaged, read_info
-from fretal_bench.errors import BenchError, first_line
+from fretal_bench.datasets.store.files import check_sizes
+from fretal_bench.datasets.store.index import Contents, count_rows
+from fretal_bench.datasets.store.info import INDEX, INFO, StoreInfo, read_info
+from fretal_bench.errors import BenchError, BenchWarning
+from fretal_bench.records import Record, limited
 
 DATA_FOLDER: Final = "FRETAL_BENCH_DATA"
-_COUNTED: Final = ("dataset", "method", "compression")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
-Contents = Mapping[tuple[str, str, str], int]
-"""Number of crops by data set, method and compression."""
+
+@dataclass(frozen=True)
+class _Row(Record):
+    """Number of crops of one kind."""
+
+    dataset: str
+    method: str
+    compression: str
+    crops: int = limited(at_least=1)
+
+
+@dataclass(frozen=True)
+class _Kept(Record):
+    """What the cache folder keeps of a store."""
+
+    contents: tuple[_Row, ...]
 
 
 @dataclass(frozen=True)
@@ -44,96 +58,107 @@ class StoreAtHand:
 
 
 def named_stores(path: str | os.PathLike[str]) -> list[StoreAtHand]:
-    """The store that a folder is, or the stores right in it.
+    """The store that a folder is, or the stores right in it; of several, damaged ones are passed over with a warning.
 
     Raises:
-        BenchError: There is none, or one is damaged.
+        BenchError: There is none that can be used, or the folder cannot be read.
     """
-    folder = Path(path).expanduser()
-    stores = [_read(store) for store in _store_folders(folder)]
+    folder = files.expanded(path)
+    stores, faults = _stores_in(folder)
+    if not stores and faults:
+        raise faults[0]
     if not stores:
         what = "holds no crop store" if folder.is_dir() else "is no folder"
         raise BenchError(
             f"{folder} {what}: expected {INFO} in it or in a folder in it; "
             "make a store with `bench data prepare`, or correct the path"
         )
+    _say_passed_over(folder, stores, faults)
     return stores
 
 
 def found_stores() -> list[StoreAtHand]:
-    """The stores in ``$FRETAL_BENCH_DATA``; none if it isn't set. Damaged ones and what is no store are passed over."""
+    """The stores in ``$FRETAL_BENCH_DATA``; none if it isn't set. What cannot be used is passed over with a warning."""
     folder = data_folder()
-    stores = []
-    for path in _store_folders(folder) if folder is not None else ():
-        # One damaged store must not stop the others; whoever names it (--data) is told what is wrong with it.
-        with contextlib.suppress(BenchError):
-            stores.append(_read(path))
+    if folder is None:
+        return []
+    try:
+        if not folder.is_dir():
+            raise BenchError(f"{folder} is no folder; correct the path")
+        stores, faults = _stores_in(folder)
+    except BenchError as error:
+        warnings.warn(f"${DATA_FOLDER}: {error}", BenchWarning, stacklevel=2)
+        return []
+    _say_passed_over(folder, stores, faults)
     return stores
 
 
 def data_folder() -> Path | None:
     """The user's data folder, ``$FRETAL_BENCH_DATA``."""
     name = os.environ.get(DATA_FOLDER)
-    return Path(name).expanduser().absolute() if name else None
+    return files.expanded(name).absolute() if name else None
+
+
+def _stores_in(folder: Path) -> tuple[list[StoreAtHand], list[BenchError]]:
+    """The stores of a folder that can be used, and what is wrong with each of the others."""
+    outcomes = [_store_or_fault(path) for path in _store_folders(folder)]
+    stores = [outcome for outcome in outcomes if isinstance(outcome, StoreAtHand)]
+    return stores, [outcome for outcome in outcomes if isinstance(outcome, BenchError)]
+
+
+def _store_or_fault(folder: Path) -> StoreAtHand | BenchError:
+    # One damaged store must not stop the others.
+    try:
+        return _read(folder)
+    except BenchError as error:
+        return error
+
+
+def _say_passed_over(folder: Path, stores: Sequence[StoreAtHand], faults: Sequence[BenchError]) -> None:
+    if faults:
+        warnings.warn(
+            f"{folder}: {len(faults)} of {len(stores) + len(faults)} crop stores cannot be used and "
+            f"{'is' if len(faults) == 1 else 'are'} passed over, e.g. {faults[0]}",
+            BenchWarning,
+            stacklevel=3,
+        )
 
 
 def _store_folders(folder: Path) -> list[Path]:
-    try:
-        if (folder / INFO).is_file():
+    with files.refusals(folder, remedy="correct the path", doing="read"):
+        if os.path.lexists(folder / INFO):
             return [folder]
+        if not folder.is_dir():
+            return []
         # Hidden folders are what `bench data prepare` works in.
         below = [path for path in folder.iterdir() if not path.name.startswith(".")]
-        return sorted(path for path in below if (path / INFO).is_file())
-    except OSError:
-        return []
+        return sorted(path for path in below if os.path.lexists(path / INFO))
 
 
 def _read(folder: Path) -> StoreAtHand:
     folder = folder.resolve()
     info = read_info(folder)
-    checksum, size = str(info["checksum"]), int(info["size"])
-    try:
-        frames = int(info["details"]["options"]["frames"])
-    except (ValueError, TypeError, LookupError):  # not made by `bench data prepare`
-        frames = 0
-    return StoreAtHand(folder, checksum, size, frames, _contents(folder, checksum))
+    check_sizes(folder, info)
+    made = info.details.get("options")
+    frames = made.get("frames") if isinstance(made, dict) else None
+    # Not made by `bench data prepare`: whoever made it notes what they like.
+    frames = frames if type(frames) is int and frames > 0 else 0
+    return StoreAtHand(folder, info.checksum, info.size, frames, _contents(folder, info))
 
 
-def _contents(folder: Path, checksum: str) -> Contents:
-    """What a store holds; counted once, then kept by checksum in the cache folder (a store may be read-only)."""
-    kept = cache_folder() / "contents" / f"{checksum}.json" if _SHA256.fullmatch(checksum) else None
-    if kept is not None:
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            rows = json.loads(kept.read_text(encoding="utf-8"))
-            return {(str(d), str(m), str(c)): int(count) for d, m, c, count in rows}
-    contents = _count(folder / INDEX)
-    if kept is not None:
-        # A cache that cannot be written costs time, nothing else.
+def _contents(folder: Path, info: StoreInfo) -> Contents:
+    """What a store holds; counted once, then kept in the cache folder (a store may be read-only)."""
+    entry = info.files[INDEX]
+    kept = cache_folder() / "contents" / f"{entry.sha256}.json"
+    with contextlib.suppress(BenchError):
+        # What is damaged, or of another number of rows, is made again.
+        table = records.read(_Kept, records.read_json(kept, "contents of a store"), str(kept))
+        if sum(row.crops for row in table.contents) == info.count:
+            return {(row.dataset, row.method, row.compression): row.crops for row in table.contents}
+    contents = count_rows(folder / INDEX, info.count)
+    # Kept by the hash of the rows, so it must be theirs. A cache that cannot be written costs time, nothing else.
+    if files.sha256(folder / INDEX) == entry.sha256:
+        rows = tuple(_Row(*key, crops) for key, crops in contents.items())
         with contextlib.suppress(BenchError):
-            files.write(kept, json.dumps([[*key, count] for key, count in contents.items()]))
+            files.write(kept, records.to_json(records.plain(_Kept(rows))))
     return contents
-
-
-def _count(path: Path) -> dict[tuple[str, str, str], int]:
-    # Three columns, their texts as numbers, and nothing that imports pandas: that would take longer than all the rest.
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(path, read_dictionary=list(_COUNTED))
-        table = file.read(columns=list(_COUNTED), use_threads=False).combine_chunks().unify_dictionaries()
-        columns = [table.column(name).chunk(0) for name in _COUNTED]
-    except (OSError, pa.ArrowException, LookupError) as error:
-        raise damaged(path, "a readable index", first_line(error)) from error
-    # Through the buffer, since pyarrow's own conversion imports pandas.
-    codes = [np.frombuffer(c.indices.buffers()[1], np.int32, len(c), 4 * c.offset) for c in columns]
-    names = [column.dictionary.to_pylist() for column in columns]
-    shape = tuple(map(len, names))
-    counts = np.bincount(np.ravel_multi_index(codes, shape), minlength=int(np.prod(shape)))
-    contents = {
-        (names[0][d], names[1][m], names[2][c]): count
-        for (d, m, c), count in zip(np.ndindex(*shape), counts.tolist(), strict=True)
-        if count
-    }
-    return dict(sorted(contents.items()))

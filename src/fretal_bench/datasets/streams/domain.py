@@ -143,7 +143,7 @@ class Domain:
         """Say what tells its real from its fake without looking at a picture, as its store found; "" for nothing."""
         from fretal_bench.datasets.check.shortcuts import sentence, stored_shortcuts
 
-        known = stored_shortcuts(self.store.info.get("details", {}), str(self.store.path))
+        known = stored_shortcuts(self.store.info.details, str(self.store.path))
         if not known:
             return ""
         columns = ["dataset", "method", "compression", "split"]

@@ -106,10 +106,20 @@ class Stream:
             "domains": [domain.fingerprint() for domain in self.domains],
         }
 
+    def repeated(self) -> list[tuple[str, str]]:
+        """Name the domains that hold the same rows of the same store as an earlier one: (earlier, later)."""
+        earlier: dict[str, str] = {}
+        pairs = []
+        for domain in self.domains:
+            content = str({key: value for key, value in domain.fingerprint().items() if key != "name"})
+            if earlier.setdefault(content, domain.name) != domain.name:
+                pairs.append((earlier[content], domain.name))
+        return pairs
+
     def left_out(self) -> dict[str, int]:
         """Count what the domains' stores left out when they were made, by reason."""
         stores = {domain.store.checksum: domain.store for domain in self.domains}
-        reasons = [str(entry["reason"]) for store in stores.values() for entry in store.info["failures"]]
+        reasons = [str(entry["reason"]) for store in stores.values() for entry in store.info.failures]
         return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
 
     def shortcuts(self) -> dict[str, str]:
@@ -215,7 +225,7 @@ def _contents(file: StreamFile, stores: Mapping[str, CropStore]) -> dict[str, st
 
     Stores that are not opened, since only later domains are in them, may not be there: then it is their place.
     """
-    from fretal_bench.datasets.store.files import read_info
+    from fretal_bench.datasets.store.info import read_info
 
     contents = {name: store.checksum for name, store in stores.items()}
     for name in {domain.store for domain in file.domains} - contents.keys():
@@ -224,7 +234,7 @@ def _contents(file: StreamFile, stores: Mapping[str, CropStore]) -> dict[str, st
             folder = folder_of(file, name)
             contents[name] = str(folder.resolve())
             with contextlib.suppress(BenchError):
-                contents[name] = str(read_info(folder)["checksum"])
+                contents[name] = read_info(folder).checksum
     return contents
 
 
