@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 _LISTED: Final = 20
+_LONGEST: Final = 100
 
 
 class BenchError(Exception):
@@ -42,7 +43,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
         A ``BenchError`` to raise; e.g. ``unknown strategy 'fretel'; did you mean 'fretal'? Known: ewc, fretal``. Of a
         long list only the nearest names are given, the most similar first, and how many more there are.
     """
-    return BenchError(f"unknown {kind} {name!r}{nearest(name, known)}")
+    quoted = repr(name) if len(name) <= _LONGEST else repr(name[:_LONGEST]) + "..."
+    return BenchError(f"unknown {kind} {quoted}{nearest(name, known)}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -127,7 +128,7 @@ def test_a_domain_that_is_not_learned_may_be_in_a_store_that_is_not_there(folder
 
 def test_a_stream_file_that_is_written_reads_back_equal(tmp_path: Path) -> None:
     (tmp_path / "all.toml").write_text(
-        'name = "a \\"b\\" \\u007f"\nhidden = true\nfirst = 1\nwithhold_test = true\nsource = "s"\nframes = 3\n'
+        'name = "a \\"b\\" \\u00e9"\nhidden = true\nfirst = 1\nwithhold_test = true\nsource = "s"\nframes = 3\n'
         f"protocol = {{videos_per_class = 2, shared_reals = false, seed = 5}}\n{DOMAINS}"
     )
     for file in [*builtin_stream_files().values(), read_stream_file(tmp_path / "all.toml")]:
@@ -170,6 +171,24 @@ def test_a_stream_file_that_is_written_reads_back_equal(tmp_path: Path) -> None:
         ("frame = 32", DOMAINS, "unknown key 'frame'; did you mean 'frames'"),
         ("domains = []", "", "key 'domains': expected at least one [[domains]] table"),
         ("name = ", "", "not valid TOML"),
+        ("x = " + "[" * 5000, DOMAINS, "within each other"),
+        ("protocol = {seed = nan}", DOMAINS, "key 'protocol.seed': expected a whole number, found nan"),
+        ("domains = [1]", "", "key 'domains[0]': expected a table, found 1"),
+        ("description = 'a\u202eb'", DOMAINS, "key 'description': expected text without control"),
+        ("", DOMAINS.replace('"toy"', '"to\\ny"'), "key 'domains[0].store': expected a folder"),
+        ("", DOMAINS.replace('"toy"', '"~nobody-at-all/toy"'), "~nobody-at-all is no user's home folder"),
+        ("", DOMAINS.replace('"toy"', f'"{"n" * 300}"'), "cannot be read (File name too long)"),
+        ("", DOMAINS.replace('"toy"', '"mine.toml"'), "no crop store at"),
+        (
+            "",
+            DOMAINS.replace('["FaceSwap"]', '["FaceSwap", "FaceSwap"]'),
+            "key 'domains[1].methods': expected each name once",
+        ),
+        (
+            "",
+            DOMAINS + 'compressions = ["c32"]',
+            "key 'domains[1].compressions[0]': expected one of 'raw', 'c23', 'c40', 'jpeg25', 'none'",
+        ),
     ],
 )
 def test_a_mistake_in_a_stream_file_is_one_line_that_names_it(
@@ -179,6 +198,89 @@ def test_a_mistake_in_a_stream_file_is_one_line_that_names_it(
         stream_of(folder, head, domains)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../x",
+        "/abs",
+        "..",
+        ".hidden",
+        "a\\\\b",
+        "",
+        " ",
+        "a" * 101,
+        "\\u0000",
+        "\\u001b[31m",
+        "\\u202ea",
+        "a\\nb",
+    ],
+)
+@pytest.mark.parametrize("place", ["name", "domains[0].name", "domains[1].methods[0]"])
+def test_a_name_that_is_a_path_or_hides_something_is_refused_wherever_it_stands(
+    folder: Path, name: str, place: str
+) -> None:
+    path = folder / "mine.toml"
+    before = {"name": "mine", "domains[0].name": "first", "domains[1].methods[0]": "FaceSwap"}[place]
+    path.write_text(f'name = "mine"\n{DOMAINS}'.replace(f'"{before}"', f'"{name}"'), encoding="utf-8")
+    with pytest.raises(BenchError) as caught:
+        open_stream(path)
+    assert f"mine.toml: key '{place}': expected a name" in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_what_is_no_stream_file_is_refused_at_once(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "loop.toml").symlink_to("loop.toml")
+    for name, words in (
+        ("pipe.toml", "found a pipe"),
+        ("folder.toml", "found a folder"),
+        ("loop.toml", "cannot be read"),
+        ("n" * 300 + ".toml", "cannot be read"),
+        ("a\0b.toml", "holds a NUL"),
+    ):
+        with pytest.raises(BenchError, match=words):
+            open_stream(tmp_path / name)
+    with pytest.raises(BenchError) as caught:
+        open_stream("n" * 5000)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("split", "label", "words"),
+    [
+        ("train", 0, "has no real rows in its train split"),
+        ("train", 1, "has no fake rows in its train split"),
+        ("test", 0, "has no real rows in its test split"),
+        ("test", None, "has no real rows in its test split"),
+        ("val", 1, "has no fake rows in its val split"),
+        ("val", None, None),
+    ],
+)
+def test_a_domain_needs_both_classes_to_train_and_test_and_may_lack_validation(
+    tmp_path: Path, split: str, label: int | None, words: str | None
+) -> None:
+    rows = toy_rows()
+    absent = (rows["split"] == split) & ((rows["label"] == label) | (label is None))
+    toy_store(tmp_path / "toy", rows[~absent])
+    if words is None:
+        assert len(stream_of(tmp_path)[0].rows["val"]) == 0
+        return
+    with pytest.raises(BenchError, match=rf"domain 'first' {words} of .*toy; name other methods, or prepare"):
+        stream_of(tmp_path)
+
+
+@pytest.mark.parametrize("frames", [1, 16, 17])
+def test_a_domain_of_two_training_samples_is_a_domain(tmp_path: Path, frames: int) -> None:
+    rows = toy_rows(("Deepfakes",))
+    train = rows[(rows["split"] == "train") & (rows["target"] == "a") & (rows["frame"] == 0)]
+    longer = train.loc[train.index.repeat(frames)].assign(frame=[*range(frames)] * 2)
+    toy_store(tmp_path / "toy", pd.concat([longer, rows[rows["split"] == "test"]]))
+    stream = stream_of(tmp_path, domains=DOMAINS.partition('[[domains]]\nname = "second"')[0])
+    assert len(stream[0].rows["train"]) == 2 * frames
+    assert stream[0].batches("train").targets.tolist() == [0] * frames + [1] * frames
 
 
 def test_an_unknown_name_and_a_missing_file_are_named(tmp_path: Path) -> None:

@@ -7,10 +7,19 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench import records
-from fretal_bench.records import Invalid, Record, limited
+from fretal_bench import names, records
+from fretal_bench.datasets.manifest import Compression
+from fretal_bench.names import NAME, Rule
+from fretal_bench.records import Invalid, Record, limited, ruled
 
 BUILTIN_STORE: Final = "builtin:"
+_PLACE: Final = Rule(
+    f"a folder, or {BUILTIN_STORE}NAME; no control or bidirectional characters", names.hidden_fault
+)
+_TEXT: Final = Rule(
+    "text without control or bidirectional characters",
+    lambda text: names.hidden_fault(text.replace("\n", " ").replace("\t", " ")),
+)
 
 
 @dataclass(frozen=True)
@@ -43,15 +52,19 @@ class DomainFile(Record):
         compressions: Compressions whose rows belong to it; all in the store if empty.
     """
 
-    name: str
-    store: str = ""
-    methods: tuple[str, ...] = ()
-    datasets: tuple[str, ...] = ()
-    compressions: tuple[str, ...] = ()
+    name: str = ruled(NAME)
+    store: str = ruled(_PLACE, "")
+    methods: tuple[str, ...] = ruled(NAME, ())
+    datasets: tuple[str, ...] = ruled(NAME, ())
+    compressions: tuple[Compression, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that fakes and store are named; raises ``Invalid``."""
+        """Check that fakes and store are named, and nothing twice; raises ``Invalid``."""
         super().__post_init__()
+        for key in ("methods", "datasets", "compressions"):
+            values = getattr(self, key)
+            if len(set(values)) < len(values):
+                raise Invalid(key, "each name once", list(values))
         if "real" in self.methods:
             raise Invalid("methods", "names of manipulations ('real' is always included)", list(self.methods))
         if not (self.methods or self.datasets):
@@ -78,9 +91,9 @@ class StreamTable(Record):
         domains: In the order in which they are learned.
     """
 
-    name: str
-    description: str = ""
-    source: str = ""
+    name: str = ruled(NAME)
+    description: str = ruled(_TEXT, "")
+    source: str = ruled(_TEXT, "")
     hidden: bool = False
     image_size: int = limited(0, at_least=1)
     frames: int = limited(0, at_least=1)
@@ -92,13 +105,14 @@ class StreamTable(Record):
     def __post_init__(self) -> None:
         """Check the domains together; raises ``Invalid``."""
         super().__post_init__()
-        names = [domain.name for domain in self.domains]
-        if not names:
-            raise Invalid("domains", "at least one [[domains]] table", names)
-        if len(set(names)) < len(names):
-            raise Invalid("domains", "domains of different names", names)
-        if self.first > len(names):
-            raise Invalid("first", f"no more than the {len(names)} domains", self.first)
+        called = [domain.name for domain in self.domains]
+        if not called:
+            raise Invalid("domains", "at least one [[domains]] table", called)
+        if len(set(called)) < len(called):
+            twice = next(name for name in called if called.count(name) > 1)
+            raise Invalid("domains", "domains of different names", twice, "it is there twice")
+        if self.first > len(called):
+            raise Invalid("first", f"no more than the {len(called)} domains", self.first)
 
 
 @dataclass(frozen=True)

@@ -106,16 +106,6 @@ class Stream:
             "domains": [domain.fingerprint() for domain in self.domains],
         }
 
-    def repeated(self) -> list[tuple[str, str]]:
-        """Name the domains that hold the same rows of the same store as an earlier one: (earlier, later)."""
-        earlier: dict[str, str] = {}
-        pairs = []
-        for domain in self.domains:
-            content = str({key: value for key, value in domain.fingerprint().items() if key != "name"})
-            if earlier.setdefault(content, domain.name) != domain.name:
-                pairs.append((earlier[content], domain.name))
-        return pairs
-
     def left_out(self) -> dict[str, int]:
         """Count what the domains' stores left out when they were made, by reason."""
         stores = {domain.store.checksum: domain.store for domain in self.domains}
