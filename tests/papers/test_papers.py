@@ -146,7 +146,7 @@ def test_a_table_without_a_file_cannot_be_run_and_says_why():
             {"streams": {"a": {"of": "ffpp-hq", "order": ["Deepfakes", "Deepfakes"]}}},
             ["stream 'a'", "order names 'Deepfakes' twice"],
         ),
-        ({"streams": {"a": {"name": "../x", "domains": [DOMAIN]}}}, ["stream 'a'", "'../x'", "use letters"]),
+        ({"streams": {"a": {"name": "../x", "domains": [DOMAIN]}}}, ["stream 'a'", "'../x'", "it is a path"]),
         ({"streams": {"a": {"domains": [DOMAIN], "optional": 1}}}, ["stream 'a'", "'optional'", "found 1"]),
         (
             {"streams": {"a b": {"domains": [DOMAIN]}, "a-b": {"domains": [{**DOMAIN, "name": "E"}]}}},

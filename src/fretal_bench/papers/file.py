@@ -203,7 +203,7 @@ def _stream(path: Path, key: str, entry: Any) -> StreamFile:
         own = {name: value for name, value in entry.items() if name == "optional"}
         records.read(_Own, own, where)
         content = {name: value for name, value in entry.items() if name not in own}
-        return stream_of_table(path, {"name": f"{path.stem}-{_slug(key)}", **content})
+        return stream_of_table(path, {"name": f"{path.stem}-{_slug(key)}", **content}, where=where)
     reordered = records.read(_Reordered, entry, where)
     base = _built_in(path, key, reordered.of)
     domains = {domain.name: domain for domain in base.domains}

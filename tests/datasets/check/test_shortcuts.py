@@ -291,7 +291,7 @@ def test_prepare_keeps_what_a_check_says_and_a_second_time_gives_it_again(store)
 
     again = prepare(root, made.store.path, options=PrepareOptions(size=32, detector="none"))
 
-    kept = made.store.info["details"]["shortcuts"]
+    kept = made.store.info.details["shortcuts"]
     assert kept == json.loads(json.dumps(check(root).shortcuts.to_dict()))
     assert not again.made
     assert again.shortcuts == made.shortcuts
@@ -305,7 +305,7 @@ def test_a_stream_says_it_of_the_domains_and_splits_that_have_it(store):
     index = made.store.index
     rows = {split: np.flatnonzero(index["split"] == split) for split in ("train", "val", "test")}
     whole = Domain("whole", made.store, rows)
-    old = CropStore(made.store.path, made.store.crops, index, {**made.store.info, "details": {}})
+    old = CropStore(made.store.path, made.store.crops, index, replace(made.store.info, details={}))
 
     said = Stream("s", [whole, Domain("old", old, rows)]).shortcuts()
 

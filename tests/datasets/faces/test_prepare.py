@@ -637,7 +637,7 @@ def test_what_is_beyond_a_limit_deep_or_no_file_is_counted_with_its_reason(tmp_p
         (Reason.LEFT_OUT.value, 1, "pipe.png"),
         (Reason.SHORT.value, 1, "good.mp4"),
     }
-    assert prepared.store.info["details"]["packages"].keys() == {"av", "opencv-python-headless", "pillow"}
+    assert prepared.store.info.details["packages"].keys() == {"av", "opencv-python-headless", "pillow"}
     assert capfd.readouterr().err == ""
 
 

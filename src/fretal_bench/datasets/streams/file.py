@@ -150,18 +150,21 @@ def read_stream_file(path: Path) -> StreamFile:
     return stream_of_table(path, records.read_toml(path, "stream file"))
 
 
-def stream_of_table(path: Path, table: Mapping[str, Any], group: tuple[str, str] = ("", "")) -> StreamFile:
+def stream_of_table(
+    path: Path, table: Mapping[str, Any], group: tuple[str, str] = ("", ""), where: str | None = None
+) -> StreamFile:
     """Check a stream file's content.
 
     Args:
-        path: For messages and relative stores.
+        path: For relative stores.
         table: The content.
         group: The stream's group and its description, where it has one.
+        where: Where the content stands, for the errors; ``path`` if it is None.
 
     Raises:
         BenchError: As ``read_stream_file``.
     """
-    content = records.read(StreamTable, table, str(path))
+    content = records.read(StreamTable, table, where or str(path))
     values = {field.name: getattr(content, field.name) for field in fields(content)}
     return StreamFile(path=path, **values, group=group[0], group_description=group[1])
 
