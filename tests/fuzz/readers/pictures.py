@@ -38,7 +38,7 @@ def prepared(bench: Bench, root: str, layout: str, *words: str) -> dict[str, Any
             zip(store.index["path"], store.index["frame"], store.index["label"], strict=True)
         )
     }
-    return crops | {f"{failure['path']}#{failure['frame']}": TOLD for failure in store.info["failures"]}
+    return crops | {f"{failure['path']}#{failure['frame']}": TOLD for failure in store.info.failures}
 
 
 _NAMED: Final = tuple(

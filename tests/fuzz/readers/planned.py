@@ -52,7 +52,7 @@ def stream_content(stream: Any) -> dict[str, Any]:
 
 
 def _domain(domain: Any) -> dict[str, Any]:
-    content: dict[str, Any] = {"size": domain.store.size, "margin": domain.store.info["margin"]}
+    content: dict[str, Any] = {"size": domain.store.size, "margin": domain.store.info.margin}
     for split, rows in domain.rows.items():
         content[split] = domain.store.index.iloc[rows].reset_index(drop=True)
         content[f"{split} crops"] = hashlib.sha256(domain.store.crops[rows].tobytes()).hexdigest()

@@ -105,7 +105,7 @@ def _resealed(damage: Damage) -> Damage:
 
 def _seal(folder: Path) -> None:
     from fretal_bench import files
-    from fretal_bench.datasets.store.files import DATA, checksum_of
+    from fretal_bench.datasets.store.info import DATA, checksum_of
 
     path = folder / "store.json"
     info = json.loads(path.read_text("utf-8"))
