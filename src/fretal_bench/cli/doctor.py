@@ -1,4 +1,4 @@
-"""The ``bench doctor`` command: versions, devices and data of this machine, and what to do where one is missing."""
+"""The ``bench doctor`` command: versions, devices and data of this machine, or the files of a result folder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from fretal_bench.cli.options import JsonOption
 from fretal_bench.cli.screen import print_json, print_line
@@ -58,8 +61,19 @@ class Condition:
     advice: str = ""
 
 
-def doctor(json_: JsonOption = False) -> None:
-    """Show versions, devices and data, what is missing and how to get it; exit code 1 if something is missing."""
+def doctor(
+    results: Annotated[
+        Path | None, typer.Argument(help="Result folder of `bench run` whose files are compared.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show versions, devices and data, what is missing and how to get it; or check every file of a result folder.
+
+    Exit code 1 if something is missing, or is not what was written.
+    """
+    if results is not None:
+        _of_results(results, json_)
+        return
     conditions = diagnose()
     if json_:
         print_json([dataclasses.asdict(condition) for condition in conditions])
@@ -68,6 +82,30 @@ def doctor(json_: JsonOption = False) -> None:
             advice = f"  ->  {condition.advice}" if condition.advice else ""
             print_line(f"{'ok' if condition.ok else '!!'}  {condition.what:<22}  {condition.found}{advice}")
     if not all(condition.ok for condition in conditions):
+        sys.exit(1)
+
+
+def _of_results(path: Path, as_json: bool) -> None:
+    """Check a result folder: one line for every fault, exit code 1 if there is any."""
+    from fretal_bench.benchmark.runner.inspection import inspect
+
+    about = inspect(path)
+    if as_json:
+        print_json(dataclasses.asdict(about))
+    else:
+        for fault in about.faults:
+            print_line(f"!!  {fault}")
+        for note in about.notes:
+            print_line(f"--  {note}")
+        if about.unsealed:
+            print_line(
+                f"--  {about.unsealed} written without checksums by an older version, of cells and steps"
+            )
+        if about.without_checkpoint:
+            print_line(f"--  {about.without_checkpoint} done without checkpoint.pt: they judge no file")
+        counts = f"{about.done} of {about.cells} cells done, {about.failed} failed"
+        print_line(f"{'!!' if about.faults else 'ok'}  {path}: {counts}, {len(about.faults)} faults")
+    if about.faults:
         sys.exit(1)
 
 

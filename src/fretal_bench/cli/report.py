@@ -11,6 +11,7 @@ from rich.console import Console
 
 from fretal_bench.cli.options import JsonOption, PluginOption
 from fretal_bench.cli.screen import print_json, print_line, print_problem
+from fretal_bench.errors import RunError
 
 
 def report(
@@ -29,18 +30,25 @@ def report(
 def show_report(
     path: Path, metric: str = "accuracy", out: Path | None = None, *, as_json: bool = False
 ) -> None:
-    """Write the report of a result folder and print it; exit code 1 if a cell failed.
+    """Write the report of a result folder and print it; exit code 1 if a cell failed or has no usable scores.
 
     Args:
         path: The result folder.
         metric: What the matrices hold.
         out: Where the report goes; default ``reports/NAME``.
         as_json: Print it as JSON.
+
+    Raises:
+        RunError: All cells failed.
     """
     from fretal_bench.benchmark.runner.results import load_results
     from fretal_bench.reporting.report import print_summary, write_report
 
     results = load_results(path)
+    without = (*results.failures, *results.unusable)
+    if without and not results.cells:
+        first = f"{without[0].label}, seed {without[0].seed}: {without[0].reason}"
+        raise RunError(f"{path}: no cell has numbers, {len(without)} failed; the first: {first}")
     folder = out if out is not None else Path("reports") / path.resolve().name
     written = write_report(results, folder, metric)
     if as_json:
@@ -48,7 +56,10 @@ def show_report(
     else:
         print_summary(results, written.summary, written.verdict, Console())
         print_line(f"\nReport: {folder / 'index.html'}  (tables, plots and summary.md next to it)")
-    for failure in results.failures:
-        print_problem(f"failed: {failure.label}, seed {failure.seed}: {failure.reason}")
-    if results.failures:
+    for cell in results.failures:
+        print_problem(f"failed: {cell.label}, seed {cell.seed}: {cell.reason}")
+    unusable = [problem for problem in written.summary.problems if problem.kind == "unusable"]
+    for problem in unusable:
+        print_problem(f"unusable: {problem.label}, seed {problem.seed}: {problem.reason}")
+    if results.failures or unusable:
         sys.exit(1)

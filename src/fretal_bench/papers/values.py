@@ -48,7 +48,7 @@ class _Cells:
             results = load_results(job.prepared.folder.path)
             domains = tuple(domain.name for domain in job.file.domains)
             self.done.update({cell.id: (cell, domains) for cell in results.cells})
-            for failure in results.failures:
+            for failure in (*results.failures, *results.unusable):
                 self.failed[failure.id] = f"failed: {failure.label}, seed {failure.seed}: {failure.reason}"
 
     def measured(self, place: Place) -> Measured:

@@ -92,17 +92,38 @@ def shortcut_words(results: Results) -> tuple[str, ...]:
 
 
 def absent_cells(results: Results) -> tuple[Problem, ...]:
-    """List failed cells, and those that were asked for and are neither done nor failed."""
+    """List failed cells, done ones whose scores cannot be used, and those that were asked for and are neither."""
     failed = [Problem(cell.label, cell.seed, "failed", one_line(cell.reason)) for cell in results.failures]
+    unusable = [
+        Problem(cell.label, cell.seed, "unusable", one_line(cell.reason)) for cell in results.unusable
+    ]
     advice = "asked for but not finished; run the same `bench run` again"
-    return (*failed, *(Problem(cell.label, cell.seed, "missing", advice) for cell in results.missing))
+    missing = (Problem(cell.label, cell.seed, "missing", advice) for cell in results.missing)
+    return (*failed, *unusable, *missing)
 
 
 def versions_words(results: Results) -> tuple[str, ...]:
-    """Name the versions of the suite that made the cells, most cells first; nothing where all were made by one.
+    """Name the versions of the suite that made the cells, most cells first, and say how many have no checksums.
 
-    E.g. ``Cells were made by 2 versions of fretal-bench: 0.1.0 at 337fdbcd2ff3 (24), 0.2.0 (3).``
+    E.g. ``Cells were made by 2 versions of fretal-bench: 0.1.0 at 337fdbcd2ff3 (24), 0.2.0 (3).`` Nothing where all were
+    made by one version that writes checksums.
     """
+    return (*_several_versions(results), *_without_checksums(results))
+
+
+def _without_checksums(results: Results) -> tuple[str, ...]:
+    """Count the cells of which nothing says that their files are those that were written."""
+    count = sum(not cell.sealed for cell in results.cells)
+    if not count:
+        return ()
+    cells = "1 cell was" if count == 1 else f"{count} cells were"
+    return (
+        f"{cells} written without checksums by an older version of fretal-bench: whether the scores are those that were "
+        "written cannot be known.",
+    )
+
+
+def _several_versions(results: Results) -> tuple[str, ...]:
     by_cell = [
         # A cell whose steps were made by several has each of them in `environments`.
         unique(_version(made_with) for made_with in cell.environment.get("environments", [cell.environment]))

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fretal_bench import files
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.runner.engine import Agenda
 from fretal_bench.benchmark.runner.environment import made_by_other_code
-from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder
+from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.plan import Cell, Changes, Plan, check_strategies, make_plan
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.errors import BenchError, BenchWarning
@@ -186,7 +185,7 @@ def prepare(
         check_backbone(recipe, where_from("backbone", call.recipe, call.changes))
     folder.create(plan)
     if keeps_file:
-        files.write(stream_path, toml_of_stream(file), remedy=REMEDY)
+        folder.keep(STREAM_FILE, toml_of_stream(file))
     _say_cautions(plan)
     _say_repeated(opened.stream)
     _say_older_code(plan, folder)

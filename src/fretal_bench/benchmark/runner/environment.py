@@ -148,7 +148,8 @@ def measured(phases: list[dict[str, Any]], phase: str, step: int, device: str) -
     machine is doing.
 
     Memory is the peak of the process's resident memory during the block (on CUDA: of allocated device memory). Where
-    the system cannot reset the peak (anything but Linux) it is the peak since the process began.
+    the system cannot reset the peak (anything but Linux) it is the peak since the process began; None where the system
+    does not know it.
     """
     import torch
 
@@ -166,7 +167,8 @@ def measured(phases: list[dict[str, Any]], phase: str, step: int, device: str) -
     taken = {"seconds": round(time.perf_counter() - begun, 3)}
     if device == "cpu":
         taken["cpu_seconds"] = round(time.process_time() - begun_cpu, 3)
-    phases.append({"phase": phase, "step": step, **taken, "peak_memory_mb": round(memory, 1)})
+    peak = round(memory, 1) if math.isfinite(memory) else None
+    phases.append({"phase": phase, "step": step, **taken, "peak_memory_mb": peak})
 
 
 def _reset_peak() -> None:

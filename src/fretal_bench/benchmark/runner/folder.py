@@ -4,6 +4,7 @@ plan.json                 stream, recipe and every cell that was ever asked for 
 sources/ID/               a source model: checkpoint.pt, scores.parquet, validation.parquet, phases.json, environment.json
 progress/ID/step-K/       the same, after domain K of a cell that is not done
 cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checkpoint.pt
+.../checksums.json        in each of these three, the SHA-256 of its other files (see ``seals``)
 replaced/ID/              a done cell whose place another took: its strategy's plugin, or a default, was changed
 failures/ID.json          why a cell failed, until it succeeds
 locks/ID.lock             held by the process that works on ID
@@ -22,19 +23,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
-from fretal_bench import files
+from fretal_bench import files, records
 from fretal_bench.benchmark.recipes.recipe import TABLES, Recipe
+from fretal_bench.benchmark.runner.difference import first_difference
+from fretal_bench.benchmark.runner.documents import FORMAT, OF_DATA, PLAN, check_id, read_plan
 from fretal_bench.benchmark.runner.plan import Cell, Plan
-from fretal_bench.errors import BenchError
+from fretal_bench.benchmark.runner.seals import Sealed, read_environment
+from fretal_bench.errors import BenchError, RunError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT: Final = 1
 REMEDY: Final = "give another --out"
 _FOREVER: Final = -1.0
-_ENTRY: Final = frozenset(("id", "strategy", "label", "hyperparameters", "seed"))
-"""What the plan says of every cell."""
+_ALL: Final = "plan"
+"""The lock of the plan, beside those of cells and source models."""
 
 
 class Busy(Exception):
@@ -50,25 +53,26 @@ class ResultFolder:
     def create(self, plan: Plan) -> None:
         """Make the folder, or join it: cells of ``plan`` are added to those already planned here.
 
+        A folder in which all of it is done may be read-only.
+
         Raises:
             BenchError: The folder holds another stream or recipe, or something else altogether, or cannot be written.
         """
+        try:
+            self._join(plan)
+        except (BenchError, RunError):
+            if not self._holds(plan):
+                raise
+
+    def _join(self, plan: Plan) -> None:
         with files.refusals(self.path, remedy=REMEDY):
-            ours = (self.path / "plan.json").exists() or (self.path / "locks").is_dir()
+            ours = (self.path / PLAN).exists() or (self.path / "locks").is_dir()
             if not ours and self.path.is_dir() and any(self.path.iterdir()):
                 raise BenchError(f"{self.path} is not empty and no result folder; give another --out")
             (self.path / "locks").mkdir(parents=True, exist_ok=True)
-            with self.hold("plan"):
+            with self.hold(_ALL):
                 earlier = self._check_same(plan)
-                # A plugin that was changed, or a default: the new cell takes the place of the old one of its name.
-                new = {(cell.name, cell.seed): cell.id for cell in plan.cells}
-                entries = {
-                    id: entry
-                    for id, entry in earlier.items()
-                    if new.get((entry["label"], entry["seed"]), id) == id
-                }
-                for cell in plan.cells:
-                    entries.setdefault(cell.id, _entry(cell))
+                entries = _joined(earlier, plan)
                 content = {
                     "format": FORMAT,
                     "stream": {**plan.stream, "left_out": dict(plan.left_out), **_shortcuts(plan)},
@@ -80,30 +84,34 @@ class ResultFolder:
                 # Before the plan is written: a process that is killed in between does it again.
                 self._bring_back(entries)
                 self._put_away(id for id in earlier if id not in entries)
-                files.write(self.path / "plan.json", json.dumps(content, indent=1) + "\n", remedy=REMEDY)
+                files.write(self.path / PLAN, records.to_json(content), remedy=REMEDY)
+
+    def _holds(self, plan: Plan) -> bool:
+        """Whether all cells of a plan are planned and done here already, and there is nothing to write."""
+        try:
+            earlier = self._check_same(plan)
+        except BenchError:
+            return False
+        return list(_joined(earlier, plan)) == list(earlier) and all(
+            self.cell(cell.id).is_dir() for cell in plan.cells
+        )
 
     def _check_same(self, plan: Plan) -> dict[str, Any]:
         """Return the cells already planned, by id, once stream and recipe are known to be the same."""
-        path = self.path / "plan.json"
-        if not path.exists():
+        if not (self.path / PLAN).exists():
             return {}
-        old = read_plan(self.path)
-        if old.get("format") != FORMAT:
-            raise BenchError(
-                f"{path}: expected format {FORMAT}, found {old.get('format')!r}; give another --out"
-            )
-        recipe = {"name": plan.recipe.name, **plan.recipe.content(), **_defaults(plan.recipe)}
+        old, _ = read_plan(self.path)
+        recipe = {**plan.recipe.content(), **_defaults(plan.recipe)}
         for kind, ours, theirs in (
             ("stream", dict(plan.stream), old["stream"]),
             ("recipe", recipe, {**old["recipe"], **{key: old[key] for key in TABLES if key in old}}),
         ):
-            ours = json.loads(json.dumps(ours))
-            for key in [*ours, *(k for k in theirs if k not in ours)]:
-                if key not in ("name", "left_out", "shortcuts") and ours.get(key) != theirs.get(key):
-                    raise BenchError(
-                        f"{self.path} was made by another plan: {kind} {theirs.get('name', '')!s} has "
-                        f"{_short(key, theirs)} there, {_short(key, ours)} now; give another --out"
-                    )
+            there, now = (
+                {key: value for key, value in values.items() if key not in ("name", *OF_DATA)}
+                for values in (theirs, json.loads(json.dumps(ours)))
+            )
+            if text := first_difference(there, now, kind):
+                raise BenchError(f"{self.path} was made by another plan: {text}; give another --out")
         return {entry["id"]: entry for entry in old["cells"]}
 
     def _tidy(self, ids: Iterable[str]) -> None:
@@ -146,6 +154,7 @@ class ResultFolder:
         Raises:
             Busy: Another process still holds it.
         """
+        name = name if name == _ALL else check_id(name, "lock")
         lock = FileLock(str(self.path / "locks" / f"{name}.lock"))
         with files.refusals(self.path, remedy=REMEDY):
             try:
@@ -158,22 +167,29 @@ class ResultFolder:
             lock.release()
 
     def environment(self, id: str) -> dict[str, Any]:
-        """Return what a done cell was made with."""
-        path = self.cell(id) / "environment.json"
-        environment: dict[str, Any] = read_json(path, f"{path} is missing; delete its folder and run again")
-        return environment
+        """Return what a done cell was made with; ``BenchError`` if that is missing or damaged."""
+        return read_environment(Sealed(self.cell(id)))
+
+    def keep(self, name: str, content: str) -> None:
+        """Write a text file beside the plan, unless it says that already."""
+        path = self.path / name
+        if not (path.exists() and files.read_text(path, "file", REMEDY) == content):
+            files.write(path, content, remedy=REMEDY)
 
     def source(self, id: str) -> Path:
         """Return the folder of a source model."""
-        return self.path / "sources" / id
+        return self._place("sources", id)
 
     def cell(self, id: str) -> Path:
         """Return the folder of a done cell."""
-        return self.path / "cells" / id
+        return self._place("cells", id)
 
     def replaced(self, id: str) -> Path:
         """Return the folder of a done cell whose place another took."""
-        return self.path / "replaced" / id
+        return self._place("replaced", id)
+
+    def _place(self, kind: str, id: str) -> Path:
+        return self.path / kind / check_id(id, f"{self.path}: {kind}")
 
     def is_done(self, id: str) -> bool:
         """Whether a cell is done, be it among those that were replaced, from where ``create`` brings it back."""
@@ -181,11 +197,11 @@ class ResultFolder:
 
     def step(self, id: str, step: int) -> Path:
         """Return the folder of one finished step of a cell."""
-        return self.path / "progress" / id / f"step-{step}"
+        return self._place("progress", id) / f"step-{step}"
 
     def failure(self, id: str) -> Path:
         """Return the file that says why a cell failed."""
-        return self.path / "failures" / f"{id}.json"
+        return self.path / "failures" / f"{check_id(id, 'failure')}.json"
 
     def steps_done(self, id: str) -> int:
         """Return how many steps of a cell that is not done are finished."""
@@ -196,12 +212,12 @@ class ResultFolder:
 
     def forget_steps(self, id: str) -> None:
         """Remove the steps of a cell, which are part of the done cell now."""
-        shutil.rmtree(self.path / "progress" / id, ignore_errors=True)
+        shutil.rmtree(self._place("progress", id), ignore_errors=True)
 
     def fail(self, cell: Cell, reason: str, trace: str) -> None:
         """Keep the reason why a cell failed."""
         record = {"id": cell.id, "label": cell.name, "seed": cell.seed, "reason": reason, "traceback": trace}
-        files.write(self.failure(cell.id), json.dumps(record, indent=1) + "\n", remedy=REMEDY)
+        files.write(self.failure(cell.id), records.to_json(record), remedy=REMEDY)
 
     def forget_failure(self, id: str) -> None:
         """Remove a reason that no longer holds."""
@@ -211,6 +227,18 @@ class ResultFolder:
 def _shortcuts(plan: Plan) -> dict[str, Any]:
     """What the plan says of shortcuts; a stream without one has no such key."""
     return {"shortcuts": dict(plan.shortcuts)} if plan.shortcuts else {}
+
+
+def _joined(earlier: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """Return what is planned once a plan has joined: the earlier cells and its own, by id."""
+    # A plugin that was changed, or a default: the new cell takes the place of the old one of its name.
+    new = {(cell.name, cell.seed): cell.id for cell in plan.cells}
+    entries = {
+        id: entry for id, entry in earlier.items() if new.get((entry["label"], entry["seed"]), id) == id
+    }
+    for cell in plan.cells:
+        entries.setdefault(cell.id, _entry(cell))
+    return entries
 
 
 def _entry(cell: Cell) -> dict[str, Any]:
@@ -235,32 +263,3 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)
     path.write_bytes(buffer.getbuffer())
-
-
-def read_json(path: Path, if_missing: str) -> Any:
-    """Read JSON; ``BenchError`` with the sentence ``if_missing`` if there is no such file, or if it is damaged."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise BenchError(if_missing) from error
-    except (OSError, ValueError) as error:
-        raise BenchError(f"{path}: cannot be read ({error})") from error
-
-
-def read_plan(folder: Path) -> dict[str, Any]:
-    """Read the plan of a result folder; ``BenchError`` if there is none, or if it is damaged."""
-    path = folder / "plan.json"
-    plan = read_json(path, f"{folder} is no result folder (it has no plan.json); `bench run` makes one")
-    tables = isinstance(plan, dict) and all(isinstance(plan.get(key), dict) for key in ("stream", "recipe"))
-    cells = plan.get("cells") if tables else None
-    if not isinstance(cells, list) or not all(isinstance(e, dict) and e.keys() >= _ENTRY for e in cells):
-        raise BenchError(
-            f"{path}: damaged: expected a stream, a recipe and cells, each with {', '.join(sorted(_ENTRY))}; "
-            f"bring the file back from a copy, or delete {folder} and run again"
-        )
-    return dict(plan)
-
-
-def _short(key: str, values: Mapping[str, Any]) -> str:
-    text = f"{key}={values[key]!r}" if key in values else f"no {key}"
-    return text if len(text) <= 60 else text[:57] + "..."

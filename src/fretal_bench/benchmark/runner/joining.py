@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
-from fretal_bench import files
+from fretal_bench import files, records
+from fretal_bench.benchmark.runner import documents, score_table
+from fretal_bench.benchmark.runner.documents import MadeWith, PhasesFile, StreamContent
 from fretal_bench.benchmark.runner.environment import Phases, environment, joined_environments
 from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder, write_frame
 from fretal_bench.benchmark.runner.plan import Cell
+from fretal_bench.benchmark.runner.score_table import Split
 from fretal_bench.benchmark.runner.scoring import StepScores
+from fretal_bench.benchmark.runner.seals import Sealed, seal
 from fretal_bench.datasets.streams.stream import Stream
 from fretal_bench.strategies import life
 from fretal_bench.strategies.template import ContinualStrategy
+
+_TABLES: Final[dict[str, Split]] = {"scores.parquet": "test", "validation.parquet": "val"}
 
 
 def save_step(
@@ -31,25 +36,43 @@ def save_step(
         for name, frames in (("scores", scores.test), ("validation", scores.validation)):
             if frames:
                 write_frame(part / f"{name}.parquet", pd.concat(frames, ignore_index=True))
-        (part / "phases.json").write_text(json.dumps(phases), "utf-8")
-        (part / "environment.json").write_text(json.dumps(environment(device)), "utf-8")
+        (part / "phases.json").write_text(records.to_json(phases), "utf-8")
+        (part / "environment.json").write_text(records.to_json(environment(device)), "utf-8")
+        seal(part)
 
 
 def finish_cell(work: Cell, stream: Stream, folder: ResultFolder) -> None:
-    """Put the steps of a cell together as the done cell."""
-    parts = [folder.step(work.id, step) for step in range(len(stream))]
+    """Put the steps of a cell together as the done cell.
+
+    Raises:
+        BenchError: A file of a step or of the source model is damaged, or the strategy's scores are no probabilities.
+    """
+    parts = [Sealed(folder.step(work.id, step)) for step in range(len(stream))]
     if work.source is not None:
-        parts.insert(0, folder.source(work.source.id))
+        parts.insert(0, Sealed(folder.source(work.source.id)))
+    content = documents.build(StreamContent, stream.fingerprint(), f"stream {stream.name!r}")
     with files.folder(folder.cell(work.id), remedy=REMEDY) as part:
-        for name in ("scores.parquet", "validation.parquet"):
-            frames = [pd.read_parquet(path / name) for path in parts if (path / name).exists()]
-            if work.source is not None and (folder.step(work.id, 0) / name).exists():
-                # The cell scored step 0 itself: of the source model's scores only those before training are its own.
-                frames[0] = frames[0][frames[0]["step"] < 0]
-            write_frame(part / name, pd.concat(frames, ignore_index=True))
-        (part / "checkpoint.pt").write_bytes((parts[-1] / "checkpoint.pt").read_bytes())
-        for name, content in (("environment", _made_with(work, parts)), ("cell", _about(work, stream))):
-            (part / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        for name, split in _TABLES.items():
+            of_steps = [
+                _scores_of(
+                    of, name, before_training=number == 0 and work.source is not None and parts[1].has(name)
+                )
+                for number, of in enumerate(parts)
+                if of.has(name)
+            ]
+            write_frame(part / name, pd.concat(of_steps, ignore_index=True))
+            joined = score_table.read_table((part / name).read_bytes(), name)
+            score_table.check_table(joined, content, split, name)
+        (part / "checkpoint.pt").write_bytes(parts[-1].read("checkpoint.pt", "checkpoint"))
+        for name, values in (("environment", _made_with(work, parts)), ("cell", _about(work, stream))):
+            (part / f"{name}.json").write_text(records.to_json(values), "utf-8")
+        seal(part)
+
+
+def _scores_of(of: Sealed, name: str, *, before_training: bool) -> pd.DataFrame:
+    """Read the scores of a step; of a source model, if the cell scored step 0 itself, only those before training."""
+    frame = score_table.to_frame(score_table.read_table(of.read(name, "scores"), str(of.path / name)))
+    return frame[frame["step"] < 0] if before_training else frame
 
 
 def _about(work: Cell, stream: Stream) -> dict[str, Any]:
@@ -60,6 +83,7 @@ def _about(work: Cell, stream: Stream) -> dict[str, Any]:
         "stream": stream.name,
         "strategy": work.strategy,
         "origin": work.origin,
+        "revision": work.revision,
         "hyperparameters": dict(work.hyperparameters),
         "recipe": {"name": work.recipe.name, **work.recipe.content()},
         "seed": work.seed,
@@ -68,15 +92,29 @@ def _about(work: Cell, stream: Stream) -> dict[str, Any]:
     }
 
 
-def _made_with(work: Cell, parts: list[Path]) -> dict[str, Any]:
+def _made_with(work: Cell, parts: list[Sealed]) -> dict[str, Any]:
     """Say what a cell was made with: the last step's environment, all phases, and the others' where they differ."""
     first = -1 if work.source is not None else 0
     environments = {
-        "source" if step < 0 else f"step {step}": json.loads((part / "environment.json").read_text("utf-8"))
+        "source" if step < 0 else f"step {step}": _environment_of(part)
         for step, part in enumerate(parts, first)
         # A step that an earlier version finished has none.
-        if (part / "environment.json").exists()
+        if part.has("environment.json")
     }
-    phases = [phase for part in parts for phase in json.loads((part / "phases.json").read_text("utf-8"))]
+    phases = [phase for part in parts for phase in _phases_of(part)]
     joined = joined_environments(environments) or environment(work.recipe.device)
     return {**joined, "seed": work.seed, "phases": phases}
+
+
+def _environment_of(part: Sealed) -> dict[str, Any]:
+    where = str(part.path / "environment.json")
+    values: dict[str, Any] = documents.parse(part.read("environment.json", "environment"), where)
+    documents.build(MadeWith, values, where)
+    return values
+
+
+def _phases_of(part: Sealed) -> Phases:
+    where = str(part.path / "phases.json")
+    values: Phases = documents.parse(part.read("phases.json", "phases"), where)
+    documents.build(PhasesFile, {"phases": values}, where)
+    return values

@@ -53,6 +53,7 @@ class Cell:
         seed: The seed.
         source: The source model it starts from; None for a strategy that trains its own.
         origin: The plugin that the strategy comes from, with its version: see ``StrategyInfo``.
+        revision: The strategy's: see ``StrategyInfo``.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Cell:
     seed: int
     source: SourceModel | None
     origin: str = ""
+    revision: int = 0
 
     @property
     def name(self) -> str:
@@ -100,6 +102,41 @@ def content_id(content: Mapping[str, Any]) -> str:
     """Return 16 hexadecimal digits of the SHA-256 of ``content`` written as canonical JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def base_content(stream: Mapping[str, Any], recipe: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return what all cells of a stream, a recipe and a seed have in common; its ``content_id`` is the source model's.
+
+    Args:
+        stream: The stream's fingerprint.
+        recipe: ``Recipe.content()``.
+        seed: The seed.
+    """
+    return {"stream": stream, "recipe": recipe, "seed": seed}
+
+
+def cell_id(
+    base: Mapping[str, Any],
+    strategy: str,
+    hyperparameters: Mapping[str, Any],
+    origin: str = "",
+    revision: int = 0,
+) -> str:
+    """Return the id of a cell.
+
+    Args:
+        base: ``base_content``.
+        strategy: The strategy's name.
+        hyperparameters: All of them.
+        origin: The plugin that the strategy comes from, with its version.
+        revision: The strategy's.
+    """
+    # A plugin's code may change, and so may the suite's own: of that the record says when it changes results. What has
+    # neither origin nor revision keeps the id it always had.
+    code: dict[str, Any] = {"origin": origin} if origin else {}
+    if revision > 0:
+        code["revision"] = revision
+    return content_id({**base, "strategy": strategy, "hyperparameters": hyperparameters, **code})
 
 
 def split_changes(changes: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -148,7 +185,7 @@ def make_plan(
     infos = check_strategies(strategies, recipe, seeds, changes)
     cells: list[Cell] = []
     for seed in dict.fromkeys(seeds):
-        base = {"stream": fingerprint, "recipe": recipe.content(), "seed": seed}
+        base = base_content(fingerprint, recipe.content(), seed)
         source = SourceModel(content_id(base), stream, recipe, seed)
         cells.extend(_cell(info, changes.get(info.name, {}), base, source) for info in infos)
     return Plan(fingerprint, recipe, tuple(cells))
@@ -187,13 +224,8 @@ def _cell(
     given = source.recipe.hyperparameters.get(info.name, {})
     values = dataclasses.asdict(info.hyperparameters({**given, **changes}))
     defaults = dataclasses.asdict(info.hyperparameters(given))
-    # A plugin's code may change, and so may the suite's own: of that the record says when it changes results. What has
-    # neither origin nor revision keeps the id it always had.
-    code: dict[str, Any] = {"origin": info.origin} if info.origin else {}
-    if info.revision > 0:
-        code["revision"] = info.revision
     return Cell(
-        id=content_id({**base, "strategy": info.name, "hyperparameters": values, **code}),
+        id=cell_id(base, info.name, values, info.origin, info.revision),
         stream=source.stream,
         strategy=info.name,
         hyperparameters=values,
@@ -202,4 +234,5 @@ def _cell(
         seed=source.seed,
         source=source if info.shared_source else None,
         origin=info.origin,
+        revision=info.revision,
     )

@@ -1,17 +1,26 @@
-"""Results: a result folder, read."""
+"""Results: a result folder, read, and believed only as far as its files are those that a run wrote for its plan."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
-
-from fretal_bench.benchmark.runner.folder import ResultFolder, read_json, read_plan
+from fretal_bench.benchmark.runner import documents, score_table
+from fretal_bench.benchmark.runner.documents import OF_DATA, PLAN, CellFile, Entry, StreamContent
+from fretal_bench.benchmark.runner.folder import ResultFolder
+from fretal_bench.benchmark.runner.plan import base_content, cell_id, content_id
+from fretal_bench.benchmark.runner.score_table import UnusableScores
+from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment
 from fretal_bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REVISIONS: Final = 100
+"""Revisions of a strategy that are tried where a cell of an earlier version does not say which it was."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,8 @@ class CellResult:
         scores: One row a test sample a step: step, domain, row, label, video, score.
         environment: Versions, machine, commit, and ``phases`` with seconds and memory.
         path: The cell's folder.
+        stream: What the plan says of the stream; None for results that were not read from a folder.
+        sealed: Whether the cell has checksums; those of earlier versions have none.
     """
 
     id: str
@@ -37,15 +48,21 @@ class CellResult:
     scores: pd.DataFrame
     environment: Mapping[str, Any]
     path: Path
+    stream: StreamContent | None = None
+    sealed: bool = True
 
     def validation(self) -> pd.DataFrame:
-        """Return the scores of the validation samples; same columns as ``scores``."""
-        return pd.read_parquet(self.path / "validation.parquet")
+        """Return the scores of the validation samples; same columns as ``scores``.
+
+        Raises:
+            BenchError: They are damaged, or are not those of the stream's validation samples.
+        """
+        return validation_scores(Sealed(self.path), self.stream)
 
 
 @dataclass(frozen=True)
 class CellFailure:
-    """A cell that failed, with its reason in one line and the traceback."""
+    """A cell that failed, with its reason in one line and the traceback; or a done one whose scores cannot be used."""
 
     id: str
     label: str
@@ -72,6 +89,7 @@ class Results:
         cells: Done cells, in the plan's order.
         failures: Failed cells.
         missing: Cells that were asked for and are neither done nor failed.
+        unusable: Done cells whose scores are no probabilities: training diverged in an earlier version.
     """
 
     path: Path
@@ -79,43 +97,171 @@ class Results:
     cells: tuple[CellResult, ...]
     failures: tuple[CellFailure, ...]
     missing: tuple[MissingCell, ...]
+    unusable: tuple[CellFailure, ...] = field(default=())
 
 
 def load_results(path: str | os.PathLike[str]) -> Results:
     """Read a result folder.
 
     Raises:
-        BenchError: It is no result folder, or something in it is damaged; the message names the file.
+        BenchError: It is no result folder, something in it is damaged, or its files do not belong together; the message
+            names the file.
     """
     folder = ResultFolder(path)
-    plan = read_plan(folder.path)
-    cells, failures, missing = [], [], []
-    for entry in plan["cells"]:
-        done, failed = folder.cell(entry["id"]), folder.failure(entry["id"])
-        if done.is_dir():
-            cells.append(_read_cell(done, entry))
-        elif failed.is_file():
-            failures.append(CellFailure(**read_json(failed, f"{failed} is missing")))
+    values, plan = documents.read_plan(folder.path)
+    cells: list[CellResult] = []
+    failures, missing, unusable = [], [], []
+    agreement = Agreement()
+    for entry in plan.cells:
+        done, failed = folder.cell(entry.id), folder.failure(entry.id)
+        if os.path.lexists(done):
+            try:
+                cells.append(read_cell(done, entry, plan.stream, values, agreement))
+            except UnusableScores as error:
+                unusable.append(CellFailure(entry.id, entry.label, entry.seed, str(error), ""))
+        elif os.path.lexists(failed):
+            failure = documents.read_failure(failed, entry)
+            reason = " ".join(failure.reason.split())
+            failures.append(CellFailure(failure.id, failure.label, failure.seed, reason, failure.traceback))
         else:
-            missing.append(MissingCell(entry["label"], entry["seed"]))
-    return Results(folder.path, plan, tuple(cells), tuple(failures), tuple(missing))
+            missing.append(MissingCell(entry.label, entry.seed))
+    return Results(folder.path, values, tuple(cells), tuple(failures), tuple(missing), tuple(unusable))
 
 
-def _read_cell(folder: Path, entry: Mapping[str, Any]) -> CellResult:
-    damaged = f"{folder}: damaged; delete it and run again"
-    try:
-        scores = pd.read_parquet(folder / "scores.parquet")
-    except (OSError, ValueError) as error:
-        raise BenchError(
-            f"{folder / 'scores.parquet'}: cannot be read; delete {folder} and run again"
-        ) from error
+@dataclass
+class Agreement:
+    """What the cells of one folder must agree on, as far as they have been read."""
+
+    samples: dict[str, Path] = field(default_factory=dict)
+    """A cell by the checksum of its samples: one for all."""
+    untrained: dict[str, tuple[int, Path]] = field(default_factory=dict)
+    """A seed and a cell by the checksum of the scores before training: random weights differ from seed to seed."""
+
+    def add(self, path: Path, samples: str, seed: int, untrained: str) -> None:
+        """Compare a cell with the others.
+
+        Raises:
+            BenchError: Its samples are not theirs, or it has the scores of another seed.
+        """
+        other = next(iter(self.samples.values()), None)
+        if other is not None and samples not in self.samples:
+            raise BenchError(
+                f"{path / 'scores.parquet'}: its labels or videos are not those of {other / 'scores.parquet'}, though "
+                "both are of one stream; delete the folder of the wrong one and run the same command again"
+            )
+        self.samples.setdefault(samples, path)
+        if not untrained:
+            return
+        its_seed, first = self.untrained.setdefault(untrained, (seed, path))
+        if its_seed != seed:
+            raise BenchError(
+                f"{path / 'scores.parquet'}: has the scores before training of {first / 'scores.parquet'}, which is of "
+                f"seed {its_seed} and not of seed {seed}: one of them is of another cell; delete both folders and run "
+                "the same command again"
+            )
+
+
+def read_cell(
+    path: Path,
+    entry: Entry,
+    stream: StreamContent,
+    plan: Mapping[str, Any],
+    agreement: Agreement,
+) -> CellResult:
+    """Read a done cell.
+
+    Args:
+        path: Its folder.
+        entry: What the plan says of it.
+        stream: What the plan says of the stream.
+        plan: The whole plan, as it is written.
+        agreement: What the cells before this one were like.
+
+    Raises:
+        UnusableScores: It is the cell of the plan, and its scores are no probabilities.
+        BenchError: A file is missing or damaged, or is not that of the cell.
+    """
+    sealed = Sealed(path)
+    about = read_about(sealed)
+    check_identity(about, entry, plan, path / "cell.json")
+    if sealed.checksums is None and about.revision is not None:
+        raise BenchError(f"{path / CHECKSUMS}: expected a file, found none; {sealed.remedy}")
+    environment = read_environment(sealed, entry.seed, len(stream.domains))
+    place = path / "scores.parquet"
+    table = score_table.read_table(sealed.read(place.name, "scores"), str(place))
+    samples = score_table.check_table(table, stream, "test", str(place))
+    untrained = score_table.untrained(table, stream) if about.source else ""
+    agreement.add(path, samples, entry.seed, untrained)
     return CellResult(
-        id=entry["id"],
-        strategy=entry["strategy"],
-        label=entry["label"],
-        hyperparameters=entry["hyperparameters"],
-        seed=entry["seed"],
-        scores=scores,
-        environment=read_json(folder / "environment.json", damaged),
-        path=folder,
+        id=entry.id,
+        strategy=entry.strategy,
+        label=entry.label,
+        hyperparameters=entry.hyperparameters,
+        seed=entry.seed,
+        scores=score_table.to_frame(table),
+        environment=environment,
+        path=path,
+        stream=stream,
+        sealed=sealed.checksums is not None,
     )
+
+
+def validation_scores(sealed: Sealed, stream: StreamContent | None) -> pd.DataFrame:
+    """Read ``validation.parquet`` of a done cell; arguments as ``CellResult``, errors as its ``validation``."""
+    place = sealed.path / "validation.parquet"
+    table = score_table.read_table(sealed.read(place.name, "scores"), str(place))
+    if stream is not None:
+        score_table.check_table(table, stream, "val", str(place))
+    return score_table.to_frame(table)
+
+
+def check_identity(about: CellFile, entry: Entry, plan: Mapping[str, Any], where: Path) -> None:
+    """Check that a cell is the one that the plan says is there, and that its id is the hash of what it is.
+
+    Args:
+        about: Its ``cell.json``.
+        entry: What the plan says of it.
+        plan: The whole plan, as it is written.
+        where: The place of ``cell.json``, for the errors.
+
+    Raises:
+        BenchError: It is another cell, or its id is of something else.
+    """
+    for key in ("id", "strategy", "seed", "hyperparameters", "source"):
+        planned, found = getattr(entry, key), getattr(about, key)
+        if planned != found and (key, planned) != ("source", None):
+            raise BenchError(
+                f"{where}: key {key!r}: expected {planned!r} as in {PLAN}, found {found!r}: it is of another cell, or "
+                "one of the two was changed; bring them back from a copy, or delete the cell's folder and run again"
+            )
+    if not _may_be_called(entry):
+        raise BenchError(
+            f"{where.parents[2] / PLAN}: cell {entry.id}: the label {entry.label!r} is not of {entry.strategy} with "
+            f"{dict(entry.hyperparameters)}; bring the file back from a copy"
+        )
+    stream = {key: value for key, value in plan["stream"].items() if key not in OF_DATA}
+    recipe = {key: value for key, value in about.recipe.items() if key != "name"}
+    # A folder is joined by streams of another name and the same content.
+    base = base_content({**stream, "name": about.stream}, recipe, about.seed)
+    revisions = range(_REVISIONS) if about.revision is None else (about.revision,)
+    ids = (cell_id(base, about.strategy, about.hyperparameters, about.origin, r) for r in revisions)
+    if entry.id not in ids or about.source not in (None, content_id(base)):
+        raise BenchError(
+            f"{where}: its content is not that of the id {entry.id}: it, or the stream in {PLAN}, was changed; bring "
+            "them back from a copy, or delete the cell's folder and run again"
+        )
+
+
+def _may_be_called(entry: Entry) -> bool:
+    """Whether a label names the strategy, and no hyperparameter with another value than it has."""
+    if entry.label == entry.strategy:
+        return True
+    rest = entry.label.removeprefix(f"{entry.strategy}(").removesuffix(")")
+    if f"{entry.strategy}({rest})" != entry.label:
+        return False
+    for key, value in entry.hyperparameters.items():
+        part = f"{key}={tuple(value) if isinstance(value, list) else value}"
+        if rest == part:
+            return True
+        rest = rest.removeprefix(f"{part}, ")
+    return False

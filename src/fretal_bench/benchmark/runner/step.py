@@ -28,6 +28,7 @@ from fretal_bench.benchmark.runner.plan import Cell, SourceModel
 from fretal_bench.benchmark.runner.progress import Listener, Progress
 from fretal_bench.benchmark.runner.reporter import Reporter
 from fretal_bench.benchmark.runner.scoring import StepScores, judges_otherwise
+from fretal_bench.benchmark.runner.seals import checked
 from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import life
@@ -114,9 +115,9 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
     strategy = build_strategy(info, work.hyperparameters, work, stream, step, listener)
     scores = StepScores()
     if step == 0 and work.source is not None:
-        source = folder.source(work.source.id)
-        with life.naming(source / "checkpoint.pt", f"delete {source} and run again"):
-            weights = life.read_state(source / "checkpoint.pt", strategy.device).get("model", {})
+        source = checked(folder.source(work.source.id), "checkpoint.pt")
+        with life.naming(source, f"delete {source.parent} and run again"):
+            weights = life.read_state(source, strategy.device).get("model", {})
             with measured(phases, "after", 0, strategy.device.type):
                 life.adopt(strategy, weights, experiences(work.stream, strategy.device.type)[0])
         if judges_otherwise(strategy, weights):
@@ -126,7 +127,7 @@ def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) 
         if step == 0:
             judge(scores, strategy, stream, -1, phases)
         else:
-            checkpoint = folder.step(work.id, step - 1) / "checkpoint.pt"
+            checkpoint = checked(folder.step(work.id, step - 1), "checkpoint.pt")
             learned = experiences(work.stream, strategy.device.type)[:step]
             with life.naming(checkpoint, f"delete {checkpoint.parent.parent} and run again"):
                 life.begin(strategy, info, learned, life.read_state(checkpoint, strategy.device))

@@ -9,6 +9,7 @@ from typing import Any
 
 from fretal_bench.benchmark.runner.plan import Cell
 from fretal_bench.benchmark.runner.results import Results
+from fretal_bench.benchmark.runner.score_table import UnusableScores
 from fretal_bench.metrics.continual import average_accuracy, forgetting
 from fretal_bench.metrics.matrices import accuracy_matrix
 
@@ -83,9 +84,14 @@ def judge(
 def _scored(trial: Trial, results: Results, domains: Sequence[str]) -> Scored:
     cell = next((cell for cell in results.cells if cell.id == trial.cell.id), None)
     if cell is None:
-        reasons = [failure.reason for failure in results.failures if failure.id == trial.cell.id]
+        without = (*results.failures, *results.unusable)
+        reasons = [failure.reason for failure in without if failure.id == trial.cell.id]
         return Scored(trial, math.nan, math.nan, reasons[0] if reasons else "not finished")
-    matrix = accuracy_matrix(cell.validation(), "accuracy", domains=domains).values
+    try:
+        validation = cell.validation()
+    except UnusableScores as error:
+        return Scored(trial, math.nan, math.nan, str(error))
+    matrix = accuracy_matrix(validation, "accuracy", domains=domains).values
     accuracy = average_accuracy(matrix)
     reason = "" if math.isfinite(accuracy) else "its scores are not finite: training diverged"
     return Scored(trial, accuracy, forgetting(matrix), reason)

@@ -1,0 +1,307 @@
+"""The JSON files of a result folder as records: plan, cell, environment, phases, failure and checksums."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from fretal_bench import files, names, records
+from fretal_bench.benchmark.recipes.recipe import Recipe, Tuning
+from fretal_bench.datasets.streams.file import Protocol
+from fretal_bench.errors import BenchError
+from fretal_bench.names import Rule, check_name
+from fretal_bench.records import Invalid, Record, limited, ruled
+
+FORMAT: Final = 1
+"""The plan's; raised when an older version would misread what a newer one writes."""
+PLAN: Final = "plan.json"
+OF_DATA: Final = ("left_out", "shortcuts")
+"""Keys of the plan's stream that say something of its data and are no part of what identifies it."""
+AGAIN: Final = "delete its folder and run the same command again"
+"""What to do with a cell, a step or a source model that is damaged."""
+_COPY: Final = (
+    "bring the file back from a copy, or read the folder with the version of fretal-bench that wrote it"
+)
+_LARGEST: Final = 64 * 2**20
+"""Bytes of a JSON file."""
+_LONGEST: Final = 2000
+"""Characters of a label, which names every hyperparameter that was changed."""
+R = TypeVar("R", bound=Record)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _title_fault(text: str) -> str:
+    if not text.strip():
+        return "it is empty"
+    if len(text) > _LONGEST:
+        return f"it has {len(text)} characters"
+    # A title is never part of a path: plans of earlier versions may have a "/" in a domain's name.
+    characters = sorted(set(text) - set("/\\"))
+    return next((fault for one in characters if (fault := names.NAME.fault(f"x{one}x"))), "")
+
+
+TITLE: Final = Rule("a text without control or bidirectional characters", _title_fault)
+"""What stands in reports and in no path: labels, and the names in the plans of earlier versions."""
+
+
+@dataclass(frozen=True)
+class RowHashes(Record):
+    """SHA-256 over the row numbers of each split of a domain."""
+
+    train: str = ruled(names.ID)
+    val: str = ruled(names.ID)
+    test: str = ruled(names.ID)
+
+
+@dataclass(frozen=True)
+class DomainContent(Record):
+    """A domain in the plan: its name, its store's checksum and its rows."""
+
+    name: str = ruled(TITLE)
+    store: str = ruled(names.ID)
+    rows: RowHashes = dataclasses.field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class StreamContent(Record):
+    """The stream in the plan, with what its stores left out, counted by reason, and each domain's shortcut in words."""
+
+    name: str = ruled(TITLE)
+    protocol: Protocol = dataclasses.field(kw_only=True)
+    domains: tuple[DomainContent, ...] = dataclasses.field(kw_only=True)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    shortcuts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the domains together; raises ``Invalid``."""
+        super().__post_init__()
+        of_domains = [domain.name for domain in self.domains]
+        if not of_domains or len(set(of_domains)) < len(of_domains):
+            raise Invalid("domains", "one domain at least, all of different names", of_domains)
+
+
+@dataclass(frozen=True)
+class Entry(Record):
+    """What the plan says of a cell."""
+
+    id: str = ruled(names.ID)
+    strategy: str = ruled(TITLE)
+    label: str = ruled(TITLE)
+    hyperparameters: Mapping[str, Any] = dataclasses.field(kw_only=True)
+    seed: int = dataclasses.field(kw_only=True)
+    source: str | None = ruled(names.ID, None)
+
+
+@dataclass(frozen=True)
+class PlanFile(Record):
+    """``plan.json``."""
+
+    format: int
+    stream: StreamContent
+    recipe: Mapping[str, Any]
+    cells: tuple[Entry, ...]
+    hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the recipe and the cells together; raises ``Invalid`` or ``ValueError``."""
+        super().__post_init__()
+        _check_recipe(self.recipe)
+        if self.tuning:
+            _nested("tuning", Tuning, self.tuning)
+        ids = [entry.id for entry in self.cells]
+        if len(set(ids)) < len(ids):
+            twice = next(id for id in ids if ids.count(id) > 1)
+            raise Invalid("cells", "every cell once", twice)
+
+
+@dataclass(frozen=True)
+class Crop(Record):
+    """How the faces that a cell learned from were cropped."""
+
+    size: int = limited(at_least=1)
+    margin: float = limited(above=0)
+
+
+@dataclass(frozen=True)
+class CellFile(Record):
+    """``cell.json``: what a cell is. Versions before the first with checksums wrote no ``revision``."""
+
+    id: str = ruled(names.ID)
+    stream: str = ruled(TITLE)
+    strategy: str = ruled(TITLE)
+    hyperparameters: Mapping[str, Any] = dataclasses.field(kw_only=True)
+    recipe: Mapping[str, Any] = dataclasses.field(kw_only=True)
+    seed: int = dataclasses.field(kw_only=True)
+    origin: str = ""
+    revision: int | None = limited(None, at_least=0)
+    source: str | None = ruled(names.ID, None)
+    crop: Crop | None = None
+
+    def __post_init__(self) -> None:
+        """Check the recipe; raises ``ValueError``."""
+        super().__post_init__()
+        _check_recipe(self.recipe)
+
+
+@dataclass(frozen=True)
+class Phase(Record):
+    """What one phase of a step took."""
+
+    phase: str = ruled(TITLE)
+    step: int = limited(at_least=-1)
+    seconds: float = limited(at_least=0)
+    cpu_seconds: float | None = limited(None, at_least=0)
+    peak_memory_mb: float | None = limited(None, at_least=0)
+
+
+@dataclass(frozen=True)
+class MadeWith(Record):
+    """Versions and machine; ``steps`` where a cell's were not all made with the same."""
+
+    versions: Mapping[str, str]
+    system: str
+    machine: str
+    processor: str
+    device: str
+    cores: int | None = limited(None, at_least=1)
+    commit: str | None = None
+    steps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EnvironmentFile(MadeWith):
+    """``environment.json`` of a done cell."""
+
+    seed: int | None = None
+    phases: tuple[Phase, ...] = ()
+    environments: tuple[MadeWith, ...] = ()
+
+
+@dataclass(frozen=True)
+class PhasesFile(Record):
+    """``phases.json`` of a step, which is a list, under the key ``phases``."""
+
+    phases: tuple[Phase, ...]
+
+
+@dataclass(frozen=True)
+class FailureFile(Record):
+    """``failures/ID.json``."""
+
+    id: str = ruled(names.ID)
+    label: str = ruled(TITLE)
+    seed: int = dataclasses.field(kw_only=True)
+    reason: str = dataclasses.field(kw_only=True)
+    traceback: str = dataclasses.field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class ChecksumsFile(Record):
+    """``checksums.json``: the SHA-256 of every other file of a cell, a source model or a step, by its name."""
+
+    files: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        """Check that names are no paths and checksums are some; raises ``Invalid``."""
+        super().__post_init__()
+        for name, checksum in self.files.items():
+            if fault := names.NAME.fault(name):
+                raise Invalid("files", "names of files", name, fault)
+            if len(checksum) != 64 or names.ID.fault(checksum):
+                raise Invalid(f"files.{name}", "a SHA-256", checksum)
+
+
+def parse(content: bytes, where: str, remedy: str = AGAIN) -> Any:
+    """Parse the JSON of a result folder's file; ``BenchError`` that ends with ``remedy`` if it is none."""
+    try:
+        return records.parse_json(content.decode("utf-8"), where)
+    except UnicodeDecodeError as error:
+        raise BenchError(f"{where}: not UTF-8 text (byte {error.start}); {remedy}") from error
+    except BenchError as error:
+        raise BenchError(f"{error}; {remedy}") from error
+
+
+def build(kind: type[R], values: Any, where: str, remedy: str = AGAIN) -> R:
+    """Build the record of a result folder's file; ``BenchError`` that names the key and ends with ``remedy``."""
+    try:
+        return records.read(kind, values, where)
+    except BenchError as error:
+        raise BenchError(f"{error}; {remedy}") from error
+
+
+def read_bytes(path: Path, what: str, remedy: str = AGAIN) -> bytes:
+    """Read a JSON file of a result folder, unparsed."""
+    return files.read_bytes(path, what, remedy, _LARGEST)
+
+
+def read_plan(folder: Path) -> tuple[dict[str, Any], PlanFile]:
+    """Read the plan of a result folder.
+
+    Returns:
+        The plan as it is written, and as a record.
+
+    Raises:
+        BenchError: There is none, it is of another format, or it is damaged; the message names the key.
+    """
+    path = folder / PLAN
+    if not path.exists():
+        raise BenchError(f"{folder} is no result folder (it has no {PLAN}); `bench run` makes one")
+    values = parse(read_bytes(path, "plan", _COPY), str(path), _COPY)
+    of = values.get("format", FORMAT) if isinstance(values, dict) else FORMAT
+    if of != FORMAT or isinstance(of, bool):
+        raise BenchError(
+            f"{path}: key 'format': expected {FORMAT}, found {of!r}: another version of fretal-bench wrote it; "
+            "read the folder with that version"
+        )
+    return values, build(PlanFile, values, str(path), _COPY)
+
+
+def read_failure(path: Path, entry: Entry) -> FailureFile:
+    """Read why a cell of the plan failed.
+
+    Raises:
+        BenchError: The file is damaged, or is of another cell.
+    """
+    remedy = "delete it and run the same command again"
+    failure = build(
+        FailureFile, parse(read_bytes(path, "failure", remedy), str(path), remedy), str(path), remedy
+    )
+    for key in ("id", "label", "seed"):
+        planned, found = getattr(entry, key), getattr(failure, key)
+        if planned != found:
+            raise BenchError(
+                f"{path}: key {key!r}: expected {planned!r} as in {PLAN}, found {found!r}; {remedy}"
+            )
+    return failure
+
+
+def check_id(id: str, where: str) -> str:
+    """Return an id that may stand in a path; ``BenchError`` if it is none."""
+    return check_name(id, where, names.ID)
+
+
+def _check_recipe(values: Mapping[str, Any]) -> None:
+    _check_recipe_once(json.dumps(values, sort_keys=True))
+
+
+@functools.lru_cache(maxsize=64)
+def _check_recipe_once(text: str) -> None:
+    # The cells of a folder have one recipe.
+    values = json.loads(text)
+    if not isinstance(values.get("name"), str):
+        raise Invalid("recipe.name", "text", values.get("name"))
+    _nested("recipe", Recipe, values)
+
+
+def _nested(key: str, kind: type, values: Mapping[str, Any]) -> None:
+    """Check a table that stays plain data as the record that it is."""
+    try:
+        records.read(kind, values, key)
+    except BenchError as error:
+        raise ValueError(str(error)) from error

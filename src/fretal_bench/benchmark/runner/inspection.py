@@ -1,0 +1,231 @@
+"""A whole result folder looked through: every file read and compared, every fault in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from fretal_bench import names
+from fretal_bench.benchmark.runner import documents, score_table
+from fretal_bench.benchmark.runner.documents import PLAN, Entry, PhasesFile, PlanFile
+from fretal_bench.benchmark.runner.folder import ResultFolder
+from fretal_bench.benchmark.runner.results import Agreement, read_cell, validation_scores
+from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment
+from fretal_bench.errors import BenchError
+
+_OF_RUNS: Final = frozenset(
+    (PLAN, "stream.toml", "tuned.toml", "cells", "sources", "progress", "replaced", "failures", "locks")
+)
+_CELL_FILES: Final = (
+    "cell.json",
+    "environment.json",
+    "scores.parquet",
+    "validation.parquet",
+    "checkpoint.pt",
+)
+_STEP_FILES: Final = (
+    "checkpoint.pt",
+    "phases.json",
+    "environment.json",
+    "scores.parquet",
+    "validation.parquet",
+)
+_NEEDED: Final = ("checkpoint.pt", "phases.json")
+"""What every step has: those of earlier versions have no environment, and some steps no scores of their own."""
+_PART: Final = re.compile(r"\..*\.part-.*")
+"""What a killed process leaves; the next one that writes to the same place removes it."""
+
+
+@dataclass
+class Inspection:
+    """What a result folder is like.
+
+    Attributes:
+        path: The folder.
+        cells: Cells that were asked for.
+        done: Those of them that are done.
+        failed: Those of them that failed.
+        unsealed: Cells, source models and steps without checksums, of an earlier version.
+        without_checkpoint: Done cells whose checkpoint is not there: they can be reported, and judge nothing.
+        faults: What is wrong, a line each that names the file and says what to do.
+        notes: What is worth knowing and is no fault.
+    """
+
+    path: str
+    cells: int = 0
+    done: int = 0
+    failed: int = 0
+    unsealed: int = 0
+    without_checkpoint: int = 0
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """Take the first error of the block down as a fault."""
+        try:
+            yield
+        except BenchError as error:
+            self.faults.append(str(error))
+
+
+def inspect(path: str | os.PathLike[str]) -> Inspection:
+    """Read and compare every file of a result folder; nothing is changed.
+
+    Raises:
+        BenchError: It is no result folder.
+    """
+    folder = ResultFolder(path)
+    about = Inspection(str(folder.path))
+    if not os.path.lexists(folder.path / PLAN):
+        documents.read_plan(folder.path)
+    try:
+        values, plan = documents.read_plan(folder.path)
+    except BenchError as error:
+        # Without a plan nothing says what should be there.
+        about.faults.append(str(error))
+        return about
+    entries = {entry.id: entry for entry in plan.cells}
+    _look_at_cells(about, folder, plan, values)
+    _look_at_steps(about, folder, entries, len(plan.stream.domains))
+    _look_at_failures(about, folder, entries)
+    for part in _folders(about, folder.path / "replaced"):
+        with about.looking():
+            _look_at_replaced(about, Sealed(part))
+    for part in _folders(about, folder.path / "cells"):
+        if part.name not in entries:
+            about.faults.append(f"{part}: a cell that is not in {PLAN}; move it away")
+    strange = [entry.name for entry in os.scandir(folder.path) if entry.name not in _OF_RUNS]
+    about.notes += [f"{folder.path / name}: not a file of a run" for name in sorted(strange)]
+    return about
+
+
+def _look_at_cells(about: Inspection, folder: ResultFolder, plan: PlanFile, values: dict[str, Any]) -> None:
+    agreement = Agreement()
+    about.cells = len(plan.cells)
+    for entry in plan.cells:
+        path = folder.cell(entry.id)
+        if not os.path.lexists(path):
+            continue
+        about.done += 1
+        with about.looking():
+            read_cell(path, entry, plan.stream, values, agreement)
+        with about.looking():
+            sealed = Sealed(path)
+            about.unsealed += sealed.checksums is None
+            validation_scores(sealed, plan.stream)
+            _look_at_checkpoint(about, sealed)
+            _look_for_more(about, sealed, _CELL_FILES)
+
+
+def _look_at_checkpoint(about: Inspection, sealed: Sealed) -> None:
+    if os.path.lexists(sealed.path / "checkpoint.pt"):
+        sealed.check("checkpoint.pt")
+    else:
+        about.without_checkpoint += 1
+
+
+def _look_at_replaced(about: Inspection, sealed: Sealed) -> None:
+    cell = read_about(sealed)
+    if cell.id != sealed.path.name:
+        raise BenchError(
+            f"{sealed.path / 'cell.json'}: key 'id': expected {sealed.path.name!r}, found {cell.id!r}; {sealed.remedy}"
+        )
+    read_environment(sealed, cell.seed)
+    about.unsealed += sealed.checksums is None
+    validation_scores(sealed, None)
+    score_table.read_table(sealed.read("scores.parquet", "scores"), str(sealed.path / "scores.parquet"))
+    _look_at_checkpoint(about, sealed)
+    _look_for_more(about, sealed, _CELL_FILES)
+
+
+def _look_at_steps(about: Inspection, folder: ResultFolder, entries: dict[str, Entry], steps: int) -> None:
+    used = {entry.source for entry in entries.values()}
+    for part in _folders(about, folder.path / "sources"):
+        with about.looking():
+            _look_at_step(about, Sealed(part))
+        if part.name not in used:
+            about.notes.append(f"{part}: no cell of the plan starts from this source model")
+    for part in _folders(about, folder.path / "progress"):
+        if part.name not in entries:
+            about.notes.append(f"{part}: steps of a cell that is not in {PLAN}")
+        expected = [f"step-{step}" for step in range(steps)]
+        found = sorted(entry.name for entry in os.scandir(part) if not _PART.fullmatch(entry.name))
+        for name in found:
+            if name not in expected:
+                about.faults.append(f"{part / name}: expected step-0 to step-{steps - 1}; move it away")
+                continue
+            if f"step-{len(found) - 1}" not in found:
+                about.notes.append(f"{part / name}: a step before it is not there; it is trained again")
+            with about.looking():
+                _look_at_step(about, Sealed(part / name))
+
+
+def _look_at_step(about: Inspection, sealed: Sealed) -> None:
+    about.unsealed += sealed.checksums is None
+    for name in _STEP_FILES:
+        if not sealed.has(name) and name not in _NEEDED:
+            continue
+        place = sealed.path / name
+        if name.endswith(".parquet"):
+            score_table.read_table(sealed.read(name, "scores"), str(place))
+        elif name == "phases.json":
+            phases = documents.parse(sealed.read(name, "phases"), str(place))
+            documents.build(PhasesFile, {"phases": phases}, str(place))
+        elif name == "environment.json":
+            read_environment(sealed)
+        else:
+            sealed.check(name)
+    _look_for_more(about, sealed, _STEP_FILES)
+
+
+def _look_at_failures(about: Inspection, folder: ResultFolder, entries: dict[str, Entry]) -> None:
+    for path in _entries(about, folder.path / "failures", lambda name: name.removesuffix(".json")):
+        if path.stem not in entries:
+            about.notes.append(f"{path}: of a cell that is not in {PLAN}")
+            continue
+        if not os.path.lexists(folder.cell(path.stem)):
+            about.failed += 1
+        with about.looking():
+            documents.read_failure(path, entries[path.stem])
+    for path in _entries(about, folder.path / "locks", lambda name: name.removesuffix(".lock")):
+        if path.name != f"{path.stem}.lock":
+            about.notes.append(f"{path}: not a lock")
+
+
+def _look_for_more(about: Inspection, sealed: Sealed, known: tuple[str, ...]) -> None:
+    for entry in sorted(os.scandir(sealed.path), key=lambda entry: entry.name):
+        if entry.name not in (*known, CHECKSUMS):
+            about.notes.append(f"{entry.path}: not a file of a run")
+
+
+def _folders(about: Inspection, parent: Path) -> list[Path]:
+    """List the folders whose names are ids; what is no folder is a fault."""
+    paths = _entries(about, parent, lambda name: name)
+    for path in paths:
+        if not path.is_dir():
+            about.faults.append(f"{path}: expected a folder; move it away")
+    return [path for path in paths if path.is_dir()]
+
+
+def _entries(about: Inspection, parent: Path, id_of: Callable[[str], str]) -> list[Path]:
+    """List what is in a folder of the result folder by name; a name that is no id is a fault."""
+    if not os.path.lexists(parent):
+        return []
+    if not parent.is_dir():
+        about.faults.append(f"{parent}: expected a folder; move it away")
+        return []
+    paths = []
+    for name in sorted(os.listdir(parent)):
+        if _PART.fullmatch(name):
+            about.notes.append(f"{parent / name}: left by a process that was killed")
+        elif names.ID.fault(id_of(name)) and not (parent.name == "locks" and name == "plan.lock"):
+            about.faults.append(f"{parent / name}: expected {names.ID.expected}; move it away")
+        else:
+            paths.append(parent / name)
+    return paths
