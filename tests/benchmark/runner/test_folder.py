@@ -6,6 +6,7 @@ import json
 import pytest
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner.difference import first_difference
 from fretal_bench.benchmark.runner.engine import Agenda
 from fretal_bench.benchmark.runner.folder import Busy, ResultFolder
 from fretal_bench.benchmark.runner.plan import make_plan
@@ -104,3 +105,35 @@ def test_a_damaged_plan_is_named_by_whoever_reads_it(folder, text):
         load_results(folder.path)
     with pytest.raises(BenchError, match=r"plan\.json: key '.*expected .*found .*bring the file back"):
         folder.create(plan_of("aaaaaaa1", "bbbbbbb1"))
+
+
+@pytest.mark.parametrize(
+    ("there", "now", "words"),
+    [
+        ({"a": 1}, {"a": 1}, ""),
+        ({"epochs": 1}, {"epochs": 2}, "x.epochs: there 1, now 2"),
+        ({"epochs": 1}, {}, "x.epochs: there 1, now none"),
+        ({}, {"on": False}, "x.on: there none, now False"),
+        ({"d": [{"name": "A"}]}, {"d": [{"name": "A"}, {"name": "B"}]}, "x.d[1]: there none, now 'B'"),
+        ({"d": [{"name": "A", "n": 1}]}, {"d": [{"name": "A", "n": 2}]}, "x.d[0].n: there 1, now 2"),
+        ({"d": [1, 2]}, {"d": [2]}, "x.d[0]: there 1, now 2"),
+    ],
+)
+def test_two_plans_are_told_apart_by_the_first_place_where_they_differ(there, now, words):
+    assert first_difference(there, now, "x") == words
+
+
+def test_long_texts_are_cut_to_the_part_in_which_they_differ():
+    words = first_difference("a" * 200 + "b" * 100, "a" * 200 + "c" * 100, "x")
+    assert "ab" in words
+    assert "ac" in words
+    assert len(words) < 200
+
+
+@pytest.mark.parametrize("id", ["../x", "/etc/passwd", "", "plan.json", "a" * 300, "ABCDEF12"])
+def test_nothing_but_an_id_leads_into_the_folder(folder, id):
+    for place in (folder.source, folder.cell, folder.replaced, folder.failure, folder.forget_steps):
+        with pytest.raises(BenchError, match="expected a hexadecimal id"):
+            place(id)
+    with pytest.raises(BenchError, match="expected a hexadecimal id"), folder.hold(id):
+        pass

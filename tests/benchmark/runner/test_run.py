@@ -17,11 +17,12 @@ import run_children
 from fretal_bench import files
 from fretal_bench.benchmark.runner import joining
 from fretal_bench.benchmark.runner.call import Call, prepare
+from fretal_bench.benchmark.runner.inspection import inspect
 from fretal_bench.benchmark.runner.progress import Progress
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import execute, run
 from fretal_bench.errors import BenchError, RunError
-from tests_support import TINY, tiny_stream
+from tests_support import TINY, recipe_options, tiny_stream
 
 STRATEGIES = ("fretal", "ewc", "joint")
 LONG = 300
@@ -362,6 +363,63 @@ def test_progress_is_reported_with_all_that_a_watcher_needs(stream, tmp_path):
     assert sum(report.share == 1 for report in trained) == 3, "each domain's training is reported to its end"
     assert all(report.images_per_second > 0 and np.isfinite(report.loss) for report in trained)
     assert sum(report.phase == "done" for report in reports) == 4
+
+
+def test_a_source_model_that_was_damaged_is_named_and_made_again_once_it_is_removed(stream, tmp_path):
+    common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
+    run(("finetuning",), stream, **common)
+    (checkpoint,) = (tmp_path / "r").glob("sources/*/checkpoint.pt")
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    (failure,) = run(("ewc",), stream, **common).failures
+    assert str(checkpoint) in failure.reason
+    assert "not the file that was written" in failure.reason
+    assert "delete its folder and run the same command again" in failure.reason
+    assert any(str(checkpoint) in fault for fault in inspect(tmp_path / "r").faults)
+    shutil.rmtree(checkpoint.parent)
+    assert not run(("ewc",), stream, **common).failures
+    assert not inspect(tmp_path / "r").faults
+
+
+def test_a_cell_that_was_stopped_before_it_was_put_together_is_put_together(
+    stream, reference, tmp_path, monkeypatch, bench
+):
+    common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fretal_bench.benchmark.runner.step.finish_cell", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(("joint",), stream, **common)
+    assert len(list((tmp_path / "r").glob("progress/*/step-*"))) == 3
+    assert not inspect(tmp_path / "r").faults
+    call = ["--strategies", "joint", "--stream", stream, "--out", tmp_path / "r", "--jobs", 1]
+    code, _, err = bench("run", *call, *recipe_options())
+    assert code == 0, err
+    assert cells(tmp_path / "r").items() <= cells(reference).items()
+
+
+def test_a_finished_folder_that_cannot_be_written_is_reported(stream, reference, tmp_path, monkeypatch):
+    shutil.copytree(reference, tmp_path / "r")
+
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(files, "move", read_only)
+    monkeypatch.setattr("filelock.FileLock.acquire", read_only)
+    common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
+    assert [cell.label for cell in run(STRATEGIES, stream, **common).cells] == list(STRATEGIES)
+    with pytest.raises(BenchError, match=r"cannot be written .*give another --out"):
+        run((*STRATEGIES, "kd"), stream, **common)
+
+
+def test_what_a_run_wrote_has_no_fault(reference):
+    about = inspect(reference)
+    assert (about.faults, about.notes, about.unsealed) == ([], [], 0)
+    assert (about.cells, about.done) == (3, 3)
 
 
 def test_results_that_are_damaged_or_missing_are_named(reference, tmp_path):
