@@ -124,8 +124,8 @@ class PlanFile(Record):
 class Crop(Record):
     """How the faces that a cell learned from were cropped."""
 
-    size: int = limited(at_least=1)
-    margin: float = limited(above=0)
+    size: int = limited(at_least=1, at_most=8192)
+    margin: float = limited(at_least=0, at_most=100)
 
 
 @dataclass(frozen=True)

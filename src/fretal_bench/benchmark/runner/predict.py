@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from fretal_bench import records
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.model import build_model, resolve_device
 from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner.documents import CellFile
+from fretal_bench.benchmark.runner.seals import Sealed, read_about
 from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import Image, crop_face
 from fretal_bench.datasets.faces.detector import Detector, open_detector
@@ -26,7 +28,6 @@ from fretal_bench.datasets.media.pictures import is_picture
 from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 from fretal_bench.errors import BenchError
 from fretal_bench.plugins import is_file, name_and_version
-from fretal_bench.records import Record, limited
 from fretal_bench.strategies import life
 from fretal_bench.strategies.batches import TensorSource
 from fretal_bench.strategies.record import StrategyInfo
@@ -63,29 +64,6 @@ class Prediction:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class _Crop(Record):
-    """How the faces that a cell learned from were cropped."""
-
-    size: int = limited(at_least=1, at_most=8192)
-    margin: float = limited(at_least=0, at_most=100)
-
-
-@dataclass(frozen=True)
-class _Cell(Record):
-    """What ``cell.json`` says of a cell, as far as judging needs it."""
-
-    strategy: str
-    hyperparameters: Mapping[str, Any]
-    recipe: Mapping[str, Any]
-    seed: int
-    id: str = ""
-    stream: str = ""
-    origin: str = ""
-    source: str | None = None
-    crop: _Crop | None = None
-
-
 class FakeDetector:
     """The detector that a cell ended with, ready to judge files.
 
@@ -105,9 +83,9 @@ class FakeDetector:
             raise BenchError(
                 f"{folder}: expected a done cell (cell.json and checkpoint.pt), found no {missing[0]}; {_GIVE}"
             )
-        about = records.read(
-            _Cell, records.read_json(folder / "cell.json", "cell", _GIVE), str(folder / "cell.json")
-        )
+        sealed = Sealed(folder, _GIVE)
+        about = read_about(sealed)
+        sealed.check("checkpoint.pt")
         if about.crop is None:
             raise BenchError(
                 f"{folder / 'cell.json'}: does not say how faces were cropped; run the cell again"
@@ -136,7 +114,7 @@ class FakeDetector:
             raise BenchError(f"{self.path}: {error}; {_GIVE}") from error
 
 
-def _strategy_of(about: _Cell) -> StrategyInfo:
+def _strategy_of(about: CellFile) -> StrategyInfo:
     """Look up the strategy of a done cell, from ``cell.json``.
 
     Raises:

@@ -106,7 +106,8 @@ def read_about(sealed: Sealed) -> CellFile:
         BenchError: It is missing, damaged, or not what the cell was finished with.
     """
     where = str(sealed.path / "cell.json")
-    return build(CellFile, parse(sealed.read("cell.json", "cell"), where), where)
+    values = parse(sealed.read("cell.json", "cell"), where, sealed.remedy)
+    return build(CellFile, values, where, sealed.remedy)
 
 
 def read_environment(sealed: Sealed, seed: int | None = None, steps: int | None = None) -> dict[str, Any]:
