@@ -58,10 +58,7 @@ class Agenda:
     def __init__(self, plan: Plan, folder: ResultFolder, steps: int) -> None:
         self.folder, self.steps = folder, steps
         cells = [cell for cell in plan.cells if not folder.is_done(cell.id)]
-        # A cell whose steps are all finished is still to be put together.
-        self.left: dict[str, int] = {
-            cell.id: max(1, steps - finished_steps(cell, steps, folder)) for cell in cells
-        }
+        self.left: dict[str, int] = {cell.id: steps - finished_steps(cell, steps, folder) for cell in cells}
         # A cell's last step joins the source model's scores to its own, so the source must be there to the end.
         needed = {cell.source.id: cell.source for cell in cells if cell.source}
         self.sources = {id: source for id, source in needed.items() if not folder.source(id).is_dir()}
