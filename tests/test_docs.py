@@ -14,6 +14,7 @@ PAGES = [
     "CHANGELOG.md",
     "docs/architecture.md",
     "docs/ffpp-mini.md",
+    "docs/layouts.md",
     "docs/papers.md",
     "docs/plugins.md",
     "docs/preparing.md",

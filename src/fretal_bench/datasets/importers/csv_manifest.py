@@ -56,6 +56,11 @@ def read(root: Path, options: ReadOptions) -> Import:
     folder, name = rooted(root)
     rows = Rows(Tree(folder))
     files = _files(rows.tree, name) if name else _manifests(rows.tree, name)
+    if name and not files:
+        raise BenchError(
+            f"{root}: expected a file *.csv, found another name or a link that leads out of its folder; "
+            "give the file itself"
+        )
     if len(files) != 1:
         names = ", ".join(entry.path for entry in files) or "none"
         raise BenchError(
@@ -120,12 +125,13 @@ def _understood(
     path = "/".join(part for part in parts if part != ".")
     file = rows.tree.has(path)
     if file is None or file.is_folder:
-        rows.note(path, "missing", "error", f"{entry.path} line {number} names it; it isn't there", _CORRECT)
+        words = f"{entry.path} line {number} names it; it isn't there, or no file"
+        rows.leave_out(path, "missing", words, _CORRECT, dataset=line.get("dataset") or _folder_of(rows))
         return None
     text = line["label"].lower()
     label = _LABELS[text] if text in _LABELS else label_of_class(text)
     split = split_of(line["split"]) if "split" in line else ""
-    values = _with_defaults(line, label, file, dataset_of_folder(rows.tree.root.name))
+    values = _with_defaults(line, label, file, _folder_of(rows))
     for kind, words in _faults(line, values, label, split):
         rows.leave_out(
             path,
@@ -142,6 +148,11 @@ def _understood(
     assert split is not None
     columns = {key: value for key, value in values.items() if key != "frame"}
     return ManifestRow(path, label=label, split=split, frame=int(values["frame"]), **columns)
+
+
+def _folder_of(rows: Rows) -> str:
+    """The data set's name where a line has none."""
+    return dataset_of_folder(rows.tree.root.name)
 
 
 def _with_defaults(

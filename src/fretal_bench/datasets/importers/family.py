@@ -62,7 +62,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A file that is there and did not get into the manifest.
+    """A file that did not get into the manifest: one that is there, or that the user's own list names.
 
     Attributes:
         path: The file, relative to the root.

@@ -344,6 +344,8 @@ def _name_fault(video: Video) -> str:
     for kind, name in (("data set", video.dataset), ("method", video.method)):
         if fault := NAME.fault(name):
             return f"the name of its {kind} cannot be used: {fault}"
+    if not video.video:
+        return "its video has no name"
     for kind, text in (("video", video.video), ("source", video.source), ("target", video.target)):
         if fault := text_fault(text):
             return f"the name of its {kind} cannot be used: {fault}"
