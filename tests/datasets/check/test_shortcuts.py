@@ -221,6 +221,17 @@ def test_what_a_store_keeps_is_read_back_and_said_in_a_sentence():
     assert stored_shortcuts({}, "store.json") == ()
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("split", "dev"), ("accuracy", 1.5), ("accuracy", nan), ("files", -1), ("fact", 3)]
+)
+def test_a_kept_value_that_cannot_be_is_refused_by_its_key(key, value):
+    search = find_shortcuts(rows(20, 20), by_class(PLAIN, replace(PLAIN, suffix=".png")))
+    (entry,) = search.to_dict()["found"]
+
+    with pytest.raises(BenchError, match=key):
+        stored_shortcuts({"shortcuts": {"found": [{**entry, key: value}]}}, "store.json")
+
+
 @pytest.mark.parametrize("kept", [[], {}, {"found": 3}, {"found": [1]}, {"found": [{"fact": "suffix"}]}])
 def test_a_store_that_keeps_something_else_is_refused_by_name(kept):
     with pytest.raises(BenchError, match=r"store\.json: details\.shortcuts"):

@@ -26,8 +26,8 @@ import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ from fretal_bench import records
 from fretal_bench.datasets.check.facts import Facts
 from fretal_bench.datasets.manifest import FAKE, REAL, SPLITS
 from fretal_bench.errors import BenchError
-from fretal_bench.records import Record
+from fretal_bench.records import Record, limited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,13 +102,13 @@ class Shortcut(Record):
     dataset: str
     method: str
     compression: str
-    split: str
+    split: Literal["train", "val", "test"]
     fact: str
-    accuracy: float
-    p: float
-    real: str
-    fake: str
-    files: int
+    accuracy: float = limited(at_least=0, at_most=1)
+    p: float = limited(at_least=0, at_most=1)
+    real: str = field(kw_only=True)
+    fake: str = field(kw_only=True)
+    files: int = limited(at_least=0)
 
     @property
     def domain(self) -> tuple[str, str, str]:
@@ -424,9 +424,9 @@ def _shortcut(group: _Group, facts: Sequence[Facts], name: str, accuracy: float,
         dataset=group.dataset,
         method=group.method,
         compression=group.compression,
-        split=group.split,
+        split=group.split,  # type: ignore[arg-type]  # a manifest has no other
         fact=FACTS.get(name, name),
-        accuracy=accuracy,
+        accuracy=min(1.0, accuracy),  # sums of shares may be off by a rounding
         p=p,
         real=sides[0],
         fake=sides[1],
