@@ -213,10 +213,12 @@ def test_a_face_is_judged_alike_however_its_file_says_which_way_is_up(in_service
     (upright,) = predict(in_service, [photograph])
     assert upright.score is not None
     for orientation in range(1, 9):
+        contents = oriented(image, orientation)
         paths = []
-        for name, content in oriented(image, orientation).items():
+        # That the others give the same pixels is tested where they are read.
+        for name in ("bare.png", "header.png", "bare.webp", "header.webp", "plain.tif", "photo.jpg"):
             paths.append(tmp_path / f"{orientation}-{name}")
-            paths[-1].write_bytes(content)
+            paths[-1].write_bytes(contents[name])
         for path, prediction in zip(paths, predict(in_service, paths), strict=True):
             assert prediction.score == pytest.approx(upright.score, abs=0.02), path.name
             near = 3 if path.suffix == ".jpg" else 0
