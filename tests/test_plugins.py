@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 import warnings
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_the_class_is_imported_only_when_it_is_used(install):
     )
 
     assert find_strategy("pulled").name == "pulled"
-    with pytest.raises(RuntimeError, match="slow"):
+    with pytest.raises(BenchError, match=r"my-dist 1.2: strategy 'pulled': cannot load .*RuntimeError: slow"):
         load(find_strategy("pulled"))
 
 
@@ -290,7 +291,14 @@ def test_a_file_on_the_desk_adds_a_strategy(write):
     [
         ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
         ("import sys; sys.exit(0)", "cannot be imported: SystemExit: 0; fix it"),
+        ("raise KeyboardInterrupt", "cannot be imported: KeyboardInterrupt: ; fix it"),
+        ("raise GeneratorExit('a\\nb')", "cannot be imported: GeneratorExit: a; fix it"),
+        ("raise MemoryError", "cannot be imported: MemoryError: ; fix it"),
+        ("raise StopIteration", "cannot be imported: StopIteration: ; fix it"),
+        ("def f(): f()\nf()", "cannot be imported: RecursionError: maximum recursion depth exceeded"),
         ("x = 1", "expected one of STRATEGY, STRATEGIES"),
+        (as_file(code(module="")).replace('"pulled"', '"recipe"'), "choose another name"),
+        (as_file(code(module="")).replace('"pulled"', '"' + "a" * 300 + '"'), "it has 300 characters"),
         (as_file(code(module="")).replace('"pulled"', '"ewc"'), "the name 'ewc' is taken"),
     ],
 )
@@ -303,11 +311,92 @@ def test_a_wrong_file_is_an_error_since_it_was_asked_for(bench, write, text, mes
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "while True: pass",
+        "import time\ntime.sleep(1000)",
+        "while True:\n    try: pass\n    except Exception: pass",
+        "import threading\nthreading.Event().wait()",
+    ],
+)
+def test_a_file_whose_import_does_not_end_is_named_after_a_while(bench, write, text, monkeypatch):
+    monkeypatch.setenv("FRETAL_BENCH_PLUGIN_SECONDS", "0.2")
+    code, out, err = bench("list", "strategies", "--plugin", write(text))
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "mine.py: cannot be imported: importing takes longer than 0.2 seconds" in err
+
+
+def test_an_installed_plugin_that_does_not_end_is_waited_for_once_and_left_out(install, monkeypatch):
+    monkeypatch.setenv("FRETAL_BENCH_PLUGIN_SECONDS", "0.2")
+    install({"a_broken_one": "import time\ntime.sleep(1000)"}, {"pulled": "a_broken_one:INFO"})
+
+    with pytest.warns(plugins.PluginWarning, match="importing takes longer than 0.2 seconds"):
+        names()
+    begun = time.monotonic()
+    assert "ewc" in names()
+    assert time.monotonic() - begun < 0.2
+
+
+@pytest.mark.parametrize(
+    ("loop", "status"),
+    [
+        ("while True:\n    try: time.sleep(1000)\n    except BaseException: pass", 2),
+        ("9 ** 9 ** 9 ** 9", 1),
+    ],
+    ids=["holds every error up", "never lets go of the interpreter"],
+)
+def test_a_file_that_cannot_be_interrupted_ends_the_command(write, loop, status):
+    path = write(f"import time\n{loop}")
+    script = f"""
+        from fretal_bench import guard, plugins
+        guard._GRACE = 0.5
+        plugins.use_files([{str(path)!r}])
+    """
+    words = [sys.executable, "-c", textwrap.dedent(script)]
+    environment = {**os.environ, "FRETAL_BENCH_PLUGIN_SECONDS": "0.2"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=120, check=False)
+
+    assert (done.returncode, done.stdout) == (status, "")
+    assert str(path) in done.stderr
+    assert done.stderr.count("\n") == 1 or status == 1
+
+
+def test_what_a_plugin_prints_while_it_is_imported_stays_off_standard_output(write):
+    text = "import os\nprint('hello')\nos.system('echo hi')\n" + INFO.format(module="", constants="", more="")
+    path = write(as_file(text))
+    words = [sys.executable, "-m", "fretal_bench.cli.main", "list", "strategies", "pulled", "--json"]
+    words += ["--plugin", str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    assert [row["name"] for row in json.loads(done.stdout)] == ["pulled"]
+    assert done.stderr == "hello\nhi\n"
+
+
+def test_a_wrong_number_of_seconds_is_named(bench, write, monkeypatch):
+    monkeypatch.setenv("FRETAL_BENCH_PLUGIN_SECONDS", "soon")
+    code, _, err = bench("list", "strategies", "--plugin", write("x = 1"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "FRETAL_BENCH_PLUGIN_SECONDS: expected seconds above 0" in err
+
+
+def test_ctrl_c_while_a_plugin_is_imported_is_the_users(write):
+    text = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass"
+    with pytest.raises(KeyboardInterrupt):
+        plugins.use_files([write(text)])
+
+
+def test_a_pattern_that_fits_nothing_has_one_exit_code(bench):
+    plain, as_json = (bench("list", "strategies", "zzz*", *more) for more in ((), ("--json",)))
+    assert plain == as_json
+    assert plain.code == 2
+
+
 def test_a_file_that_is_not_there_is_named(bench):
     code, _, err = bench("list", "strategies", "--plugin", "absent.py")
 
     assert code == 2
-    assert "absent.py: No such file or directory; give a Python file" in err
+    assert "absent.py: cannot be read (No such file or directory); give a Python file" in err
 
 
 def test_a_run_with_a_file_reaches_worker_processes_and_an_edited_file_is_trained_anew(bench, write, stream):

@@ -296,7 +296,10 @@ def read_bytes(
     """
     with opened(path, what, remedy) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(largest + 1) if size <= largest else b""
+        # A read reserves as much memory as it asks for: first what is there, then what has come since.
+        content = file.read(size + 1) if size <= largest else b""
+        if len(content) > size:
+            content += file.read(largest - size)
     if max(size, len(content)) > largest:
         raise BenchError(
             f"{what} {os.fspath(path)}: expected at most {largest:,} bytes, found {size:,}; {remedy}"

@@ -21,8 +21,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
-from fretal_bench import files
+from fretal_bench import files, guard
 from fretal_bench.errors import BenchError, BenchWarning
+from fretal_bench.names import NAME, shown
 
 Kind = Literal["strategies", "streams", "importers", "metrics"]
 KINDS: Mapping[Kind, tuple[str, str]] = {
@@ -62,11 +63,28 @@ class Plugin:
     file: Path | None = None
 
     def values(self) -> tuple[Any, ...]:
-        """Import the plugin and return what it adds; it may raise anything."""
-        value = self.load()
-        return tuple(value) if isinstance(value, list | tuple) else (value,)
+        """Import the plugin, once a process, and return what it adds.
+
+        Raises:
+            Exception: Anything; of what is no ``Exception``, and of a plugin that does not end, a ``guard.Ended``.
+        """
+        key = (self.origin, self.module, self.name)
+        if key not in _loaded:
+            try:
+                with guard.bounded(f"{self.origin}: plugin {shown(self.name)}"):
+                    value = self.load()
+            except Exception as error:
+                _loaded[key] = error
+            else:
+                _loaded[key] = tuple(value) if isinstance(value, list | tuple) else (value,)
+        values = _loaded[key]
+        if isinstance(values, Exception):
+            raise values
+        return values
 
 
+_loaded: dict[tuple[str, str, str], tuple[Any, ...] | Exception] = {}
+"""What each plugin adds, or why it cannot be imported: one that doesn't end is waited for once."""
 _files: dict[Path, tuple[ModuleType, str]] = {}
 _left_out: dict[tuple[Kind, str], str] = {}
 
@@ -91,6 +109,7 @@ def plugin_files() -> tuple[Path, ...]:
 def forget() -> None:
     """Forget every plugin that was found or given; they are looked for again."""
     _files.clear()
+    _loaded.clear()
     _left_out.clear()
     _installed.cache_clear()
 
@@ -128,14 +147,20 @@ def register(
     for plugin in plugins(kind):
         brought: dict[str, Record] = {}
         try:
-            for value in plugin.values():
-                for name, record in read(plugin, value):
-                    if name in records or name in brought:
-                        raise ValueError(f"the name {name!r} is taken")
-                    brought[name] = record
+            if fault := NAME.fault(plugin.name):
+                raise ValueError(f"expected {NAME.expected}: {fault}")
+            values = plugin.values()
+            with guard.guarded():
+                for value in values:
+                    for name, record in read(plugin, value):
+                        if name in records or name in brought:
+                            raise ValueError(f"the name {name!r} is taken")
+                        if fault := NAME.fault(name):
+                            raise ValueError(f"{shown(name)}: expected {NAME.expected}: {fault}")
+                        brought[name] = record
             records.update(brought)
-        except (Exception, SystemExit) as error:  # a plugin may fail in any way, and must not stop the rest
-            reason = f"{plugin.origin}: {KINDS[kind][0].lower()} plugin {plugin.name!r}: {_words(error)}"
+        except Exception as error:  # a plugin may fail in any way, and must not stop the rest
+            reason = f"{plugin.origin}: {KINDS[kind][0].lower()} plugin {shown(plugin.name)}: {words(error)}"
             if plugin.file is not None:
                 raise BenchError(f"{reason}; fix {plugin.file}") from error
             _leave_out(kind, plugin.name, reason)
@@ -194,8 +219,12 @@ def _origin(point: EntryPoint) -> str:
 
 
 def _editable(distribution: Distribution) -> bool:
-    about = json.loads(distribution.read_text("direct_url.json") or "{}")
-    return bool(about.get("dir_info", {}).get("editable"))
+    try:
+        about = json.loads(distribution.read_text("direct_url.json") or "{}")
+        return bool(about.get("dir_info", {}).get("editable"))
+    except (ValueError, AttributeError, RecursionError):
+        # Damaged: that its code is looked at is right either way.
+        return True
 
 
 def _modules(module: str) -> list[Path]:
@@ -219,10 +248,7 @@ def _sha(contents: Iterable[tuple[str, bytes]]) -> str:
 
 
 def _import_file(path: Path) -> tuple[ModuleType, str]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BenchError(f"--plugin {path}: {error.strerror}; give a Python file") from error
+    content = files.read_bytes(path, "--plugin", "give a Python file")
     sha = _sha([(path.name, content)])
     name = f"plugin_{re.sub(r'[^A-Za-z0-9]', '_', path.stem)}_{sha[-8:]}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -232,18 +258,16 @@ def _import_file(path: Path) -> tuple[ModuleType, str]:
     # Known by its name before it runs: dataclasses look their module up, and so does a target like __name__ + ":Class".
     sys.modules[name] = module
     try:
-        if isinstance(spec.loader, SourceFileLoader):
-            # The bytes that were hashed. The loader would take the compiled file of an earlier edit if size and second
-            # of change are the same, and training would be that of the old code.
-            exec(spec.loader.source_to_code(content, str(path)), vars(module))
-        else:
-            spec.loader.exec_module(module)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # a script that ends in sys.exit() would end the command without a word
+        with guard.bounded(f"--plugin {path}"):
+            if isinstance(spec.loader, SourceFileLoader):
+                # The bytes that were hashed. The loader would take the compiled file of an earlier edit if size and
+                # second of change are the same, and training would be that of the old code.
+                exec(spec.loader.source_to_code(content, str(path)), vars(module))
+            else:
+                spec.loader.exec_module(module)
+    except Exception as error:
         del sys.modules[name]
-        raise BenchError(f"--plugin {path}: cannot be imported: {_words(error)}; fix it") from error
+        raise BenchError(f"--plugin {path}: cannot be imported: {words(error)}; fix it") from error
     variables = [variable for pair in KINDS.values() for variable in pair]
     if not any(hasattr(module, variable) for variable in variables):
         raise BenchError(
@@ -258,7 +282,8 @@ def _leave_out(kind: Kind, name: str, reason: str) -> None:
         warnings.warn(f"{reason}; it is left out; fix or uninstall it", PluginWarning, stacklevel=3)
 
 
-def _words(error: BaseException) -> str:
+def words(error: Exception) -> str:
+    """Say in a few words what a plugin raised: its own sentence where it is one, else the kind of error before it."""
     first = (str(error).splitlines() or [""])[0]
-    plain = isinstance(error, BenchError | ValueError | TypeError)
-    return first if plain and first else f"{type(error).__name__}: {first}"
+    plain = isinstance(error, BenchError | ValueError | TypeError | guard.Ended)
+    return first if plain and first else guard.named(error)

@@ -144,19 +144,30 @@ class _WorkerTraceback(Exception):
 def _serve(pipe: Connection, do: Callable[[Any, Report], Any], begin: Callable[[], None] | None) -> None:
     """Do tasks until the pipe ends; what runs in a worker."""
     begin_worker()
-    if begin is not None:
-        begin()
     report = functools.partial(_send, pipe, "report")
     # The parent is gone: with what it has not read, the pipe is reset.
     with contextlib.suppress(EOFError, ConnectionError):
+        if begin is not None:
+            try:
+                begin()
+            except Exception as error:
+                _send_error(pipe, error)
+                # Until the parent has read it.
+                while True:
+                    pipe.recv()
         while True:
             task = pipe.recv()
             try:
                 result = do(task, report)
             except Exception as error:
-                _send(pipe, "error", (_portable(error), _WorkerTraceback(traceback.format_exc())))
+                _send_error(pipe, error)
             else:
                 _send(pipe, "done", result)
+
+
+def _send_error(pipe: Connection, error: Exception) -> None:
+    """Send the error that is being handled."""
+    _send(pipe, "error", (_portable(error), _WorkerTraceback(traceback.format_exc())))
 
 
 def _send(pipe: Connection, kind: str, value: Any) -> None:

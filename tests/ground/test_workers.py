@@ -89,6 +89,12 @@ def test_what_a_task_raises_arrives_with_the_workers_traceback(task, kind, messa
     assert "worker_tasks.py" in str(caught.value.__cause__)
 
 
+def test_a_worker_that_cannot_begin_says_why_in_its_own_words():
+    tasks = iter([1, 2])
+    with pytest.raises(BenchError, match=r"^mine.py: cannot be read; give a Python file$"):
+        run_tasks(2, lambda: next(tasks, None), worker_tasks.square, print, begin=worker_tasks.begin_in_vain)
+
+
 def test_a_worker_killed_in_the_middle_of_a_message_is_said_and_leaves_nothing_that_waits():
     with pytest.raises(RunError, match="killed from outside"):
         _run(2, [1, 2], worker_tasks.die_in_the_middle_of_a_message)

@@ -134,6 +134,9 @@ def test_a_plugin_that_needs_both_classes_says_so_once_and_is_not_asked_without(
     [
         ("raise ValueError('needs a third class\\nand more')", "needs a third class"),
         ("raise KeyError('x')", "KeyError: 'x'"),
+        ("raise SystemExit", "SystemExit: "),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt: "),
+        ("raise GeneratorExit('a\\nb')", "GeneratorExit: a"),
         ("return float('inf')", "the function returned inf"),
         ("return None", "TypeError"),
     ],

@@ -30,11 +30,11 @@ def list_(
     if data and what not in _WITH_DATA:
         raise BenchError(f"--data tells which streams can run; leave it out of `bench list {what}`")
     rows = _rows(what, pattern, data or (), whole=json_)
+    if not rows:
+        raise BenchError(f"no {what} fit {pattern!r}; `bench list {what}` shows all")
     if json_:
         print_json(rows)
         return
-    if not rows:
-        raise BenchError(f"no {what} fit {pattern!r}; `bench list {what}` shows all")
     if what == "tables":
         print_tables(rows)
         return

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fretal_bench import guard
 from fretal_bench.errors import BenchWarning, unknown_name
 from fretal_bench.metrics import detection
 from fretal_bench.metrics.numbers import NAN
 from fretal_bench.metrics.plugin_metrics import MetricInfo
-from fretal_bench.plugins import Plugin, register
+from fretal_bench.plugins import Plugin, register, words
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -68,10 +69,11 @@ class Metric:
         if not self.origin:
             return float(self.function(y, s)), ""
         try:
-            value = float(self.function(y, s))
+            with guard.off_stdout(), guard.guarded():
+                value = float(self.function(y, s))
         except Exception as error:
-            line = (str(error).splitlines() or [""])[0]
-            return NAN, line if isinstance(error, ValueError) else f"{type(error).__name__}: {line}"
+            own = isinstance(error, ValueError | guard.Ended)
+            return NAN, words(error) if own else guard.named(error)
         return (value, "") if np.isfinite(value) else (NAN, f"the function returned {value}")
 
 
@@ -171,7 +173,8 @@ def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, Metric]]:
             raise TypeError(
                 f"metric {value.name!r}: {key} must be a {kind.__name__}, found {getattr(value, key)!r}"
             )
-    yield value.name, Metric(**{**vars(value), "origin": plugin.origin})
+    one_line = {key: " ".join(getattr(value, key).split()) for key in ("title", "summary")}
+    yield value.name, Metric(**{**vars(value), **one_line, "origin": plugin.origin})
 
 
 def _of_old(old: MetricInfo, plugin: Plugin) -> Metric:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import sys
 
+from fretal_bench import guard
 from fretal_bench.errors import BenchError
+from fretal_bench.plugins import words
 from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo
 from fretal_bench.strategies.template import ContinualStrategy
 
@@ -28,16 +32,21 @@ def load(info: StrategyInfo) -> type[ContinualStrategy]:
     """Import a strategy's class.
 
     Raises:
-        BenchError: The module or the class is not there, the class is not a ``ContinualStrategy``, one of its hooks does
-            not take what it is given, or it has hyperparameters and its row none; the message names the plugin, the
-            hook and the argument.
+        BenchError: The module or the class is not there or cannot be imported, the class is not a ``ContinualStrategy``,
+            one of its hooks does not take what it is given, or it has hyperparameters and its row none; the message
+            names the plugin, the hook and the argument.
     """
     who = f"{info.origin}: strategy {info.name!r}" if info.origin else f"strategy {info.name!r}"
     module_name, _, class_name = info.target.partition(":")
     try:
-        kind = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise BenchError(f"{who}: cannot load {info.target!r}: {error}") from error
+        # What is imported already, as all of the suite's own mostly is, needs no guard.
+        module = sys.modules.get(module_name)
+        if module is None:
+            with guard.bounded(who) if info.origin else contextlib.nullcontext():
+                module = importlib.import_module(module_name)
+        kind = getattr(module, class_name)
+    except Exception as error:
+        raise BenchError(f"{who}: cannot load {info.target!r}: {words(error)}") from error
     if not (isinstance(kind, type) and issubclass(kind, ContinualStrategy)):
         raise BenchError(f"{who}: {info.target!r} is not a ContinualStrategy class")
     if info.constants is NoHyperparameters and kind.Hyperparameters is not NoHyperparameters:

@@ -6,12 +6,16 @@ import dataclasses
 import fnmatch
 import sys
 from collections.abc import Iterator
+from typing import Final
 
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.plugins import Plugin, register, why_left_out
 from fretal_bench.strategies.families import BUILT_IN
 from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo, check_info
 from fretal_bench.strategies.stock import PREFIX, STOCK
+
+RESERVED: Final = "recipe"
+"""What no strategy can be called: ``--set`` names the recipe so."""
 
 
 def find_strategy(name: str) -> StrategyInfo:
@@ -71,6 +75,10 @@ def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, StrategyInfo]]:
         name = getattr(value, "name", None)
         raise ValueError(f"strategy {name!r}: {problem}" if isinstance(name, str) else problem)
     assert isinstance(value, StrategyInfo)
+    if value.name == RESERVED:
+        raise ValueError(
+            f"strategy {value.name!r}: --set {RESERVED}.KEY=VALUE is of the recipe; choose another name"
+        )
     yield value.name, dataclasses.replace(value, origin=plugin.origin)
 
 

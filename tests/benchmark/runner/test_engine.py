@@ -100,10 +100,19 @@ def test_a_step_that_another_process_is_at_is_not_waited_for(folder):
         assert run_step(folder.path, (cell, 0.0), lambda _: None) == BUSY
 
 
-def test_a_strategy_that_ends_the_interpreter_fails_like_any_other(folder, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt: "),
+        (GeneratorExit("a\nb"), "GeneratorExit: a"),
+        (RecursionError("deep"), "RecursionError: deep"),
+    ],
+)
+def test_a_strategy_that_ends_the_interpreter_fails_like_any_other(folder, monkeypatch, error, reason):
     def leave(*_):
-        raise SystemExit(3)
+        raise error
 
     monkeypatch.setattr("fretal_bench.benchmark.runner.step.advance", leave)
     turn = agenda_of(folder).take()
-    assert run_step(folder.path, turn, lambda _: None).reason == "SystemExit: 3"
+    assert run_step(folder.path, turn, lambda _: None).reason == reason

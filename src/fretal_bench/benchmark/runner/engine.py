@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fretal_bench import guard
 from fretal_bench.benchmark.runner.folder import Busy, ResultFolder
 from fretal_bench.benchmark.runner.plan import Cell, Plan, SourceModel
 from fretal_bench.benchmark.runner.progress import Listener, Progress
@@ -140,14 +141,16 @@ def run_step(path: Path, turn: Turn, listener: Listener) -> Outcome:
         listener(progress)
 
     try:
-        return Outcome(left=advance(work, ResultFolder(path), count, wait), trained=trained)
+        # A strategy may end in any way, and must not end the others.
+        with guard.guarded():
+            return Outcome(left=advance(work, ResultFolder(path), count, wait), trained=trained)
     except Busy:
         return Outcome(busy=True)
     except (RunError, KeyboardInterrupt):
         raise
-    except BenchError as error:
+    except (BenchError, guard.Ended) as error:
         return Outcome(reason=str(error), trace=traceback.format_exc())
-    except (Exception, SystemExit) as error:  # a strategy may end in any way, and must not end the others
+    except Exception as error:
         return Outcome(reason=f"{type(error).__name__}: {first_line(error)}", trace=traceback.format_exc())
 
 
