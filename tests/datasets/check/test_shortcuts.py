@@ -1,7 +1,7 @@
 """Facts of files that tell real from fake: found where they are, silent where they are not."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import nan
 
 import numpy as np
@@ -26,7 +26,7 @@ from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.prepare import prepare
 from fretal_bench.datasets.store.store import CropStore
 from fretal_bench.datasets.streams.domain import Domain
-from fretal_bench.datasets.streams.stream import Stream
+from fretal_bench.datasets.streams.stream import Protocol, Stream
 from fretal_bench.errors import BenchError
 from trees import Tree
 
@@ -340,7 +340,9 @@ def test_a_domain_does_not_say_what_holds_of_another_method(store):
 
 
 def test_the_shortcuts_of_a_stream_change_no_id_and_stand_in_the_plan_where_there_are_any(tmp_path):
-    fingerprint = {"name": "s", "protocol": {}, "domains": []}
+    digest = "0" * 64
+    domain = {"name": "A", "store": digest, "rows": dict.fromkeys(("train", "val", "test"), digest)}
+    fingerprint = {"name": "s", "protocol": asdict(Protocol()), "domains": [domain]}
     recipe = open_recipe("mini")
     plan = make_plan(["finetuning"], "s", fingerprint, recipe, [0])
     told_of = replace(plan, shortcuts={"A": "suffix alone"})
