@@ -6,7 +6,7 @@ import torch
 from fretal_bench.benchmark.recipes.loop import StopWhenDiverged
 from fretal_bench.benchmark.runner.run import run
 from fretal_bench.errors import BenchError
-from tests_support import TINY, namespace, tiny_stream
+from tests_support import TINY, namespace, recipe_options, tiny_stream
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,15 @@ def test_a_penalty_that_overflows_fails_its_cell_with_domain_epoch_batch_and_los
     (failure,) = results.failures
     assert failure.reason.startswith("training diverged on domain 'D1' (2 of 2) in epoch 1 of 1, batch ")
     assert "the loss is nan; train with a lower learning rate" in failure.reason
+
+
+def test_a_run_of_which_every_cell_diverged_ends_with_exit_code_1_and_one_line(bench, stream):
+    options = recipe_options(lr=1000, weight_decay=1000)
+    code, _, err = bench("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *options)
+    assert code == 1
+    assert "domain 'D0' (1 of 2)" in err
+    assert "training diverged" in err
+    assert err.count("\n") == 1
 
 
 def test_scores_that_are_no_probabilities_fail_the_cell_whatever_the_loss_was(stream, tmp_path, monkeypatch):
