@@ -13,6 +13,7 @@ PAGES = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/architecture.md",
+    "docs/data-check.md",
     "docs/ffpp-mini.md",
     "docs/layouts.md",
     "docs/papers.md",
