@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fretal_bench.datasets.store import store as store_module
 from fretal_bench.datasets.store.cache import cache_folder
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter, StoreExistsError, open_or_build
 from fretal_bench.errors import BenchError, RunError
+from toy_stores import toy_rows, toy_store
 
 
 def rows(count: int = 4, *, split: str = "train", person: str = "p") -> pd.DataFrame:
@@ -263,3 +265,16 @@ def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("FRETAL_BENCH_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert cache_folder() == Path.home() / ".cache" / "fretal-bench"
+
+
+def test_a_store_that_version_0_1_wrote_opens_unchanged_and_is_written_alike_today(tmp_path: Path) -> None:
+    old = Path(shutil.copytree(Path(__file__).with_name("store_of_0_1"), tmp_path / "old"))
+    new = toy_store(tmp_path / "new", toy_rows(("Deepfakes",)), size=8)
+    store = CropStore.open(old)
+    pd.testing.assert_frame_equal(store.index, new.index)
+    np.testing.assert_array_equal(store.crops, new.crops)
+    assert (old / "crops.npy").read_bytes() == (new.path / "crops.npy").read_bytes()
+    # The Parquet library names its version in the index, so that size and hashes follow it.
+    own = {"files": {}, "checksum": "0" * 64}
+    texts = [json.dumps({**json.loads((path / "store.json").read_text()), **own}) for path in (old, new.path)]
+    assert texts[0] == texts[1]

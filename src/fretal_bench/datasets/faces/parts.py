@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 
-from fretal_bench import files
+from fretal_bench import files, records
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.faces.reasons import Failure
 from fretal_bench.datasets.media.reasons import Cause
+from fretal_bench.errors import BenchError
+from fretal_bench.records import Record
 
 ELSEWHERE: Final = "give this user the right to write there, or choose another --out"
 
@@ -41,10 +43,26 @@ class VideoPart:
         return {"number": self.number, "frames": self.frames, "failures": failures, "boxes": self.boxes}
 
     @classmethod
-    def read(cls, values: dict[str, Any]) -> VideoPart:
-        """Read what ``to_json`` gave."""
-        failures = [Failure(path, frame, Cause.read(text)) for path, frame, text in values["failures"]]
-        return cls(values["number"], values["frames"], failures, values["boxes"])
+    def read(cls, values: Any, where: str) -> VideoPart:
+        """Read what ``to_json`` gave.
+
+        Raises:
+            BenchError: It is something else; ``where`` it stands is named.
+            ValueError: A failure has a reason that is none.
+        """
+        kept = records.read(_Kept, values, where)
+        failures = [Failure(path, frame, Cause.read(text)) for path, frame, text in kept.failures]
+        return cls(kept.number, list(kept.frames), failures, kept.boxes)
+
+
+@dataclass(frozen=True)
+class _Kept(Record):
+    """A ``VideoPart`` as it is kept."""
+
+    number: int
+    frames: tuple[int, ...]
+    failures: tuple[tuple[str, int, str], ...]
+    boxes: Literal["own", "shared", "none"]
 
 
 class NewPart:
@@ -105,11 +123,15 @@ class Part:
         Returns:
             The part, or None if it isn't there or isn't whole.
         """
+        place = stem.with_suffix(".json")
         try:
-            description = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
-            bytes_there = stem.with_suffix(".crops").stat().st_size
-            videos = tuple(VideoPart.read(values) for values in description)
-        except (OSError, ValueError, KeyError, TypeError):
+            description = records.read_json(place, "part of a store")
+            bytes_there = files.check_regular(stem.with_suffix(".crops"), "part of a store").st_size
+            if not isinstance(description, list):
+                return None
+            videos = tuple(VideoPart.read(values, str(place)) for values in description)
+        except (BenchError, ValueError):
+            # What is damaged is made again.
             return None
         whole = sum(len(video.frames) for video in videos) * size * size * 3
         return cls(stem, videos) if bytes_there == whole else None

@@ -81,8 +81,9 @@ def count_rows(path: Path, count: int) -> Contents:
         # Through the buffer, since pyarrow's own conversion imports pandas.
         codes = [np.frombuffer(c.indices.buffers()[1], np.int32, len(c), 4 * c.offset) for c in columns]
         names = [column.dictionary.to_pylist() for column in columns]
-        rows, counts = np.unique(np.stack(codes), axis=1, return_counts=True)
-    places = zip(*rows.tolist(), counts.tolist(), strict=True)
+        shape = tuple(map(len, names))
+        kinds, counts = np.unique(np.ravel_multi_index(codes, shape), return_counts=True)
+    places = zip(*(part.tolist() for part in np.unravel_index(kinds, shape)), counts.tolist(), strict=True)
     return dict(sorted(((names[0][d], names[1][m], names[2][c]), n) for d, m, c, n in places))
 
 
