@@ -65,7 +65,9 @@ def test_it_goes_on_where_it_stopped_and_repairs_what_is_broken(tree):
     assert not list(tree.rglob(".*"))
 
 
-def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(tmp_path, monkeypatch):
+def test_a_full_disk_is_one_line_leaves_no_part_of_a_file_and_the_next_try_gives_the_same_bytes(
+    tmp_path, monkeypatch, mini
+):
     plain = files.move
 
     def full(part, final):
@@ -81,6 +83,11 @@ def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(tmp_path, monkeypa
         "val.json",
         "test.json",
     }
+    monkeypatch.setattr(files, "move", plain)
+    make_mini(tmp_path, ["c23"], [0, 14])
+    videos = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.mp4")]
+    assert len(videos) == 10
+    assert all((tmp_path / video).read_bytes() == (mini / video).read_bytes() for video in videos)
 
 
 @pytest.mark.parametrize(

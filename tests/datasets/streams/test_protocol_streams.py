@@ -222,6 +222,8 @@ def test_a_bad_store_is_passed_over_in_the_data_folder_and_told_when_named(
     ):
         (row,) = list_streams("dfil")
     assert row["lacks"] == ["ffpp at c23", "dfdc-preview", "celeb-df-v2"]
+    with pytest.raises(BenchError, match=r"lacks ffpp at c23.*; .*3 of 4 crop stores cannot be used"):
+        open_stream("dfil")
     assert row["commands"][0].split("--out ")[1].startswith(str(tmp_path / "a" / "ffpp-c23"))
     for name in ("bad", "listed", "cut"):
         with pytest.raises(BenchError, match=f"{name}/.*delete the store's folder"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -22,7 +23,7 @@ from fretal_bench.datasets.streams.lacks import (
     sentence,
     state_of,
 )
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, BenchWarning
 
 PathLike = str | os.PathLike[str]
 
@@ -54,7 +55,8 @@ def locate(
         if data:
             raise BenchError(f"stream {file.name!r} names its stores itself; leave --data out")
         return file
-    tiers = _tiers(data)
+    notes: list[str] = []
+    tiers = _tiers(data, notes)
     lacks: list[Lack] = []
     domains: list[DomainFile] = []
     for domain in file.domains:
@@ -65,7 +67,11 @@ def locate(
             lacks.append(lack_of(file, domain, [store for tier in tiers for store in tier]))
         domains.append(domain)
     if lacks:
-        raise BenchError(sentence(file, merged(lacks), [store for tier in tiers for store in tier]))
+        stores = [store for tier in tiers for store in tier]
+        # What is damaged may be what is lacking: one line says both.
+        raise BenchError("; ".join([sentence(file, merged(lacks), stores), *notes]))
+    for note in notes:
+        warnings.warn(note, BenchWarning, stacklevel=2)
     return absolute_stores(replace(file, domains=tuple(domains)))
 
 
@@ -139,8 +145,8 @@ def _row(file: StreamFile, tiers: Sequence[Sequence[StoreAtHand]]) -> dict[str, 
     }
 
 
-def _tiers(data: Sequence[PathLike]) -> list[list[StoreAtHand]]:
-    return [[store for path in data for store in named_stores(path)], found_stores()]
+def _tiers(data: Sequence[PathLike], notes: list[str] | None = None) -> list[list[StoreAtHand]]:
+    return [[store for path in data for store in named_stores(path, notes)], found_stores(notes)]
 
 
 def _with_memory(
@@ -149,7 +155,7 @@ def _with_memory(
     if domain.name not in remembered:
         return list(tiers)
     try:
-        memory = named_stores(remembered[domain.name])
+        memory = named_stores(remembered[domain.name], notes=[])
     except BenchError:  # moved or deleted since
         memory = []
     return [tiers[0], memory, *tiers[1:]]

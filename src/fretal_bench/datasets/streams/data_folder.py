@@ -57,8 +57,12 @@ class StoreAtHand:
     contents: Contents
 
 
-def named_stores(path: str | os.PathLike[str]) -> list[StoreAtHand]:
-    """The store that a folder is, or the stores right in it; of several, damaged ones are passed over with a warning.
+def named_stores(path: str | os.PathLike[str], notes: list[str] | None = None) -> list[StoreAtHand]:
+    """The store that a folder is, or the stores right in it; of several, damaged ones are passed over.
+
+    Args:
+        path: The folder.
+        notes: Where to add a line about those that are passed over; None warns.
 
     Raises:
         BenchError: There is none that can be used, or the folder cannot be read.
@@ -73,12 +77,16 @@ def named_stores(path: str | os.PathLike[str]) -> list[StoreAtHand]:
             f"{folder} {what}: expected {INFO} in it or in a folder in it; "
             "make a store with `bench data prepare`, or correct the path"
         )
-    _say_passed_over(folder, stores, faults)
+    _note_faults(folder, stores, faults, notes)
     return stores
 
 
-def found_stores() -> list[StoreAtHand]:
-    """The stores in ``$FRETAL_BENCH_DATA``; none if it isn't set. What cannot be used is passed over with a warning."""
+def found_stores(notes: list[str] | None = None) -> list[StoreAtHand]:
+    """The stores in ``$FRETAL_BENCH_DATA``; none if it isn't set. What cannot be used is passed over.
+
+    Args:
+        notes: Where to add a line about it; None warns.
+    """
     folder = data_folder()
     if folder is None:
         return []
@@ -87,9 +95,9 @@ def found_stores() -> list[StoreAtHand]:
             raise BenchError(f"{folder} is no folder; correct the path")
         stores, faults = _stores_in(folder)
     except BenchError as error:
-        warnings.warn(f"${DATA_FOLDER}: {error}", BenchWarning, stacklevel=2)
+        _note(f"${DATA_FOLDER}: {error}", notes)
         return []
-    _say_passed_over(folder, stores, faults)
+    _note_faults(folder, stores, faults, notes)
     return stores
 
 
@@ -114,14 +122,22 @@ def _store_or_fault(folder: Path) -> StoreAtHand | BenchError:
         return error
 
 
-def _say_passed_over(folder: Path, stores: Sequence[StoreAtHand], faults: Sequence[BenchError]) -> None:
+def _note_faults(
+    folder: Path, stores: Sequence[StoreAtHand], faults: Sequence[BenchError], notes: list[str] | None
+) -> None:
     if faults:
-        warnings.warn(
+        _note(
             f"{folder}: {len(faults)} of {len(stores) + len(faults)} crop stores cannot be used and "
             f"{'is' if len(faults) == 1 else 'are'} passed over, e.g. {faults[0]}",
-            BenchWarning,
-            stacklevel=3,
+            notes,
         )
+
+
+def _note(line: str, notes: list[str] | None) -> None:
+    if notes is None:
+        warnings.warn(line, BenchWarning, stacklevel=4)
+    else:
+        notes.append(line)
 
 
 def _store_folders(folder: Path) -> list[Path]:
