@@ -418,7 +418,15 @@ def failure_of(folder, **changes):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seed": 1}, {"label": "er"}, {"id": EWC[1]}, {"reason": 3}, {"colour": "red"}]
+    "changes",
+    [
+        {"seed": 1},
+        {"label": "er"},
+        {"id": EWC[1]},
+        {"reason": 3},
+        {"reason": "Traceback (most recent"},
+        {"colour": "red"},
+    ],
 )
 def test_a_failure_that_is_damaged_or_of_another_cell_is_refused(changes, older):
     path = failure_of(older, **changes)

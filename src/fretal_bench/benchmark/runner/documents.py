@@ -200,6 +200,12 @@ class FailureFile(Record):
     reason: str = dataclasses.field(kw_only=True)
     traceback: str = dataclasses.field(kw_only=True)
 
+    def __post_init__(self) -> None:
+        """Check that the reason is one; raises ``Invalid``."""
+        super().__post_init__()
+        if not self.reason.strip() or self.reason.startswith("Traceback ("):
+            raise Invalid("reason", "a reason in words", self.reason)
+
 
 @dataclass(frozen=True)
 class ChecksumsFile(Record):

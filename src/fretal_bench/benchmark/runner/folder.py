@@ -216,7 +216,8 @@ class ResultFolder:
 
     def fail(self, cell: Cell, reason: str, trace: str) -> None:
         """Keep the reason why a cell failed."""
-        record = {"id": cell.id, "label": cell.name, "seed": cell.seed, "reason": reason, "traceback": trace}
+        about = {"id": cell.id, "label": cell.name, "seed": cell.seed}
+        record = {**about, "reason": " ".join(reason.split()), "traceback": trace}
         files.write(self.failure(cell.id), records.to_json(record), remedy=REMEDY)
 
     def forget_failure(self, id: str) -> None:
