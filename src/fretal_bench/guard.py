@@ -115,16 +115,14 @@ def guarded() -> Iterator[None]:
     """Run code of others: only the user stops the suite.
 
     Raises:
-        Ended: It raised ``SystemExit``, ``KeyboardInterrupt`` or what else is no ``Exception``.
+        Ended: It raised ``SystemExit``, ``KeyboardInterrupt`` or ``GeneratorExit``.
         KeyboardInterrupt: The user has pressed Ctrl-C.
         Exception: Whatever it raised.
     """
     with interrupts() as pressed:
         try:
             yield
-        except Exception:
-            raise
-        except BaseException as error:
+        except (SystemExit, KeyboardInterrupt, GeneratorExit, _TooLong) as error:
             if isinstance(error, KeyboardInterrupt) and pressed():
                 raise
             raise Ended(error.args[0] if isinstance(error, _TooLong) else named(error)) from error

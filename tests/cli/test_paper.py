@@ -1,14 +1,18 @@
 """``bench paper`` as a person types it: output, files, exit codes, one line for what is wrong."""
 
+import contextlib
 import csv
+import errno
 import json
 import math
+import shutil
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 
+from fretal_bench import files
 from fretal_bench.papers.published import COLUMNS
 from tests_support import recipe_options, tiny_stream
 
@@ -195,6 +199,60 @@ def test_a_diverged_run_is_valid_json_with_the_reason_and_exit_code_1(bench, tmp
     assert value["reason"].startswith("failed: finetuning, seed 0: ")
     assert "diverged" in value["reason"]
     assert "bench: failed: finetuning, seed 0: " in err
+
+
+class Killed(BaseException):
+    """Ends a command as a signal does: nothing catches it."""
+
+
+def test_a_run_of_a_table_killed_at_each_rename_ends_with_the_same_bytes(bench, tmp_path, monkeypatch):
+    call = own_table(tmp_path, ONE.format(tiny_stream(tmp_path)))
+    assert bench(*call).code == 0
+    kept = ("results", "reports")
+    whole = {folder: files_of(tmp_path / folder) for folder in kept}
+    for folder in kept:
+        shutil.rmtree(tmp_path / folder)
+    real, killed = files.move, []
+
+    def move(part, final):
+        if final not in killed:
+            killed.append(final)
+            raise Killed
+        real(part, final)
+
+    monkeypatch.setattr(files, "move", move)
+    for _ in range(40):
+        with contextlib.suppress(Killed):
+            assert bench(*call).code == 0
+            break
+    else:
+        pytest.fail("the run never ended")
+    assert {"plan.json", "tiny.toml", "summary.md"} <= {path.name for path in killed}
+    for folder in kept:
+        again = files_of(tmp_path / folder)
+        assert [path for path in whole[folder] | again if whole[folder].get(path) != again.get(path)] == []
+
+
+def files_of(folder):
+    """Every file but locks, and what was measured of time and memory with its checksums, with its bytes."""
+    measured = ("environment.json", "phases.json", "checksums.json")
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".lock" and path.name not in measured
+    }
+
+
+def test_a_full_disk_ends_the_run_of_a_table_with_one_line(bench, tmp_path, monkeypatch):
+    call = own_table(tmp_path, ONE.format(tiny_stream(tmp_path)))
+
+    def full(part, final):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "move", full)
+    code, _, err = bench(*call)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "no space left" in err
 
 
 def test_paths_and_texts_in_brackets_are_printed_as_they_are(bench, tmp_path):

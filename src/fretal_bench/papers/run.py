@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,7 +215,8 @@ def _groups(
         keys = setting.recipe if call.own_recipe else {}
         key = (file, tuple(keys.items()))
         if key not in groups:
-            name = "-".join([file.name, recipe.name, *map(str, keys.values())])
+            # A backbone of a hub has a slash in its name; the folder stands in OUT.
+            name = re.sub(r"[/\\\0]", "-", "-".join([file.name, recipe.name, *map(str, keys.values())]))
             groups[key] = _Group(file, recipe.changed(keys), name)
         groups[key].settings[place] = setting
     return list(groups.values())
