@@ -125,8 +125,12 @@ def judge(ran: Ran, base: Any, *, is_code: bool = False) -> Verdict:
     return _judge_refusal(ran, is_code) if ran.claim is None else _judge_claim(ran, base)
 
 
+_PASSED_OVER: Final = " passed over, e.g. "
+
+
 def _judge_refusal(ran: Ran, is_code: bool) -> Verdict:
-    lines = _lines(ran)
+    # What is said of stores that are passed over is no refusal, and may stand before one.
+    lines = [line for line in _lines(ran) if not (line.startswith("bench: ") and _PASSED_OVER in line)]
     if ran.code not in (1, 2):
         return Verdict("code", f"exit code {ran.code}: {ran.err[:200]!r}")
     if len(lines) != 1 or not lines[0].startswith("bench: "):
