@@ -406,7 +406,7 @@ both = { mean = ["AA", "last"] }
     paper = table_of(tmp_path, text)
     places = [("FT", column) for column in paper.columns]
     # Weights and scores are no numbers any more after a few such steps.
-    changes = {"recipe": {**FAST["recipe"], "lr": 1e30}}
+    changes = {"recipe": {**FAST["recipe"], "lr": 1000, "weight_decay": 1000}}
     prepared = prepare(paper, places, tmp_path / "out", changes=changes, jobs=1)
     measured = run(prepared, places)
     why = measured[("FT", "AA")].reason

@@ -388,11 +388,11 @@ def test_a_cell_that_was_stopped_before_it_was_put_together_is_put_together(
     common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
 
     def stopped(*_):
-        raise KeyboardInterrupt
+        raise RunError("stopped")
 
     with monkeypatch.context() as patched:
         patched.setattr("fretal_bench.benchmark.runner.step.finish_cell", stopped)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(RunError, match="stopped"):
             run(("joint",), stream, **common)
     assert len(list((tmp_path / "r").glob("progress/*/step-*"))) == 3
     assert not inspect(tmp_path / "r").faults
