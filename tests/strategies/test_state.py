@@ -116,7 +116,7 @@ def test_what_is_wrong_with_the_weights_is_named(name):
     assert "a table" in refusal(name, {**state, "extra": [1]}) + refusal(name, {**state, "model": None})
     for key in state:
         assert key in refusal(name, {other: value for other, value in state.items() if other != key})
-    for step in ("x", -1, True, 1.5, None):
+    for step in ("x", -1, True, 1.5, None, 1, 3):
         assert "step" in refusal(name, {**state, "step": step})
 
 

@@ -161,6 +161,10 @@ def begin(
     who = f"strategy {info.name!r}"
     own = info.target.startswith(f"{__package__}.")
     check_outline(state, strategy.state_dict(), who, own=own)
+    if learned and state.get("step") != len(learned):
+        raise BadState(
+            f"step: expected a state after {len(learned)} domains, found one after {state.get('step')!r}"
+        )
     try:
         strategy.load_state_dict(state)
         restored = strategy.state_dict()

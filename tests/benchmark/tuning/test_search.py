@@ -584,8 +584,8 @@ def test_a_full_disk_at_the_end_is_one_line_and_the_same_search_writes_the_file_
     assert files_of(tmp_path / "r") == files_of(search.prepared.folder.path)
 
 
-class Killed(BaseException):
-    """Ends a search as a signal does: nothing catches it."""
+class Killed(RunError):
+    """Ends a search where it is: a strategy's failure is caught, this is not."""
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -600,11 +600,11 @@ def test_a_search_killed_at_each_rename_ends_with_the_same_bytes(after, stream, 
         due = final not in killed
         if due and not after:
             killed.append(final)
-            raise Killed
+            raise Killed("killed")
         real(part, final)
         if due:
             killed.append(final)
-            raise Killed
+            raise Killed("killed")
 
     monkeypatch.setattr(files, "move", move)
     for _ in range(30):
