@@ -280,3 +280,15 @@ def test_the_modules_load_without_the_heavy_libraries():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("place", ["/dev/full", "/proc/sums", "folder"])
+def test_a_file_of_checksums_that_cannot_be_is_refused_before_any_file_is_hashed(
+    tmp_path, monkeypatch, place
+):
+    images(tmp_path / "data")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(files, "sha256", lambda path: pytest.fail("hashed"))
+    with pytest.raises(BenchError, match=r"sums|full|folder") as error:
+        check(tmp_path / "data", hash=True, hash_file=tmp_path / place)
+    assert len(str(error.value).splitlines()) == 1

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from fretal_bench.datasets.check.checksums import Checksums, compare_or_write
+from fretal_bench.datasets.check.checksums import Checksums, compare_or_write, read_checksums
 from fretal_bench.datasets.check.classes import missing_classes
 from fretal_bench.datasets.check.facts import Facts, file_facts
 from fretal_bench.datasets.check.faults import copied_videos, stray_files, unreadable_files
@@ -128,6 +128,8 @@ def check(
     read = family.read(root, options)
     tree = Tree(read.root)
     files = [entry.path for entry in tree.descend(follow=False)]
+    checksum_file = hash_file or Path.cwd() / f"{read.root.name}.sha256"
+    known = read_checksums(checksum_file) if hash else None
     clips: dict[str, Facts] = {}
     findings = [
         *read.findings,
@@ -141,7 +143,7 @@ def check(
     findings += _shortcut_findings(search)
     checksums = None
     if hash:
-        checksums = compare_or_write(read.root, files, hash_file or Path.cwd() / f"{read.root.name}.sha256")
+        checksums = compare_or_write(read.root, files, checksum_file, known)
         findings += _checksum_findings(checksums)
     return DatasetCheck(
         root=str(root),

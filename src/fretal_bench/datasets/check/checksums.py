@@ -31,29 +31,44 @@ class Checksums:
     added: tuple[str, ...] = ()
 
 
-def compare_or_write(root: Path, paths: Iterable[str], file: Path) -> Checksums:
-    """Hash files and compare them with the checksums in ``file``; write that file if it isn't there.
+def read_checksums(file: Path) -> dict[str, str] | None:
+    """Read a file of checksums, before any file is hashed.
+
+    Returns:
+        SHA-256 by path; None if the file isn't there yet and can be written.
+
+    Raises:
+        BenchError: It isn't a file of checksums, or cannot be written.
+    """
+    if file.exists():
+        return _read(file)
+    files.check_place(file, "--hash-file")
+    return None
+
+
+def compare_or_write(root: Path, paths: Iterable[str], file: Path, known: dict[str, str] | None) -> Checksums:
+    """Hash files and compare them with known checksums; write those to ``file`` if there are none.
 
     Args:
         root: The data set's folder.
         paths: The files, relative to it.
         file: The file of checksums; never overwritten. It is not hashed itself if it is in the folder.
+        known: What ``read_checksums`` gave.
 
     Raises:
-        BenchError: ``file`` isn't a file of checksums, or cannot be written.
+        BenchError: ``file`` cannot be written.
         RunError: There is no space left for it.
     """
     checksum_file = file.resolve()
     sums = {path: files.sha256(root / path) for path in sorted(paths) if (root / path) != checksum_file}
-    if file.exists():
-        written = _read(file)
+    if known is not None:
         return Checksums(
             file=str(file),
             written=False,
             files=len(sums),
-            changed=tuple(path for path in sums if path in written and written[path] != sums[path]),
-            missing=tuple(sorted(written.keys() - sums.keys())),
-            added=tuple(path for path in sums if path not in written),
+            changed=tuple(path for path in sums if path in known and known[path] != sums[path]),
+            missing=tuple(sorted(known.keys() - sums.keys())),
+            added=tuple(path for path in sums if path not in known),
         )
     text = "".join(f"{digest}  {path}\n" for path, digest in sums.items())
     files.write(file, text, remedy="name another place with --hash-file")
