@@ -106,6 +106,7 @@ def test_the_command_says_what_to_do_next_and_refuses_a_folder_that_is_there(ben
         ("lambda", "a word of Python's own"),
         ("match", "a word of Python's own"),
         ("ewc", "is taken"),
+        ("recipe", "is taken"),
         ("torch", "a module 'torch' is installed here"),
         ("My-Method", "expected lower-case words joined by '-'"),
         ("my_method", "expected lower-case words joined by '-'"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from fretal_bench import files
 from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.names import check_name, hidden_fault, shown
 
 BUILT_IN = "published.csv"
 # A table's name is that of folders and files too.
@@ -158,16 +159,21 @@ def _value(where: str, head: list[str], cells: list[str]) -> PublishedValue:
     """Check one row."""
     if len(cells) != len(head):
         raise BenchError(f"{where}: expected {len(head)} fields, found {len(cells)}; correct that line")
-    row = {name: cell.strip() for name, cell in zip(head, cells, strict=True)}
+    # A cell of a spreadsheet may have several lines.
+    row = {name: " ".join(cell.strip().splitlines()) for name, cell in zip(head, cells, strict=True)}
     empty = next((name for name in COLUMNS if not row[name]), None)
     if empty:
         raise BenchError(f"{where}: {empty} is empty; every value needs it")
+    for name, cell in row.items():
+        if fault := hidden_fault(cell):
+            raise BenchError(f"{where}: {name} {shown(cell)}: {fault}; correct that line")
     value = PublishedValue(**row)
     if not _NAME.fullmatch(value.table):
         raise BenchError(
             f"{where}: table {value.table!r} must be of letters, digits, - and _, "
             "and begin with a letter or digit; rename it"
         )
+    check_name(value.table, f"{where}: table")
     if not _is_number(value.value):
         raise BenchError(f"{where}: value must be a finite number, found {value.value!r}")
     return value

@@ -11,7 +11,7 @@ from typing import Final
 
 from fretal_bench import files
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.registry import names
+from fretal_bench.strategies.registry import RESERVED, names
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST: Final = 60
@@ -72,7 +72,7 @@ def _check_name(name: str, package: str) -> None:
         raise BenchError(
             f"strategy name {name!r}: a word of Python's own cannot name a package; choose another"
         )
-    if name in names():
+    if name == RESERVED or name in names():
         raise BenchError(
             f"strategy name {name!r} is taken; choose another (`bench list strategies` shows all)"
         )
