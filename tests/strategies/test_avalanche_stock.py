@@ -13,7 +13,7 @@ from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.plan import make_plan
 from fretal_bench.benchmark.runner.run import run
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, RunError
 from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.stock import STOCK
@@ -248,12 +248,12 @@ def test_a_run_that_was_stopped_begins_the_cell_again_and_ends_with_the_same_byt
 
     def stopped(*arguments):
         if len(calls) == 2:
-            raise KeyboardInterrupt
+            raise RunError("stopped")
         calls.append(arguments)
         real(*arguments)
 
     monkeypatch.setattr(module, "save_step", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(RunError, match="stopped"):
         run(names, stream, out=tmp_path / "r", **common)
     monkeypatch.undo()
     assert len(list((tmp_path / "r" / "progress").glob("*/step-*"))) == 2
