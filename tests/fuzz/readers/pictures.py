@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 import zlib
@@ -38,7 +39,8 @@ def prepared(bench: Bench, root: str, layout: str, *words: str) -> dict[str, Any
             zip(store.index["path"], store.index["frame"], store.index["label"], strict=True)
         )
     }
-    return crops | {f"{failure['path']}#{failure['frame']}": TOLD for failure in store.info.failures}
+    failures = json.loads(Path("made/store.json").read_text("utf-8"))["failures"]
+    return crops | {f"{failure['path']}#{failure['frame']}": TOLD for failure in failures}
 
 
 _NAMED: Final = tuple(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -52,9 +54,13 @@ def stream_content(stream: Any) -> dict[str, Any]:
 
 
 def _domain(domain: Any) -> dict[str, Any]:
-    content: dict[str, Any] = {"size": domain.store.size, "margin": domain.store.info.margin}
+    content: dict[str, Any] = {"size": domain.store.size, "margin": _margin(domain.store.path)}
     for split, rows in domain.rows.items():
         content[split] = domain.store.index.iloc[rows].reset_index(drop=True)
         content[f"{split} crops"] = hashlib.sha256(domain.store.crops[rows].tobytes()).hexdigest()
         content[f"{split} labels"] = domain.store.index["label"].to_numpy()[rows]
     return content
+
+
+def _margin(folder: Path) -> float:
+    return float(json.loads((folder / "store.json").read_text("utf-8"))["margin"])
