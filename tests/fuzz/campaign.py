@@ -186,7 +186,8 @@ class Campaign:
     def run(self, chosen: Sequence[Case], keep: Path | None = None) -> Iterator[Result]:
         """Run cases, and give each result as it comes; ``keep`` is where the folders of cases that are not good go."""
         for case, damage, ran in self._run([case for case in chosen if case.reader.name in self._bases]):
-            verdict = judge(ran, self._bases[case.reader.name], is_code=case.reader.is_code)
+            reader = case.reader
+            verdict = judge(ran, self._bases[reader.name], is_code=reader.is_code, warns=reader.warns)
             folder = self.folder / case.name
             if keep is not None and (not verdict.good or len(chosen) == 1):
                 shutil.copytree(folder, keep / case.name, symlinks=True, dirs_exist_ok=True, ignore=_no_fifos)

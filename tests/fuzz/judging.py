@@ -103,13 +103,14 @@ class Verdict:
         return self.kind in GOOD
 
 
-def judge(ran: Ran, base: Any, *, is_code: bool = False) -> Verdict:
+def judge(ran: Ran, base: Any, *, is_code: bool = False, warns: bool = False) -> Verdict:
     """Judge a case.
 
     Args:
         ran: What came of it.
         base: What was used of the undamaged file.
         is_code: Whether the file is Python code: then Python's own words say what is wrong with it.
+        warns: Whether a line before the last may say what is passed over.
     """
     if ran.died:
         return Verdict("hang" if "seconds" in ran.died else "crash", ran.died)
@@ -122,18 +123,14 @@ def judge(ran: Ran, base: Any, *, is_code: bool = False) -> Verdict:
         return Verdict("escaped", ", ".join(sorted(set(ran.escaped)))[:300])
     if ran.changed:
         return Verdict("changed", ", ".join(ran.changed)[:300])
-    return _judge_refusal(ran, is_code) if ran.claim is None else _judge_claim(ran, base)
+    return _judge_refusal(ran, is_code, 2 if warns else 1) if ran.claim is None else _judge_claim(ran, base)
 
 
-_PASSED_OVER: Final = " passed over, e.g. "
-
-
-def _judge_refusal(ran: Ran, is_code: bool) -> Verdict:
-    # What is said of stores that are passed over is no refusal, and may stand before one.
-    lines = [line for line in _lines(ran) if not (line.startswith("bench: ") and _PASSED_OVER in line)]
+def _judge_refusal(ran: Ran, is_code: bool, most: int) -> Verdict:
+    lines = _lines(ran)
     if ran.code not in (1, 2):
         return Verdict("code", f"exit code {ran.code}: {ran.err[:200]!r}")
-    if len(lines) != 1 or not lines[0].startswith("bench: "):
+    if not 1 <= len(lines) <= most or not all(line.startswith("bench: ") for line in lines):
         return Verdict("lines", f"{len(lines)} lines: {ran.err[:300]!r}")
     return _strange(ran.err, is_code) or Verdict("refused", lines[0][:300])
 

@@ -95,8 +95,9 @@ def _open_stream() -> None:
     with patch("fretal_bench.benchmark.runner.run.execute", lambda *_: None):
         words = ["run", "--strategies", ",".join(STRATEGIES), "--stream", "open.toml", "--jobs", "1"]
         quietly(*words, *recipe_words(), "--data", "data", "--out", "out")
-    if not Path("out/stream.toml").exists():
-        raise RuntimeError("the stores of the open stream were not found")
+    # The stores of this copy of the world, not of where it was made.
+    remembered = Path("out/stream.toml")
+    remembered.write_text(remembered.read_text("utf-8").replace(f"{Path.cwd()}/", ""), "utf-8")
 
 
 def _results() -> None:

@@ -40,6 +40,7 @@ class Reader:
         weight: How many cases it has, against 1 of others.
         quick: Whether the ordinary test suite exercises it too.
         is_code: Whether the file is Python code, so that an error's name is what is wrong with it.
+        warns: Whether the command may say in a line of its own what it passes over, before it refuses.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Reader:
     weight: int = 1
     quick: bool = True
     is_code: bool = False
+    warns: bool = False
 
     def files(self, folder: Path) -> list[Path]:
         """The files that may be damaged, sorted."""
@@ -91,6 +93,7 @@ def reader(
     weight: int = 1,
     quick: bool = True,
     is_code: bool = False,
+    warns: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a reader; see ``Reader``. ``parts`` are separated by blanks."""
 
@@ -99,7 +102,7 @@ def reader(
             raise ValueError(f"two readers are called {name!r}")
         needed, kinds = frozenset(parts.split()), tuple(damages)
         READERS[name] = Reader(
-            name, owner, function, needed, file, kinds, tuple(writes), weight, quick, is_code
+            name, owner, function, needed, file, kinds, tuple(writes), weight, quick, is_code, warns
         )
         return function
 

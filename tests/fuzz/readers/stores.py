@@ -311,6 +311,7 @@ def _crops_of(crops: np.ndarray) -> dict[str, Any]:
     file="data/*/*",
     damages=(*BYTES, *PLACES),
     writes=(*_WRITES, "data/*/.verified.json"),
+    warns=True,
 )
 def data_folder(bench: Bench) -> Claim:
     return Claim(planned(bench, "--stream", "open.toml", "--data", "data"))
@@ -323,6 +324,7 @@ def data_folder(bench: Bench) -> Claim:
     file="out/stream.toml",
     damages=(*TEXT, *PLACES, *trees(TOML)),
     writes=(*_WRITES, "data/*/.verified.json"),
+    warns=True,
 )
 def remembered_stores(bench: Bench) -> Claim:
     """A run that goes on looks for its stores where an earlier one found them."""
