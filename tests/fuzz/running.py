@@ -128,6 +128,8 @@ def run_case(
             HOME=str(folder),
         )
         os.environ.pop("FRETAL_BENCH_DATA", None)
+        # A plugin that loops would be given half a minute.
+        os.environ["FRETAL_BENCH_PLUGIN_SECONDS"] = "3"
         import tempfile
 
         tempfile.tempdir = None

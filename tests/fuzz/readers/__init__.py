@@ -61,25 +61,6 @@ class Reader:
 
 
 READERS: Final[dict[str, Reader]] = {}
-NOT_YET: Final = frozenset(
-    {
-        "plan.json by report",
-        "validation.parquet by tune",
-        "failures by report",
-        "cells in each other's places",
-        "phases.json of steps by run",
-        "environment.json of steps by run",
-        "scores.parquet of steps by run",
-        "checkpoint.pt of steps by run",
-        "DeepfakeBench JSON",
-        "DFDC metadata.json",
-        "identity split",
-        "clips by prepare",
-        "plugin file",
-        "stream name into paths",
-    }
-)
-"""Readers that are known to fail: the ordinary test suite leaves them out until they are repaired."""
 
 
 def reader(
