@@ -108,6 +108,34 @@ def test_a_damaged_plan_is_named_by_whoever_reads_it(folder, text):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda plan: plan["cells"].pop(),
+        lambda plan: plan["cells"].reverse(),
+        lambda plan: plan["stream"]["left_out"].update(TOO_LARGE=3),
+        lambda plan: plan["cells"][0].update(seed=5),
+        lambda plan: plan.update(checksum="0" * 64),
+    ],
+    ids=["cell removed", "cells in another order", "reason added", "seed", "checksum"],
+)
+def test_a_plan_that_says_something_else_than_was_written_is_refused(folder, change):
+    folder.create(plan_of("aaaaaaa1", "bbbbbbb1"))
+    path = folder.path / "plan.json"
+    written = json.loads(path.read_text())
+    change(plan := json.loads(path.read_text()))
+    path.write_text(json.dumps(plan))
+    for read in (load_results, lambda _: folder.create(plan_of("aaaaaaa1", "bbbbbbb1"))):
+        with pytest.raises(BenchError, match=r"plan\.json: not the plan that was written"):
+            read(folder.path)
+    # The same content in another layout, or without a checksum as earlier versions wrote it, is the same plan.
+    path.write_text(json.dumps(written))
+    load_results(folder.path)
+    del written["checksum"]
+    path.write_text(json.dumps(written))
+    load_results(folder.path)
+
+
+@pytest.mark.parametrize(
     ("there", "now", "words"),
     [
         ({"a": 1}, {"a": 1}, ""),

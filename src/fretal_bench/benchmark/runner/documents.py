@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ class Entry(Record):
 
 @dataclass(frozen=True)
 class PlanFile(Record):
-    """``plan.json``."""
+    """``plan.json``; ``checksum`` is of what its other keys say."""
 
     format: int
     stream: StreamContent
@@ -107,6 +108,7 @@ class PlanFile(Record):
     cells: tuple[Entry, ...]
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
+    checksum: str | None = ruled(names.SHA256, None)
 
     def __post_init__(self) -> None:
         """Check the recipe and the cells together; raises ``Invalid`` or ``ValueError``."""
@@ -265,7 +267,17 @@ def read_plan(folder: Path) -> tuple[dict[str, Any], PlanFile]:
             f"{path}: key 'format': expected {FORMAT}, found {of!r}: another version of fretal-bench wrote it; "
             "read the folder with that version"
         )
-    return values, build(PlanFile, values, str(path), _COPY)
+    plan = build(PlanFile, values, str(path), _COPY)
+    # Plans of versions before the first with checksums have none.
+    if plan.checksum not in (None, plan_checksum(values)):
+        raise BenchError(f"{path}: not the plan that was written: its checksum is of another; {_COPY}")
+    return values, plan
+
+
+def plan_checksum(values: Mapping[str, Any]) -> str:
+    """SHA-256 of what a plan says under its other keys, hexadecimal."""
+    content = {key: value for key, value in values.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_failure(path: Path, entry: Entry) -> FailureFile:

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from fretal_bench import files, records
 from fretal_bench.benchmark.recipes.recipe import TABLES, Recipe
 from fretal_bench.benchmark.runner.difference import first_difference
-from fretal_bench.benchmark.runner.documents import FORMAT, OF_DATA, PLAN, check_id, read_plan
+from fretal_bench.benchmark.runner.documents import FORMAT, OF_DATA, PLAN, check_id, plan_checksum, read_plan
 from fretal_bench.benchmark.runner.plan import Cell, Plan
 from fretal_bench.benchmark.runner.seals import Sealed, read_environment
 from fretal_bench.errors import BenchError, RunError
@@ -84,6 +84,7 @@ class ResultFolder:
                 # Before the plan is written: a process that is killed in between does it again.
                 self._bring_back(entries)
                 self._put_away(id for id in earlier if id not in entries)
+                content["checksum"] = plan_checksum(content)
                 files.write(self.path / PLAN, records.to_json(content), remedy=REMEDY)
 
     def _holds(self, plan: Plan) -> bool:
