@@ -63,4 +63,4 @@ def _domain(domain: Any) -> dict[str, Any]:
 
 
 def _margin(folder: Path) -> float:
-    return float(json.loads((folder / "store.json").read_text("utf-8"))["margin"])
+    return float(json.loads((folder / "store.json").read_text("utf-8-sig"))["margin"])

@@ -35,7 +35,7 @@ def published(bench: Bench) -> Claim:
 
 def _written() -> Any:
     try:
-        text = bytes_of("own.csv").decode("utf-8-sig")
+        text = "\n".join(bytes_of("own.csv").decode("utf-8-sig").splitlines())
         rows = [
             row for row in csv.reader(io.StringIO(text), strict=True) if any(cell.strip() for cell in row)
         ]
