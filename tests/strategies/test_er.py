@@ -186,8 +186,8 @@ def test_replay_keeps_the_first_domain_better_than_fine_tuning():
 
 def test_nonsense_is_refused_by_name():
     for constants, message in (
-        ({"memory": 1}, "memory'.* of at least 2"),
-        ({"memory_batch": -1}, "memory_batch.* of at least 0"),
+        ({"memory": 1}, "memory'.*whole number in \\[2,.*found 1"),
+        ({"memory_batch": -1}, "memory_batch'.*whole number in \\[0,.*found -1"),
     ):
         with pytest.raises(BenchError, match=message):
             build(ExperienceReplay, **constants)

@@ -11,6 +11,7 @@ from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import call as call_module
 from fretal_bench.benchmark.runner.call import STREAM_FILE, Call, check_names, check_validation, prepare
 from fretal_bench.benchmark.runner.run import execute
+from fretal_bench.benchmark.runner.seals import CHECKSUMS, seal
 from fretal_bench.datasets.streams.stream import open_stream
 from fretal_bench.errors import BenchError, BenchWarning
 from tests_support import TINY, tiny_stream
@@ -106,6 +107,8 @@ def test_done_cells_of_another_version_are_said_in_one_line_and_others_are_not(s
         environment = json.loads(path.read_text())
         environment["versions"]["fretal-bench"] = "0.0.7"
         path.write_text(json.dumps(environment))
+        (path.parent / CHECKSUMS).unlink()
+        seal(path.parent)
     with pytest.warns(BenchWarning) as said:
         prepare(call)
     (warning,) = said
