@@ -189,3 +189,13 @@ def test_libav_is_not_heard(tmp_path, capfd):
     with pytest.raises(Unreadable):
         VideoFile(tmp_path / "text.mp4")
     assert capfd.readouterr().err == ""
+
+
+def test_a_codec_that_nobody_knows_is_a_reason(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", shades(3))
+    content = path.read_bytes()
+    assert content.count(b"avc1")
+    path.write_bytes(content.replace(b"avc1", b"zzz9").replace(b"avcC", b"zzzC"))
+    with pytest.raises(Unreadable) as error:
+        clip_facts(path)
+    assert error.value.cause.reason is Reason.UNDECODABLE

@@ -91,6 +91,8 @@ def open_clip(path: Path, limits: MediaLimits) -> Iterator[tuple[Any, Any, ClipF
             if not container.streams.video:
                 raise Unreadable(Cause(Reason.UNDECODABLE, "no video stream in it"))
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise Unreadable(Cause(Reason.UNDECODABLE, "its codec is not known"))
             facts = _facts(container, stream)
             _check(facts, limits)
             stream.codec_context.options = {"max_pixels": str(limits.pixels)}
