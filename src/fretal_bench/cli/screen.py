@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from fretal_bench import records
+from fretal_bench import parsing
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.errors import BenchWarning
 from fretal_bench.names import escaped
@@ -53,7 +53,7 @@ def print_next(commands: Sequence[str]) -> None:
 
 def print_json(value: Any) -> None:
     """Print plain data as JSON; a number that is not finite is a fault of the caller, not of what reads it."""
-    print(records.to_json(value), end="")
+    print(parsing.to_json(value), end="")
 
 
 def typed_command() -> str:

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from fretal_bench import records
+from fretal_bench import parsing, records
 from fretal_bench.datasets.streams.file import StreamFile, stream_of_table
 from fretal_bench.datasets.streams.stream import find_stream
 from fretal_bench.errors import BenchError, unknown_name
@@ -106,12 +106,12 @@ def open_paper(name: str | os.PathLike[str]) -> PaperFile:
     """
     text = os.fspath(name)
     if text.endswith(".toml"):
-        return paper_of_table(Path(text), records.read_toml(text, "table file"))
+        return paper_of_table(Path(text), parsing.read_toml(text, "table file"))
     path = Path(str(resources.files(__package__))) / "tables" / f"{text}.toml"
     if not path.is_file():
         reason = "no file says which cells it needs; see docs/papers.md for how to write one"
         return PaperFile(name=text, cannot=reason)
-    return paper_of_table(path, records.read_toml(path, "table file"), own=False)
+    return paper_of_table(path, parsing.read_toml(path, "table file"), own=False)
 
 
 def paper_of_table(path: Path, content: Mapping[str, Any], own: bool = True) -> PaperFile:

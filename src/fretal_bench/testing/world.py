@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing
 from fretal_bench.datasets.store.store import CropStoreWriter
 from fretal_bench.datasets.streams import avalanche
 from fretal_bench.testing.ledger import Ledger, WatchedSource
@@ -211,6 +211,6 @@ def tiny_stream(folder: Path, domains: int = 3, people: int = 12, size: int = 32
     path = folder / "tiny.toml"
     files.write(
         path,
-        records.to_toml({"name": "tiny", "description": "noise with traces", "domains": described}),
+        parsing.to_toml({"name": "tiny", "description": "noise with traces", "domains": described}),
     )
     return path

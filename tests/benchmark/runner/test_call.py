@@ -6,7 +6,7 @@ import json
 import pytest
 
 import fretal_bench.datasets.streams.stream as stream_module
-from fretal_bench import records
+from fretal_bench import parsing
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import call as call_module
 from fretal_bench.benchmark.runner.call import STREAM_FILE, Call, check_names, check_validation, prepare
@@ -123,7 +123,7 @@ def test_a_domain_whose_fakes_were_learned_before_is_said(methods, shared, tmp_p
     domains = [
         {"name": f"{place}", "store": "store", "methods": [method]} for place, method in enumerate(methods)
     ]
-    again.write_text(records.to_toml({"name": "again", "domains": domains}))
+    again.write_text(parsing.to_toml({"name": "again", "domains": domains}))
     prepare(Call(("er",), str(again), changes={"recipe": TINY}, out=tmp_path / "r"))
     said = [str(warning.message).partition(": memories")[0] for warning in recwarn]
     expected = "stream 'again': 6 of the 6 fakes that domain '2' trains on are those of domain '0'"

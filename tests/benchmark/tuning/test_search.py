@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe, toml_of_recipe
 from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.plan import make_plan
@@ -399,7 +399,7 @@ def test_the_recipe_file_of_another_search_is_not_overwritten(done, stream, tmp_
     search, _ = done
     file = tmp_path / "mine.toml"
     tuning = dataclasses.replace(search.tuning, **theirs)
-    file.write_text(toml_of_recipe(dataclasses.replace(RECIPE, tuning=records.plain(tuning))))
+    file.write_text(toml_of_recipe(dataclasses.replace(RECIPE, tuning=parsing.plain(tuning))))
     with pytest.raises(BenchError, match=message):
         search_in(tmp_path / "r", stream, write=file)
     file.write_text(toml_of_recipe(RECIPE))

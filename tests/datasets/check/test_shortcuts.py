@@ -24,6 +24,7 @@ from fretal_bench.datasets.check.shortcuts import (
 from fretal_bench.datasets.check.tables import check_tables
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.prepare import prepare
+from fretal_bench.datasets.manifest import COLUMNS
 from fretal_bench.datasets.store.store import CropStore
 from fretal_bench.datasets.streams.domain import Domain
 from fretal_bench.datasets.streams.stream import Protocol, Stream
@@ -44,19 +45,7 @@ def rows(real, fake, *, same_people=True, method="swap", split="train", videos=1
                 entries.append(
                     (path, "set", method if label else "real", "none", split, label, path, name, name, -1)
                 )
-    columns = [
-        "path",
-        "dataset",
-        "method",
-        "compression",
-        "split",
-        "label",
-        "video",
-        "source",
-        "target",
-        "frame",
-    ]
-    return pd.DataFrame(entries, columns=columns)
+    return pd.DataFrame(entries, columns=list(COLUMNS))
 
 
 def by_class(real, fake):

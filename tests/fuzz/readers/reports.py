@@ -72,7 +72,7 @@ def _written() -> Any:
 )
 def paper(bench: Bench) -> Claim:
     from fretal_bench.papers.file import open_paper
-    from fretal_bench.records import plain
+    from fretal_bench.parsing import plain
 
     with patch("fretal_bench.papers.run.execute_paper", lambda *_: None):
         bench(

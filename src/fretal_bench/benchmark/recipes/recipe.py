@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing, records
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.names import NAME, shown
 from fretal_bench.records import Record, limited, ruled
@@ -162,13 +162,13 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
     text_name = os.fspath(name)
     if text_name.endswith(".toml"):
         where, stem = text_name, Path(text_name).stem
-        values = records.read_toml(text_name, "recipe file")
+        values = parsing.read_toml(text_name, "recipe file")
     else:
         if text_name not in _built_in():
             raise _no_recipe(text_name)
         where, stem = f"recipe {text_name!r}", text_name
         text = resources.files(__package__).joinpath(f"{text_name}.toml").read_text("utf-8")
-        values = records.parse_toml(text, where)
+        values = parsing.parse_toml(text, where)
     recipe = records.read(Recipe, {"name": stem, **values}, where)
     if recipe.tuning:
         records.read(Tuning, recipe.tuning, f"{where}: [tuning]")
@@ -178,7 +178,7 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
 def toml_of_recipe(recipe: Recipe) -> str:
     """Write a recipe as the text of a recipe file that opens as the same recipe, but for its name."""
     tables = {key: getattr(recipe, key) for key in TABLES if getattr(recipe, key)}
-    return records.to_toml({"description": recipe.description, **recipe.content(), **tables})
+    return parsing.to_toml({"description": recipe.description, **recipe.content(), **tables})
 
 
 def _no_recipe(name: str) -> BenchError:

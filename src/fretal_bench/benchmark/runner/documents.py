@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from fretal_bench import files, names, records
+from fretal_bench import files, names, parsing, records
 from fretal_bench.benchmark.recipes.recipe import Recipe, Tuning
 from fretal_bench.datasets.streams.file import Protocol
 from fretal_bench.errors import BenchError
@@ -228,7 +228,7 @@ class ChecksumsFile(Record):
 def parse(content: bytes, where: str, remedy: str = AGAIN) -> Any:
     """Parse the JSON of a result folder's file; ``BenchError`` that ends with ``remedy`` if it is none."""
     try:
-        return records.parse_json(content.decode("utf-8"), where)
+        return parsing.parse_json(content.decode("utf-8"), where)
     except UnicodeDecodeError as error:
         raise BenchError(f"{where}: not UTF-8 text (byte {error.start}); {remedy}") from error
     except BenchError as error:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing
 from fretal_bench.benchmark.recipes.recipe import TABLES, Recipe
 from fretal_bench.benchmark.runner.difference import first_difference
 from fretal_bench.benchmark.runner.documents import FORMAT, OF_DATA, PLAN, check_id, plan_checksum, read_plan
@@ -85,7 +85,7 @@ class ResultFolder:
                 self._bring_back(entries)
                 self._put_away(id for id in earlier if id not in entries)
                 content["checksum"] = plan_checksum(content)
-                files.write(self.path / PLAN, records.to_json(content), remedy=REMEDY)
+                files.write(self.path / PLAN, parsing.to_json(content), remedy=REMEDY)
 
     def _holds(self, plan: Plan) -> bool:
         """Whether all cells of a plan are planned and done here already, and there is nothing to write."""
@@ -219,7 +219,7 @@ class ResultFolder:
         """Keep the reason why a cell failed."""
         about = {"id": cell.id, "label": cell.name, "seed": cell.seed}
         record = {**about, "reason": " ".join(reason.split()), "traceback": trace}
-        files.write(self.failure(cell.id), records.to_json(record), remedy=REMEDY)
+        files.write(self.failure(cell.id), parsing.to_json(record), remedy=REMEDY)
 
     def forget_failure(self, id: str) -> None:
         """Remove a reason that no longer holds."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing
 from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.documents import MadeWith, PhasesFile, StreamContent
 from fretal_bench.benchmark.runner.environment import Phases, environment, joined_environments
@@ -36,8 +36,8 @@ def save_step(
         for name, frames in (("scores", scores.test), ("validation", scores.validation)):
             if frames:
                 write_frame(part / f"{name}.parquet", pd.concat(frames, ignore_index=True))
-        (part / "phases.json").write_text(records.to_json(phases), "utf-8")
-        (part / "environment.json").write_text(records.to_json(environment(device)), "utf-8")
+        (part / "phases.json").write_text(parsing.to_json(phases), "utf-8")
+        (part / "environment.json").write_text(parsing.to_json(environment(device)), "utf-8")
         seal(part)
 
 
@@ -65,7 +65,7 @@ def finish_cell(work: Cell, stream: Stream, folder: ResultFolder) -> None:
             score_table.check_table(joined, content, split, name)
         (part / "checkpoint.pt").write_bytes(parts[-1].read("checkpoint.pt", "checkpoint"))
         for name, values in (("environment", _made_with(work, parts)), ("cell", _about(work, stream))):
-            (part / f"{name}.json").write_text(records.to_json(values), "utf-8")
+            (part / f"{name}.json").write_text(parsing.to_json(values), "utf-8")
         seal(part)
 
 

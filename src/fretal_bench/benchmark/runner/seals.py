@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing
 from fretal_bench.benchmark.runner.documents import (
     AGAIN,
     CellFile,
@@ -27,7 +27,7 @@ _LARGEST: Final = 8 * 2**30
 def seal(part: Path) -> None:
     """Write down the checksums of the files of a folder in the making, its last file."""
     checksums = {path.name: files.sha256(path) for path in sorted(part.iterdir()) if path.is_file()}
-    (part / CHECKSUMS).write_text(records.to_json({"files": checksums}), "utf-8")
+    (part / CHECKSUMS).write_text(parsing.to_json({"files": checksums}), "utf-8")
 
 
 class Sealed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fretal_bench.benchmark.tuning.judged import Scored, Tuned
 from fretal_bench.benchmark.tuning.search import Search
 from fretal_bench.metrics.numbers import or_none
-from fretal_bench.records import plain
+from fretal_bench.parsing import plain
 
 if TYPE_CHECKING:
     from rich.table import Table

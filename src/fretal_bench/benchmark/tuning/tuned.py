@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing, records
 from fretal_bench.benchmark.recipes.recipe import Recipe, Tuning, open_recipe, toml_of_recipe
 from fretal_bench.benchmark.tuning.judged import Tuned
 from fretal_bench.errors import BenchError
@@ -30,7 +30,7 @@ def write_recipe(path: Path, recipe: Recipe, tuning: Tuning, results: Sequence[T
     lost = {tuned.strategy for tuned in results if tuned.best is None}
     kept = tuple(name for name in tuning.strategies if name not in lost)
     tuning = dataclasses.replace(tuning, strategies=kept)
-    whole = dataclasses.replace(recipe, hyperparameters=hyperparameters, tuning=records.plain(tuning))
+    whole = dataclasses.replace(recipe, hyperparameters=hyperparameters, tuning=parsing.plain(tuning))
     files.write(path, toml_of_recipe(whole), remedy="give another --write")
 
 

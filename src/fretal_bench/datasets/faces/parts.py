@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing, records
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.faces.reasons import Failure
 from fretal_bench.datasets.media.reasons import Cause
@@ -125,7 +125,7 @@ class Part:
         """
         place = stem.with_suffix(".json")
         try:
-            description = records.read_json(place, "part of a store")
+            description = parsing.read_json(place, "part of a store")
             bytes_there = files.check_regular(stem.with_suffix(".crops"), "part of a store").st_size
             if not isinstance(description, list):
                 return None

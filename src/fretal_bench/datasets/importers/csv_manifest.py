@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from fretal_bench import records
+from fretal_bench import parsing
 from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.lists import read_fields, refused
 from fretal_bench.datasets.importers.names import (
@@ -67,8 +67,8 @@ def read(root: Path, options: ReadOptions) -> Import:
             f"{root}: expected one CSV with the columns path and label, found {names}; name the file itself"
         )
     path = rows.tree.root / files[0].path
-    header = records.csv_header(path, "list")
-    records.check_header(header, str(path), _NEEDED, _OPTIONAL)
+    header = parsing.csv_header(path, "list")
+    parsing.check_header(header, str(path), _NEEDED, _OPTIONAL)
     _take_lines(rows, files[0], header)
     return rows.finish(
         "csv",
@@ -89,7 +89,7 @@ def _manifests(tree: Tree, name: str) -> list[Entry]:
 
 def _header(path: Path) -> list[str]:
     try:
-        return records.csv_header(path, "list")
+        return parsing.csv_header(path, "list")
     except BenchError:
         return []
 

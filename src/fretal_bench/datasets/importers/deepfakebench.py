@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench import records
+from fretal_bench import parsing
 from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.lists import DAMAGED, kind_of, read_json
 from fretal_bench.datasets.importers.located import Locator
@@ -65,7 +65,7 @@ def recognise(root: Path) -> Match:
         return Match(0, missed=("<set>.json",))
     if name.endswith(".json"):
         # Nothing else could be meant by it, so that its damage is the answer.
-        lists = [name] if _has_shape(records.read_json(root, "list")) else []
+        lists = [name] if _has_shape(parsing.read_json(root, "list")) else []
     else:
         lists = [path for path in _candidates(Tree(folder), name) if _is_list(folder / path)]
     return Match(
@@ -98,7 +98,7 @@ def _candidates(tree: Tree, name: str) -> list[str]:
 
 def _is_list(path: Path) -> bool:
     try:
-        return _has_shape(records.read_json(path, "list"))
+        return _has_shape(parsing.read_json(path, "list"))
     except BenchError:
         return False
 

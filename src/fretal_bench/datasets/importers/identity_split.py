@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fretal_bench import records
+from fretal_bench import parsing, records
 from fretal_bench.errors import BenchError
 from fretal_bench.records import Record
 
@@ -51,7 +51,7 @@ class IdentitySplit(Record):
         Raises:
             BenchError: The file is missing, isn't JSON, or holds no split by identity.
         """
-        store = records.read_json(path, "split file", _REMEDY)
+        store = parsing.read_json(path, "split file", _REMEDY)
         details = store.get("details") if isinstance(store, dict) else None
         split = details.get("identity_split") if isinstance(details, dict) else None
         if split is None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing
 from fretal_bench.datasets.importers.rows import Rows
 from fretal_bench.datasets.importers.walk import Entry, leaves_root
 from fretal_bench.errors import BenchError
@@ -33,7 +33,7 @@ def read_json(rows: Rows, path: Path, listed: str) -> Any:
     """The value of a JSON file; ``DAMAGED``, with a finding about ``listed``, if it can't be read or means two things."""
     rows.claimed.add(listed)
     try:
-        return records.parse_json(files.read_text(path, _LIST), str(path))
+        return parsing.parse_json(files.read_text(path, _LIST), str(path))
     except BenchError as error:
         _note_damage(rows, listed, path, error)
         return DAMAGED
@@ -78,7 +78,7 @@ def read_fields(
 
     path = rows.tree.root / entry.path
     try:
-        yield from records.csv_lines(path, _LIST, required, optional, uneven=uneven)
+        yield from parsing.csv_lines(path, _LIST, required, optional, uneven=uneven)
     except BenchError as error:
         _note_damage(rows, entry.path, path, error, "; the rest is not read")
 

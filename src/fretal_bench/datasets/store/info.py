@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing, records
 from fretal_bench.errors import BenchError
 from fretal_bench.names import NAME, SHA256
 from fretal_bench.records import Invalid, Record, limited, ruled
@@ -123,7 +123,7 @@ def read_info(folder: str | os.PathLike[str]) -> StoreInfo:
             raise BenchError(
                 f"{folder} is not a crop store: it has no {path.name}; give the store's own folder"
             )
-    values = records.read_json(path, "crop store", REMEDY)
+    values = parsing.read_json(path, "crop store", REMEDY)
     version = values.get("format") if isinstance(values, dict) else None
     if type(version) is int and version != FORMAT:
         raise BenchError(

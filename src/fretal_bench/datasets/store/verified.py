@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing, records
 from fretal_bench.datasets.store.cache import cache_folder
 from fretal_bench.datasets.store.info import DATA
 from fretal_bench.errors import BenchError
@@ -59,7 +59,7 @@ def remember(folder: Path, state: Memory) -> None:
     """
     if current(folder, state.checksum) != state:
         return
-    text = records.to_json(records.plain(state))
+    text = parsing.to_json(parsing.plain(state))
     for place in _places(folder):
         with contextlib.suppress(BenchError):
             files.write(place, text)
@@ -76,4 +76,4 @@ def _memories(folder: Path) -> Iterator[Memory]:
     for place in _places(folder):
         # What is damaged is made again.
         with contextlib.suppress(BenchError):
-            yield records.read(Memory, records.read_json(place, "memory of a verified store"), str(place))
+            yield records.read(Memory, parsing.read_json(place, "memory of a verified store"), str(place))

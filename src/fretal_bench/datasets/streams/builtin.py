@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fretal_bench import records
+from fretal_bench import parsing, records
 from fretal_bench.datasets.streams.file import StreamFile, stream_of_table
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.plugins import Plugin, register
@@ -79,7 +79,7 @@ def _own() -> Mapping[str, StreamFile]:
 
 
 def _streams_in(path: Path) -> Iterable[StreamFile]:
-    table = records.read_toml(path, "stream file")
+    table = parsing.read_toml(path, "stream file")
     return _family(path, table) if "streams" in table else [stream_of_table(path, table)]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fretal_bench import files, records
+from fretal_bench import files, parsing, records
 from fretal_bench.datasets.store.cache import cache_folder
 from fretal_bench.datasets.store.files import check_sizes
 from fretal_bench.datasets.store.index import Contents, count_rows
@@ -168,7 +168,7 @@ def _contents(folder: Path, info: StoreInfo) -> Contents:
     kept = cache_folder() / "contents" / f"{entry.sha256}.json"
     with contextlib.suppress(BenchError):
         # What is damaged, or of another number of rows, is made again.
-        table = records.read(_Kept, records.read_json(kept, "contents of a store"), str(kept))
+        table = records.read(_Kept, parsing.read_json(kept, "contents of a store"), str(kept))
         if sum(row.crops for row in table.contents) == info.count:
             return {(row.dataset, row.method, row.compression): row.crops for row in table.contents}
     contents = count_rows(folder / INDEX, info.count)
@@ -176,5 +176,5 @@ def _contents(folder: Path, info: StoreInfo) -> Contents:
     if files.sha256(folder / INDEX) == entry.sha256:
         rows = tuple(_Row(*key, crops) for key, crops in contents.items())
         with contextlib.suppress(BenchError):
-            files.write(kept, records.to_json(records.plain(_Kept(rows))))
+            files.write(kept, parsing.to_json(parsing.plain(_Kept(rows))))
     return contents

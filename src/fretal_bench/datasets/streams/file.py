@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench import names, records
+from fretal_bench import names, parsing, records
 from fretal_bench.datasets.manifest import Compression
 from fretal_bench.names import NAME, Rule
 from fretal_bench.records import Invalid, Record, limited, ruled
@@ -147,7 +147,7 @@ def read_stream_file(path: Path) -> StreamFile:
         BenchError: It cannot be read, or a key is unknown, missing or of another type; with the file, the key and the
             nearest valid name.
     """
-    return stream_of_table(path, records.read_toml(path, "stream file"))
+    return stream_of_table(path, parsing.read_toml(path, "stream file"))
 
 
 def stream_of_table(
@@ -171,10 +171,10 @@ def stream_of_table(
 
 def toml_of_stream(file: StreamFile) -> str:
     """Write a stream as the text of a stream file that reads back as the same stream."""
-    table = {field.name: records.plain(getattr(file, field.name)) for field in fields(StreamTable)}
+    table = {field.name: parsing.plain(getattr(file, field.name)) for field in fields(StreamTable)}
     # Without the defaults, so that a reader sees what is particular to the stream.
     table["domains"] = [_stated(domain) for domain in table["domains"]]
-    return records.to_toml(_stated(table))
+    return parsing.to_toml(_stated(table))
 
 
 def _stated(table: Mapping[str, Any]) -> dict[str, Any]:
