@@ -31,11 +31,11 @@ Kind = Literal[
 ]
 GOOD: Final = ("refused", "fair")
 _FOREIGN: Final = re.compile(
-    r"weights_only|torch\.|[Pp]ickle|Traceback|Arrow|Parquet magic|[Pp]arquet file|0x[0-9a-f]{6,}|OpenCV|cv2|libpng"
-    r"|\bnumpy\b|\bpandas\b|Errno|codec can't|\b[A-Z][A-Za-z]*Error\b|not subscriptable|unexpected keyword"
+    r"weights_only|torch\.|[Pp]ickle|(?<!found ')Traceback|Arrow|Parquet magic|[Pp]arquet file|0x[0-9a-f]{6,}|OpenCV|cv2"
+    r"|libpng|\bnumpy\b|\bpandas\b|Errno|codec can't|\b[A-Z][A-Za-z]*Error\b|not subscriptable|unexpected keyword"
     r"|has no attribute|NoneType|not iterable|zip archive|PytorchStreamReader|\bdtype\(|<class |object of type"
 )
-"""Texts of other libraries, and of Python, that tell a user nothing."""
+"""Texts of other libraries, and of Python, that tell a user nothing; what a damaged file holds itself may be quoted."""
 _RAW: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 

@@ -83,6 +83,12 @@ def written_csv(path: str) -> Written:
         )
         if len(row) > len(header):
             entry = Unreadable("its line has more fields than there are columns")
+        elif (
+            entry["label"] == 0
+            and values.get("source")
+            and values.get("target", "") not in ("", values["source"])
+        ):
+            entry = Unreadable("a real face is said to be another's")
         path_ = values.get("path", "")
         if path_ in lines and lines[path_] != entry:
             entry = Unreadable("two lines of it contradict each other")
@@ -171,9 +177,8 @@ def dfdc(bench: Bench) -> Claim:
         rows: dict[str, Any] = {}
         for part in ("dfdc_train_part_0", "dfdc_train_part_35"):
             for name, values in strict_json(f"dfdc/{part}/metadata.json").items():
-                label = (
-                    _LABELS.get(str(values["label"]).lower()) if isinstance(values["label"], str) else None
-                )
+                text = values.get("label") if isinstance(values, dict) else None
+                label = _LABELS.get(text.lower()) if isinstance(text, str) else None
                 rows[f"{part}/{name}"] = (
                     {"label": label} if label is not None else Unreadable("it has no label")
                 )

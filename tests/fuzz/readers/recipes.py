@@ -32,9 +32,10 @@ def absurd(value: Any) -> str:
 
 
 def written_toml(path: str) -> dict[str, Any] | Unreadable:
-    """Read a TOML file as anybody would who does not know the suite."""
+    """Read a TOML file as anybody would who does not know the suite, and who takes every line end for one."""
     try:
-        values = TOML.load(bytes_of(path).decode("utf-8-sig"))
+        text = bytes_of(path).decode("utf-8-sig")
+        values = TOML.load(text.replace("\r\n", "\n").replace("\r", "\n"))
     except (ValueError, RecursionError) as error:
         return Unreadable(f"it is no TOML: {error}")
     why = absurd(values)
