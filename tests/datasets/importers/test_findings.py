@@ -3,7 +3,7 @@
 import pytest
 
 from fretal_bench.datasets.importers.family import Finding
-from fretal_bench.datasets.importers.findings import Findings, ordered
+from fretal_bench.datasets.importers.findings import Findings, ordered_findings
 
 
 def told(findings, files=1000):
@@ -55,6 +55,6 @@ def test_findings_that_differ_in_kind_words_or_remedy_are_told_apart():
 
 
 def test_findings_are_told_once_and_in_one_line():
-    assert ordered([finding("a\nb", "x\x1b[31m"), finding("a\nb", "x\x1b[31m")]) == (
+    assert ordered_findings([finding("a\nb", "x\x1b[31m"), finding("a\nb", "x\x1b[31m")]) == (
         finding("a\\nb", "x\\x1b[31m"),
     )

@@ -17,7 +17,7 @@ from fretal_bench.datasets.check.facts import Facts, file_facts
 from fretal_bench.datasets.check.faults import copied_videos, stray_files, unreadable_files
 from fretal_bench.datasets.check.shortcuts import ShortcutSearch, find_shortcuts
 from fretal_bench.datasets.importers import Finding, Import, Importer, Match, ReadOptions, importer, recognise
-from fretal_bench.datasets.importers.rows import ordered_findings
+from fretal_bench.datasets.importers.findings import ordered_findings
 from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import SPLITS
 from fretal_bench.datasets.progress import ProgressCallback

@@ -68,7 +68,7 @@ def printable(finding: Finding) -> Finding:
     return replace(finding, file=escaped(finding.file), found=escaped(finding.found))
 
 
-def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def ordered_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Each finding once: errors, warnings, then notes; by kind and file."""
     unique = set(map(printable, findings))
     return tuple(sorted(unique, key=lambda f: (_RANK[f.severity], f.kind, f.file, f.found)))

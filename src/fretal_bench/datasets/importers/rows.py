@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from fretal_bench.datasets.importers.family import Finding, Import, LeftOut, Severity
-from fretal_bench.datasets.importers.findings import Findings, ordered
+from fretal_bench.datasets.importers.findings import Findings, ordered_findings
 from fretal_bench.datasets.importers.identity_split import IdentitySplit, split_by_identity
 from fretal_bench.datasets.importers.names import CLASS_WORDS, text_fault
 from fretal_bench.datasets.importers.options import ReadOptions
@@ -309,7 +309,7 @@ class Rows:
             family=family,
             root=self.tree.root,
             frame=check_manifest(rows.in_manifest_order().frame_of_rows()),
-            findings=ordered([*self.tree.findings.values(), *self._findings.told(files)]),
+            findings=ordered_findings([*self.tree.findings.values(), *self._findings.told(files)]),
             left_out=(*self.left_out, *devices),
             split_source=split_source,
             identity_split=identity_split,
@@ -350,11 +350,6 @@ def _name_fault(video: Video) -> str:
         if fault := text_fault(text):
             return f"the name of its {kind} cannot be used: {fault}"
     return ""
-
-
-def ordered_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Each finding once: errors, warnings, then notes; by kind and file."""
-    return ordered(findings)
 
 
 def rooted(path: Path) -> tuple[Path, str]:
