@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fretal_bench import files
 from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 from fretal_bench.records import Record, limited
 
@@ -86,12 +87,7 @@ def check_file(path: Path, largest: int | None = None) -> None:
         detail = getattr(error, "strerror", None) or "no path"
         raise Unreadable(Cause(Reason.UNDECODABLE, f"cannot be read: {detail}")) from error
     if not stat.S_ISREG(status.st_mode):
-        raise Unreadable(Cause(Reason.NO_FILE, _kind(status.st_mode)))
+        raise Unreadable(Cause(Reason.NO_FILE, files.kind_of(path)))
     if largest is not None and status.st_size > largest:
         detail = f"a file of {status.st_size:,} bytes; --max-megapixels raises that"
         raise Unreadable(Cause(Reason.TOO_LARGE, detail))
-
-
-def _kind(mode: int) -> str:
-    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
-    return next((words for is_kind, words in kinds if is_kind(mode)), "a device")
