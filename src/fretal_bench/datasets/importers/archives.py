@@ -105,7 +105,7 @@ def list_members(path: Path, limits: ArchiveLimits | None = None) -> tuple[list[
     names: set[str] = set()
     refused: dict[str, Refusal] = {}
     with _opened(path) as archive:
-        for member in archive.members(limits or ArchiveLimits()):
+        for member in archive.members(limits):
             name = _plain_name(member)
             if member.isdir() or name.rpartition("/")[2].startswith("."):
                 continue
