@@ -10,7 +10,7 @@ from faces_support import face, grey_clip, turn
 from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.frames import Frame, VideoFile
 from fretal_bench.datasets.faces.reasons import Reason
-from fretal_bench.datasets.faces.search import choice_of, face_of, mask_of, open_mask, place_in, search
+from fretal_bench.datasets.faces.search import choice_of, mask_of, open_mask, place_in, search
 from fretal_bench.datasets.ffpp_mini.photographs import people
 
 
@@ -43,7 +43,7 @@ def test_a_still_face_is_looked_for_in_every_kth_frame_alone():
     scene = Scene(lambda n: [face(50, 20, 60)])
     searched = search(scene, WANTED, scene, every=4)
     assert scene.looked == [0, 40, 80]
-    track = face_of(searched)
+    track = choice_of(searched).track
     places = [place_in(searched, track, n) for n in WANTED]
     assert all(place.seen and place.box == FaceBox(50, 20, 110, 80) for place in places)
 
@@ -52,14 +52,14 @@ def test_a_slow_face_is_placed_between_its_detections():
     scene = Scene(lambda n: [face(50 + n / 10, 20, 60)])
     searched = search(scene, WANTED, scene, every=4)
     assert scene.looked == [0, 40, 80]
-    assert place_in(searched, face_of(searched), 30).box.left == pytest.approx(53)
+    assert place_in(searched, choice_of(searched).track, 30).box.left == pytest.approx(53)
 
 
 def test_a_face_that_moves_is_looked_for_everywhere():
     scene = Scene(lambda n: [face(n, 20, 60)])
     searched = search(scene, WANTED, scene, every=4)
     assert sorted(scene.looked) == WANTED
-    assert [place_in(searched, face_of(searched), n).box.left for n in WANTED] == WANTED
+    assert [place_in(searched, choice_of(searched).track, n).box.left for n in WANTED] == WANTED
 
 
 def test_every_frame_is_looked_at_if_asked_for():
@@ -71,7 +71,7 @@ def test_every_frame_is_looked_at_if_asked_for():
 def test_frames_around_a_gap_are_looked_at_and_what_is_not_found_there_says_so():
     scene = Scene(lambda n: [] if n in (40, 50) else [face(50, 20, 60)])
     searched = search(scene, WANTED, scene, every=4)
-    track = face_of(searched)
+    track = choice_of(searched).track
     assert sorted(scene.looked) == WANTED
     for n in (40, 50):
         place = place_in(searched, track, n)
@@ -83,7 +83,7 @@ def test_frames_around_a_gap_are_looked_at_and_what_is_not_found_there_says_so()
 def test_before_the_first_and_after_the_last_detection_there_is_no_box():
     scene = Scene(lambda n: [face(50, 20, 60)] if 20 <= n <= 60 else [])
     searched = search(scene, WANTED, scene, every=1)
-    places = [place_in(searched, face_of(searched), n) for n in WANTED]
+    places = [place_in(searched, choice_of(searched).track, n) for n in WANTED]
     assert [place.box is None for place in places] == [True, True, *[False] * 5, True, True]
 
 
@@ -91,14 +91,14 @@ def test_frames_that_cannot_be_decoded_are_not_looked_at_even_the_last():
     scene = Scene(lambda n: [face(50, 20, 60)], lost=(0, 40, 80))
     searched = search(scene, WANTED, scene, every=4)
     assert sorted(scene.looked) == [10, 20, 30, 50, 60, 70]
-    assert place_in(searched, face_of(searched), 60).seen
+    assert place_in(searched, choice_of(searched).track, 60).seen
 
 
 def test_of_several_faces_the_longest_track_is_taken_and_frames_with_only_the_other_say_so():
     main, other = face(20, 20, 60), face(120, 30, 70)
     scene = Scene(lambda n: [other] if n in (0, 10) else [main, other] if n < 40 else [main])
     searched = search(scene, WANTED, scene, every=1)
-    track = face_of(searched)
+    track = choice_of(searched).track
     assert track.at(30) == main.box
     assert place_in(searched, track, 0).unseen is Reason.OTHER_FACE
 
@@ -148,7 +148,7 @@ def test_whoever_takes_the_place_of_another_does_not_go_on_as_that_one():
     video = Cast(lambda n: {60: 0, 300: 14} if n < 6 else {300: 0})
     searched = search(video, range(16), video, every=1)
     assert sorted(len(track.boxes) for track in searched.tracks) == [6, 6, 10]
-    assert sorted(face_of(searched).boxes) == list(range(6, 16))
+    assert sorted(choice_of(searched).track.boxes) == list(range(6, 16))
 
 
 @pytest.mark.parametrize(("one", "other"), [(0, 14), (3, 27), (20, 21), (9, 36)])
@@ -167,7 +167,7 @@ def test_a_small_still_face_in_a_corner_is_not_taken_for_the_person_who_is_there
 
 def test_a_small_face_is_taken_where_a_larger_one_is_there_for_a_moment_only():
     video = Cast(lambda n: {60: 0, 420: 14} if n < 4 else {420: 14}, sides={14: 50})
-    assert face_of(search(video, range(16), video, every=1)).boxes[0].left == 420
+    assert choice_of(search(video, range(16), video, every=1)).track.boxes[0].left == 420
 
 
 def test_frames_too_large_to_be_kept_are_looked_at_at_once(monkeypatch):
@@ -181,13 +181,13 @@ def test_the_mask_says_which_face_though_it_is_on_screen_for_less_long(tmp_path)
     main, other = face(20, 20, 60), face(120, 30, 60)
     scene = Scene(lambda n: [main, other] if n < 40 else [main])
     searched = search(scene, WANTED, scene, every=1)
-    assert face_of(searched).at(0) == main.box
+    assert choice_of(searched).track.at(0) == main.box
     frames = np.zeros((100, 60, 100), np.uint8)  # half the size of the video's picture
     frames[:, 15:45, 60:90] = 255
     mask = open_mask(grey_clip(tmp_path / "mask.mp4", frames))
-    assert face_of(searched, [mask]).at(0) == other.box
+    assert choice_of(searched, [mask]).track.at(0) == other.box
     nobody = open_mask(grey_clip(tmp_path / "empty.mp4", np.zeros((100, 60, 100), np.uint8)))
-    assert face_of(searched, [nobody]).at(0) == main.box
+    assert choice_of(searched, [nobody]).track.at(0) == main.box
 
 
 def test_the_mask_of_a_video_that_is_shown_turned_lies_over_the_right_face(tmp_path):
@@ -198,7 +198,7 @@ def test_the_mask_of_a_video_that_is_shown_turned_lies_over_the_right_face(tmp_p
     mask = np.zeros((10, 160, 96), np.uint8)
     mask[:, 115:155, 25:65] = 255
     searched = search(video, range(10), scene, every=1)
-    assert face_of(searched, [open_mask(grey_clip(tmp_path / "mask.mp4", mask))]).at(0) == lower.box
+    assert choice_of(searched, [open_mask(grey_clip(tmp_path / "mask.mp4", mask))]).track.at(0) == lower.box
 
 
 def test_masks_lie_beside_the_compressions_of_a_faceforensics_tree():

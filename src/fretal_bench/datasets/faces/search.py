@@ -125,11 +125,6 @@ class _Seen:
         return unlike(self._looks[frame][place], self._looks[other_frame][other_place])
 
 
-def face_of(searched: FaceSearch, masks: Iterable[Source] = ()) -> Track | None:
-    """Choose the track of the face that a video is about: see ``choice_of``."""
-    return choice_of(searched, masks).track
-
-
 def choice_of(searched: FaceSearch, masks: Iterable[Source] = ()) -> Choice:
     """Choose the track of the face that a video is about.
 
