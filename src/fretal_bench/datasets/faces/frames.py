@@ -14,6 +14,7 @@ from fretal_bench.datasets.check.probe import probe
 from fretal_bench.datasets.faces.crops import Image
 from fretal_bench.datasets.media.clips import open_clip
 from fretal_bench.datasets.media.limits import MediaLimits, check_file
+from fretal_bench.datasets.media.orientation import Turn
 from fretal_bench.datasets.media.pictures import read_picture
 from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 
@@ -24,13 +25,6 @@ class Frame(NamedTuple):
     number: int
     image: Image | None
     cause: Cause = Cause(Reason.BAD_FRAME)
-
-
-class Turn(NamedTuple):
-    """How a video's picture is turned to be shown: whether rows become columns, and which axes are then flipped."""
-
-    rows_are_columns: bool
-    flips: tuple[int, ...]
 
 
 class Source(Protocol):
@@ -107,7 +101,7 @@ class VideoFile:
                 for time in [time for time in pending if time < picture.pts]:
                     yield Frame(pending.pop(time), None)
                 number = pending.pop(picture.pts)
-                yield Frame(number, None if picture.is_corrupt else _upright(picture, self._turn(picture)))
+                yield Frame(number, None if picture.is_corrupt else self._upright(picture))
                 if not pending:
                     return
         except Unreadable as error:
@@ -125,6 +119,10 @@ class VideoFile:
             return None
         turned = self._turn(picture).rows_are_columns
         return (picture.width, picture.height) if turned else (picture.height, picture.width)
+
+    def _upright(self, picture: Any) -> Image:
+        """A picture as RGB, turned and mirrored as it is to be shown."""
+        return self._turn(picture).applied(picture.to_ndarray(format="rgb24"))
 
     def _turn(self, picture: Any) -> Turn:
         """How a picture is turned; looked up once for each angle, of which a video rarely has more than one."""
@@ -237,14 +235,6 @@ def _times(container: Any, stream: Any, most: int) -> list[int]:
 def _time(packet: Any) -> int | None:
     time: int | None = packet.pts if packet.pts is not None else packet.dts
     return time
-
-
-def _upright(picture: Any, turn: Turn) -> Image:
-    """The picture as RGB, turned and mirrored as it is to be shown."""
-    image: Image = picture.to_ndarray(format="rgb24")
-    if turn.rows_are_columns:
-        image = image.transpose(1, 0, 2)
-    return np.ascontiguousarray(np.flip(image, turn.flips) if turn.flips else image)
 
 
 def _turn_of(picture: Any) -> Turn:

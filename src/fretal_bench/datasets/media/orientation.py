@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,19 @@ _PROFILES: Final = (b"Raw profile type exif", b"Raw profile type APP1")
 """Keywords of PNG texts in which ImageMagick writes an Exif block as hexadecimal digits."""
 _LARGEST_BLOCK: Final = 1 << 20
 """Bytes of an Exif block; in a JPEG it cannot be longer than 64 KiB."""
+
+
+class Turn(NamedTuple):
+    """How a picture is turned to be shown: whether rows become columns, and which axes are then flipped."""
+
+    rows_are_columns: bool
+    flips: tuple[int, ...]
+
+    def applied(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """A picture, [H, W, channels], as it is to be shown."""
+        if self.rows_are_columns:
+            image = image.transpose(1, 0, 2)
+        return np.ascontiguousarray(np.flip(image, self.flips) if self.flips else image)
 
 
 def in_exif(block: bytes) -> int:
@@ -67,15 +80,13 @@ def known(value: object) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 
 
-def upright(image: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
-    """Turn a picture [H, W, channels] so that it is seen as it is to be shown.
+def turn_of(orientation: int) -> Turn:
+    """The turn that an orientation asks for.
 
     2 is mirrored left to right, 3 upside down, 4 mirrored top to bottom; 5 to 8 are the same with rows for columns.
     """
-    if orientation >= 5:
-        image = image.transpose(1, 0, 2)
     flips = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}.get(orientation, ())
-    return np.ascontiguousarray(np.flip(image, flips) if flips else image)
+    return Turn(orientation >= 5, flips)
 
 
 def _place(tiff: bytes | bytearray) -> tuple[str, int] | None:

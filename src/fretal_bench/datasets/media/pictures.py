@@ -134,7 +134,7 @@ def read_picture(path: Path, limits: MediaLimits | None = None) -> Image:
         if header.kind == "TIFF":
             orientation.say_upright(content)
         image = _decoded(content, header)
-    return orientation.upright(image, header.orientation)
+    return orientation.turn_of(header.orientation).applied(image)
 
 
 @contextlib.contextmanager
