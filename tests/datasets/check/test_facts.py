@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fretal_bench.datasets.check import facts
 from fretal_bench.datasets.check.check import check
 from fretal_bench.datasets.check.facts import Facts, clip_facts, file_facts
+from fretal_bench.datasets.media import clips
 from fretal_bench.datasets.media.limits import MediaLimits
 from trees import Tree, clip
 
@@ -129,7 +129,7 @@ def test_a_check_warns_of_a_clip_beyond_the_limits_and_does_not_call_it_damaged(
     tree = Tree(tmp_path)
     tree.video("a.mp4", "b.mp4")
     tree.text("all.csv", "path,label,split\na.mp4,0,train\nb.mp4,1,train\n")
-    monkeypatch.setattr(facts, "MediaLimits", lambda: MediaLimits(max_megapixels=32 * 31 / 1e6))
+    monkeypatch.setattr(clips, "MediaLimits", lambda: MediaLimits(max_megapixels=32 * 31 / 1e6))
 
     findings = check(tmp_path / "all.csv").findings
 

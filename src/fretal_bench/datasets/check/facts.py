@@ -6,13 +6,12 @@ import hashlib
 import math
 import os
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, OTHER_VIDEO_SUFFIXES, VIDEO_SUFFIXES
-from fretal_bench.datasets.media.limits import MediaLimits
 from fretal_bench.datasets.media.reasons import Reason, Unreadable
 from fretal_bench.errors import BenchError
 
@@ -145,25 +144,25 @@ def clip_facts(path: Path) -> tuple[Facts, tuple[str, str] | None]:
     Raises:
         BenchError: PyAV is not installed.
     """
-    facts = Facts(suffix_of(path.name))
+    suffix = suffix_of(path.name)
     try:
-        from fretal_bench.datasets.media.clips import open_clip
+        from fretal_bench.datasets.media import clips
     except ImportError as error:
         raise BenchError(f"reading {path.name} needs PyAV, which isn't installed; pip install av") from error
     try:
-        with open_clip(path, MediaLimits()) as (_, stream, clip):
-            facts = replace(
-                facts,
-                format=clip.codec,
-                width=clip.width,
-                height=clip.height,
-                pixels=str(stream.codec_context.pix_fmt or ""),
-                bits=clip.bits,
-                bit_rate=clip.bit_rate or math.nan,
-                frame_rate=clip.rate or math.nan,
-                duration=clip.seconds or math.nan,
-            )
-            return facts, ("deep", str(clip.deep)) if clip.deep is not None else None
+        clip = clips.clip_facts(path)
     except Unreadable as error:
         kind = "large" if error.cause.reason in (Reason.TOO_LARGE, Reason.TOO_LONG) else "unreadable"
-        return facts, (kind, str(error.cause))
+        return Facts(suffix), (kind, str(error.cause))
+    facts = Facts(
+        suffix=suffix,
+        format=clip.codec,
+        width=clip.width,
+        height=clip.height,
+        pixels=clip.pixels,
+        bits=clip.bits,
+        bit_rate=clip.bit_rate or math.nan,
+        frame_rate=clip.rate or math.nan,
+        duration=clip.seconds or math.nan,
+    )
+    return facts, ("deep", str(clip.deep)) if clip.deep is not None else None

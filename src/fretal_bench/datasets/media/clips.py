@@ -29,6 +29,7 @@ class ClipFacts:
         codec: libav's name, e.g. ``h264``.
         width: Pixels as coded, before it is turned.
         height: Pixels as coded.
+        pixels: libav's pixel format, e.g. ``yuv420p``.
         bits: Bits a channel.
         hdr: ``PQ`` or ``HLG``; empty for standard dynamic range.
         frames: Declared number of frames; 0 if the header doesn't say.
@@ -40,6 +41,7 @@ class ClipFacts:
     codec: str
     width: int
     height: int
+    pixels: str
     bits: int
     hdr: str
     frames: int
@@ -117,13 +119,14 @@ def _check(facts: ClipFacts, limits: MediaLimits) -> None:
 
 def _facts(container: Any, stream: Any) -> ClipFacts:
     context = stream.codec_context
-    pixels = context.format
+    layout = context.format
     seconds = float(container.duration / av.time_base) if container.duration else 0.0
     return ClipFacts(
         codec=str(context.name),
         width=int(context.width),
         height=int(context.height),
-        bits=max((component.bits for component in pixels.components), default=0) if pixels else 0,
+        pixels=str(context.pix_fmt or ""),
+        bits=max((component.bits for component in layout.components), default=0) if layout else 0,
         hdr=_TRANSFERS.get(int(context.color_trc or 0), ""),
         frames=int(stream.frames),
         rate=float(stream.average_rate or 0),
