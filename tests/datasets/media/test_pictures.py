@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from fretal_bench.datasets.media.headers import picture_header
 from fretal_bench.datasets.media.limits import MediaLimits
 from fretal_bench.datasets.media.noise import heard, kept_off
 from fretal_bench.datasets.media.orientation import in_exif, in_png
-from fretal_bench.datasets.media.pictures import is_picture, picture_header, read_picture
+from fretal_bench.datasets.media.pictures import is_picture, read_picture
 from fretal_bench.datasets.media.reasons import Reason, Unreadable
 from media_files import HEADER, chunk, encoded, exif, oriented, png_bomb, png_with, smooth
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,6 @@ from fretal_bench.datasets.media.reasons import Reason, Unreadable
 from fretal_bench.errors import BenchError
 
 CLIP_SUFFIXES: Final = VIDEO_SUFFIXES | OTHER_VIDEO_SUFFIXES
-_FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
 # ITU-T T.81, table K.1, row by row: what encoders scale by a quality of 1 to 100 as libjpeg does.
 _LUMINANCE: Final = (
     *(16, 11, 10, 16, 24, 40, 51, 61),
@@ -70,35 +68,26 @@ def file_facts(path: Path) -> Facts:
     """The facts of a picture or clip; of what cannot be read, or is inside an archive, the suffix alone."""
     if suffix_of(path.name) in CLIP_SUFFIXES and path.is_file():
         return clip_facts(path)[0]
-    return picture_facts(path)
+    return _picture_facts(path)
 
 
-def picture_facts(path: Path) -> Facts:
+def _picture_facts(path: Path) -> Facts:
     """Read the facts of a picture file; nothing is decoded. Of one that cannot be read they are blank but the suffix."""
-    from PIL import Image
+    from fretal_bench.datasets.media.headers import format_of, open_picture
 
     suffix = suffix_of(path.name)
     if not path.is_file() or suffix not in IMAGE_SUFFIXES:
         return Facts(suffix)
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            head = file.read(26)
+        with open_picture(path) as (picture, file):
             file.seek(0)
-            before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                # Opening reads up to the pixels, which stay where they are.
-                picture = Image.open(file, formats=_FORMATS)
-            finally:
-                Image.MAX_IMAGE_PIXELS = before
-            return _of_picture(suffix, picture, head)
-    except Exception:  # Pillow's plugins raise what they meet; a damaged file is another finding's
+            return _of_picture(suffix, format_of(picture), picture, file.read(26))
+    except Unreadable:  # a damaged file is another finding's
         return Facts(suffix)
 
 
-def _of_picture(suffix: str, picture: Any, head: bytes) -> Facts:
+def _of_picture(suffix: str, kind: str, picture: Any, head: bytes) -> Facts:
     tables = getattr(picture, "quantization", None) or {}
-    kind = "JPEG" if picture.format == "MPO" else str(picture.format)
     depth = {"1": 1, "F": 32}.get(picture.mode, 16 if picture.mode.startswith("I") else 8)
     width, height = picture.size
     return Facts(

@@ -14,21 +14,18 @@ The rules, for every format alike:
 
 from __future__ import annotations
 
-import contextlib
 import io
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as pillow
-from PIL import ImageCms, UnidentifiedImageError
+from PIL import ImageCms
 
 from fretal_bench.datasets.media import orientation
+from fretal_bench.datasets.media.headers import FORMATS, PictureHeader, header_of, open_picture
 from fretal_bench.datasets.media.limits import MediaLimits, check_file
 from fretal_bench.datasets.media.noise import heard, kept_off
 from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
@@ -36,46 +33,14 @@ from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 Image = npt.NDArray[np.uint8]
 
 _GREY: Final = 128
-_FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF")
 _SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm", ".tif", ".tiff")
 _JPEG_STREAMS: Final = (".mjpeg", ".mjpg")
 """Suffixes of videos that begin as a JPEG does."""
 _MAGIC: Final = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
-_ALPHA: Final = ("RGBA", "LA", "PA", "RGBa", "La")
-_KEYED: Final = ("P", "L", "RGB", "1")
-"""Modes in which one colour, or entries of the palette, may be transparent."""
 _DAMAGE: Final = ("premature end", "bad huffman code")
 """What libjpeg says of a picture part of which it had to invent."""
 _ROWS: Final = 256
 """Rows composed at once, so that a large picture needs little memory besides itself."""
-_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
-"""Tags of a TIFF file."""
-
-
-@dataclass(frozen=True)
-class PictureHeader:
-    """What the header of a picture says.
-
-    Attributes:
-        kind: Format: ``PNG``, ``JPEG``, ``BMP``, ``GIF``, ``WEBP``, ``TIFF``, ``PPM`` or ``AVIF``.
-        width: Pixels as stored, before it is turned.
-        height: Pixels as stored.
-        mode: Pillow's mode, e.g. ``RGB``, ``CMYK``, ``P``.
-        transparent: Whether it has an alpha channel or a transparent colour.
-        orientation: 1 to 8 as in Exif, 1 upright.
-    """
-
-    kind: str
-    width: int
-    height: int
-    mode: str
-    transparent: bool
-    orientation: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width as it is shown."""
-        return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
 
 
 def is_picture(path: Path) -> bool:
@@ -98,17 +63,6 @@ def is_picture(path: Path) -> bool:
     return head.startswith(_MAGIC) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP")
 
 
-def picture_header(path: Path) -> PictureHeader:
-    """Read what the header of a picture file says, without decoding its pixels.
-
-    Raises:
-        Unreadable: There is no such regular file, or no picture of a known format in it.
-    """
-    check_file(path)
-    with _opened(path) as (picture, file):
-        return _header(picture, file)
-
-
 def read_picture(path: Path, limits: MediaLimits | None = None) -> Image:
     """Read a picture file by the rules of this module.
 
@@ -124,8 +78,8 @@ def read_picture(path: Path, limits: MediaLimits | None = None) -> Image:
     """
     limits = limits or MediaLimits()
     check_file(path, limits.file_bytes)
-    with kept_off(), _opened(path) as (picture, file):
-        header = _header(picture, file)
+    with kept_off(), open_picture(path) as (picture, file):
+        header = header_of(picture, file)
         cause = limits.too_large(header.width, header.height)
         if cause is not None:
             raise Unreadable(cause)
@@ -137,60 +91,11 @@ def read_picture(path: Path, limits: MediaLimits | None = None) -> Image:
     return orientation.turn_of(header.orientation).applied(image)
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, BinaryIO]]:
-    """The picture opened by Pillow, which decodes nothing yet, and its file; whatever either says is ``Unreadable``."""
-    before = pillow.MAX_IMAGE_PIXELS
-    try:
-        # The limit is this suite's own, which says what to do.
-        pillow.MAX_IMAGE_PIXELS = None
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with pillow.open(file, formats=_FORMATS) as picture:
-                yield picture, file
-    except UnidentifiedImageError as error:
-        raise Unreadable(Cause(Reason.UNDECODABLE, "no picture of a known format")) from error
-    except OSError as error:
-        raise Unreadable(
-            Cause(Reason.UNDECODABLE, error.strerror or "its picture is damaged or cut short")
-        ) from error
-    except Unreadable:
-        raise
-    except (
-        Exception
-    ) as error:  # Pillow's plugins raise what they meet: SyntaxError, struct.error, KeyError, ...
-        raise Unreadable(Cause(Reason.UNDECODABLE, "its header or picture is damaged")) from error
-    finally:
-        pillow.MAX_IMAGE_PIXELS = before
-
-
-def _header(picture: Any, file: BinaryIO) -> PictureHeader:
-    kind = "JPEG" if picture.format == "MPO" else str(picture.format)
-    transparent = picture.mode in _ALPHA or ("transparency" in picture.info and picture.mode in _KEYED)
-    width, height = picture.size
-    if kind == "TIFF":
-        # Pillow gives the size as it is shown.
-        width, height = picture.tag_v2[_WIDTH], picture.tag_v2[_HEIGHT]
-    return PictureHeader(kind, width, height, picture.mode, transparent, _orientation(kind, picture, file))
-
-
-def _orientation(kind: str, picture: Any, file: BinaryIO) -> int:
-    if kind == "TIFF":
-        return orientation.known(picture.tag_v2.get(_ORIENTATION))
-    if kind != "PNG":
-        return orientation.in_exif(picture.info.get("exif") or b"")
-    place = file.tell()
-    try:
-        return orientation.in_png(file)
-    finally:
-        file.seek(place)
-
-
 def _decoded(content: bytearray, header: PictureHeader) -> Image:
     """Decode a picture as it is stored: by Pillow what has alpha, CMYK or is AVIF, by OpenCV everything else."""
     if header.mode != "CMYK" and not header.transparent and header.kind != "AVIF":
         return _by_opencv(content)
-    with pillow.open(io.BytesIO(content), formats=_FORMATS) as picture:
+    with pillow.open(io.BytesIO(content), formats=FORMATS) as picture:
         if header.mode == "CMYK":
             return _from_cmyk(picture)
         if header.transparent:
