@@ -10,11 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, OTHER_VIDEO_SUFFIXES, VIDEO_SUFFIXES
 from fretal_bench.datasets.media.reasons import Reason, Unreadable
+from fretal_bench.datasets.media.suffixes import CLIP_SUFFIXES, IMAGE_SUFFIXES
 from fretal_bench.errors import BenchError
 
-CLIP_SUFFIXES: Final = VIDEO_SUFFIXES | OTHER_VIDEO_SUFFIXES
 # ITU-T T.81, table K.1, row by row: what encoders scale by a quality of 1 to 100 as libjpeg does.
 _LUMINANCE: Final = (
     *(16, 11, 10, 16, 24, 40, 51, 61),

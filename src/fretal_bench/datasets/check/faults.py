@@ -9,19 +9,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from fretal_bench import files
-from fretal_bench.datasets.check.facts import CLIP_SUFFIXES, Facts, clip_facts, suffix_of
+from fretal_bench.datasets.check.facts import Facts, clip_facts, suffix_of
 from fretal_bench.datasets.check.probe import probe_container
 from fretal_bench.datasets.importers.archives import archive_of, is_member
 from fretal_bench.datasets.importers.family import Finding, Import, Importer
-from fretal_bench.datasets.importers.walk import (
-    ARCHIVE_SUFFIXES,
-    IMAGE_SUFFIXES,
-    OTHER_VIDEO_SUFFIXES,
-    VIDEO_SUFFIXES,
-)
+from fretal_bench.datasets.importers.walk import ARCHIVE_SUFFIXES
+from fretal_bench.datasets.media.suffixes import CLIP_SUFFIXES, IMAGE_SUFFIXES
 from fretal_bench.datasets.progress import ProgressCallback
 
-_MEDIA: Final = VIDEO_SUFFIXES | OTHER_VIDEO_SUFFIXES | IMAGE_SUFFIXES
+_MEDIA: Final = CLIP_SUFFIXES | IMAGE_SUFFIXES
 _ACTIONS: Final = {
     "empty": "download it again",
     "unreadable": "download it again",

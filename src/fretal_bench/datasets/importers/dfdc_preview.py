@@ -10,8 +10,9 @@ from fretal_bench.datasets.importers.lists import read_json_object, refused
 from fretal_bench.datasets.importers.names import split_of
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows
-from fretal_bench.datasets.importers.walk import VIDEO_SUFFIXES, Tree
+from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.datasets.media.suffixes import VIDEO_SUFFIXES
 from fretal_bench.names import shown
 
 DATASET: Final = "dfdc-preview"

@@ -22,8 +22,9 @@ from fretal_bench.datasets.importers.names import (
 )
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
-from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, Entry, Tree
+from fretal_bench.datasets.importers.walk import Entry, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.datasets.media.suffixes import IMAGE_SUFFIXES
 from fretal_bench.errors import BenchError
 from fretal_bench.names import shown
 

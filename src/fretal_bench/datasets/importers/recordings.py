@@ -9,7 +9,8 @@ from typing import Final
 from fretal_bench.datasets.importers.names import frame_numbers
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows
-from fretal_bench.datasets.importers.walk import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Entry
+from fretal_bench.datasets.importers.walk import Entry
+from fretal_bench.datasets.media.suffixes import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 FRAME_FOLDERS: Final = ("images", "frames", "faces")
 

@@ -14,9 +14,6 @@ from fretal_bench import files
 from fretal_bench.datasets.importers.family import Finding
 from fretal_bench.errors import BenchError
 
-VIDEO_SUFFIXES: Final = frozenset({".mp4"})
-OTHER_VIDEO_SUFFIXES: Final = frozenset({".avi", ".mov", ".mkv", ".webm", ".m4v", ".flv", ".wmv"})
-IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm", ".tif", ".tiff"})
 ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz", ".tar")
 
 

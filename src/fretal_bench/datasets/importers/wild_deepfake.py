@@ -18,8 +18,9 @@ from fretal_bench.datasets.importers.family import Import, Importer, Match, Offi
 from fretal_bench.datasets.importers.names import Contradiction, frame_numbers, label_of_class
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows
-from fretal_bench.datasets.importers.walk import ARCHIVE_SUFFIXES, IMAGE_SUFFIXES, Tree
+from fretal_bench.datasets.importers.walk import ARCHIVE_SUFFIXES, Tree
 from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.datasets.media.suffixes import IMAGE_SUFFIXES
 
 DATASET: Final = "wilddeepfake"
 _FOLDER: Final = re.compile(r"(?P<label>real|fake)[ _-](?P<split>train|test)", re.IGNORECASE)

@@ -29,11 +29,11 @@ from fretal_bench.datasets.media.headers import FORMATS, PictureHeader, header_o
 from fretal_bench.datasets.media.limits import MediaLimits, check_file
 from fretal_bench.datasets.media.noise import heard, kept_off
 from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
+from fretal_bench.datasets.media.suffixes import IMAGE_SUFFIXES
 
 Image = npt.NDArray[np.uint8]
 
 _GREY: Final = 128
-_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".pgm", ".ppm", ".tif", ".tiff")
 _JPEG_STREAMS: Final = (".mjpeg", ".mjpg")
 """Suffixes of videos that begin as a JPEG does."""
 _MAGIC: Final = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
@@ -56,7 +56,7 @@ def is_picture(path: Path) -> bool:
     except OSError as error:
         detail = f"cannot be read: {error.strerror}"
         raise Unreadable(Cause(Reason.UNDECODABLE, detail)) from error
-    if path.suffix.lower() in _SUFFIXES:
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     if path.suffix.lower() in _JPEG_STREAMS:
         return False
