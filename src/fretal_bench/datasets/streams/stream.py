@@ -114,8 +114,8 @@ class Stream:
 
     def shortcuts(self) -> dict[str, str]:
         """Say, for each domain that has one, which fact of its files tells real from fake: see ``Domain.shortcuts``."""
-        said = {domain.name: domain.shortcuts() for domain in self.domains}
-        return {name: words for name, words in said.items() if words}
+        sentences = {domain.name: domain.shortcuts() for domain in self.domains}
+        return {name: words for name, words in sentences.items() if words}
 
     def as_avalanche(self) -> Any:
         """Make the Avalanche benchmark: one experience a domain in the streams ``train``, ``val`` and ``test``.
