@@ -30,10 +30,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from fretal_bench import records
+from fretal_bench.datasets.check.classifier import Units, cross_validated, valued
 from fretal_bench.datasets.check.facts import Facts
+from fretal_bench.datasets.importers.row_table import numbered
 from fretal_bench.datasets.manifest import FAKE, REAL, SPLITS
 from fretal_bench.errors import BenchError
 from fretal_bench.records import Record, limited
@@ -45,9 +46,6 @@ LEVEL: Final = 0.05
 """Probability that a set without shortcuts gets a word, at most."""
 SAMPLED: Final = 200
 """Files of each class of a domain and split that are looked at."""
-_FOLDS: Final = 5
-_DISTINCT: Final = 16
-_STRETCHES: Final = 8
 _COMBINED: Final = 64
 """Different combinations of all facts, up to which they are tried together."""
 _FIRST: Final = 199
@@ -78,8 +76,6 @@ _UNITS: Final = {
     "frame_rate": " frames/s",
     "duration": " s",
 }
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -132,8 +128,10 @@ class ShortcutSearch:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as a store keeps it."""
-        found = [{**asdict(s), "accuracy": round(s.accuracy, 4), "p": round(s.p, 6)} for s in self.shortcuts]
-        return {"tested": self.tested, "few": list(self.few), "found": found}
+        entries = [
+            {**asdict(s), "accuracy": round(s.accuracy, 4), "p": round(s.p, 6)} for s in self.shortcuts
+        ]
+        return {"tested": self.tested, "few": list(self.few), "found": entries}
 
 
 def stored_shortcuts(details: Mapping[str, Any], where: str) -> tuple[Shortcut, ...]:
@@ -149,10 +147,10 @@ def stored_shortcuts(details: Mapping[str, Any], where: str) -> tuple[Shortcut, 
     kept = details.get("shortcuts")
     if kept is None:
         return ()
-    found = kept.get("found") if isinstance(kept, dict) else None
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    entries = kept.get("found") if isinstance(kept, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise BenchError(f"{where}: details.shortcuts: expected the list 'found'; make the store again")
-    return tuple(records.read(Shortcut, entry, f"{where}: details.shortcuts") for entry in found)
+    return tuple(records.read(Shortcut, entry, f"{where}: details.shortcuts") for entry in entries)
 
 
 def sentences(shortcuts: Iterable[Shortcut]) -> dict[str, str]:
@@ -297,52 +295,17 @@ def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-class _Units:
-    """What counts as one: all files of a person and a class.
-
-    Attributes:
-        person: Number of each unit's person, [units].
-        label: Label of each unit, [units].
-        of: Each file's unit, [files].
-    """
-
-    def __init__(self, group: _Group) -> None:
-        numbers: dict[tuple[str, int], int] = {}
-        self.of = np.array([numbers.setdefault(file[1:], len(numbers)) for file in group.files], np.int64)
-        people = {person: n for n, person in enumerate(dict.fromkeys(person for person, _ in numbers))}
-        self.person = np.array([people[person] for person, _ in numbers], np.int64)
-        self.label = np.array([label for _, label in numbers], np.int64)
-
-    def shares(self, values: npt.NDArray[np.int64]) -> Floats:
-        """Of each unit's files the share that has each value, [units, values]."""
-        shares = np.zeros((len(self.label), int(values.max()) + 1))
-        np.add.at(shares, (self.of, values), 1)
-        total: Floats = shares.sum(axis=1, keepdims=True)
-        return shares / total
-
-    def permuted(self, count: int, random: np.random.Generator) -> Floats:
-        """Labels of as many permutations, the true ones first, [units, 1 + count]."""
-        labels = np.repeat(self.label[:, None], count + 1, axis=1).astype(np.float64)
-        paired = np.bincount(self.person)[self.person] == 2
-        swaps = random.integers(0, 2, (int(self.person.max()) + 1, count))
-        swaps_of_unit = swaps[self.person[paired]]
-        labels[paired, 1:] = np.where(swaps_of_unit == 1, 1 - labels[paired, 1:], labels[paired, 1:])
-        alone = np.flatnonzero(~paired)
-        labels[alone, 1:] = random.permuted(labels[alone, 1:], axis=0)
-        return labels
-
-
 def _shortcuts(group: _Group, facts: Sequence[Facts], asked: float) -> list[Shortcut]:
     """The facts of a group that tell its classes apart with a p of at most ``asked``."""
-    values = {name: _values([getattr(each, name) for each in facts]) for name in FACTS}
+    values = {name: valued([getattr(each, name) for each in facts]) for name in FACTS}
     values = {name: numbers for name, numbers in values.items() if numbers.max() > 0}
     if not values:
         return []
     if len(values) > 1:
-        combined = _numbered(list(zip(*values.values(), strict=True)))
+        combined = numbered(list(zip(*values.values(), strict=True)))
         if combined.max() < _COMBINED:
             values[TOGETHER] = combined
-    units = _Units(group)
+    units = Units(group.files)
     shares = [units.shares(numbers) for numbers in values.values()]
     seed = int.from_bytes(
         _hash(f"{group.dataset}/{group.method}/{group.compression}/{group.split}")[:8], "big"
@@ -351,7 +314,7 @@ def _shortcuts(group: _Group, facts: Sequence[Facts], asked: float) -> list[Shor
     accuracies = p = np.empty(0)
     for count in (_FIRST, max(_PERMUTATIONS, math.ceil(2 / asked) - 1)):
         labels = units.permuted(count, random)
-        reached = np.array([_accuracy(share, labels, units.person) for share in shares])
+        reached = np.array([cross_validated(share, labels, units.person) for share in shares])
         accuracies, chance = reached[:, 0], reached[:, 1:].max(axis=0)
         p = (1 + (chance >= accuracies[:, None] - 1e-9).sum(axis=1)) / (count + 1)
         if p.min() > _HOPELESS:
@@ -381,45 +344,11 @@ def _without_echoes(told: list[tuple[str, float, float]]) -> list[tuple[str, flo
     return [entry for entry in told if entry[0] not in echoes]
 
 
-def _accuracy(shares: Floats, labels: Floats, person: npt.NDArray[np.int64]) -> Floats:
-    """Cross-validated balanced accuracy of the plain classifier, for each column of labels, [columns]."""
-    fake, real = labels.sum(axis=0), (1 - labels).sum(axis=0)
-    hits = np.zeros((2, labels.shape[1]))
-    fold = person % _FOLDS
-    for number in range(_FOLDS):
-        held = fold == number
-        inside, outside = shares[held], shares[~held]
-        trained = outside.T @ labels[~held]
-        rates = trained / np.maximum(labels[~held].sum(axis=0), 1)
-        others = (outside.sum(axis=0)[:, None] - trained) / np.maximum((1 - labels[~held]).sum(axis=0), 1)
-        # Half a hit where the table doesn't say.
-        says = 0.5 + 0.5 * np.sign(np.where(np.abs(rates - others) < 1e-9, 0, rates - others))
-        tested = inside.T @ labels[held]
-        hits[0] += (says * tested).sum(axis=0)
-        hits[1] += ((1 - says) * (inside.sum(axis=0)[:, None] - tested)).sum(axis=0)
-    accuracy: Floats = (hits[0] / fake + hits[1] / real) / 2
-    return accuracy
-
-
-def _values(values: Sequence[str | float]) -> npt.NDArray[np.int64]:
-    """Number the values of a fact; of a number with many, the stretches that it lies in. Unknown is a value too."""
-    if isinstance(values[0], str) or len(set(map(str, values))) <= _DISTINCT:
-        return _numbered([str(value) for value in values])
-    numbers = np.array(values, np.float64)
-    edges = np.unique(np.nanquantile(numbers, np.arange(1, _STRETCHES) / _STRETCHES))
-    return _numbered(np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers)).tolist())
-
-
-def _numbered(values: Sequence[object]) -> npt.NDArray[np.int64]:
-    numbers: dict[object, int] = {}
-    return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
-
-
 def _shortcut(group: _Group, facts: Sequence[Facts], name: str, accuracy: float, p: float) -> Shortcut:
     sides = []
     for label in (REAL, FAKE):
         chosen = [each for each, file in zip(facts, group.files, strict=True) if file[2] == label]
-        sides.append("" if name == TOGETHER else _said(name, chosen))
+        sides.append("" if name == TOGETHER else _summary(name, chosen))
     return Shortcut(
         dataset=group.dataset,
         method=group.method,
@@ -434,7 +363,7 @@ def _shortcut(group: _Group, facts: Sequence[Facts], name: str, accuracy: float,
     )
 
 
-def _said(name: str, facts: Sequence[Facts]) -> str:
+def _summary(name: str, facts: Sequence[Facts]) -> str:
     """What the files of a class have of a fact: what is most frequent, or of a number with many values the middle."""
     values = [getattr(each, name) for each in facts]
     known = [value for value in values if value == value and value not in ("", 0)]

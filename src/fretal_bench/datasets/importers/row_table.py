@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -192,9 +192,9 @@ class Selection:
         return pd.DataFrame(columns, columns=list(COLUMNS))
 
 
-def numbered(values: Iterable[str]) -> Ints:
+def numbered(values: Iterable[Hashable]) -> Ints:
     """Number values by their first appearance: equal ones have one number."""
-    numbers: dict[str, int] = {}
+    numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
 
 
