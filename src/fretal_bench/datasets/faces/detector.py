@@ -110,8 +110,8 @@ class YuNet:
         small = _shrunk(image, scale)
         height, width = small.shape[:2]
         self._net.setInputSize((width, height))
-        _, found = self._net.detect(np.ascontiguousarray(small[:, :, ::-1]))
-        faces = [_face(row[:4] / scale, row[-1]) for row in (found if found is not None else ())]
+        _, rows = self._net.detect(np.ascontiguousarray(small[:, :, ::-1]))
+        faces = [_face(row[:4] / scale, row[-1]) for row in (rows if rows is not None else ())]
         return sorted(faces, key=lambda face: -face.score)
 
 

@@ -75,12 +75,12 @@ def _prepare_group(
         places = whereabouts(readable, group[0], detector, options, root)
     for opened in readable:
         video_part = parts[opened.video.number]
-        there = places.get(opened.video.number)
-        if there is not None:
-            video_part.boxes = there.boxes
-        if there is not None and there.rivalled:
+        face = places.get(opened.video.number)
+        if face is not None:
+            video_part.boxes = face.boxes
+        if face is not None and face.rivalled:
             video_part.failures.append(Failure(opened.video.path, -1, Cause(Reason.SEVERAL)))
-        _cut(opened, there and there.where, video_part, options, part)
+        _cut(opened, face and face.where, video_part, options, part)
     return list(parts.values())
 
 

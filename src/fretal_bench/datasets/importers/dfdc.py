@@ -183,8 +183,8 @@ def _read_labels(rows: Rows, entry: Entry) -> dict[str, int]:
         if refused(rows, entry.path, name):
             continue
         if label is None or labels.setdefault(name, label) != label:
-            found = f"{shown(name)}, {shown(line['label'])}"
-            words = f"line {number}: expected 'filename,label' with one label, 0 or 1, found {found}"
+            fields = f"{shown(name)}, {shown(line['label'])}"
+            words = f"line {number}: expected 'filename,label' with one label, 0 or 1, found {fields}"
             rows.note(entry.path, "label", "error", words, "restore labels.csv")
             labels[name] = None
     return {name: label for name, label in labels.items() if label is not None}

@@ -72,8 +72,8 @@ def _take(rows: Rows, path: str, values: Any) -> None:
     label = _FOLDERS.get(folder)
     stated = _LABELS.get(str(values.get("label")).lower()) if isinstance(values, dict) else None
     if label is None or stated is None or label != stated:
-        said = values.get("label") if isinstance(values, dict) else values
-        words = f"{LIST} says {shown(str(said))}, its folder is {shown(folder)}"
+        listed = values.get("label") if isinstance(values, dict) else values
+        words = f"{LIST} says {shown(str(listed))}, its folder is {shown(folder)}"
         _lose(rows, path, "label", words)
         return
     split = split_of(str(values.get("set")))

@@ -115,7 +115,7 @@ def _take(rows: Rows, place: Entry, dataset: str, split: str, label: int, where:
     path_label = _label_of_path(folders)
     named = next((_METHODS[part.lower()] for part in folders if part.lower() in _METHODS), "fake")
     method = "real" if label == REAL else named
-    compression = next((found for part in folders if (found := compression_of(part))), "none")
+    compression = next((level for part in folders if (level := compression_of(part))), "none")
     if place.is_folder:
         images = [entry for entry in rows.tree.files(place.path) if entry.suffix in IMAGE_SUFFIXES]
         video = place.name
@@ -132,9 +132,9 @@ def _take(rows: Rows, place: Entry, dataset: str, split: str, label: int, where:
         )
         return
     if path_label is not None and path_label != label:
-        found = f"{where} says {'real' if label == REAL else 'fake'}, the path the opposite"
+        words = f"{where} says {'real' if label == REAL else 'fake'}, the path the opposite"
         for image in images:
-            rows.leave_out(image.path, "label", found, "correct the list", dataset=dataset, method=method)
+            rows.leave_out(image.path, "label", words, "correct the list", dataset=dataset, method=method)
         return
     target, source, original = recorded_faces(video, label)
     numbers = frame_numbers([image.stem for image in images])

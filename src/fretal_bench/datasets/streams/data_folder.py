@@ -155,8 +155,8 @@ def _read(folder: Path) -> StoreAtHand:
     folder = folder.resolve()
     info = read_info(folder)
     check_sizes(folder, info)
-    made = info.details.get("options")
-    frames = made.get("frames") if isinstance(made, dict) else None
+    options = info.details.get("options")
+    frames = options.get("frames") if isinstance(options, dict) else None
     # Not made by `bench data prepare`: whoever made it notes what they like.
     frames = frames if type(frames) is int and frames > 0 else 0
     return StoreAtHand(folder, info.checksum, info.size, frames, _contents(folder, info))
