@@ -92,7 +92,7 @@ def _open_stream() -> None:
     tiny_stream(Path("data"), domains=1, people=8, size=16)
     Path("data/store").rename("data/other")
     Path("data/tiny.toml").unlink()
-    with patch("fretal_bench.benchmark.runner.run.execute", lambda *_: None):
+    with patch("fretal_bench.benchmark.runner.run.train", lambda *_: None):
         words = ["run", "--strategies", ",".join(STRATEGIES), "--stream", "open.toml", "--jobs", "1"]
         quietly(*words, *recipe_words(), "--data", "data", "--out", "out")
     # The stores of this copy of the world, not of where it was made.

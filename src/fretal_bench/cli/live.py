@@ -12,13 +12,14 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.progress import Progress as Report
 from fretal_bench.cli.screen import print_line
 
 
 @contextlib.contextmanager
-def training(console: Console, steps: int, folder: Path) -> Iterator[Live | None]:
-    """Say what is to be trained and show it; gives the listener, or None where nothing is left to train.
+def training(console: Console, steps: int, folder: Path) -> Iterator[Listener]:
+    """Say what is to be trained and show it; gives the listener, which hears nothing where nothing is left to train.
 
     Args:
         console: Where to write.
@@ -27,7 +28,7 @@ def training(console: Console, steps: int, folder: Path) -> Iterator[Live | None
     """
     if not steps:
         print_line(f"all done already in {folder}: nothing to train", console)
-        yield None
+        yield lambda _: None
         return
     print_line(f"{steps} steps to train into {folder}", console)
     with Live(console, steps) as live:

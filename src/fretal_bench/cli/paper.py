@@ -169,7 +169,7 @@ def _run(call: PaperCall, values: PublishedTable, lender: str, console: Console)
     with first_use_bar() as tell:
         ready = prepare_paper(call, tell)
     with training(console, ready.total, call.out) as listener:
-        execute_paper(ready, *([listener] if listener is not None else []))
+        execute_paper(ready, listener)
     return compare(values, ready, measure(ready, call.places), lender, typed_command())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.console import Console
 from fretal_bench.cli.options import JsonOption, PluginOption
 from fretal_bench.cli.screen import print_json, print_line, print_problem
 from fretal_bench.errors import RunError
+
+if TYPE_CHECKING:
+    from fretal_bench.benchmark.runner.results import Results
 
 
 def report(
@@ -24,16 +27,18 @@ def report(
     json_: JsonOption = False,
 ) -> None:
     """Make tables (Markdown, CSV, LaTeX), plots (PNG, SVG) and one HTML page from results."""
-    show_report(results, metric, out, as_json=json_)
+    from fretal_bench.benchmark.runner.results import load_results
+
+    show_report(load_results(results), metric, out, as_json=json_)
 
 
 def show_report(
-    path: Path, metric: str = "accuracy", out: Path | None = None, *, as_json: bool = False
+    results: Results, metric: str = "accuracy", out: Path | None = None, *, as_json: bool = False
 ) -> None:
     """Write the report of a result folder and print it; exit code 1 if a cell failed or has no usable scores.
 
     Args:
-        path: The result folder.
+        results: The result folder, read.
         metric: What the matrices hold.
         out: Where the report goes; default ``reports/NAME``.
         as_json: Print it as JSON.
@@ -41,15 +46,13 @@ def show_report(
     Raises:
         RunError: All cells failed.
     """
-    from fretal_bench.benchmark.runner.results import load_results
     from fretal_bench.reporting.report import print_summary, write_report
 
-    results = load_results(path)
     without = (*results.failures, *results.unusable)
     if without and not results.cells:
         first = f"{without[0].label}, seed {without[0].seed}: {without[0].reason}"
-        raise RunError(f"{path}: no cell has numbers, {len(without)} failed; the first: {first}")
-    folder = out if out is not None else Path("reports") / path.resolve().name
+        raise RunError(f"{results.path}: no cell has numbers, {len(without)} failed; the first: {first}")
+    folder = out if out is not None else Path("reports") / results.path.resolve().name
     written = write_report(results, folder, metric)
     if as_json:
         print_json(written.to_dict())

@@ -59,7 +59,5 @@ def run(
     with first_use_bar() as tell:
         ready = prepare(call, building=tell)
     with training(Console(stderr=json_), ready.total, ready.folder.path) as listener:
-        # Without a step to train there may be cells whose steps are done and not put together yet.
-        if ready.agenda.work:
-            execute(ready, *([listener] if listener is not None else []))
-    show_report(ready.folder.path, as_json=json_)
+        results = execute(ready, listener)
+    show_report(results, as_json=json_)

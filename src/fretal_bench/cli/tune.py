@@ -72,7 +72,7 @@ def tune(
         search = prepare_search(call, budget=budget, domains=domains, write=write, building=tell)
     ready = search.prepared
     with training(Console(stderr=json_), ready.total, ready.folder.path) as listener:
-        results = run_search(search, *([listener] if listener is not None else []))
+        results = run_search(search, listener)
     if json_:
         print_json(plain_search(search, results))
     else:

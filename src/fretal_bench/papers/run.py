@@ -14,7 +14,7 @@ from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.call import Call, Opened, Prepared, check_jobs, prepare, resolved_recipe
 from fretal_bench.benchmark.runner.plan import Cell, Changes, check_strategies
 from fretal_bench.benchmark.runner.progress import Listener
-from fretal_bench.benchmark.runner.run import execute
+from fretal_bench.benchmark.runner.run import train
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.file import StreamFile, toml_of_stream
 from fretal_bench.datasets.streams.stream import open_located
@@ -186,9 +186,7 @@ def execute_paper(prepared: PreparedPaper, listener: Listener = lambda _: None) 
         RunError: The disk is full, or a worker process was killed; what is finished is kept.
     """
     for job in prepared.jobs:
-        # Without a step to train there may be cells whose steps are done and not put together yet.
-        if job.prepared.agenda.work:
-            execute(job.prepared, listener)
+        train(job.prepared, listener)
 
 
 def _check_owners(changes: Changes, settings: Iterable[Setting]) -> None:

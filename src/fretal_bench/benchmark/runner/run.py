@@ -14,7 +14,13 @@ from fretal_bench.benchmark.runner.results import Results, load_results
 
 
 def execute(prepared: Prepared, listener: Listener = lambda _: None) -> Results:
-    """Train what is missing and return everything in the folder.
+    """Train what is missing and return everything in the folder; errors as ``train`` and ``load_results``."""
+    train(prepared, listener)
+    return load_results(prepared.folder.path)
+
+
+def train(prepared: Prepared, listener: Listener = lambda _: None) -> None:
+    """Train what is missing, and put together the cells of which every step is done already.
 
     Raises:
         RunError: The disk is full, or a worker process was killed; what is finished is kept.
@@ -28,7 +34,6 @@ def execute(prepared: Prepared, listener: Listener = lambda _: None) -> Results:
     elif jobs == 1:
         use_stream(prepared.opened.reference, prepared.opened.stream)
         run_serial(agenda, prepared.folder.path, listener)
-    return load_results(prepared.folder.path)
 
 
 def run(
