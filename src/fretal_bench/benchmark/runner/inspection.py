@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from fretal_bench import names
 from fretal_bench.benchmark.runner import documents, score_table
-from fretal_bench.benchmark.runner.documents import PLAN, Entry, PhasesFile, PlanFile
+from fretal_bench.benchmark.runner.documents import PLAN, Entry, PlanFile
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.results import Agreement, read_cell, validation_scores
-from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment
+from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment, read_phases
 from fretal_bench.errors import BenchError
 
 _OF_RUNS: Final = frozenset(
@@ -171,12 +171,10 @@ def _look_at_step(about: Inspection, sealed: Sealed) -> None:
     for name in _STEP_FILES:
         if not sealed.has(name) and name not in _NEEDED:
             continue
-        place = sealed.path / name
         if name.endswith(".parquet"):
-            score_table.read_table(sealed.read(name, "scores"), str(place))
+            score_table.read_table(sealed.read(name, "scores"), str(sealed.path / name))
         elif name == "phases.json":
-            phases = documents.parse(sealed.read(name, "phases"), str(place))
-            documents.build(PhasesFile, {"phases": phases}, str(place))
+            read_phases(sealed)
         elif name == "environment.json":
             read_environment(sealed)
         else:

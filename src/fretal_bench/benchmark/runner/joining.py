@@ -10,13 +10,13 @@ import pandas as pd
 
 from fretal_bench import files, parsing
 from fretal_bench.benchmark.runner import documents, score_table
-from fretal_bench.benchmark.runner.documents import MadeWith, PhasesFile, StreamContent
+from fretal_bench.benchmark.runner.documents import MadeWith, StreamContent
 from fretal_bench.benchmark.runner.environment import Phases, environment, joined_environments
 from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder, write_frame
 from fretal_bench.benchmark.runner.plan import Cell
 from fretal_bench.benchmark.runner.score_table import Split
 from fretal_bench.benchmark.runner.scoring import StepScores
-from fretal_bench.benchmark.runner.seals import Sealed, seal
+from fretal_bench.benchmark.runner.seals import Sealed, read_phases, seal
 from fretal_bench.datasets.streams.stream import Stream
 from fretal_bench.strategies import life
 from fretal_bench.strategies.template import ContinualStrategy
@@ -101,20 +101,12 @@ def _made_with(work: Cell, parts: list[Sealed]) -> dict[str, Any]:
         # A step that an earlier version finished has none.
         if part.has("environment.json")
     }
-    phases = [phase for part in parts for phase in _phases_of(part)]
+    phases = [phase for part in parts for phase in read_phases(part)]
     joined = joined_environments(environments) or environment(work.recipe.device)
     return {**joined, "seed": work.seed, "phases": phases}
 
 
 def _environment_of(part: Sealed) -> dict[str, Any]:
-    where = str(part.path / "environment.json")
-    values: dict[str, Any] = documents.parse(part.read("environment.json", "environment"), where)
-    documents.build(MadeWith, values, where)
-    return values
-
-
-def _phases_of(part: Sealed) -> Phases:
-    where = str(part.path / "phases.json")
-    values: Phases = documents.parse(part.read("phases.json", "phases"), where)
-    documents.build(PhasesFile, {"phases": values}, where)
+    values: dict[str, Any] = part.read_json("environment.json", "environment")
+    documents.build(MadeWith, values, str(part.path / "environment.json"), part.remedy)
     return values

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from fretal_bench.benchmark.runner.documents import AGAIN, StreamContent
+from fretal_bench.datasets.streams.domain import row_hash
 from fretal_bench.errors import BenchError
 from fretal_bench.names import shown
 
@@ -33,7 +34,8 @@ _FEW_ROWS: Final = 1_000_000
 _TEXT_PER_BYTE: Final = 200
 _MUCH_TEXT: Final = 2**28
 """A table of the suite takes at least a bit a row, since a step's rows differ; what promises more would fill memory."""
-
+_NO_ROWS: Final = row_hash(np.empty(0, np.int64))
+"""What the plan says of a split without a row."""
 _ERRORS: Final = (OSError, ValueError, KeyError, TypeError, NotImplementedError, MemoryError)
 """What reading a damaged Parquet file raises, beside Arrow's own errors."""
 
@@ -160,8 +162,7 @@ def _fault(table: pa.Table, stream: StreamContent, split: Split) -> str:
     last = len(stream.domains) - 1
     if not len(table):
         # Test rows may be withheld (tuning), and a stream may have no validation rows.
-        empty = hashlib.sha256(b"").hexdigest()
-        missing = [domain.name for domain in stream.domains if getattr(domain.rows, split) != empty]
+        missing = [domain.name for domain in stream.domains if getattr(domain.rows, split) != _NO_ROWS]
         return (
             f"holds no scores; expected those of domain {shown(missing[0])} at steps -1 to {last}"
             if missing
@@ -197,19 +198,18 @@ def _fault_of_samples(first: pa.Table, stream: StreamContent, split: Split) -> s
     for name in domains:
         if name not in expected:
             return f"holds scores of domain {shown(name)}, which the stream does not have"
-    empty = hashlib.sha256(b"").hexdigest()
-    learned = [d.name for d in stream.domains if d.name in domains or getattr(d.rows, split) != empty]
+    learned = [d.name for d in stream.domains if d.name in domains or getattr(d.rows, split) != _NO_ROWS]
     if domains != learned:
         missing = [name for name in learned if name not in domains]
         if missing:
             return f"holds no scores of domain {shown(missing[0])}"
         return "its domains are not in the order of the stream"
-    rows, start = first["row"].to_numpy().astype("<i8"), 0
+    rows, start = first["row"].to_numpy(), 0
     for name, end in zip(domains, ends, strict=True):
         hashes = expected[name].rows
-        found = hashlib.sha256(rows[start:end].tobytes()).hexdigest()
-        if found != getattr(hashes, split):
-            other = next((words for key, words in _WORDS.items() if getattr(hashes, key) == found), "other")
+        scored = row_hash(rows[start:end])
+        if scored != getattr(hashes, split):
+            other = next((words for key, words in _WORDS.items() if getattr(hashes, key) == scored), "other")
             return f"holds {other} rows of domain {shown(name)}, not the {_WORDS[split]} rows of the plan"
         start = end
     return ""

@@ -12,6 +12,7 @@ from fretal_bench.benchmark.runner.documents import (
     CellFile,
     ChecksumsFile,
     EnvironmentFile,
+    PhasesFile,
     build,
     parse,
     read_bytes,
@@ -66,6 +67,10 @@ class Sealed:
         self._compare(name, hashlib.sha256(content).hexdigest())
         return content
 
+    def read_json(self, name: str, what: str) -> Any:
+        """Read and parse a JSON file; errors as ``read``, and if it is no JSON."""
+        return parse(self.read(name, what), str(self.path / name), self.remedy)
+
     def check(self, name: str) -> None:
         """Compare a file with its checksum without keeping it in memory; errors as ``read``."""
         path = self.path / name
@@ -105,9 +110,19 @@ def read_about(sealed: Sealed) -> CellFile:
     Raises:
         BenchError: It is missing, damaged, or not what the cell was finished with.
     """
-    where = str(sealed.path / "cell.json")
-    values = parse(sealed.read("cell.json", "cell"), where, sealed.remedy)
-    return build(CellFile, values, where, sealed.remedy)
+    values = sealed.read_json("cell.json", "cell")
+    return build(CellFile, values, str(sealed.path / "cell.json"), sealed.remedy)
+
+
+def read_phases(sealed: Sealed) -> list[dict[str, Any]]:
+    """Read ``phases.json`` of a finished step or source model, as it is written.
+
+    Raises:
+        BenchError: It is missing, damaged, or not what the step was finished with.
+    """
+    values: list[dict[str, Any]] = sealed.read_json("phases.json", "phases")
+    build(PhasesFile, {"phases": values}, str(sealed.path / "phases.json"), sealed.remedy)
+    return values
 
 
 def read_environment(sealed: Sealed, seed: int | None = None, steps: int | None = None) -> dict[str, Any]:
@@ -122,8 +137,8 @@ def read_environment(sealed: Sealed, seed: int | None = None, steps: int | None 
         BenchError: It is missing, damaged, or of a cell of another seed or stream.
     """
     where = str(sealed.path / "environment.json")
-    values: dict[str, Any] = parse(sealed.read("environment.json", "environment"), where)
-    made_with = build(EnvironmentFile, values, where)
+    values: dict[str, Any] = sealed.read_json("environment.json", "environment")
+    made_with = build(EnvironmentFile, values, where, sealed.remedy)
     if seed is not None and made_with.seed not in (None, seed):
         raise BenchError(f"{where}: key 'seed': expected {seed}, found {made_with.seed}; {sealed.remedy}")
     last = max((phase.step for phase in made_with.phases), default=-1)
