@@ -7,7 +7,9 @@ import pytest
 from rich.console import Console
 
 from fretal_bench.benchmark.runner.results import load_results
-from fretal_bench.reporting.report import print_report, write_report
+from fretal_bench.reporting.report import print_summary, write_report
+from fretal_bench.reporting.summary import summarize
+from fretal_bench.reporting.verdict import verdict
 from fretal_bench.strategies.registry import names
 
 ROOT = Path(__file__).parents[1]
@@ -58,7 +60,9 @@ def test_what_the_readme_says_is_printed_is_printed():
     block = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     quoted = [line.rstrip() for line in block.group(1).splitlines() if line.strip() and line != "[...]"]
     console = Console(width=80, file=open("/dev/null", "w"), record=True)  # noqa: SIM115
-    print_report(load_results(ROOT / "results" / "reference"), console)
+    results = load_results(ROOT / "results" / "reference")
+    summary = summarize(results)
+    print_summary(results, summary, verdict(summary), console)
     printed = [line.rstrip() for line in console.export_text().splitlines()]
     assert len(quoted) > 20
     for line in quoted:

@@ -22,7 +22,7 @@ from fretal_bench.reporting.contents import quantity_tables
 from fretal_bench.reporting.inputs import left_out
 from fretal_bench.reporting.page import page as write_page
 from fretal_bench.reporting.plots import plots
-from fretal_bench.reporting.report import print_report, print_summary, write_report
+from fretal_bench.reporting.report import print_summary, write_report
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
 
@@ -48,9 +48,10 @@ def report(results, tmp_path_factory):
     return write_report(results, tmp_path_factory.mktemp("report") / "new" / "folder")
 
 
-def printed(results, width=100, **arguments):
+def printed(results, width=100):
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    print_report(results, console, **arguments)
+    summary = summarize(results)
+    print_summary(results, summary, verdict(summary), console)
     return console.file.getvalue()
 
 

@@ -120,28 +120,15 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
     return contents
 
 
-def print_report(
-    results: Results, console: Console, metric: str = "accuracy", level: str = "frame"
-) -> Verdict:
+def print_summary(results: Results, summary: Summary, conclusion: Verdict, console: Console) -> None:
     """Print a report: the verdict, the tables, and both matrices of each strategy, side by side if they fit.
 
     Args:
         results: Results as ``load_results`` gives them.
+        summary: What ``summarize`` makes of them.
+        conclusion: What ``verdict`` says of it.
         console: Where to; its width decides what stands side by side.
-        metric: Metric of the matrices.
-        level: ``frame`` or ``video``.
-
-    Returns:
-        The verdict that was printed.
     """
-    summary = summarize(results, metric, level)
-    conclusion = verdict(summary)
-    print_summary(results, summary, conclusion, console)
-    return conclusion
-
-
-def print_summary(results: Results, summary: Summary, conclusion: Verdict, console: Console) -> None:
-    """Print what was summed up: the same as ``print_report``, computed before."""
     from rich.text import Text
 
     console.print(Text(conclusion.sentence, style="bold"))

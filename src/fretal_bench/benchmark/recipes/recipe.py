@@ -20,8 +20,6 @@ from fretal_bench.strategies.registry import find_strategy
 Device = Literal["auto", "cpu", "cuda"]
 TABLES: Final = ("hyperparameters", "tuning")
 """Keys of a recipe that are tables; its others are what training does, the same for every strategy."""
-JUDGING: Final = ("backbone", "stem_stride", "image_size", "channels_last", "compile")
-"""Keys of a recipe that judging images needs, besides training: what the model is and what it is given."""
 SEEDS: Final = 2**32
 """Seeds are whole numbers from 0 that are below this: two that are equal modulo it would draw the same batches."""
 _FILE: Final = "give the name of a recipe (`bench list recipes`), or a TOML file"
