@@ -43,7 +43,7 @@ def _title_fault(text: str) -> str:
         return f"it has {len(text)} characters"
     # A title is never part of a path: plans of earlier versions may have a "/" in a domain's name.
     characters = sorted(set(text) - set("/\\"))
-    return next((fault for one in characters if (fault := names.NAME.fault(f"x{one}x"))), "")
+    return next((fault for character in characters if (fault := names.NAME.fault(f"x{character}x"))), "")
 
 
 TITLE: Final = Rule("a text without control or bidirectional characters", _title_fault)
@@ -291,10 +291,10 @@ def read_failure(path: Path, entry: Entry) -> FailureFile:
         FailureFile, parse(read_bytes(path, "failure", remedy), str(path), remedy), str(path), remedy
     )
     for key in ("id", "label", "seed"):
-        planned, found = getattr(entry, key), getattr(failure, key)
-        if planned != found:
+        planned, written = getattr(entry, key), getattr(failure, key)
+        if planned != written:
             raise BenchError(
-                f"{path}: key {key!r}: expected {planned!r} as in {PLAN}, found {found!r}; {remedy}"
+                f"{path}: key {key!r}: expected {planned!r} as in {PLAN}, found {written!r}; {remedy}"
             )
     return failure
 

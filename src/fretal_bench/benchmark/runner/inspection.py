@@ -155,12 +155,12 @@ def _look_at_steps(about: Inspection, folder: ResultFolder, entries: dict[str, E
         if part.name not in entries:
             about.notes.append(f"{part}: steps of a cell that is not in {PLAN}")
         expected = [f"step-{step}" for step in range(steps)]
-        found = sorted(entry.name for entry in os.scandir(part) if not _PART.fullmatch(entry.name))
-        for name in found:
+        finished = sorted(entry.name for entry in os.scandir(part) if not _PART.fullmatch(entry.name))
+        for name in finished:
             if name not in expected:
                 about.faults.append(f"{part / name}: expected step-0 to step-{steps - 1}; move it away")
                 continue
-            if f"step-{len(found) - 1}" not in found:
+            if f"step-{len(finished) - 1}" not in finished:
                 about.notes.append(f"{part / name}: a step before it is not there; it is trained again")
             with about.looking():
                 _look_at_step(about, Sealed(part / name))

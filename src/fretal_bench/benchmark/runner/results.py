@@ -228,10 +228,10 @@ def check_identity(about: CellFile, entry: Entry, plan: Mapping[str, Any], where
         BenchError: It is another cell, or its id is of something else.
     """
     for key in ("id", "strategy", "seed", "hyperparameters", "source"):
-        planned, found = getattr(entry, key), getattr(about, key)
-        if planned != found and (key, planned) != ("source", None):
+        planned, written = getattr(entry, key), getattr(about, key)
+        if planned != written and (key, planned) != ("source", None):
             raise BenchError(
-                f"{where}: key {key!r}: expected {planned!r} as in {PLAN}, found {found!r}: it is of another cell, or "
+                f"{where}: key {key!r}: expected {planned!r} as in {PLAN}, found {written!r}: it is of another cell, or "
                 "one of the two was changed; bring them back from a copy, or delete the cell's folder and run again"
             )
     if not _may_be_called(entry):
