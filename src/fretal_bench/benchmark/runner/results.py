@@ -38,6 +38,8 @@ class CellResult:
         path: The cell's folder.
         stream: What the plan says of the stream; None for results that were not read from a folder.
         sealed: Whether the cell has checksums; those of earlier versions have none.
+        further: The scores on test sets that were never trained on, with the columns of ``scores``; ``domain`` is the
+            set's name. Often of the last step alone, as the states of earlier ones may have been removed.
     """
 
     id: str
@@ -50,6 +52,7 @@ class CellResult:
     path: Path
     stream: StreamContent | None = None
     sealed: bool = True
+    further: pd.DataFrame | None = None
 
     def validation(self) -> pd.DataFrame:
         """Return the scores of the validation samples; same columns as ``scores``.
@@ -90,6 +93,8 @@ class Results:
         failures: Failed cells.
         missing: Cells that were asked for and are neither done nor failed.
         unusable: Done cells whose scores are no probabilities: training diverged in an earlier version.
+        in_other_orders: The same run in other orders of the domains, one an order: the plan's ``stream.domains`` are
+            in that order, and the cells, failures and missing ones are of it.
     """
 
     path: Path
@@ -98,6 +103,7 @@ class Results:
     failures: tuple[CellFailure, ...]
     missing: tuple[MissingCell, ...]
     unusable: tuple[CellFailure, ...] = field(default=())
+    in_other_orders: tuple[Results, ...] = field(default=())
 
 
 def load_results(path: str | os.PathLike[str]) -> Results:
