@@ -129,7 +129,7 @@ def main() -> int:
     }
     missed = 0
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        campaign = Campaign(Path(folder) / "run", tuple(readers), jobs=4, preloaded=(), seconds=2)
+        campaign = Campaign(Path(folder) / "run", tuple(readers), jobs=4, preloaded=(), seconds=4)
         missed += len(campaign.prepare())
         for result in campaign.run(share(tuple(readers), 0, 1)):
             expected = readers[result.case.reader]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fretal_bench import plugins, records
+from fretal_bench import parsing, plugins
 from fretal_bench.benchmark.recipes.recipe import open_recipe
 from fretal_bench.benchmark.runner.call import STREAM_FILE, Call, prepare
 from fretal_bench.benchmark.runner.plan import make_plan
@@ -426,7 +426,7 @@ def test_a_data_set_that_a_plugin_imports_is_prepared_with_that_importer(
 
 def test_the_files_of_the_suites_own_streams_are_read_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     before = builtin_stream_files()
-    monkeypatch.setattr(records, "read_toml", lambda *_: pytest.fail("a protocol's file was read again"))
+    monkeypatch.setattr(parsing, "read_toml", lambda *_: pytest.fail("a protocol's file was read again"))
     assert builtin_stream_files() == before
     # Nobody's change of what is returned reaches the next caller.
     builtin_stream_files().clear()
