@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +78,20 @@ def test_the_fingerprint_changes_with_the_rows_and_only_with_them(store: CropSto
     fewer = Domain("d", store, {**rows, "train": rows["train"][:-1]})
     assert Domain("d", store, rows).fingerprint() == same.fingerprint()
     assert Domain("d", store, rows).fingerprint() != fewer.fingerprint()
+
+
+def test_the_content_names_the_data_of_the_splits_asked_for_and_not_the_domain(store: CropStore) -> None:
+    rows = rows_of(store, "Deepfakes")
+    domain = Domain("d", store, rows)
+    hashes = {
+        split: hashlib.sha256(numbers.astype("<i8").tobytes()).hexdigest() for split, numbers in rows.items()
+    }
+    assert domain.content("test") == {"store": store.checksum, "rows": {"test": hashes["test"]}}
+    assert domain.content("train", "val") == {
+        "store": store.checksum,
+        "rows": {split: hashes[split] for split in ("train", "val")},
+    }
+    assert domain.content() == {"store": store.checksum, "rows": hashes} == Domain("e", store, rows).content()
+    assert domain.fingerprint() == {"name": "d", **domain.content()}
+    with pytest.raises(BenchError, match="unknown split 'tset'; did you mean 'test'"):
+        domain.content("tset")

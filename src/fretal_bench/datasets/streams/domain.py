@@ -109,6 +109,7 @@ class Domain:
     rows: dict[str, npt.NDArray[np.int64]] = field(repr=False)
     withheld: tuple[str, ...] = ()
     _sources: dict[str, CropSource] = field(default_factory=dict, init=False, repr=False)
+    _hashes: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         labels = self.store.index["label"].to_numpy()
@@ -152,13 +153,34 @@ class Domain:
         own = [shortcut for shortcut in known if (*shortcut.domain, shortcut.split) in kinds]
         return sentence(own) if own else ""
 
-    def fingerprint(self) -> dict[str, object]:
-        """Say what the domain holds: its name, its store's checksum, a sha256 over the row numbers of each split."""
+    def content(self, *splits: str) -> dict[str, object]:
+        """Say which data splits of the domain are, for ids: the same data give the same plain dict, under any name.
+
+        Args:
+            splits: Which of ``train``, ``val`` and ``test``; all three if none is given.
+
+        Returns:
+            ``store`` (its checksum) and ``rows``: for each of the splits a sha256 over its row numbers.
+
+        Raises:
+            BenchError: If there is no such split.
+        """
         return {
-            "name": self.name,
             "store": self.store.checksum,
-            "rows": {split: row_hash(self.rows[split]) for split in SPLITS},
+            "rows": {split: self._row_hash(split) for split in splits or SPLITS},
         }
+
+    def fingerprint(self) -> dict[str, object]:
+        """Say what the domain is in a stream: its name and the content of all its splits."""
+        return {"name": self.name, **self.content()}
+
+    def _row_hash(self, split: str) -> str:
+        if split not in self.rows:
+            raise unknown_name("split", split, self.rows)
+        # A domain is in many streams where several orders are run.
+        if split not in self._hashes:
+            self._hashes[split] = row_hash(self.rows[split])
+        return self._hashes[split]
 
 
 def row_hash(rows: npt.NDArray[np.int64]) -> str:

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
-from fretal_bench.datasets.manifest import SPLITS, check_splits, video_key
+from fretal_bench.datasets.manifest import SPLITS, check_splits
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
-from fretal_bench.datasets.streams.data import PathLike, folder_of, list_streams, locate
-from fretal_bench.datasets.streams.domain import Domain
-from fretal_bench.datasets.streams.file import (
-    BUILTIN_STORE,
-    DomainFile,
-    Protocol,
-    StreamFile,
-    read_stream_file,
-)
-from fretal_bench.errors import BenchError, nearest, unknown_name
+from fretal_bench.datasets.streams.choice import named_rows, training_rows
+from fretal_bench.datasets.streams.data import PathLike, list_streams, locate
+from fretal_bench.datasets.streams.domain import Domain, row_hash
+from fretal_bench.datasets.streams.file import DomainFile, Protocol, StreamFile, read_stream_file
+from fretal_bench.datasets.streams.orders import check_order
+from fretal_bench.datasets.streams.stores import contents, open_stores
+from fretal_bench.errors import BenchError, unknown_name
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fretal_bench.datasets.store.store import CropStore
 
-__all__ = ["Protocol", "Stream", "find_stream", "list_streams", "open_located", "open_stream"]
+__all__ = [
+    "Protocol",
+    "Stream",
+    "find_stream",
+    "list_streams",
+    "open_located",
+    "open_orders",
+    "open_stream",
+]
 
 
 class Stream:
@@ -45,13 +45,21 @@ class Stream:
         protocol: What a learner is given at each.
     """
 
-    def __init__(self, name: str, domains: Sequence[Domain], protocol: Protocol | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        domains: Sequence[Domain],
+        protocol: Protocol | None = None,
+        *,
+        people_checked: bool = False,
+    ) -> None:
         """Put domains in order and check that no person is in two splits.
 
         Args:
             name: The stream's name.
             domains: At least one, all of one crop size.
             protocol: How the rows of the domains were chosen; recorded, not applied again.
+            people_checked: The caller has looked for people and videos in two splits, of many streams at once.
 
         Raises:
             BenchError: If there is no domain, two have one name or differ in crop size, or a person (as source or
@@ -71,7 +79,8 @@ class Stream:
         names = [domain.name for domain in self.domains]
         if len(set(names)) < len(names):
             raise BenchError(f"stream {name!r} has two domains of one name ({', '.join(names)}); rename one")
-        _check_people(self.domains)
+        if not people_checked:
+            _check_people(self.domains)
 
     def __len__(self) -> int:
         return len(self.domains)
@@ -171,114 +180,86 @@ def open_located(
     file: StreamFile, progress: ProgressCallback | None = None, *, verify: bool = True
 ) -> Stream:
     """Open a stream all of whose stores are known (``data.locate``); arguments and errors as ``open_stream``."""
-    stores = _open_stores(file, progress, verify)
-    contents = _contents(file, stores)
-    domains = []
-    for position, domain in enumerate(file.learned):
-        store = stores[domain.store]
-        rows = _select(file.path, domain, store.index)
-        sharing = [other.name for other in file.domains if contents[other.store] == contents[domain.store]]
-        rows["train"] = _apply(file.protocol, store.index, rows["train"], position, domain.name, sharing)
+    (stream,) = open_orders(file, [[domain.name for domain in file.learned]], progress, verify=verify)
+    return stream
+
+
+def open_orders(
+    file: StreamFile,
+    orders: Sequence[Sequence[str]],
+    progress: ProgressCallback | None = None,
+    *,
+    verify: bool = True,
+) -> tuple[Stream, ...]:
+    """Open a stream with its domains in several orders.
+
+    The protocol holds for each of them: where it thins the videos of later domains, a domain's training rows are
+    thinned unless it is the first. All else is the same in every order, also which reals a domain has where they are
+    not shared. So streams that begin alike have the same domains there, row for row and as the same objects.
+
+    Args:
+        file: A stream all of whose stores are known (``data.locate``).
+        orders: At least one; each names every learned domain once.
+        progress: As for ``open_stream``.
+        verify: As for ``open_stream``.
+
+    Returns:
+        One stream an order, all of the file's name.
+
+    Raises:
+        BenchError: An order is no permutation of the learned domains, or as ``open_stream``.
+    """
+    names = [domain.name for domain in file.learned]
+    checked = [
+        check_order(order, names, f"stream {file.name!r}: order {number}")
+        for number, order in enumerate(orders, start=1)
+    ]
+    domains = _Domains(file, open_stores(file, progress, verify))
+    ordered = [[domains.at(name, place) for place, name in enumerate(order)] for order in checked]
+    streams = tuple(Stream(file.name, row, file.protocol, people_checked=True) for row in ordered)
+    # Together: whoever is in two splits of one of the streams is so here, and the other way round, since the domain
+    # that trains on them is the same in an order that begins with it.
+    _check_people([*domains])
+    return streams
+
+
+class _Domains:
+    """The learned domains of a stream file at any place of an order; one object where the rows are the same."""
+
+    def __init__(self, file: StreamFile, stores: Mapping[str, CropStore]) -> None:
+        self._file = file
+        self._files = {domain.name: domain for domain in file.learned}
+        self._stores = stores
+        self._contents = contents(file, stores)
+        self._by_place: dict[tuple[str, bool], Domain] = {}
+        self._by_rows: dict[tuple[str, str], Domain] = {}
+
+    def __iter__(self) -> Iterator[Domain]:
+        return iter(self._by_rows.values())
+
+    def at(self, name: str, position: int) -> Domain:
+        """Make a domain, or return the one of the same rows."""
+        place = name, position == 0
+        if place not in self._by_place:
+            domain = self._made(self._files[name], first=position == 0)
+            rows = name, row_hash(domain.rows["train"])
+            self._by_place[place] = self._by_rows.setdefault(rows, domain)
+        return self._by_place[place]
+
+    def _made(self, domain: DomainFile, *, first: bool) -> Domain:
+        file, store = self._file, self._stores[domain.store]
+        rows = named_rows(file.path, domain, store.index)
+        content = self._contents[domain.store]
+        sharing = [other.name for other in file.domains if self._contents[other.store] == content]
+        rows["train"] = training_rows(
+            file.protocol, store.index, rows["train"], domain.name, sharing, first=first
+        )
         withheld = ("test",) if file.withhold_test else ()
         rows.update({split: rows[split][:0] for split in withheld})
-        domains.append(Domain(domain.name, store, rows, withheld))
-    return Stream(file.name, domains, file.protocol)
+        return Domain(domain.name, store, rows, withheld)
 
 
-def _open_stores(file: StreamFile, progress: ProgressCallback | None, verify: bool) -> dict[str, CropStore]:
-    """Open the store of every learned domain, by the name that the file gives it; copies of one store once."""
-    stores: dict[str, CropStore] = {}
-    by_content: dict[str, CropStore] = {}
-    for domain in file.learned:
-        if domain.store not in stores:
-            store = _open_store(file, domain.store, progress, verify)
-            stores[domain.store] = by_content.setdefault(store.checksum, store)
-    return stores
-
-
-def _open_store(file: StreamFile, store: str, progress: ProgressCallback | None, verify: bool) -> CropStore:
-    from fretal_bench.datasets.store.store import CropStore
-
-    if not store.startswith(BUILTIN_STORE):
-        return CropStore.open(folder_of(file, store), verify)
-    from fretal_bench.datasets.ffpp_mini.build import ffpp_mini_store
-    from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS
-
-    known = {f"{BUILTIN_STORE}ffpp-mini-{compression}": compression for compression in RATE_FACTORS}
-    if store not in known:
-        raise unknown_name("store", store, known)
-    return ffpp_mini_store(known[store], progress=progress)
-
-
-def _contents(file: StreamFile, stores: Mapping[str, CropStore]) -> dict[str, str]:
-    """Identify the content of every store that the file names, by its checksum: several paths may lead to one store.
-
-    Stores that are not opened, since only later domains are in them, may not be there: then it is their place.
-    """
-    from fretal_bench.datasets.store.info import read_info
-
-    contents = {name: store.checksum for name, store in stores.items()}
-    for name in {domain.store for domain in file.domains} - contents.keys():
-        contents[name] = name
-        if not name.startswith(BUILTIN_STORE):
-            folder = folder_of(file, name)
-            contents[name] = str(folder.resolve())
-            with contextlib.suppress(BenchError):
-                contents[name] = read_info(folder).checksum
-    return contents
-
-
-def _select(path: Path, domain: DomainFile, index: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
-    chosen = np.ones(len(index), dtype=bool)
-    for key, values, column in (
-        ("methods", ("real", *domain.methods) if domain.methods else (), "method"),
-        ("datasets", domain.datasets, "dataset"),
-        ("compressions", domain.compressions, "compression"),
-    ):
-        present = set(index[column].unique())
-        for value in values:
-            if value not in present:
-                raise BenchError(
-                    f"{path}: domain {domain.name!r}: key {key!r}: "
-                    f"no {column} {value!r} in the store {domain.store}{nearest(value, present)}"
-                )
-        if values:
-            chosen &= index[column].isin(values).to_numpy()
-    split = index["split"].to_numpy()
-    return {name: np.flatnonzero(chosen & (split == name)).astype(np.int64) for name in SPLITS}
-
-
-def _apply(
-    protocol: Protocol,
-    index: pd.DataFrame,
-    rows: npt.NDArray[np.int64],
-    position: int,
-    name: str,
-    sharing: list[str],
-) -> npt.NDArray[np.int64]:
-    """Choose a domain's training rows by the protocol, in whole videos."""
-    if protocol.shared_reals and (protocol.videos_per_class is None or position == 0):
-        return rows
-    label = index["label"].to_numpy()[rows]
-    key = video_key(index.iloc[rows]).to_numpy()
-    real, fake = (np.unique(key[label == value]).tolist() for value in (0, 1))
-    if not protocol.shared_reals:
-        dealt = sorted(real, key=lambda video: _draw(protocol.seed, "reals", video))
-        real = dealt[sharing.index(name) :: len(sharing)]
-    if protocol.videos_per_class is not None and position > 0:
-        real, fake = (
-            sorted(videos, key=lambda video: _draw(protocol.seed, name, video))[: protocol.videos_per_class]
-            for videos in (real, fake)
-        )
-    return rows[np.isin(key, [*real, *fake])]
-
-
-def _draw(seed: int, purpose: str, video: str) -> bytes:
-    # Ranking by a hash, not by a generator: the choice is the same with every version of numpy.
-    return hashlib.sha256(f"{seed}/{purpose}/{video}".encode()).digest()
-
-
-def _check_people(domains: tuple[Domain, ...]) -> None:
+def _check_people(domains: Sequence[Domain]) -> None:
     import pandas as pd
 
     used = {
