@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from fretal_bench.errors import BenchError, unknown_name
@@ -93,6 +94,27 @@ def check_splits(frame: pd.DataFrame) -> None:
     Raises:
         BenchError: With the first person or video found in two splits, and a row of each.
     """
+    for kind, crossing in split_crossings(frame):
+        if len(crossing):
+            pair = crossing[crossing["name"] == crossing["name"].iloc[0]]
+            where = " and ".join(f"{s} (row {r})" for s, r in zip(pair["split"], pair["row"], strict=True))
+            raise BenchError(
+                f"{kind} {pair['name'].iloc[0]!r} is in more than one split: {where}; "
+                f"put all rows of one {kind} into one split, or leave them out"
+            )
+
+
+def split_crossings(frame: pd.DataFrame) -> Iterator[tuple[Literal["person", "video"], pd.DataFrame]]:
+    """Find the people and the videos that are in more than one split, as ``check_splits`` knows them.
+
+    Args:
+        frame: Rows with the manifest's columns `dataset`, `method`, `video`, `source`, `target` and `split`; any text
+            may be a split.
+
+    Yields:
+        What they are, and the frame of them, the first found first: `name` (``dataset/person`` or
+        ``dataset/method/video``), `split`, and `row`, the number of its first row there.
+    """
     import numpy as np
     import pandas as pd
 
@@ -104,10 +126,10 @@ def check_splits(frame: pd.DataFrame) -> None:
     twice = pd.concat([frame[["dataset", "split"]]] * 2, ignore_index=True)
     rows = np.tile(row, 2)
     known = (person != "").to_numpy(dtype=bool)
-    _refuse_crossing("person", (twice["dataset"] + "/" + person)[known], twice["split"][known], rows[known])
+    yield "person", _crossing((twice["dataset"] + "/" + person)[known], twice["split"][known], rows[known])
     # A video is one recording in all its codings: its c40 copy in test would leak its c23 copy in train.
     recording = frame["dataset"] + "/" + frame["method"] + "/" + frame["video"]
-    _refuse_crossing("video", recording, frame["split"], row)
+    yield "video", _crossing(recording, frame["split"], row)
 
 
 def video_key(frame: pd.DataFrame) -> pd.Series[str]:
@@ -155,16 +177,10 @@ def _refuse(frame: pd.DataFrame, column: str, wrong: np.ndarray, rule: str) -> N
         raise BenchError(f"manifest row {row}: {column} is {frame[column].iloc[row]!r}, but it {rule}")
 
 
-def _refuse_crossing(kind: str, name: pd.Series[str], split: pd.Series[str], row: np.ndarray) -> None:
+def _crossing(name: pd.Series[str], split: pd.Series[str], row: np.ndarray) -> pd.DataFrame:
+    """The first row in each split of the names that are in more than one."""
     import pandas as pd
 
     seen = pd.DataFrame({"name": name.to_numpy(), "split": split.to_numpy(), "row": row})
     first = seen.drop_duplicates(["name", "split"])
-    crossing = first[first["name"].duplicated(keep=False)]
-    if len(crossing):
-        pair = crossing[crossing["name"] == crossing["name"].iloc[0]]
-        where = " and ".join(f"{s} (row {r})" for s, r in zip(pair["split"], pair["row"], strict=True))
-        raise BenchError(
-            f"{kind} {pair['name'].iloc[0]!r} is in more than one split: {where}; "
-            f"put all rows of one {kind} into one split, or leave them out"
-        )
+    return first[first["name"].duplicated(keep=False)]
