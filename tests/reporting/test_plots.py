@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fretal_bench.reporting.drawing import image
 from fretal_bench.reporting.palette import looks
 from fretal_bench.reporting.placement import Rectangle, place
-from fretal_bench.reporting.plots import image, plots
+from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.summary import summarize
 
 

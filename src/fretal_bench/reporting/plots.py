@@ -6,16 +6,16 @@ in any process.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.numbers import Floats
+from fretal_bench.reporting.drawing import empty_figure, laid_out, style
 from fretal_bench.reporting.palette import Look, looks
 from fretal_bench.reporting.placement import Rectangle, place
 from fretal_bench.reporting.quantities import AVERAGE, FORGETTING
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
-DPI = 160
 NAME_SIZE = 8.5
 MOST_BANDS = 6
 # More lines than these in one panel look alike: then only a few are coloured, bars are left to the tables.
@@ -36,25 +35,6 @@ OTHERS = "#c9c9c9"
 # With two seeds Student's t makes an interval 12.7 standard errors wide on either side: bands would fill the
 # panels.
 LEAST_SEEDS = 3
-STYLE: dict[str, Any] = {
-    "svg.hashsalt": "fretal-bench",
-    "svg.fonttype": "path",
-    "hatch.linewidth": 0.5,
-    "figure.constrained_layout.w_pad": 0.09,
-    "figure.constrained_layout.h_pad": 0.06,
-    "font.size": 9.0,
-    "font.family": "DejaVu Sans",
-    # A name is no formula, however many dollar signs it has.
-    "text.parse_math": False,
-    "axes.titlesize": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#555555",
-    "xtick.color": "#333333",
-    "ytick.color": "#333333",
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-}
 
 
 @dataclass(frozen=True)
@@ -112,14 +92,14 @@ def domain_courses(summary: Summary) -> Figure:
     upright line marks the step at which the domain is learned, and steps before it are shaded. Of more than eight
     competitors the five that forget least are coloured, the others grey.
     """
-    with _style():
+    with style():
         coloured = _coloured(summary)
         count = len(summary.domains)
         columns = min(4, count)
         rows = math.ceil(count / columns)
         legend_rows = math.ceil(len(coloured) / 4)
         height = 2.35 * rows + 0.6 + 0.2 * legend_rows
-        figure = _figure(max(5.2, 2.7 * columns + 0.4), height)
+        figure = empty_figure(max(5.2, 2.7 * columns + 0.4), height)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         look = looks([(s.label, s.bound) for s in coloured])
         for j, panel in enumerate(axes.flat):
@@ -137,7 +117,7 @@ def domain_courses(summary: Summary) -> Figure:
             handles, labels, loc="outside upper left", ncols=min(4, len(labels)), frameon=False, fontsize=8.5
         )
         figure.supxlabel("after training on", fontsize=9)
-        return _laid_out(figure)
+        return laid_out(figure)
 
 
 def _draw_course(panel: Axes, summary: Summary, j: int, look: Mapping[str, Look]) -> None:
@@ -176,9 +156,9 @@ def _draw_course(panel: Axes, summary: Summary, j: int, look: Mapping[str, Look]
 def forgetting_against_average(summary: Summary) -> Figure:
     """One point a strategy: forgetting to the right, average accuracy upwards; the best corner is the upper left."""
     higher = registry.find(summary.metric).higher_is_better
-    with _style():
+    with style():
         crowded = len(_coloured(summary)) < len(summary.strategies)
-        figure = _figure(*((8.6, 6.2) if crowded else (6.4, 4.6)))
+        figure = empty_figure(*((8.6, 6.2) if crowded else (6.4, 4.6)))
         panel = figure.subplots()
         drawn = [
             s
@@ -266,40 +246,6 @@ def plots(summary: Summary) -> tuple[Plot, ...]:
     return PLOTS if len(summary.domains) > 1 else PLOTS[1:3]
 
 
-def image(figure: Figure, kind: str) -> bytes:
-    """Write a figure as ``png`` or ``svg``: the same figure gives the same bytes every time."""
-    out = io.BytesIO()
-    with _style():
-        metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(out, format=kind, dpi=DPI, metadata=metadata)
-    return out.getvalue()
-
-
-def _style() -> Any:
-    """Give the context in which figures are made and written."""
-    import matplotlib
-
-    # A reader's own matplotlibrc must not change reports; backends are left alone, as no figure here needs
-    # one.
-    plain = {key: value for key, value in matplotlib.rcParamsDefault.items() if "backend" not in key}
-    return matplotlib.rc_context({**plain, **STYLE})  # type: ignore[dict-item,unused-ignore]
-
-
-def _laid_out(figure: Figure) -> Figure:
-    """Lay a figure out once, so that writing it twice does not do it again."""
-    figure.draw_without_rendering()
-    # With an engine, even one that does nothing, every file would be drawn twice.
-    figure.set_layout_engine(None)
-    return figure
-
-
-def _figure(width: float, height: float) -> Figure:
-    """Make an empty figure, size in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def _heat_maps(
     summary: Summary,
     tables: list[Floats],
@@ -312,7 +258,7 @@ def _heat_maps(
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    with _style():
+    with style():
         rows_of, columns_of = tables[0].shape
         names = summary.domains[-rows_of:], summary.domains[:columns_of]
         cell = 0.52 if columns_of <= 6 else 0.42 if columns_of <= 8 else 0.34
@@ -321,7 +267,7 @@ def _heat_maps(
         rows = math.ceil(len(tables) / most)
         columns = math.ceil(len(tables) / rows)
         longest = 0.062 * max(map(len, summary.domains))
-        figure = _figure(
+        figure = empty_figure(
             columns * (panel_width + 0.2) + longest + 1.3,
             rows * (max(1.2, cell * rows_of) + 0.35) + longest + 0.25,
         )
@@ -352,7 +298,7 @@ def _heat_maps(
             anchor=(0.0, 0.0),
             pad=0.02,
         )
-        return _laid_out(figure)
+        return laid_out(figure)
 
 
 def _draw_cells(panel: Axes, table: Floats, scale: ScalarMappable, unseen: bool) -> None:
@@ -411,7 +357,7 @@ def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary], bars
     """Write each strategy's name next to its point, with a thin line where it is far away."""
     from matplotlib.textpath import TextPath
 
-    _laid_out(figure)
+    laid_out(figure)
     to_points = 72 / figure.dpi
 
     def at(x: float, y: float) -> tuple[float, float]:

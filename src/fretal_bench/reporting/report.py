@@ -16,11 +16,12 @@ from fretal_bench.reporting.contents import (
     problem_table,
     quantity_tables,
 )
+from fretal_bench.reporting.drawing import image
 from fretal_bench.reporting.formats import frame_to_csv, to_csv, to_latex
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.markdown import markdown
 from fretal_bench.reporting.page import page
-from fretal_bench.reporting.plots import Plot, image, plots
+from fretal_bench.reporting.plots import Plot, plots
 from fretal_bench.reporting.summary import (
     StrategySummary,
     Summary,
