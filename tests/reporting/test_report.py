@@ -60,7 +60,13 @@ def test_every_file_is_there_and_named_in_the_report(report):
     assert names == sorted(str(path.relative_to(report.path)) for path in report.files)
     tables = ("summary", "final", "transfer", "detection", "cost", "accuracy-matrices", "forgetting-matrices")
     pictures = ("accuracy-matrices", "forgetting-matrices", "domain-courses", "forgetting-against-average")
-    expected = {"index.html", "summary.md", "tables/values.csv", "tables/all-matrices.csv"}
+    expected = {
+        "index.html",
+        "summary.md",
+        "tables/values.csv",
+        "tables/all-matrices.csv",
+        "tables/progress.csv",
+    }
     expected |= {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "tex")}
     expected |= {f"plots/{name}.{kind}" for name in pictures for kind in ("png", "svg")}
     assert set(names) == expected

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.numbers import NAN, Floats
+from fretal_bench.reporting.inputs import seed_words
 from fretal_bench.reporting.quantities import TableName
 from fretal_bench.reporting.summary import NONE, StrategySummary, Summary
 from fretal_bench.reporting.tables import Column, Number, Row, Table, mark_best
@@ -55,9 +56,12 @@ def cost_table(summary: Summary) -> Table:
 def final_table(summary: Summary) -> Table:
     """The last row of R: the final detector on each domain."""
     better = _better(summary)
-    columns = [Column("strategy", "strategy"), *(Column(name, name, better) for name in summary.domains)]
+    columns = [*_names(summary), *(Column(name, name, better) for name in summary.domains)]
     rows = [
-        Row((s.label, *_numbers(s.accuracy.mean[-1], s.accuracy.half[-1])), apart=s.bound)
+        Row(
+            (*_name(summary, s), *_numbers(s.accuracy.mean[-1], s.accuracy.half[-1], over=s.seeds)),
+            apart=s.bound,
+        )
         for s in summary.strategies
     ]
     title = f"{_capital(summary.metric_title)} of each domain at the end of the stream"
@@ -77,7 +81,7 @@ def accuracy_table(summary: Summary, strategy: StrategySummary) -> Table:
     )
     return Table(
         "accuracy",
-        f"{strategy.label}: {summary.metric_title}",
+        f"{summary.marked(strategy)}: {summary.metric_title}",
         (Column("after", "after"), *(Column(name, name) for name in summary.domains)),
         tuple(rows),
         (*below, *_seeds(summary)),
@@ -99,7 +103,7 @@ def forgetting_table(summary: Summary, strategy: StrategySummary) -> Table:
     )
     return Table(
         "forgetting",
-        f"{strategy.label}: forgetting",
+        f"{summary.marked(strategy)}: forgetting",
         (Column("after", "after"), *(Column(name, name, signed=True) for name in summary.domains[:-1])),
         tuple(rows),
         (*below, *_seeds(summary)),
@@ -175,15 +179,6 @@ def size_table(summary: Summary) -> Table:
     return Table("test-sets", "Test sets, the same at every step", columns, tuple(rows))
 
 
-def problem_table(summary: Summary) -> Table:
-    """Cells without numbers, each with its reason."""
-    rows = [Row((p.label, str(p.seed), p.kind, p.reason)) for p in summary.problems]
-    titles = ("strategy", "seed", "what", "reason")
-    return Table(
-        "problems", "Cells without numbers", tuple(Column(title, title) for title in titles), tuple(rows)
-    )
-
-
 def formula_table(summary: Summary) -> Table:
     """Name, better side and formula of every quantity."""
     rows = [Row((q.title, MEANING[q.better], q.formula)) for q in summary.quantities.values()]
@@ -208,13 +203,30 @@ def _quantity_table(summary: Summary, name: TableName, title: str, note: str) ->
     chosen = [quantity for quantity in summary.quantities.values() if quantity.table == name]
     columns = [Column(q.name, q.title, q.better, q.digits, q.signed) for q in chosen]
     rows = [
-        Row((s.label, *(Number(s.values[q.name].mean, s.values[q.name].half) for q in chosen)), apart=s.bound)
+        Row(
+            (
+                *_name(summary, s),
+                *(Number(s.values[q.name].mean, s.values[q.name].half, over=s.seeds) for q in chosen),
+            ),
+            apart=s.bound,
+        )
         for s in summary.strategies
     ]
     # The other tables' columns say their level themselves, or have none.
     level = _level(summary) if name in ("summary", "transfer") else ()
     notes = (note, *level, *_stream(summary), *_bounds(summary), *_seeds(summary))
-    return mark_best(Table(name, title, (Column("strategy", "strategy"), *columns), tuple(rows), notes))
+    return mark_best(Table(name, title, (*_names(summary), *columns), tuple(rows), notes))
+
+
+def _names(summary: Summary) -> tuple[Column, ...]:
+    """Give the columns that say what a row is of: the strategy, and its seeds where not all have the same."""
+    seeds = () if summary.have_same_seeds else (Column("seeds", "seeds"),)
+    return (Column("strategy", "strategy"), *seeds)
+
+
+def _name(summary: Summary, strategy: StrategySummary) -> tuple[str, ...]:
+    """Give the cells of these columns."""
+    return (strategy.label, *(() if summary.have_same_seeds else (seed_words(strategy.seeds),)))
 
 
 def _level(summary: Summary) -> tuple[str, ...]:
@@ -252,11 +264,21 @@ def _seeds(summary: Summary) -> tuple[str, ...]:
     if counts[-1] < 2:
         return ("One seed: no interval.",)
     among = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    return (f"Mean ± half of the 95% interval over {among} seeds (Student's t).",)
+    note = f"Mean ± half of the 95% interval over {among} seeds (Student's t)."
+    if summary.have_same_seeds:
+        return (note,)
+    return (
+        f"{note} Not all rows are over the same seeds: bold compares those over the seeds that most have.",
+    )
 
 
 def _numbers(
-    mean: Floats, half: Floats, *, seen: int | None = None, filled: int | None = None
+    mean: Floats,
+    half: Floats,
+    *,
+    seen: int | None = None,
+    filled: int | None = None,
+    over: tuple[int, ...] = (),
 ) -> list[Number]:
     """Turn a row of a matrix into numbers: past the first ``seen`` aside, past the first ``filled`` empty."""
     return [
@@ -265,6 +287,7 @@ def _numbers(
             float(half[j]),
             aside=seen is not None and j >= seen,
             empty=filled is not None and j >= filled,
+            over=over,
         )
         for j in range(len(mean))
     ]

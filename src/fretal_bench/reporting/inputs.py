@@ -23,17 +23,35 @@ class Problem:
         kind: ``failed`` (with its own reason), ``missing`` (asked for, not done), or ``unusable`` (its scores
             are not what the suite writes).
         reason: In one line.
+        order: The order of the domains; empty where the run has one order only.
     """
 
     label: str
     seed: int
     kind: Literal["failed", "missing", "unusable"]
     reason: str
+    order: str = ""
 
 
 def domain_names(plan: Mapping[str, Any]) -> tuple[str, ...]:
     """Give the stream's domains in the order in which they are learned."""
     return tuple(domain["name"] for domain in plan["stream"]["domains"])
+
+
+def order_name(domains: Iterable[str]) -> str:
+    """Name an order of domains: ``A → B → C``."""
+    return " → ".join(domains)
+
+
+def seed_words(seeds: Iterable[int]) -> str:
+    """Name seeds, three or more in a row by the first and the last: ``0 to 4, 7``."""
+    runs: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def stream_words(plan: Mapping[str, Any]) -> str:
@@ -91,14 +109,16 @@ def shortcut_words(results: Results) -> tuple[str, ...]:
     return tuple(f"{domain}: {words}." for domain, words in shortcuts.items())
 
 
-def absent_cells(results: Results) -> tuple[Problem, ...]:
+def absent_cells(results: Results, order: str = "") -> tuple[Problem, ...]:
     """List failed cells, done ones whose scores cannot be used, and those that were asked for and are neither."""
-    failed = [Problem(cell.label, cell.seed, "failed", one_line(cell.reason)) for cell in results.failures]
+    failed = [
+        Problem(cell.label, cell.seed, "failed", one_line(cell.reason), order) for cell in results.failures
+    ]
     unusable = [
-        Problem(cell.label, cell.seed, "unusable", one_line(cell.reason)) for cell in results.unusable
+        Problem(cell.label, cell.seed, "unusable", one_line(cell.reason), order) for cell in results.unusable
     ]
     advice = "asked for but not finished; run the same `bench run` again"
-    missing = (Problem(cell.label, cell.seed, "missing", advice) for cell in results.missing)
+    missing = (Problem(cell.label, cell.seed, "missing", advice, order) for cell in results.missing)
     return (*failed, *unusable, *missing)
 
 

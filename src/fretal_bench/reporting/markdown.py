@@ -6,7 +6,6 @@ from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.reporting.contents import (
     formula_table,
     matrices_of_all,
-    problem_table,
     quantity_tables,
     size_table,
     strategy_table,
@@ -14,6 +13,7 @@ from fretal_bench.reporting.contents import (
 from fretal_bench.reporting.formats import bullet, prose, to_markdown
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.plots import plots
+from fretal_bench.reporting.progress import problem_table, progress_table
 from fretal_bench.reporting.summary import Summary
 from fretal_bench.reporting.verdict import Verdict
 
@@ -37,7 +37,10 @@ def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
     parts.extend(to_markdown(table) for pair in matrices_of_all(summary) for table in pair)
     parts.append(to_markdown(size_table(summary)))
     parts.append(to_markdown(strategy_table(summary)))
-    parts.append(to_markdown(problem_table(summary)) if summary.problems else "No cell failed or is missing.")
+    if summary.problems:
+        parts += [to_markdown(progress_table(summary.progress)), to_markdown(problem_table(summary.problems))]
+    else:
+        parts.append("No cell failed or is missing.")
     parts.append("\n".join(map(bullet, (*left_out(results), *summary.undefined))))
     parts.append(to_markdown(formula_table(summary)))
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"

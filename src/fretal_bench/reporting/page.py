@@ -12,13 +12,13 @@ from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.reporting.contents import (
     formula_table,
     matrices_of_all,
-    problem_table,
     quantity_tables,
     size_table,
     strategy_table,
 )
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.plots import Plot
+from fretal_bench.reporting.progress import problem_table, progress_table
 from fretal_bench.reporting.summary import Summary
 from fretal_bench.reporting.tables import Column, Number, number_text
 from fretal_bench.reporting.verdict import Verdict
@@ -79,7 +79,8 @@ def page(
         plots=[Picture(plot.title, plot.text, base64.b64encode(svg).decode("ascii")) for plot, svg in images],
         matrices=matrices_of_all(summary),
         strategy_table=strategy_table(summary),
-        problem_table=problem_table(summary) if summary.problems else None,
+        progress_table=progress_table(summary.progress) if summary.problems else None,
+        problem_table=problem_table(summary.problems) if summary.problems else None,
         lists={"Data left out": left_out(results), "Values that do not exist": summary.undefined},
         size_table=size_table(summary),
         recipe=results.plan["recipe"],

@@ -140,7 +140,7 @@ def _draw_course(panel: Axes, summary: Summary, j: int, look: Mapping[str, Look]
             markersize=4.5,
             markerfacecolor=of.fill,
             linewidth=1.4 if strategy.label in look else 0.8,
-            label=strategy.label if strategy.label in look else "_",
+            label=summary.marked(strategy) if strategy.label in look else "_",
             zorder=1.5 if strategy.label not in look else 2 if strategy.bound else 3,
         )
         if len(summary.strategies) <= MOST_BANDS and len(strategy.seeds) >= LEAST_SEEDS:
@@ -182,7 +182,7 @@ def forgetting_against_average(summary: Summary) -> Figure:
                 "Open marks: bounds, which are not ranked.", loc="left", fontsize=8, color="#555555"
             )
         if drawn:
-            _name_points(figure, panel, drawn, bars=not crowded)
+            _name_points(figure, panel, summary, drawn, bars=not crowded)
         return figure
 
 
@@ -279,7 +279,7 @@ def _heat_maps(
                 panel.set_visible(False)
                 continue
             _draw_cells(panel, tables[at], scale, unseen)
-            panel.set_title(summary.strategies[at].label, loc="left", fontweight="bold", fontsize=9)
+            panel.set_title(summary.marked(summary.strategies[at]), loc="left", fontweight="bold", fontsize=9)
             panel.set_xticks(range(columns_of), names[1], rotation=45, ha="right", rotation_mode="anchor")
             panel.set_yticks(range(rows_of), names[0])
             lowest, first = at + columns >= len(tables), at % columns == 0
@@ -353,7 +353,9 @@ def _coloured(summary: Summary) -> list[StrategySummary]:
     return [s for s in summary.strategies if s.bound or s in least]
 
 
-def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary], bars: bool) -> None:
+def _name_points(
+    figure: Figure, panel: Axes, summary: Summary, drawn: list[StrategySummary], bars: bool
+) -> None:
     """Write each strategy's name next to its point, with a thin line where it is far away."""
     from matplotlib.textpath import TextPath
 
@@ -369,7 +371,10 @@ def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary], bars
         x, y = strategy.values[FORGETTING], strategy.values[AVERAGE]
         centres.append(at(x.mean, y.mean))
         sizes.append(
-            (TextPath((0, 0), strategy.label, size=NAME_SIZE).get_extents().width + 2, NAME_SIZE + 3)
+            (
+                TextPath((0, 0), summary.marked(strategy), size=NAME_SIZE).get_extents().width + 2,
+                NAME_SIZE + 3,
+            )
         )
         if x.n > 1 and bars:
             (left, middle), (right, _) = at(x.low, y.mean), at(x.high, y.mean)
@@ -385,7 +390,7 @@ def _name_points(figure: Figure, panel: Axes, drawn: list[StrategySummary], bars
     ):
         box = where.box
         panel.annotate(
-            strategy.label,
+            summary.marked(strategy),
             xy=(strategy.values[FORGETTING].mean, strategy.values[AVERAGE].mean),
             xytext=(box.left + 1 - x0, (box.bottom + box.top) / 2 - y0),
             textcoords="offset points",

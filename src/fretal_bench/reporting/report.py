@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench import files
 from fretal_bench.benchmark.runner.results import Results
@@ -13,7 +13,6 @@ from fretal_bench.reporting.contents import (
     matrix_table,
     matrix_tables,
     pair_table,
-    problem_table,
     quantity_tables,
 )
 from fretal_bench.reporting.drawing import image
@@ -22,6 +21,7 @@ from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.markdown import markdown
 from fretal_bench.reporting.page import page
 from fretal_bench.reporting.plots import Plot, plots
+from fretal_bench.reporting.progress import problem_table, progress_frame, progress_table
 from fretal_bench.reporting.summary import (
     StrategySummary,
     Summary,
@@ -35,6 +35,10 @@ from fretal_bench.reporting.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+SOMETIMES: Final = ("tables/progress.csv",)
+"""The files of a report that not every one has."""
+_REMEDY: Final = "give another --out"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +76,7 @@ def write_report(
     """Write a report: ``index.html``, ``summary.md``, ``tables/*.csv`` and ``*.tex``, ``plots/*.png`` and ``*.svg``.
 
     The same results give the same bytes. Every file is replaced as a whole or not at all; files of other
-    names in the folder are left alone.
+    names in the folder are left alone, files of an earlier report that this one does not have are removed.
 
     Args:
         results: Results as ``load_results`` gives them.
@@ -91,7 +95,12 @@ def write_report(
     conclusion = verdict(summary)
     contents = _contents(results, summary, conclusion)
     for name, content in contents.items():
-        files.write(folder / name, content, remedy="give another --out")
+        files.write(folder / name, content, remedy=_REMEDY)
+    for name in SOMETIMES:
+        # What an earlier report says of a run that has gone on since would be believed.
+        if name not in contents:
+            with files.refusals(folder / name, remedy=_REMEDY):
+                (folder / name).unlink(missing_ok=True)
     return Report(folder, index, tuple(folder / name for name in contents), conclusion, summary)
 
 
@@ -116,6 +125,8 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
         contents[f"tables/{table.name}.tex"] = to_latex(table)
     for name, frame in (("values", tidy_values(summary)), ("all-matrices", tidy_matrices(summary))):
         contents[f"tables/{name}.csv"] = frame_to_csv(frame)
+    if summary.problems:
+        contents["tables/progress.csv"] = frame_to_csv(progress_frame(summary.progress))
     contents["summary.md"] = markdown(results, summary, conclusion)
     contents["index.html"] = page(results, summary, conclusion, pictures)
     return contents
@@ -137,7 +148,7 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
         console.print(Text(f"- {note}"))
     tables = list(quantity_tables(summary))
     if summary.problems:
-        tables.append(problem_table(summary))
+        tables += [progress_table(summary.progress), problem_table(summary.problems)]
     for strategy in summary.strategies:
         tables.extend(_matrices_for(console.width, summary, strategy))
     printed: set[str] = set()

@@ -24,6 +24,7 @@ from fretal_bench.reporting.inputs import (
     unique,
     versions_words,
 )
+from fretal_bench.reporting.progress import Progress, progress
 from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity, measure, quantities
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Summary:
         tuning: Where hyperparameters come from, in one sentence.
         versions: Which versions of the suite made the cells, in one sentence; none where all were made by one.
         cells: What was measured of each cell, in the plan's order.
+        progress: How many cells are done, failed and missing, by seed.
     """
 
     metric: str
@@ -116,6 +118,18 @@ class Summary:
     tuning: str
     versions: tuple[str, ...]
     cells: tuple[CellMeasures, ...]
+    progress: tuple[Progress, ...] = ()
+
+    @property
+    def have_same_seeds(self) -> bool:
+        """Whether every strategy has numbers for the same seeds, so that their means are of the same."""
+        return len({strategy.seeds for strategy in self.strategies}) < 2
+
+    def marked(self, strategy: StrategySummary) -> str:
+        """Name a strategy; one that has fewer seeds than others with how many it has."""
+        most = max(len(other.seeds) for other in self.strategies)
+        count = len(strategy.seeds)
+        return strategy.label if count == most else f"{strategy.label} ({count} of {most} seeds)"
 
     @property
     def competitors(self) -> tuple[StrategySummary, ...]:
@@ -176,6 +190,7 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
         ),
         versions_words(results),
         measured,
+        progress("", (measures.seed for measures in measured), problems),
     )
 
 
@@ -232,7 +247,7 @@ def tidy_matrices(summary: Summary) -> pd.DataFrame:
 
 def summary_record(summary: Summary) -> dict[str, Any]:
     """Give a summary as plain data for ``json.dumps``; a value that does not exist is None."""
-    return {
+    record: dict[str, Any] = {
         "metric": summary.metric,
         "level": summary.level,
         "domains": list(summary.domains),
@@ -260,9 +275,17 @@ def summary_record(summary: Summary) -> dict[str, Any]:
             }
             for s in summary.strategies
         ],
-        "problems": [asdict(problem) for problem in summary.problems],
+        "problems": [_without_order(problem) for problem in summary.problems],
         "undefined": list(summary.undefined),
     }
+    if summary.problems:
+        record["progress"] = [_without_order(part) for part in summary.progress]
+    return record
+
+
+def _without_order(of_cells: Problem | Progress) -> dict[str, Any]:
+    """Give a record as plain data, without the order of the domains where the run has one only."""
+    return {key: value for key, value in asdict(of_cells).items() if key != "order" or value}
 
 
 def _over_seeds(measures: list[CellMeasures], cell: CellResult) -> StrategySummary:

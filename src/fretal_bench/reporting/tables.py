@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +29,7 @@ class Number:
         best: The best of its column: bold, wherever the table is written.
         aside: Written in parentheses: a value on a domain that is not learned yet.
         empty: An empty cell, where not even a dash belongs.
+        over: The seeds, and what else must be the same, that it is a mean over: others are not compared with it.
     """
 
     value: float
@@ -35,6 +37,7 @@ class Number:
     best: bool = False
     aside: bool = False
     empty: bool = False
+    over: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,14 +109,15 @@ def mark_best(table: Table) -> Table:
     """Mark the best numbers of each column that has a better side, among the rows that are not apart.
 
     Numbers that read the same (at the column's decimals) are marked together; a lone competitor is not
-    marked.
+    marked. Where numbers are means over different seeds, those over the seeds that most of them have are compared.
     """
-    best: dict[int, str] = {}
+    best: dict[int, tuple[str, tuple[object, ...]]] = {}
     for at, column in enumerate(table.columns):
-        numbers = [row.cells[at] for row in table.rows if not row.apart]
-        values = [cell.value for cell in numbers if isinstance(cell, Number) and not math.isnan(cell.value)]
+        numbers = _compared([row.cells[at] for row in table.rows if not row.apart])
+        values = [number.value for number in numbers]
         if column.better and len({decimal(value, column.digits) for value in values}) > 1:
-            best[at] = decimal(max(values) if column.better == "higher" else min(values), column.digits)
+            best_value = max(values) if column.better == "higher" else min(values)
+            best[at] = decimal(best_value, column.digits), numbers[0].over
     rows = []
     for row in table.rows:
         cells = [
@@ -121,12 +125,21 @@ def mark_best(table: Table) -> Table:
             if isinstance(cell, Number)
             and not row.apart
             and not math.isnan(cell.value)
-            and decimal(cell.value, table.columns[at].digits) == best.get(at)
+            and (decimal(cell.value, table.columns[at].digits), cell.over) == best.get(at)
             else cell
             for at, cell in enumerate(row.cells)
         ]
         rows.append(replace(row, cells=tuple(cells)))
     return replace(table, rows=tuple(rows))
+
+
+def _compared(cells: Sequence[str | Number]) -> list[Number]:
+    """Give the numbers that may be compared: the largest group over the same, of two the one over more."""
+    groups: dict[tuple[object, ...], list[Number]] = {}
+    for cell in cells:
+        if isinstance(cell, Number) and not math.isnan(cell.value):
+            groups.setdefault(cell.over, []).append(cell)
+    return max(groups.values(), key=lambda group: (len(group), len(group[0].over)), default=[])
 
 
 def decimal(value: float, digits: int, signed: bool = False) -> str:

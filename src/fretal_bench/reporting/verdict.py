@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from fretal_bench.metrics import registry
-from fretal_bench.metrics.intervals import PairedDifference, paired_difference
+from fretal_bench.metrics.intervals import PairedDifference
+from fretal_bench.reporting.pairing import (
+    difference,
+    different_seeds,
+    have_same_seeds,
+    means_in_common,
+    ranked,
+)
+from fretal_bench.reporting.progress import progress_words
 from fretal_bench.reporting.quantities import AVERAGE, FORGETTING, LEARNING
 from fretal_bench.reporting.summary import NONE, UNKNOWN, StrategySummary, Summary
 
@@ -39,28 +47,33 @@ def verdict(summary: Summary) -> Verdict:
     """Say which strategy forgets least (max-based forgetting of the summary's metric, mean over seeds).
 
     Bounds are not ranked. The leader is compared with every other strategy by the paired difference over
-    common seeds (95% by Student's t, one comparison at a time); a difference whose interval holds 0, or that
-    rests on one seed, is unresolved.
+    common seeds (95% by Student's t, one comparison at a time); a difference whose interval is not above 0, or that
+    rests on one seed, is unresolved. Where strategies have different seeds, the leader too is the one that forgets
+    less over common seeds, not the one with the lower mean over its own.
     """
-    notes = [*_bounds(summary), *_gaps(summary), *summary.versions]
+    notes = [*progress_words(summary.progress), *_bounds(summary), *_gaps(summary), *summary.versions]
     if len(summary.domains) < 2:
         sentence = "Forgetting does not exist on a stream of one domain."
         return Verdict(sentence, tuple(notes), None, False, ())
-    ranked = [s for s in summary.competitors if not np.isnan(s.values[FORGETTING].mean)]
+    known = [s for s in summary.competitors if not np.isnan(s.values[FORGETTING].mean)]
     notes.extend(
         f"{s.label} is not ranked: its forgetting does not exist (see the values that do not exist)."
         for s in summary.competitors
-        if s not in ranked
+        if s not in known
     )
-    if not ranked:
+    if not known:
         sentence = "No strategy can be ranked: there is none but bounds, or none has a forgetting."
         return Verdict(sentence, tuple(notes), None, False, ())
-    ranked.sort(key=lambda s: s.values[FORGETTING].mean)
-    leader, others = ranked[0], ranked[1:]
-    differences = {s.label: _difference(s, leader) for s in others}
-    unresolved = tuple(label for label, difference in differences.items() if not difference.resolved)
+    leader, *others = ranked(known)
+    differences = {s.label: difference(s, leader) for s in others}
+    unresolved = tuple(label for label, more in differences.items() if not more.low > 0)
     resolved = bool(others) and not unresolved
-    notes = [*_learned_little(summary, leader), *_without_old_samples(summary, ranked), *notes]
+    notes = [
+        *_learned_little(summary, leader),
+        *_without_old_samples(summary, leader, known),
+        *different_seeds(known),
+        *notes,
+    ]
     return Verdict(
         _sentence(summary, leader, others, differences, unresolved),
         tuple(notes),
@@ -85,8 +98,8 @@ def _sentence(
     )
     if not others:
         return f"{leader.label} forgets {level}, {price}; no other strategy was run to compare it with."
-    second = others[0]
-    if max(len(difference.seeds) for difference in differences.values()) < 2:
+    second, alike = others[0], have_same_seeds((leader, *others))
+    if max(len(of_pair.seeds) for of_pair in differences.values()) < 2 and alike:
         return (
             f"{leader.label} forgot least in one seed, {level}, {price}, before {second.label} with "
             f"{second.values[FORGETTING].mean:.3f}; one seed cannot tell strategies apart, so this is no ranking."
@@ -95,13 +108,25 @@ def _sentence(
         named = [f"{label} ({_paired(differences[label])})" for label in unresolved[:3]]
         more = [f"{len(unresolved) - 3} more"] if len(unresolved) > 3 else []
         return (
-            f"No strategy can be said to forget least: {leader.label} has the lowest mean, {level}, {price}, but the "
+            f"No strategy can be said to forget least: {leader.label} {_lowest(alike)}, {level}, {price}, but the "
             f"seeds do not separate it from {_and([*named, *more])}."
         )
+    paired = _paired(differences[second.label])
+    if have_same_seeds((leader, second)):
+        return (
+            f"{leader.label} forgets least: {level}, {price}; next is {second.label} with "
+            f"{second.values[FORGETTING].mean:.3f}, {paired}."
+        )
+    count = len(differences[second.label].seeds)
     return (
-        f"{leader.label} forgets least: {level}, {price}; next is {second.label} with "
-        f"{second.values[FORGETTING].mean:.3f}, {_paired(differences[second.label])}."
+        f"{leader.label} forgets least: {level}, {price}; next is {second.label}, {paired} over the {count} seeds "
+        "that both have."
     )
+
+
+def _lowest(alike: bool) -> str:
+    """Say what the first of the ranked strategies has, given whether all of them have the same seeds."""
+    return "has the lowest mean" if alike else "is lowest over common seeds"
 
 
 def _forgetting(strategy: StrategySummary) -> str:
@@ -119,28 +144,27 @@ def _paired(difference: PairedDifference) -> str:
     return f"paired difference {difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
-def _difference(strategy: StrategySummary, leader: StrategySummary) -> PairedDifference:
-    """Give how much more a strategy forgets than the leader, seed by seed."""
-    return paired_difference(strategy.by_seed[FORGETTING], leader.by_seed[FORGETTING])
-
-
 def _learned_little(summary: Summary, leader: StrategySummary) -> list[str]:
     """Say that the leader forgets little because it learned little, if another one learned clearly more."""
     sign = 1 if registry.find(summary.metric).higher_is_better else -1
-    learned = {s.label: s.values[LEARNING].mean for s in summary.competitors}
-    best = max(learned, key=lambda label: -np.inf if np.isnan(learned[label]) else sign * learned[label])
-    if not sign * (learned[best] - learned[leader.label]) > LEARNING_GAP:
+    learned = {s.label: means_in_common(s, leader, LEARNING) for s in summary.competitors}
+    more = {label: sign * (own - of_leader) for label, (own, of_leader) in learned.items()}
+    best = max(more, key=lambda label: -np.inf if np.isnan(more[label]) else more[label])
+    if not more[best] > LEARNING_GAP:
         return []
     title = summary.metric_title
+    own, of_leader = learned[best]
     return [
-        f"{leader.label} also learned less: learning {title} {learned[leader.label]:.3f} against "
-        f"{learned[best]:.3f} of {best}; who learns little has little to forget."
+        f"{leader.label} also learned less: learning {title} {of_leader:.3f} against "
+        f"{own:.3f} of {best}; who learns little has little to forget."
     ]
 
 
-def _without_old_samples(summary: Summary, ranked: list[StrategySummary]) -> list[str]:
+def _without_old_samples(
+    summary: Summary, leader: StrategySummary, known: list[StrategySummary]
+) -> list[str]:
     """If the leader keeps old samples, or may, name the one that forgets least of those that keep none."""
-    leader, without = ranked[0], [s for s in ranked if s.old_samples == NONE]
+    without = ranked([s for s in known if s.old_samples == NONE])
     if leader.old_samples == UNKNOWN:
         notes = [
             f"Whether {leader.label} keeps old training samples is unknown: no strategy {leader.strategy!r} is installed."
@@ -152,10 +176,11 @@ def _without_old_samples(summary: Summary, ranked: list[StrategySummary]) -> lis
     if not without:
         return notes
     first, others = without[0], without[1:]
-    alike = [s.label for s in others if not _difference(s, first).resolved]
+    alike = [s.label for s in others if not difference(s, first).low > 0]
     unresolved = f"; the seeds do not separate it from {_and(alike)}" if alike else ""
     price = f"at average {summary.metric_title} {first.values[AVERAGE].mean:.3f}"
-    best = f"Of those that keep none {first.label} has the lowest mean, {_forgetting(first)}, {price}{unresolved}."
+    lowest = _lowest(have_same_seeds(without))
+    best = f"Of those that keep none {first.label} {lowest}, {_forgetting(first)}, {price}{unresolved}."
     return [" ".join((*notes, best))]
 
 
@@ -171,17 +196,17 @@ def _bounds(summary: Summary) -> list[str]:
 
 
 def _gaps(summary: Summary) -> list[str]:
-    """Name strategies that lack seeds."""
+    """Name strategies that lack seeds, those that lack the same ones in one sentence."""
     labels = dict.fromkeys([*(s.label for s in summary.strategies), *(p.label for p in summary.problems)])
     have = {s.label: s.seeds for s in summary.strategies}
-    notes = []
+    gaps: dict[str, list[str]] = {}
     for label in labels:
         lost = [p for p in summary.problems if p.label == label]
         if lost:
             kinds = _and([f"seed {p.seed} {p.kind}" for p in lost[:3]] + (["more"] if len(lost) > 3 else []))
             count = f"{len(have.get(label, ()))} of {len(have.get(label, ())) + len(lost)} seeds"
-            notes.append(f"{label} has {count}: {kinds}; the reasons are listed below.")
-    return notes
+            gaps.setdefault(f"{count}: {kinds}; the reasons are listed below.", []).append(label)
+    return [f"{_and(of)} {'has' if len(of) == 1 else 'each have'} {gap}" for gap, of in gaps.items()]
 
 
 def _and(items: list[str]) -> str:
