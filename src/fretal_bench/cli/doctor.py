@@ -102,7 +102,9 @@ def _of_results(path: Path, as_json: bool) -> None:
                 f"--  {about.unsealed} written without checksums by an older version, of cells and steps"
             )
         if about.without_checkpoint:
-            print_line(f"--  {about.without_checkpoint} done without checkpoint.pt: they judge no file")
+            print_line(
+                f"--  {about.without_checkpoint} done whose last checkpoint is not there: they judge no file"
+            )
         counts = f"{about.done} of {about.cells} cells done, {about.failed} failed"
         print_line(f"{'!!' if about.faults else 'ok'}  {path}: {counts}, {len(about.faults)} faults")
     if about.faults:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fretal_bench.errors import BenchError
 from fretal_bench.names import shown
 from fretal_bench.plugins import use_files
+
+if TYPE_CHECKING:
+    from fretal_bench.benchmark.runner.agenda import Keep
 
 
 def _use(paths: list[Path] | None) -> list[Path] | None:
@@ -51,6 +54,12 @@ JobsOption = Annotated[
         help="Processes; results don't depend on it.  [default: one a core that this process may use; one on CUDA]"
     ),
 ]
+PoolOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where steps are kept, for all result folders.  [default: steps, beside the result folder]"
+    ),
+]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")]
 MaxMegapixelsOption = Annotated[
     float, typer.Option(help="Larger pictures and frames are not decoded, but counted.", metavar="NUMBER")
@@ -66,6 +75,13 @@ MaxMinutesOption = Annotated[
 def names_of(text: str) -> list[str]:
     """Read names separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def keep_of(text: str) -> Keep:
+    """Read ``--keep``; ``BenchError`` if it is neither ``all`` nor ``last``."""
+    if text not in ("all", "last"):
+        raise BenchError(f"--keep: expected all or last, found {shown(text)}")
+    return "last" if text == "last" else "all"
 
 
 def seeds_of(text: str) -> list[int]:

@@ -19,6 +19,7 @@ from fretal_bench.cli.options import (
     JobsOption,
     JsonOption,
     PluginOption,
+    PoolOption,
     SeedsOption,
     SetOption,
     seeds_of,
@@ -115,6 +116,7 @@ def run(
     jobs: JobsOption = None,
     device: DeviceOption = None,
     out: OutOption = None,
+    pool: PoolOption = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -134,7 +136,7 @@ def run(
     places = [(value.method, value.column) for value in values.values]
     changes = split_changes(set_ or [])
     call = PaperCall(
-        file, places, folder, recipe, seeds_of(seeds), stream_as, data or (), changes, jobs, device
+        file, places, folder, recipe, seeds_of(seeds), stream_as, data or (), changes, jobs, device, pool
     )
     comparison = _run(call, values, lender, Console(stderr=json_))
     _write(comparison, report, json_)

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    checkpoint: Annotated[
-        Path, typer.Argument(help="checkpoint.pt of a done cell: results/NAME/cells/ID/checkpoint.pt")
-    ],
+    cell: Annotated[Path, typer.Argument(help="A done cell: results/NAME/cells/ID.")],
     files: Annotated[list[Path], typer.Argument(help="Videos and images.")],
     frames: Annotated[int, typer.Option(min=1, help="Frames of a video to look at.")] = 16,
     detector: Annotated[str, typer.Option(help="Finds faces: mtcnn or yunet.")] = "mtcnn",
@@ -45,7 +43,7 @@ def predict(
     from fretal_bench.benchmark.runner.predict import predict as judge
 
     limits = _limits(max_megapixels, max_frames, max_minutes)
-    fake_detector = FakeDetector(checkpoint, device)
+    fake_detector = FakeDetector(cell, device)
     predictions = list(
         judge(fake_detector, files, frames=frames, faces=detector, faces_model=detector_model, limits=limits)
     )

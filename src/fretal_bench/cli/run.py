@@ -14,8 +14,10 @@ from fretal_bench.cli.options import (
     JobsOption,
     JsonOption,
     PluginOption,
+    PoolOption,
     SeedsOption,
     SetOption,
+    keep_of,
     names_of,
     seeds_of,
 )
@@ -33,6 +35,18 @@ def run(
     jobs: JobsOption = None,
     device: DeviceOption = None,
     out: Annotated[Path | None, typer.Option(help="Result folder.  [default: results/STREAM-RECIPE]")] = None,
+    orders: Annotated[
+        str | None,
+        typer.Option(
+            help="Orders in which the domains are learned: all, a number, or names, e.g. 'A,B,C;B,A,C'.  "
+            "[default: the stream's own]"
+        ),
+    ] = None,
+    pool: PoolOption = None,
+    keep: Annotated[
+        str,
+        typer.Option(help="States that are kept: all, or only the last of every cell.", metavar="all|last"),
+    ] = "all",
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -55,6 +69,9 @@ def run(
         jobs=jobs,
         out=out,
         data=data or (),
+        orders=orders,
+        pool=pool,
+        keep=keep_of(keep),
     )
     with first_use_bar() as tell:
         ready = prepare(call, building=tell)

@@ -17,6 +17,7 @@ from fretal_bench.cli.options import (
     JobsOption,
     JsonOption,
     PluginOption,
+    PoolOption,
     names_of,
 )
 from fretal_bench.cli.screen import first_use_bar, print_json, print_line, print_problem
@@ -53,6 +54,7 @@ def tune(
     device: DeviceOption = None,
     out: OutOption = None,
     write: WriteOption = None,
+    pool: PoolOption = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -66,7 +68,15 @@ def tune(
     from fretal_bench.cli.live import training
 
     call = Call(
-        names_of(strategies), stream, recipe, (seed,), device=device, jobs=jobs, out=out, data=data or ()
+        names_of(strategies),
+        stream,
+        recipe,
+        (seed,),
+        device=device,
+        jobs=jobs,
+        out=out,
+        data=data or (),
+        pool=pool,
     )
     with first_use_bar() as tell:
         search = prepare_search(call, budget=budget, domains=domains, write=write, building=tell)

@@ -12,6 +12,7 @@ from typing import Any
 from fretal_bench import files
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.call import Call, Opened, Prepared, check_jobs, prepare, resolved_recipe
+from fretal_bench.benchmark.runner.folder import POOL
 from fretal_bench.benchmark.runner.plan import Cell, Changes, check_strategies
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.run import train
@@ -47,6 +48,7 @@ class PaperCall:
         changes: Values by owner (a strategy, or ``recipe``) and key; they go before the table's.
         jobs: Processes; results don't depend on it.
         device: Overrides the recipe's device.
+        pool: Where steps are kept; default ``steps`` beside ``out``.
     """
 
     paper: PaperFile
@@ -59,6 +61,7 @@ class PaperCall:
     changes: Changes = field(default_factory=dict)
     jobs: int | None = None
     device: str | None = None
+    pool: Path | None = None
 
     @property
     def own_recipe(self) -> bool:
@@ -248,6 +251,7 @@ def _job(call: PaperCall, group: _Group, building: ProgressCallback | None) -> J
         call.seeds,
         jobs=call.jobs,
         out=call.out / group.name,
+        pool=call.pool if call.pool is not None else call.out.absolute().parent / POOL,
     )
     return Job(group.file, prepare(run, cells=cells, building=building))
 

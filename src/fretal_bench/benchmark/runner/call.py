@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
-from fretal_bench.benchmark.runner.engine import Agenda
+from fretal_bench.benchmark.runner.agenda import Agenda, Keep
 from fretal_bench.benchmark.runner.environment import made_by_other_code
-from fretal_bench.benchmark.runner.folder import ResultFolder
+from fretal_bench.benchmark.runner.folder import POOL, ResultFolder
+from fretal_bench.benchmark.runner.orders import orders_of
 from fretal_bench.benchmark.runner.plan import Cell, Changes, Plan, check_strategies, make_plan
+from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
@@ -42,6 +44,10 @@ class Call:
         out: Result folder; default ``results/STREAM-RECIPE``.
         data: Stores, or folders of stores, for a stream that doesn't name its own. What was chosen is written to
             ``stream.toml`` in the result folder: processes open that, and a run that goes on doesn't need ``data`` again.
+        orders: Orders in which the domains are learned: ``all``, a number, or names (``orders.orders_of``); the
+            stream's own alone if it is None.
+        pool: Where steps are kept; default ``steps`` beside the result folder.
+        keep: States that are kept there: ``all``, or only the ``last`` of every cell.
     """
 
     strategies: Sequence[str]
@@ -53,6 +59,9 @@ class Call:
     jobs: int | None = None
     out: str | os.PathLike[str] | None = None
     data: Sequence[str | os.PathLike[str]] = ()
+    orders: str | None = None
+    pool: str | os.PathLike[str] | None = None
+    keep: Keep = "all"
 
 
 @dataclass(frozen=True)
@@ -64,18 +73,23 @@ class Opened:
         reference: Name or path that opens it again, in any process.
         fingerprint: ``stream.fingerprint()``.
         recipe: The recipe, its device resolved.
+        orders: Fingerprints of the stream in the other orders of its domains.
     """
 
     stream: Stream
     reference: str
     fingerprint: Mapping[str, Any]
     recipe: Recipe
+    orders: tuple[Mapping[str, Any], ...] = ()
 
     def cells(
         self, strategies: Sequence[str], seeds: Sequence[int], changes: Changes | None = None
     ) -> tuple[Cell, ...]:
         """Make the cells of strategies and seeds; arguments and errors as ``make_plan``."""
-        return make_plan(strategies, self.reference, self.fingerprint, self.recipe, seeds, changes).cells
+        plan = make_plan(
+            strategies, self.reference, self.fingerprint, self.recipe, seeds, changes, self.orders
+        )
+        return plan.cells
 
 
 @dataclass(frozen=True)
@@ -172,38 +186,47 @@ def prepare(
     file = locate(stream(file) if stream is not None else file, call.data, earlier_stores(stream_path))
     file = absolute_stores(file) if keeps_file else file
     reference = str(stream_path.absolute()) if keeps_file else call.stream
-    opened = _open(file, reference, recipe, building)
+    opened = _open(file, reference, recipe, call.orders, building)
     planned = (
         tuple(cells(opened))
         if cells is not None
         else opened.cells(call.strategies, call.seeds, _of_strategies(call.changes))
     )
     left_out, shortcuts = opened.stream.left_out(), opened.stream.shortcuts()
-    plan = Plan(opened.fingerprint, recipe, planned, left_out, shortcuts)
-    agenda = Agenda(plan, folder, len(opened.stream))
-    if agenda.total:
+    plan = Plan(opened.fingerprint, recipe, planned, opened.orders, left_out, shortcuts)
+    pool = Pool(call.pool if call.pool is not None else folder.path.absolute().parent / POOL)
+    agenda = Agenda(plan, folder, pool, call.keep)
+    if agenda.tasks:
         check_backbone(recipe, where_from("backbone", call.recipe, call.changes))
-    folder.create(plan)
+    folder.create(plan, pool.path)
+    if agenda.cells:
+        pool.create()
     if keeps_file:
         folder.keep(STREAM_FILE, toml_of_stream(file))
     _say_cautions(plan)
     _say_repeated(opened.stream)
     _say_older_code(plan, folder)
+    _say_older_steps(agenda, pool)
     return Prepared(plan, folder, agenda, call.jobs or default_jobs(recipe.device), opened)
 
 
-def _open(file: StreamFile, reference: str, recipe: Recipe, building: ProgressCallback | None) -> Opened:
+def _open(
+    file: StreamFile, reference: str, recipe: Recipe, orders: str | None, building: ProgressCallback | None
+) -> Opened:
     """Open a stream, the only time in a call, and check that it has what the recipe needs."""
-    from fretal_bench.datasets.streams.stream import open_located
+    from fretal_bench.datasets.streams.stream import open_orders
 
-    stream = open_located(file, building)
+    names = [domain.name for domain in file.learned]
+    streams = open_orders(file, orders_of(orders, names) if orders is not None else [names], building)
+    stream = streams[0]
     if recipe.select != "last":
         check_validation(
             stream,
             f"recipe {recipe.name!r} chooses an epoch by (select={recipe.select})",
             "use --set recipe.select=last",
         )
-    return Opened(stream, reference, stream.fingerprint(), recipe)
+    others = tuple(other.fingerprint() for other in streams[1:])
+    return Opened(stream, reference, stream.fingerprint(), recipe, others)
 
 
 def check_validation(stream: Stream, use: str, remedy: str) -> None:
@@ -287,6 +310,25 @@ def _say_older_code(plan: Plan, folder: ResultFolder) -> None:
         warnings.warn(
             f"{folder.path}: {counts} of the suite, whose code has changed since; "
             f"to train them again, delete their folders in {folder.path / 'cells'}",
+            BenchWarning,
+            stacklevel=3,
+        )
+
+
+def _say_older_steps(agenda: Agenda, pool: Pool) -> None:
+    """Warn of steps of the pool that another version of the suite made and that are gone on from, or put together."""
+    makers: dict[str, int] = {}
+    for id in agenda.taken_over():
+        maker = made_by_other_code(pool.environment(id))
+        if maker:
+            makers[maker] = makers.get(maker, 0) + 1
+    if makers:
+        counts = " and ".join(
+            f"{count} {'step was' if count == 1 else 'steps were'} made by {maker}"
+            for maker, count in makers.items()
+        )
+        warnings.warn(
+            f"{pool.path}: {counts} of the suite, whose code has changed since; to train them again, give another --pool",
             BenchWarning,
             stacklevel=3,
         )

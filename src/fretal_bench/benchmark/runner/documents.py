@@ -18,8 +18,10 @@ from fretal_bench.errors import BenchError
 from fretal_bench.names import Rule, check_name
 from fretal_bench.records import Invalid, Record, limited, ruled
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The plan's; raised when an older version would misread what a newer one writes."""
+_FORMATS: Final = (1, 2)
+"""Those that are read; in the first, steps were kept in the result folder."""
 PLAN: Final = "plan.json"
 OF_DATA: Final = ("left_out", "shortcuts")
 """Keys of the plan's stream that say something of its data and are no part of what identifies it."""
@@ -78,6 +80,10 @@ class StreamContent(Record):
     left_out: Mapping[str, int] = field(default_factory=dict)
     shortcuts: Mapping[str, str] = field(default_factory=dict)
 
+    def in_order(self, domains: tuple[DomainContent, ...]) -> StreamContent:
+        """Return the stream with its domains in another order."""
+        return dataclasses.replace(self, domains=domains)
+
     def __post_init__(self) -> None:
         """Check the domains together; raises ``Invalid``."""
         super().__post_init__()
@@ -95,12 +101,18 @@ class Entry(Record):
     label: str = ruled(TITLE)
     hyperparameters: Mapping[str, Any] = dataclasses.field(kw_only=True)
     seed: int = dataclasses.field(kw_only=True)
+    order: int = limited(0, at_least=0)
+    steps: tuple[str, ...] = ruled(names.ID, ())
     source: str | None = ruled(names.ID, None)
 
 
 @dataclass(frozen=True)
 class PlanFile(Record):
-    """``plan.json``; ``checksum`` is of what its other keys say."""
+    """``plan.json``; ``checksum`` is of what its other keys say.
+
+    ``orders`` are the domains in every order but the stream's own, which the cells number from 1; ``pool`` is where the
+    steps are, from the folder, if not beside it. In the first format cells have a ``source`` and no ``steps``.
+    """
 
     format: int
     stream: StreamContent
@@ -108,6 +120,8 @@ class PlanFile(Record):
     cells: tuple[Entry, ...]
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
+    orders: tuple[tuple[DomainContent, ...], ...] = ()
+    pool: str = ""
     checksum: str | None = ruled(names.SHA256, None)
 
     def __post_init__(self) -> None:
@@ -116,6 +130,15 @@ class PlanFile(Record):
         _check_recipe(self.recipe)
         if self.tuning:
             _nested("tuning", Tuning, self.tuning)
+        own = sorted(domain.name for domain in self.stream.domains)
+        for domains in self.orders:
+            if sorted(domain.name for domain in domains) != own:
+                raise Invalid(
+                    "orders", "the stream's domains, each once", [domain.name for domain in domains]
+                )
+        last = max((entry.order for entry in self.cells), default=0)
+        if last > len(self.orders):
+            raise Invalid("cells", f"orders 0 to {len(self.orders)}", last)
         ids = [entry.id for entry in self.cells]
         if len(set(ids)) < len(ids):
             twice = next(id for id in ids if ids.count(id) > 1)
@@ -132,7 +155,11 @@ class Crop(Record):
 
 @dataclass(frozen=True)
 class CellFile(Record):
-    """``cell.json``: what a cell is. Versions before the first with checksums wrote no ``revision``."""
+    """``cell.json``: what a cell is.
+
+    Versions before the first with checksums wrote no ``revision``; those that kept steps in the result folder wrote
+    ``source`` and no ``steps``.
+    """
 
     id: str = ruled(names.ID)
     stream: str = ruled(TITLE)
@@ -142,6 +169,7 @@ class CellFile(Record):
     seed: int = dataclasses.field(kw_only=True)
     origin: str = ""
     revision: int | None = limited(None, at_least=0)
+    steps: tuple[str, ...] = ruled(names.ID, ())
     source: str | None = ruled(names.ID, None)
     crop: Crop | None = None
 
@@ -262,10 +290,10 @@ def read_plan(folder: Path) -> tuple[dict[str, Any], PlanFile]:
         raise BenchError(f"{folder} is no result folder (it has no {PLAN}); `bench run` makes one")
     values = parse(read_bytes(path, "plan", _COPY), str(path), _COPY)
     of = values.get("format", FORMAT) if isinstance(values, dict) else FORMAT
-    if of != FORMAT or isinstance(of, bool):
+    if of not in _FORMATS or isinstance(of, bool):
         raise BenchError(
-            f"{path}: key 'format': expected {FORMAT}, found {of!r}: another version of fretal-bench wrote it; "
-            "read the folder with that version"
+            f"{path}: key 'format': expected {' or '.join(map(str, _FORMATS))}, found {of!r}: another version of "
+            "fretal-bench wrote it; read the folder with that version"
         )
     plan = build(PlanFile, values, str(path), _COPY)
     # Plans of versions before the first with checksums have none.

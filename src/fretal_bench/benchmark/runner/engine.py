@@ -1,183 +1,157 @@
-"""The agenda of a run, and its steps done one after the other or in several processes."""
+"""The engines that compute the tasks of an agenda: this process, or several on this machine."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from fretal_bench import guard
-from fretal_bench.benchmark.runner.folder import Busy, ResultFolder
-from fretal_bench.benchmark.runner.plan import Cell, Plan, SourceModel
+from fretal_bench.benchmark.runner.agenda import Agenda, Outcome, is_trained
+from fretal_bench.benchmark.runner.joining import finish_cell
+from fretal_bench.benchmark.runner.locks import Busy
+from fretal_bench.benchmark.runner.opened import the_stream
+from fretal_bench.benchmark.runner.plan import Cell
+from fretal_bench.benchmark.runner.pool import Computed, NewStep, Pool
 from fretal_bench.benchmark.runner.progress import Listener, Progress
+from fretal_bench.benchmark.runner.task import Task
 from fretal_bench.errors import BenchError, RunError, first_line
 from fretal_bench.plugins import PluginWarning, plugin_files, use_files
-from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.workers import run_tasks
 
-Work = SourceModel | Cell
-Turn = tuple[Work, float]
-"""A work whose next step is to be done, and the seconds to wait if another process is at it."""
-_PAUSE: Final = 0.5
-"""Seconds to wait for another run's step where there is nothing else to do, before all are looked at again."""
 
+def perform(pool: Pool, task: Task, listener: Listener) -> bool:
+    """Compute what is left of a task and keep it; return whether a domain was trained.
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a turn.
+    Whoever computes a step holds its lock, and takes over what others left.
 
-    Attributes:
-        left: Steps of the work that are left.
-        trained: Steps that were done in this turn.
-        busy: Another process is at it: nothing was done.
-        reason: Why the step failed; empty if it didn't.
-        trace: The traceback of that.
+    Raises:
+        Busy: Another process is at it.
+        BenchError: A file of the pool is damaged, or the strategy failed in a way that it says itself.
     """
+    from fretal_bench.benchmark.runner.step import compute
+    from fretal_bench.strategies import life
 
-    left: int = 0
-    trained: int = 0
-    busy: bool = False
-    reason: str = ""
-    trace: str = ""
-
-
-class Agenda:
-    """Which step is next: source models first, then the cell with the fewest steps left, so that cells get finished.
-
-    What another run works on is put off as long as there is something else; what it finished counts as done.
-
-    Args:
-        plan: The run's plan.
-        folder: Its result folder; what is done there is not on the agenda.
-        steps: Number of domains.
-    """
-
-    def __init__(self, plan: Plan, folder: ResultFolder, steps: int) -> None:
-        self.folder, self.steps = folder, steps
-        cells = [cell for cell in plan.cells if not folder.is_done(cell.id)]
-        self.left: dict[str, int] = {cell.id: steps - finished_steps(cell, steps, folder) for cell in cells}
-        # A cell's last step joins the source model's scores to its own, so the source must be there to the end.
-        needed = {cell.source.id: cell.source for cell in cells if cell.source}
-        self.sources = {id: source for id, source in needed.items() if not folder.source(id).is_dir()}
-        self.left.update(dict.fromkeys(self.sources, 1))
-        self.work: dict[str, Work] = {**self.sources, **{cell.id: cell for cell in cells}}
-        self.total = sum(self.left.values())
-        self._place = {id: place for place, id in enumerate(self.work)}
-        # In the order in which they were found so.
-        self._busy: dict[str, None] = {}
-
-    def take(self) -> Turn | None:
-        """Return a work whose next step is to be done, which is then running; None if nothing can run now."""
-        ready = [work for work in self.work.values() if self._ready(work)]
-        if not ready:
-            return None
-        free = [work for work in ready if work.id not in self._busy]
-        if free:
-            best, wait = min(free, key=self._rank), 0.0
-        else:
-            first = next(id for id in self._busy if id in self.work and self._ready(self.work[id]))
-            best, wait = self.work[first], _PAUSE
-        del self.work[best.id]
-        return best, wait
-
-    def _rank(self, work: Work) -> tuple[bool, int, int]:
-        return isinstance(work, Cell), self.left[work.id], self._place[work.id]
-
-    def _ready(self, work: Work) -> bool:
-        return isinstance(work, SourceModel) or work.source is None or work.source.id not in self.sources
-
-    def done(self, work: Work, outcome: Outcome) -> int:
-        """Take in what became of a turn; return how many steps of the work others have done meanwhile."""
-        self._busy.pop(work.id, None)
-        if outcome.busy:
-            self._busy[work.id] = None
-            self.work[work.id] = work
-            return 0
-        # Time has passed: what others were at may be free.
-        self._busy.clear()
-        if outcome.reason:
-            self._fail(work, outcome)
-            return 0
-        others = max(0, self.left[work.id] - outcome.left - outcome.trained)
-        self.left[work.id] = outcome.left
-        if isinstance(work, SourceModel):
-            del self.sources[work.id]
-        elif outcome.left:
-            self.work[work.id] = work
-        return others
-
-    def _fail(self, work: Work, outcome: Outcome) -> None:
-        failed = [work] if isinstance(work, Cell) else self._cells_from(work)
-        for cell in failed:
-            self.work.pop(cell.id, None)
-            reason = outcome.reason if cell is work else f"its source model failed: {outcome.reason}"
-            self.folder.fail(cell, reason, outcome.trace)
-
-    def _cells_from(self, source: SourceModel) -> list[Cell]:
-        cells = [work for work in self.work.values() if isinstance(work, Cell)]
-        return [cell for cell in cells if cell.source and cell.source.id == source.id]
+    with pool.hold(task.step.id, task.wait):
+        left = what_is_left(pool, task)
+        if left is None:
+            return False
+        begun = pool.state(left.needs) if left.needs else None
+        place = pool.step(left.needs or left.step.id)
+        with life.naming(place / "checkpoint.pt", f"delete {place} and run again"):
+            computed = compute(left, begun, listener, functools.partial(keep_step, pool, task))
+        keep_scores(pool, task, computed)
+        return is_trained(left)
 
 
-def finished_steps(cell: Cell, steps: int, folder: ResultFolder) -> int:
-    """Return how many of a cell's ``steps`` need not be trained again: all or none if its strategy cannot go on."""
-    done = folder.steps_done(cell.id)
-    return done if done == steps or find_strategy(cell.strategy).resumable else 0
+def what_is_left(pool: Pool, task: Task) -> Task | None:
+    """Return what of a task the pool does not have; None if it has all of it."""
+    step = task.step
+    trains = task.trains and step.before is not None and not pool.has_state(step.id)
+    judged = pool.judged(step.id)
+    sets = tuple(of for of in task.sets if of.id not in judged)
+    if not trains and sets and pool.judge_of(step.id) != step.id:
+        sets = ()
+    return dataclasses.replace(task, sets=sets, trains=trains) if trains or sets else None
 
 
-def run_step(path: Path, turn: Turn, listener: Listener) -> Outcome:
-    """Do one step; whatever goes wrong inside it is returned, except what would stop every other step too."""
-    from fretal_bench.benchmark.runner.step import advance
-
-    work, wait = turn
-    trained = 0
-
-    def count(progress: Progress) -> None:
-        nonlocal trained
-        trained += progress.phase == "done"
-        listener(progress)
-
+def run_step(path: Path, task: Task, listener: Listener) -> Outcome:
+    """Do one task; whatever goes wrong inside it is returned, except what would stop every other too."""
     try:
         # A strategy may end in any way, and must not end the others.
         with guard.guarded():
-            return Outcome(left=advance(work, ResultFolder(path), count, wait), trained=trained)
+            return Outcome(trained=perform(Pool(path), task, listener))
     except Busy:
         return Outcome(busy=True)
     except (RunError, KeyboardInterrupt):
         raise
-    except (BenchError, guard.Ended) as error:
-        return Outcome(reason=str(error), trace=traceback.format_exc())
     except Exception as error:
-        return Outcome(reason=f"{type(error).__name__}: {first_line(error)}", trace=traceback.format_exc())
+        return failed(error)
 
 
-def run_serial(agenda: Agenda, path: Path, listener: Listener) -> None:
-    """Run all steps in this process."""
-    while (turn := agenda.take()) is not None:
-        _take_in(agenda, listener, turn, run_step(path, turn, listener))
+def failed(error: Exception) -> Outcome:
+    """Return the outcome of a task that raised an error; call it where the error is handled."""
+    of_suite = isinstance(error, BenchError | guard.Ended)
+    reason = str(error) if of_suite else f"{type(error).__name__}: {first_line(error)}"
+    return Outcome(reason=reason, trace=traceback.format_exc())
 
 
-def run_processes(agenda: Agenda, path: Path, listener: Listener, jobs: int) -> None:
-    """Run steps in ``jobs`` processes, each of which stays for many steps.
+def run_serial(agenda: Agenda, listener: Listener) -> None:
+    """Run all tasks in this process."""
+    take_in = TakeIn(agenda, listener)
+    take_in.finish()
+    while (task := agenda.take()) is not None:
+        take_in(task, run_step(agenda.pool.path, task, listener))
+
+
+def run_processes(agenda: Agenda, listener: Listener, jobs: int) -> None:
+    """Run tasks in ``jobs`` processes, each of which stays for many tasks; this one puts finished cells together.
 
     Raises:
         RunError: A process was killed from outside, e.g. for want of memory.
     """
-    do: Callable[[Turn, Listener], Outcome] = functools.partial(run_step, path)
-    done = functools.partial(_take_in, agenda, listener)
+    do: Callable[[Task, Listener], Outcome] = functools.partial(run_step, agenda.pool.path)
+    take_in = TakeIn(agenda, listener)
+    take_in.finish()
     begin = functools.partial(_begin, plugin_files())
-    run_tasks(jobs, agenda.take, do, done, listener=listener, begin=begin)
+    run_tasks(jobs, agenda.take, do, take_in, listener=listener, begin=begin)
 
 
-def _take_in(agenda: Agenda, listener: Listener, turn: Turn, outcome: Outcome) -> None:
-    """Tell the agenda what became of a turn, and the listener of steps that nobody has told it of."""
-    work, _ = turn
-    others = agenda.done(work, outcome)
-    for _ in range(others + bool(outcome.reason)):
-        listener(Progress(work.id, work.label, "done"))
+class TakeIn:
+    """What is done with the outcome of a task, by whatever engine: agenda and listener are told, cells put together."""
+
+    def __init__(self, agenda: Agenda, listener: Listener) -> None:
+        self.agenda, self.listener = agenda, listener
+
+    def __call__(self, task: Task, outcome: Outcome) -> None:
+        """Take in the outcome of a task."""
+        by_others = self.agenda.done(task, outcome)
+        step = task.step
+        if is_trained(task) and (outcome.trained or by_others or outcome.reason):
+            self.listener(Progress(step.id, step.label, "done", step.domain, step.number, len(step.order)))
+        self.finish()
+
+    def finish(self) -> None:
+        """Put together the cells of which every step is computed."""
+        for cell in self.agenda.finished():
+            self._finish(cell)
+
+    def _finish(self, cell: Cell) -> None:
+        agenda = self.agenda
+        try:
+            finish_cell(cell, the_stream(cell.stream, cell.path[-1].order), agenda.folder, agenda.pool)
+        except RunError:
+            raise
+        except BenchError as error:
+            outcome = failed(error)
+            agenda.folder.fail(cell, outcome.reason, outcome.trace)
+        else:
+            agenda.drop(cell)
+
+
+def keep_step(pool: Pool, task: Task, new: NewStep) -> None:
+    """Keep a step that was made; the caller holds the lock of the task's."""
+    with _held(pool, task, new.step.id):
+        # On the way to a step that is trained in one piece, another stream may have made it already.
+        if not pool.has_state(new.step.id):
+            pool.keep_step(new)
+
+
+def keep_scores(pool: Pool, task: Task, computed: Computed) -> None:
+    """Keep the scores that were computed; the caller holds the lock of the task's step."""
+    for new in computed.scores:
+        with _held(pool, task, new.step):
+            new = new.without(pool.judged(new.step))
+            if new.scores:
+                pool.keep_scores(new)
+
+
+def _held(pool: Pool, task: Task, id: str) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if id == task.step.id else pool.hold(id)
 
 
 def _begin(plugins: tuple[Path, ...]) -> None:

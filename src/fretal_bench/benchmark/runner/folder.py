@@ -1,13 +1,12 @@
-"""The result folder as a run writes it: plan, source models, steps, done cells, failures and locks.
+"""The result folder as a run writes it: plan, done cells, failures and locks. Steps are in the pool (``pool``).
 
 plan.json                 stream, recipe and every cell that was ever asked for here
-sources/ID/               a source model: checkpoint.pt, scores.parquet, validation.parquet, phases.json, environment.json
-progress/ID/step-K/       the same, after domain K of a cell that is not done
-cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checkpoint.pt
-.../checksums.json        in each of these three, the SHA-256 of its other files (see ``seals``)
+cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checksums.json
 replaced/ID/              a done cell whose place another took: its strategy's plugin, or a default, was changed
 failures/ID.json          why a cell failed, until it succeeds
-locks/ID.lock             held by the process that works on ID
+locks/ID.lock             held by the process that puts cell ID together
+
+Earlier versions kept steps here: sources/ID/, progress/ID/step-K/, and checkpoint.pt in a done cell.
 """
 
 from __future__ import annotations
@@ -17,16 +16,15 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-from filelock import FileLock, Timeout
 
 from fretal_bench import files, parsing
 from fretal_bench.benchmark.recipes.recipe import TABLES, Recipe
 from fretal_bench.benchmark.runner.difference import first_difference
 from fretal_bench.benchmark.runner.documents import FORMAT, OF_DATA, PLAN, check_id, plan_checksum, read_plan
+from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held
 from fretal_bench.benchmark.runner.plan import Cell, Plan
 from fretal_bench.benchmark.runner.seals import Sealed, read_environment
 from fretal_bench.errors import BenchError, RunError
@@ -35,13 +33,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REMEDY: Final = "give another --out"
-_FOREVER: Final = -1.0
+POOL: Final = "steps"
+"""The default pool's folder, beside the result folders that it serves."""
 _ALL: Final = "plan"
-"""The lock of the plan, beside those of cells and source models."""
-
-
-class Busy(Exception):
-    """Another process works on it."""
+"""The lock of the plan, beside those of cells."""
 
 
 class ResultFolder:
@@ -50,21 +45,25 @@ class ResultFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
-    def create(self, plan: Plan) -> None:
+    def create(self, plan: Plan, pool: Path | None = None) -> None:
         """Make the folder, or join it: cells of ``plan`` are added to those already planned here.
 
         A folder in which all of it is done may be read-only.
+
+        Args:
+            plan: The plan.
+            pool: Where the steps are; by default beside the folder.
 
         Raises:
             BenchError: The folder holds another stream or recipe, or something else altogether, or cannot be written.
         """
         try:
-            self._join(plan)
+            self._join(plan, pool)
         except (BenchError, RunError):
             if not self._holds(plan):
                 raise
 
-    def _join(self, plan: Plan) -> None:
+    def _join(self, plan: Plan, pool: Path | None) -> None:
         with files.refusals(self.path, remedy=REMEDY):
             ours = (self.path / PLAN).exists() or (self.path / "locks").is_dir()
             if not ours and self.path.is_dir() and any(self.path.iterdir()):
@@ -72,12 +71,15 @@ class ResultFolder:
             (self.path / "locks").mkdir(parents=True, exist_ok=True)
             with self.hold(_ALL):
                 earlier = self._check_same(plan)
-                entries = _joined(earlier, plan)
+                orders = self._orders(plan)
+                entries = _joined(earlier, plan, orders, self.is_done)
                 content = {
                     "format": FORMAT,
                     "stream": {**plan.stream, "left_out": dict(plan.left_out), **_shortcuts(plan)},
+                    **({"orders": orders} if orders else {}),
                     "recipe": {"name": plan.recipe.name, **plan.recipe.content()},
                     **_defaults(plan.recipe),
+                    **self._pool_of(pool),
                     "cells": list(entries.values()),
                 }
                 self._tidy(entries)
@@ -87,15 +89,37 @@ class ResultFolder:
                 content["checksum"] = plan_checksum(content)
                 files.write(self.path / PLAN, parsing.to_json(content), remedy=REMEDY)
 
+    @property
+    def pool(self) -> Path:
+        """Where the steps are: what the plan says, by default beside the folder.
+
+        Raises:
+            BenchError: The plan cannot be read.
+        """
+        values = read_plan(self.path)[0] if (self.path / PLAN).exists() else {}
+        return self.path.absolute() / str(values.get("pool", f"../{POOL}"))
+
     def _holds(self, plan: Plan) -> bool:
         """Whether all cells of a plan are planned and done here already, and there is nothing to write."""
         try:
             earlier = self._check_same(plan)
         except BenchError:
             return False
-        return list(_joined(earlier, plan)) == list(earlier) and all(
+        return list(_joined(earlier, plan, self._orders(plan), self.is_done)) == list(earlier) and all(
             self.cell(cell.id).is_dir() for cell in plan.cells
         )
+
+    def _pool_of(self, pool: Path | None) -> dict[str, str]:
+        """What the plan says of the pool; nothing of one beside the folder."""
+        if pool is None or pool.absolute() == self.path.absolute().parent / POOL:
+            return {}
+        return {"pool": os.path.relpath(pool.absolute(), self.path.absolute())}
+
+    def _orders(self, plan: Plan) -> list[Any]:
+        """Return the domains of the stream in every order but its own: those that were planned earlier, and new ones."""
+        earlier = read_plan(self.path)[0].get("orders", []) if (self.path / PLAN).exists() else []
+        new = [parsing.plain(of["domains"]) for of in plan.orders]
+        return earlier + [domains for domains in new if domains not in earlier]
 
     def _check_same(self, plan: Plan) -> dict[str, Any]:
         """Return the cells already planned, by id, once stream and recipe are known to be the same."""
@@ -116,14 +140,14 @@ class ResultFolder:
         return {entry["id"]: entry for entry in old["cells"]}
 
     def _tidy(self, ids: Iterable[str]) -> None:
-        """Remove the steps of done cells whose process was killed before it removed them."""
+        """Remove what is left of done cells whose process was killed before it removed it."""
         for id in ids:
             if self.cell(id).is_dir():
-                self.forget_steps(id)
+                self._forget_steps(id)
                 self.forget_failure(id)
 
     def _put_away(self, ids: Iterable[str]) -> None:
-        """Move replaced cells out of the way, and remove the steps of those that are not done.
+        """Move replaced cells out of the way.
 
         One that another process is still at stays where it is.
         """
@@ -134,7 +158,7 @@ class ResultFolder:
                     # A run that began before the cell was put away for the first time has made it again.
                     shutil.rmtree(self.replaced(id), ignore_errors=True)
                     files.move(self.cell(id), self.replaced(id))
-                self.forget_steps(id)
+                self._forget_steps(id)
                 self.forget_failure(id)
 
     def _bring_back(self, ids: Iterable[str]) -> None:
@@ -145,27 +169,19 @@ class ResultFolder:
                 files.move(self.replaced(id), self.cell(id))
 
     @contextlib.contextmanager
-    def hold(self, name: str, wait: float = _FOREVER) -> Iterator[None]:
+    def hold(self, name: str, wait: float = FOREVER) -> Iterator[None]:
         """Hold the lock that whoever works on ``name`` must hold; a killed process lets go of it.
 
         Args:
-            name: Id of a cell or source model, or ``plan``.
+            name: Id of a cell, or ``plan``.
             wait: Seconds to wait for another process; for ever if negative.
 
         Raises:
             Busy: Another process still holds it.
         """
         name = name if name == _ALL else check_id(name, "lock")
-        lock = FileLock(str(self.path / "locks" / f"{name}.lock"))
-        with files.refusals(self.path, remedy=REMEDY):
-            try:
-                lock.acquire(timeout=wait)
-            except Timeout as error:
-                raise Busy(name) from error
-        try:
+        with held(self.path / "locks" / f"{name}.lock", wait, REMEDY):
             yield
-        finally:
-            lock.release()
 
     def environment(self, id: str) -> dict[str, Any]:
         """Return what a done cell was made with; ``BenchError`` if that is missing or damaged."""
@@ -176,10 +192,6 @@ class ResultFolder:
         path = self.path / name
         if not (path.exists() and files.read_text(path, "file", REMEDY) == content):
             files.write(path, content, remedy=REMEDY)
-
-    def source(self, id: str) -> Path:
-        """Return the folder of a source model."""
-        return self._place("sources", id)
 
     def cell(self, id: str) -> Path:
         """Return the folder of a done cell."""
@@ -196,23 +208,12 @@ class ResultFolder:
         """Whether a cell is done, be it among those that were replaced, from where ``create`` brings it back."""
         return self.cell(id).is_dir() or self.replaced(id).is_dir()
 
-    def step(self, id: str, step: int) -> Path:
-        """Return the folder of one finished step of a cell."""
-        return self._place("progress", id) / f"step-{step}"
-
     def failure(self, id: str) -> Path:
         """Return the file that says why a cell failed."""
         return self.path / "failures" / f"{check_id(id, 'failure')}.json"
 
-    def steps_done(self, id: str) -> int:
-        """Return how many steps of a cell that is not done are finished."""
-        step = 0
-        while self.step(id, step).is_dir():
-            step += 1
-        return step
-
-    def forget_steps(self, id: str) -> None:
-        """Remove the steps of a cell, which are part of the done cell now."""
+    def _forget_steps(self, id: str) -> None:
+        """Remove the steps that an earlier version kept of a cell."""
         shutil.rmtree(self._place("progress", id), ignore_errors=True)
 
     def fail(self, cell: Cell, reason: str, trace: str) -> None:
@@ -231,26 +232,41 @@ def _shortcuts(plan: Plan) -> dict[str, Any]:
     return {"shortcuts": dict(plan.shortcuts)} if plan.shortcuts else {}
 
 
-def _joined(earlier: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    """Return what is planned once a plan has joined: the earlier cells and its own, by id."""
+def _joined(
+    earlier: Mapping[str, Any], plan: Plan, orders: Sequence[Any], is_done: Callable[[str], bool]
+) -> dict[str, Any]:
+    """Return what is planned once a plan has joined: the earlier cells and its own, by id.
+
+    Args:
+        earlier: The cells that were planned, by id.
+        plan: The plan.
+        orders: The domains of the stream in every order but its own.
+        is_done: Whether a cell is done.
+    """
+    numbers = [0, *(orders.index(parsing.plain(of["domains"])) + 1 for of in plan.orders)]
     # A plugin that was changed, or a default: the new cell takes the place of the old one of its name.
-    new = {(cell.name, cell.seed): cell.id for cell in plan.cells}
+    new = {(cell.name, cell.seed, numbers[cell.order]): cell.id for cell in plan.cells}
     entries = {
-        id: entry for id, entry in earlier.items() if new.get((entry["label"], entry["seed"]), id) == id
+        id: entry
+        for id, entry in earlier.items()
+        if new.get((entry["label"], entry["seed"], entry.get("order", 0)), id) == id
     }
     for cell in plan.cells:
-        entries.setdefault(cell.id, _entry(cell))
+        # An entry of an earlier version says nothing of the steps that are to be computed now.
+        if cell.id not in entries or ("steps" not in entries[cell.id] and not is_done(cell.id)):
+            entries[cell.id] = _entry(cell, numbers[cell.order])
     return entries
 
 
-def _entry(cell: Cell) -> dict[str, Any]:
+def _entry(cell: Cell, order: int) -> dict[str, Any]:
     return {
         "id": cell.id,
         "strategy": cell.strategy,
         "label": cell.name,
         "hyperparameters": dict(cell.hyperparameters),
         "seed": cell.seed,
-        "source": cell.source.id if cell.source else None,
+        **({"order": order} if order else {}),
+        "steps": [step.id for step in cell.path],
     }
 
 

@@ -14,7 +14,14 @@ from fretal_bench import names
 from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.documents import PLAN, Entry, PlanFile
 from fretal_bench.benchmark.runner.folder import ResultFolder
-from fretal_bench.benchmark.runner.results import Agreement, read_cell, validation_scores
+from fretal_bench.benchmark.runner.pool import Pool
+from fretal_bench.benchmark.runner.results import (
+    Agreement,
+    plan_of_order,
+    read_cell,
+    stream_of_order,
+    validation_scores,
+)
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment, read_phases
 from fretal_bench.errors import BenchError
 
@@ -96,7 +103,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     _look_at_failures(about, folder, entries)
     for part in _folders(about, folder.path / "replaced"):
         with about.looking():
-            _look_at_replaced(about, Sealed(part))
+            _look_at_replaced(about, Sealed(part), Pool(folder.pool))
     for part in _folders(about, folder.path / "cells"):
         if part.name not in entries:
             about.faults.append(f"{part}: a cell that is not in {PLAN}; move it away")
@@ -107,30 +114,37 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
 
 def _look_at_cells(about: Inspection, folder: ResultFolder, plan: PlanFile, values: dict[str, Any]) -> None:
     agreement = Agreement()
+    pool = Pool(folder.pool)
     about.cells = len(plan.cells)
     for entry in plan.cells:
         path = folder.cell(entry.id)
         if not os.path.lexists(path):
             continue
         about.done += 1
+        stream = stream_of_order(plan, entry.order)
         with about.looking():
-            read_cell(path, entry, plan.stream, values, agreement)
+            read_cell(path, entry, stream, plan_of_order(values, entry.order), agreement)
         with about.looking():
             sealed = Sealed(path)
             about.unsealed += sealed.checksums is None
-            validation_scores(sealed, plan.stream)
-            _look_at_checkpoint(about, sealed)
+            validation_scores(sealed, stream)
+            _look_at_checkpoint(about, sealed, pool)
             _look_for_more(about, sealed, _CELL_FILES)
 
 
-def _look_at_checkpoint(about: Inspection, sealed: Sealed) -> None:
+def _look_at_checkpoint(about: Inspection, sealed: Sealed, pool: Pool) -> None:
+    """Look for the state that a cell ended with: in the pool, or of an earlier version in the cell."""
     if os.path.lexists(sealed.path / "checkpoint.pt"):
         sealed.check("checkpoint.pt")
+        return
+    steps = read_about(sealed).steps
+    if steps and pool.has_state(steps[-1]):
+        Sealed(pool.step(steps[-1])).check("checkpoint.pt")
     else:
         about.without_checkpoint += 1
 
 
-def _look_at_replaced(about: Inspection, sealed: Sealed) -> None:
+def _look_at_replaced(about: Inspection, sealed: Sealed, pool: Pool) -> None:
     cell = read_about(sealed)
     if cell.id != sealed.path.name:
         raise BenchError(
@@ -140,7 +154,7 @@ def _look_at_replaced(about: Inspection, sealed: Sealed) -> None:
     about.unsealed += sealed.checksums is None
     validation_scores(sealed, None)
     score_table.read_table(sealed.read("scores.parquet", "scores"), str(sealed.path / "scores.parquet"))
-    _look_at_checkpoint(about, sealed)
+    _look_at_checkpoint(about, sealed, pool)
     _look_for_more(about, sealed, _CELL_FILES)
 
 

@@ -1,112 +1,199 @@
-"""Finished steps on disk, and the steps of a cell put together as the done cell."""
+"""The steps of a cell put together as the done cell."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from fretal_bench import files, parsing
 from fretal_bench.benchmark.runner import documents, score_table
-from fretal_bench.benchmark.runner.documents import MadeWith, StreamContent
-from fretal_bench.benchmark.runner.environment import Phases, environment, joined_environments
+from fretal_bench.benchmark.runner.documents import StreamContent
+from fretal_bench.benchmark.runner.environment import Phases, joined_environments
 from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder, write_frame
+from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet
 from fretal_bench.benchmark.runner.plan import Cell
+from fretal_bench.benchmark.runner.pool import AGAIN, Cost, Pool, Scored
 from fretal_bench.benchmark.runner.score_table import Split
-from fretal_bench.benchmark.runner.scoring import StepScores
-from fretal_bench.benchmark.runner.seals import Sealed, read_phases, seal
+from fretal_bench.benchmark.runner.seals import seal
+from fretal_bench.datasets.manifest import video_key
 from fretal_bench.datasets.streams.stream import Stream
-from fretal_bench.strategies import life
-from fretal_bench.strategies.template import ContinualStrategy
+from fretal_bench.errors import BenchError
 
-_TABLES: Final[dict[str, Split]] = {"scores.parquet": "test", "validation.parquet": "val"}
-
-
-def save_step(
-    final: Path, strategy: ContinualStrategy, scores: StepScores, phases: Phases, device: str
-) -> None:
-    """Write a step's state, scores, measurements and environment, all or nothing."""
-    with files.folder(final, remedy=REMEDY) as part:
-        # Through memory: on a full disk torch.save to a path raises a RuntimeError of its own.
-        buffer = io.BytesIO()
-        life.save(strategy, buffer)
-        (part / "checkpoint.pt").write_bytes(buffer.getbuffer())
-        for name, frames in (("scores", scores.test), ("validation", scores.validation)):
-            if frames:
-                write_frame(part / f"{name}.parquet", pd.concat(frames, ignore_index=True))
-        (part / "phases.json").write_text(parsing.to_json(phases), "utf-8")
-        (part / "environment.json").write_text(parsing.to_json(environment(device)), "utf-8")
-        seal(part)
+_TABLES: Final[dict[Split, str]] = {"test": "scores.parquet", "val": "validation.parquet"}
 
 
-def finish_cell(work: Cell, stream: Stream, folder: ResultFolder) -> None:
-    """Put the steps of a cell together as the done cell.
+def finish_cell(cell: Cell, stream: Stream, folder: ResultFolder, pool: Pool) -> None:
+    """Put the steps of a cell together as the done cell, unless another process has.
+
+    Args:
+        cell: The cell, all of whose steps are in the pool.
+        stream: Its stream, in its order.
+        folder: The result folder.
+        pool: The pool.
 
     Raises:
-        BenchError: A file of a step or of the source model is damaged, or the strategy's scores are no probabilities.
+        BenchError: A file of the pool is damaged, or the strategy's scores are no probabilities.
     """
-    parts = [Sealed(folder.step(work.id, step)) for step in range(len(stream))]
-    if work.source is not None:
-        parts.insert(0, Sealed(folder.source(work.source.id)))
+    with folder.hold(cell.id):
+        if not folder.is_done(cell.id):
+            _finish(cell, stream, folder, pool)
+        folder.forget_failure(cell.id)
+
+
+def _finish(cell: Cell, stream: Stream, folder: ResultFolder, pool: Pool) -> None:
     content = documents.build(StreamContent, stream.fingerprint(), f"stream {stream.name!r}")
-    with files.folder(folder.cell(work.id), remedy=REMEDY) as part:
-        for name, split in _TABLES.items():
-            of_steps = [
-                _scores_of(
-                    of, name, before_training=number == 0 and work.source is not None and parts[1].has(name)
-                )
-                for number, of in enumerate(parts)
-                if of.has(name)
+    # From before any training to after the last domain: the source model's own step 0 is adopted.
+    steps = [step for step in cell.path if not (cell.adopts and step.number == 0 and step.strategy == SOURCE)]
+    judgements = [Judgements(pool, pool.judge_of(step.id)) for step in steps]
+    with files.folder(folder.cell(cell.id), remedy=REMEDY) as part:
+        for split, name in _TABLES.items():
+            sets = [of for of in cell.sets if of.split == split]
+            parts = [
+                _rows(stream, of, step.number, judged)
+                for step, judged in zip(steps, judgements, strict=True)
+                for of in in_order(sets, stream)
             ]
-            write_frame(part / name, pd.concat(of_steps, ignore_index=True))
+            write_frame(part / name, pd.concat(parts, ignore_index=True) if parts else _nothing())
             joined = score_table.read_table((part / name).read_bytes(), name)
             score_table.check_table(joined, content, split, name)
-        (part / "checkpoint.pt").write_bytes(parts[-1].read("checkpoint.pt", "checkpoint"))
-        for name, values in (("environment", _made_with(work, parts)), ("cell", _about(work, stream))):
+        made_with = _made_with(cell, pool, steps, judgements)
+        for name, values in (("environment", made_with), ("cell", _about(cell, stream))):
             (part / f"{name}.json").write_text(parsing.to_json(values), "utf-8")
         seal(part)
 
 
-def _scores_of(of: Sealed, name: str, *, before_training: bool) -> pd.DataFrame:
-    """Read the scores of a step; of a source model, if the cell scored step 0 itself, only those before training."""
-    frame = score_table.to_frame(score_table.read_table(of.read(name, "scores"), str(of.path / name)))
-    return frame[frame["step"] < 0] if before_training else frame
+class Judgements:
+    """All scores of one step that the pool has.
+
+    Args:
+        pool: The pool.
+        step: The step that was judged.
+    """
+
+    def __init__(self, pool: Pool, step: str) -> None:
+        self.step, self.pool = step, pool
+        self._places = pool.judged(step)
+        self._read: dict[Path, Scored] = {}
+
+    def of(self, set: str) -> Scored:
+        """Return the batch of scores in which a test set is."""
+        place = self._places.get(set)
+        if place is None:
+            raise BenchError(
+                f"{self.pool.path / 'scores' / self.step}: expected scores on test set {set}, found none; "
+                "run the same command again"
+            )
+        if place not in self._read:
+            self._read[place] = self.pool.scores(place)
+        return self._read[place]
 
 
-def _about(work: Cell, stream: Stream) -> dict[str, Any]:
+def in_order(sets: list[TestSet], stream: Stream) -> list[TestSet]:
+    """Return test sets in the order of a stream's domains."""
+    place = {domain.name: number for number, domain in enumerate(stream)}
+    return sorted(sets, key=lambda of: place[of.domain])
+
+
+def _rows(stream: Stream, of: TestSet, number: int, judged: Judgements) -> pd.DataFrame:
+    """Return the scores of a step on a test set, as rows of a cell's table."""
+    domain = next(domain for domain in stream if domain.name == of.domain)
+    return score_rows(domain, of, number, judged)
+
+
+def score_rows(domain: Any, of: TestSet, number: int, judged: Judgements) -> pd.DataFrame:
+    """Return the scores of step ``number`` on a test set: step, domain, row, label, video, score.
+
+    Raises:
+        BenchError: The pool's rows are not those of the test set.
+    """
+    source = domain.batches(of.split)
+    rows, scores = judged.of(of.id).by_set[of.id]
+    if not np.array_equal(rows, source.rows):
+        raise BenchError(
+            f"{judged.pool.path / 'scores' / judged.step}: its rows of test set {of.id} are not those of domain "
+            f"{domain.name!r}; {AGAIN}"
+        )
+    about = domain.store.index.iloc[source.rows]
+    return pd.DataFrame(
+        {
+            "step": pd.Series([number] * len(rows), dtype="int16"),
+            "domain": pd.Series([domain.name] * len(rows), dtype="str"),
+            "row": pd.Series(rows, dtype="int64"),
+            "label": about["label"].astype("int8").to_numpy(),
+            "video": video_key(about).to_numpy(),
+            "score": scores,
+        }
+    )
+
+
+def _nothing() -> pd.DataFrame:
+    """Return a table without rows: no domain has such samples."""
+    types = {
+        "step": "int16",
+        "domain": "str",
+        "row": "int64",
+        "label": "int8",
+        "video": "str",
+        "score": "float32",
+    }
+    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in types.items()})
+
+
+def _about(cell: Cell, stream: Stream) -> dict[str, Any]:
     store = stream[0].store
     return {
-        "id": work.id,
+        "id": cell.id,
         # Its name: what opens it may be a path, which means nothing on another machine.
         "stream": stream.name,
-        "strategy": work.strategy,
-        "origin": work.origin,
-        "revision": work.revision,
-        "hyperparameters": dict(work.hyperparameters),
-        "recipe": {"name": work.recipe.name, **work.recipe.content()},
-        "seed": work.seed,
-        "source": work.source.id if work.source else None,
+        "strategy": cell.strategy,
+        "origin": cell.origin,
+        "revision": cell.revision,
+        "hyperparameters": dict(cell.hyperparameters),
+        "recipe": {"name": cell.recipe.name, **cell.recipe.content()},
+        "seed": cell.seed,
+        "steps": [step.id for step in cell.path],
         "crop": {"size": store.size, "margin": store.info.margin},
     }
 
 
-def _made_with(work: Cell, parts: list[Sealed]) -> dict[str, Any]:
+def _made_with(cell: Cell, pool: Pool, steps: list[Step], judgements: list[Judgements]) -> dict[str, Any]:
     """Say what a cell was made with: the last step's environment, all phases, and the others' where they differ."""
-    first = -1 if work.source is not None else 0
-    environments = {
-        "source" if step < 0 else f"step {step}": _environment_of(part)
-        for step, part in enumerate(parts, first)
-        # A step that an earlier version finished has none.
-        if part.has("environment.json")
+    environments: dict[str, Mapping[str, Any]] = {}
+    phases: Phases = []
+    by_number = dict(zip((step.number for step in steps), judgements, strict=True))
+    for step in cell.path:
+        if step.before is not None:
+            environments["source" if step.strategy == SOURCE else f"step {step.number}"] = pool.environment(
+                step.id
+            )
+            phases += pool.phases(step.id)
+        judged = by_number[step.number]
+        # A source model that is not judged for itself, or what judges as the source model, has no scores of its own.
+        if judged.step == step.id:
+            phases += _judging(cell, step, judged)
+    return {**joined_environments(environments), "seed": cell.seed, "phases": phases}
+
+
+def _judging(cell: Cell, step: Step, judged: Judgements) -> Phases:
+    """Say what it took to judge a step on the test sets of a cell, by split."""
+    phases: Phases = []
+    for split in _TABLES:
+        costs = [judged.of(of.id).costs[of.id] for of in cell.sets if of.split == split]
+        if costs:
+            phases.append({"phase": f"evaluate {split}", "step": step.number, **_total(costs)})
+    return phases
+
+
+def _total(costs: list[Cost]) -> dict[str, Any]:
+    """Add up seconds; memory is the largest."""
+    memory = [cost.peak_memory_mb for cost in costs if cost.peak_memory_mb is not None]
+    cpu = [cost.cpu_seconds for cost in costs if cost.cpu_seconds is not None]
+    return {
+        "seconds": round(sum(cost.seconds for cost in costs), 3),
+        **({"cpu_seconds": round(sum(cpu), 3)} if cpu else {}),
+        "peak_memory_mb": max(memory) if memory else None,
     }
-    phases = [phase for part in parts for phase in read_phases(part)]
-    joined = joined_environments(environments) or environment(work.recipe.device)
-    return {**joined, "seed": work.seed, "phases": phases}
-
-
-def _environment_of(part: Sealed) -> dict[str, Any]:
-    values: dict[str, Any] = part.read_json("environment.json", "environment")
-    documents.build(MadeWith, values, str(part.path / "environment.json"), part.remedy)
-    return values

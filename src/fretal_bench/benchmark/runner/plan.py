@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fretal_bench.benchmark.recipes.recipe import SEEDS, Recipe
+from fretal_bench.benchmark.runner.content import content_id
+from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet, set_id, step_ids, strategy_content
+from fretal_bench.datasets.streams.domain import NO_ROWS
 from fretal_bench.errors import BenchError, nearest
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 
 Changes = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class SourceModel:
-    """The model after the first domain, shared by every strategy of one (stream, recipe, seed).
-
-    Args:
-        id: Hash of stream, recipe and seed.
-        stream: Name or path that opens the stream.
-        recipe: The recipe, its device resolved.
-        seed: The seed.
-    """
-
-    id: str
-    stream: str
-    recipe: Recipe
-    seed: int
-
-    @property
-    def label(self) -> str:
-        """What to call it."""
-        return f"source model, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +30,9 @@ class Cell:
         changed: Those that differ from the recipe's, or from the defaults where it has none.
         recipe: The recipe, its device resolved.
         seed: The seed.
-        source: The source model it starts from; None for a strategy that trains its own.
+        path: Its steps, from the untrained model to the last domain.
+        sets: What every step is judged on: the test and validation samples of every domain.
+        order: Number of its order of the domains: 0 is the stream's own, others as in ``Plan.orders``.
         origin: The plugin that the strategy comes from, with its version: see ``StrategyInfo``.
         revision: The strategy's: see ``StrategyInfo``.
     """
@@ -63,9 +44,16 @@ class Cell:
     changed: Mapping[str, Any]
     recipe: Recipe
     seed: int
-    source: SourceModel | None
+    path: tuple[Step, ...]
+    sets: tuple[TestSet, ...]
+    order: int = 0
     origin: str = ""
     revision: int = 0
+
+    @property
+    def adopts(self) -> bool:
+        """Whether it starts from the source model that all such strategies of one seed share."""
+        return self.path[0].strategy != self.strategy
 
     @property
     def name(self) -> str:
@@ -87,6 +75,7 @@ class Plan:
         stream: The stream's fingerprint: what its data are, as plain data.
         recipe: The recipe, its device resolved.
         cells: What is to be trained, in order.
+        orders: Fingerprints of the stream in the other orders of its domains, if any.
         left_out: What the stream's stores left out when they were made, counted by reason.
         shortcuts: Domain -> what tells its real from its fake without looking at a picture.
     """
@@ -94,18 +83,13 @@ class Plan:
     stream: Mapping[str, Any]
     recipe: Recipe
     cells: tuple[Cell, ...]
+    orders: tuple[Mapping[str, Any], ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     shortcuts: Mapping[str, str] = field(default_factory=dict)
 
 
-def content_id(content: Mapping[str, Any]) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of ``content`` written as canonical JSON."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def base_content(stream: Mapping[str, Any], recipe: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return what all cells of a stream, a recipe and a seed have in common; its ``content_id`` is the source model's.
+    """Return what all cells of a stream, a recipe and a seed have in common.
 
     Args:
         stream: The stream's fingerprint.
@@ -166,8 +150,9 @@ def make_plan(
     recipe: Recipe,
     seeds: Sequence[int],
     changes: Changes | None = None,
+    orders: Sequence[Mapping[str, Any]] = (),
 ) -> Plan:
-    """Make the plan of a run: every strategy with every seed.
+    """Make the plan of a run: every strategy with every seed, in every order of the domains.
 
     Args:
         strategies: Names; one given twice counts once.
@@ -176,6 +161,7 @@ def make_plan(
         recipe: The recipe, its device resolved.
         seeds: Seeds; one given twice counts once.
         changes: Hyperparameters by strategy.
+        orders: Fingerprints of the stream in other orders of its domains.
 
     Raises:
         BenchError: A strategy or hyperparameter does not exist, a value is not valid, a change names a strategy that
@@ -183,12 +169,13 @@ def make_plan(
     """
     changes = changes or {}
     infos = check_strategies(strategies, recipe, seeds, changes)
-    cells: list[Cell] = []
-    for seed in dict.fromkeys(seeds):
-        base = base_content(fingerprint, recipe.content(), seed)
-        source = SourceModel(content_id(base), stream, recipe, seed)
-        cells.extend(_cell(info, changes.get(info.name, {}), base, source) for info in infos)
-    return Plan(fingerprint, recipe, tuple(cells))
+    cells = [
+        _cell(info, changes.get(info.name, {}), stream, of_order, number, recipe, seed)
+        for number, of_order in enumerate((fingerprint, *orders))
+        for seed in dict.fromkeys(seeds)
+        for info in infos
+    ]
+    return Plan(fingerprint, recipe, tuple(cells), tuple(orders))
 
 
 def check_strategies(
@@ -219,20 +206,72 @@ def check_strategies(
 
 
 def _cell(
-    info: StrategyInfo, changes: Mapping[str, Any], base: Mapping[str, Any], source: SourceModel
+    info: StrategyInfo,
+    changes: Mapping[str, Any],
+    stream: str,
+    fingerprint: Mapping[str, Any],
+    order: int,
+    recipe: Recipe,
+    seed: int,
 ) -> Cell:
-    given = source.recipe.hyperparameters.get(info.name, {})
+    given = recipe.hyperparameters.get(info.name, {})
     values = dataclasses.asdict(info.hyperparameters({**given, **changes}))
     defaults = dataclasses.asdict(info.hyperparameters(given))
-    return Cell(
+    base = base_content(fingerprint, recipe.content(), seed)
+    cell = Cell(
         id=cell_id(base, info.name, values, info.origin, info.revision),
-        stream=source.stream,
+        stream=stream,
         strategy=info.name,
         hyperparameters=values,
         changed={key: value for key, value in values.items() if value != defaults[key]},
-        recipe=source.recipe,
-        seed=source.seed,
-        source=source if info.shared_source else None,
+        recipe=recipe,
+        seed=seed,
+        path=(),
+        sets=_sets(fingerprint, stream),
+        order=order,
         origin=info.origin,
         revision=info.revision,
+    )
+    # What is trained in one piece trains its first domain itself.
+    adopts = info.shared_source and info.resumable
+    return dataclasses.replace(cell, path=_path(cell, fingerprint, adopts=adopts, resumable=info.resumable))
+
+
+def _path(cell: Cell, fingerprint: Mapping[str, Any], *, adopts: bool, resumable: bool) -> tuple[Step, ...]:
+    domains = fingerprint["domains"]
+    own = strategy_content(cell.strategy, cell.hyperparameters, cell.origin, cell.revision)
+    ids = step_ids(domains, cell.recipe.content(), cell.seed, own, adopts=adopts)
+    of_source = {"strategy": SOURCE, "label": f"source model, seed {cell.seed}", "hyperparameters": {}}
+    of_strategy = {
+        "strategy": cell.strategy,
+        "label": cell.label,
+        "hyperparameters": cell.hyperparameters,
+        "origin": cell.origin,
+        "revision": cell.revision,
+        "resumable": resumable,
+    }
+    steps: list[Step] = []
+    for place, id in enumerate(ids):
+        steps.append(
+            Step(
+                id=id,
+                number=place - 1 - (adopts and place > 1),
+                before=steps[-1] if steps else None,
+                recipe=cell.recipe,
+                seed=cell.seed,
+                stream=cell.stream,
+                order=tuple(domain["name"] for domain in domains),
+                **(of_source if adopts and place < 2 else of_strategy),
+            )
+        )
+    return tuple(steps)
+
+
+def _sets(fingerprint: Mapping[str, Any], stream: str) -> tuple[TestSet, ...]:
+    """What the cells of a stream are judged on; a split without rows is none."""
+    return tuple(
+        TestSet(set_id(domain, split), domain["name"], split, stream)
+        for split in ("test", "val")
+        for domain in fingerprint["domains"]
+        if domain["rows"][split] != NO_ROWS
     )

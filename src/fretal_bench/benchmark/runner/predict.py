@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.model import build_model, resolve_device
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.documents import CellFile
+from fretal_bench.benchmark.runner.folder import ResultFolder
+from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.seals import Sealed, read_about
 from fretal_bench.datasets.faces.boxes import FaceBox
 from fretal_bench.datasets.faces.crops import Image, crop_face
@@ -33,7 +36,7 @@ from fretal_bench.strategies.batches import TensorSource
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 
-_GIVE: Final = "give results/NAME/cells/ID/checkpoint.pt of a finished `bench run`"
+_GIVE: Final = "give results/NAME/cells/ID of a finished `bench run`"
 
 
 @dataclass(frozen=True)
@@ -68,37 +71,33 @@ class FakeDetector:
     """The detector that a cell ended with, ready to judge files.
 
     Args:
-        path: ``checkpoint.pt`` of a done cell, or the cell's folder.
+        path: The folder of a done cell, whose last step is in the pool; or, of an earlier version, its ``checkpoint.pt``.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        BenchError: There is no such checkpoint, or it is not one of this suite's.
+        BenchError: There is no such cell or checkpoint, or it is not one of this suite's.
     """
 
     def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
         folder = Path(path)
-        folder = folder.parent if folder.is_file() else folder
-        missing = [name for name in ("cell.json", "checkpoint.pt") if not (folder / name).exists()]
-        if missing:
-            raise BenchError(
-                f"{folder}: expected a done cell (cell.json and checkpoint.pt), found no {missing[0]}; {_GIVE}"
-            )
-        sealed = Sealed(folder, _GIVE)
-        about = read_about(sealed)
-        sealed.check("checkpoint.pt")
+        folder = folder.parent if folder.is_file() or folder.name == "checkpoint.pt" else folder
+        if not (folder / "cell.json").exists():
+            raise BenchError(f"{folder}: expected a done cell (cell.json), found none; {_GIVE}")
+        about = read_about(Sealed(folder, _GIVE))
         if about.crop is None:
             raise BenchError(
                 f"{folder / 'cell.json'}: does not say how faces were cropped; run the cell again"
             )
-        self.path, self.size, self.margin = folder / "checkpoint.pt", about.crop.size, about.crop.margin
+        self.path, state = _state_of(folder, about)
+        self.size, self.margin = about.crop.size, about.crop.margin
         # What is of training only, such as the precision, a CPU may lack; the judge is told that by itself.
         recipe = records.read(Recipe, about.recipe, f"{folder / 'cell.json'}: recipe")
         recipe = recipe.changed({"device": resolve_device(device), "pretrained": False})
-        with life.naming(folder / "checkpoint.pt", _GIVE):
+        with life.naming(self.path, _GIVE):
             self.strategy = life.build_judge(
                 _strategy_of(about),
                 build_model(recipe, about.seed),
-                life.read_state(folder / "checkpoint.pt"),
+                life.read_state(io.BytesIO(state)),
                 values=about.hyperparameters,
                 device=recipe.device,
                 precision=recipe.precision,
@@ -112,6 +111,26 @@ class FakeDetector:
             return [float(score) for score in life.judge(self.strategy, images)]
         except life.NoProbability as error:
             raise BenchError(f"{self.path}: {error}; {_GIVE}") from error
+
+
+def _state_of(folder: Path, about: CellFile) -> tuple[Path, bytes]:
+    """Read the state that a cell ended with: from the pool, or of an earlier version from the cell.
+
+    Returns:
+        Where it is, and the state.
+    """
+    if not about.steps or (folder / "checkpoint.pt").exists():
+        if not (folder / "checkpoint.pt").exists():
+            raise BenchError(f"{folder}: expected a checkpoint.pt, found none; {_GIVE}")
+        return folder / "checkpoint.pt", Sealed(folder, _GIVE).read("checkpoint.pt", "checkpoint")
+    pool = Pool(ResultFolder(folder.parent.parent).pool)
+    last = about.steps[-1]
+    if not pool.has_state(last):
+        raise BenchError(
+            f"{pool.step(last)}: expected the checkpoint of the cell's last step, found none: the pool is elsewhere, or "
+            "the checkpoint was removed; bring the pool back, or run the cell again"
+        )
+    return pool.step(last) / "checkpoint.pt", pool.state(last)
 
 
 def _strategy_of(about: CellFile) -> StrategyInfo:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench.benchmark.runner import documents, score_table
-from fretal_bench.benchmark.runner.documents import OF_DATA, PLAN, CellFile, Entry, StreamContent
+from fretal_bench.benchmark.runner.content import content_id
+from fretal_bench.benchmark.runner.documents import OF_DATA, PLAN, CellFile, Entry, PlanFile, StreamContent
 from fretal_bench.benchmark.runner.folder import ResultFolder
-from fretal_bench.benchmark.runner.plan import base_content, cell_id, content_id
+from fretal_bench.benchmark.runner.graph import step_ids, strategy_content
+from fretal_bench.benchmark.runner.plan import base_content, cell_id
 from fretal_bench.benchmark.runner.score_table import UnusableScores
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment
 from fretal_bench.errors import BenchError
@@ -115,14 +117,27 @@ def load_results(path: str | os.PathLike[str]) -> Results:
     """
     folder = ResultFolder(path)
     values, plan = documents.read_plan(folder.path)
+    agreement = Agreement()
+    others = [_of_order(folder, values, plan, number, agreement) for number in range(1, len(plan.orders) + 1)]
+    own = _of_order(folder, values, plan, 0, agreement)
+    return replace(own, in_other_orders=tuple(others))
+
+
+def _of_order(
+    folder: ResultFolder, values: Mapping[str, Any], plan: PlanFile, order: int, agreement: Agreement
+) -> Results:
+    """Read the cells of one order of the domains; 0 is the stream's own."""
+    values = plan_of_order(values, order)
+    stream = stream_of_order(plan, order)
     cells: list[CellResult] = []
     failures, missing, unusable = [], [], []
-    agreement = Agreement()
     for entry in plan.cells:
+        if entry.order != order:
+            continue
         done, failed = folder.cell(entry.id), folder.failure(entry.id)
         if os.path.lexists(done):
             try:
-                cells.append(read_cell(done, entry, plan.stream, values, agreement))
+                cells.append(read_cell(done, entry, stream, values, agreement))
             except UnusableScores as error:
                 unusable.append(CellFailure(entry.id, entry.label, entry.seed, str(error), ""))
         elif os.path.lexists(failed):
@@ -134,28 +149,45 @@ def load_results(path: str | os.PathLike[str]) -> Results:
     return Results(folder.path, values, tuple(cells), tuple(failures), tuple(missing), tuple(unusable))
 
 
+def plan_of_order(values: Mapping[str, Any], order: int) -> dict[str, Any]:
+    """Return the plan as it would be written for one order of the domains alone; 0 is the stream's own."""
+    cells = [entry for entry in values["cells"] if entry.get("order", 0) == order]
+    stream = values["stream"]
+    if order:
+        stream = {**stream, "domains": values["orders"][order - 1]}
+    if len(cells) == len(values["cells"]) and not order:
+        return dict(values)
+    rest = {key: value for key, value in values.items() if key not in ("orders", "checksum")}
+    return {**rest, "stream": stream, "cells": cells}
+
+
+def stream_of_order(plan: PlanFile, order: int) -> StreamContent:
+    """Return what the plan says of the stream in one order of its domains; 0 is its own."""
+    return plan.stream.in_order(plan.orders[order - 1]) if order else plan.stream
+
+
 @dataclass
 class Agreement:
     """What the cells of one folder must agree on, as far as they have been read."""
 
-    samples: dict[str, Path] = field(default_factory=dict)
-    """A cell by the checksum of its samples: one for all."""
+    samples: dict[tuple[str, ...], tuple[str, Path]] = field(default_factory=dict)
+    """The checksum of the samples of a cell, and the cell, by the order of the domains: one for all of an order."""
     untrained: dict[str, tuple[int, Path]] = field(default_factory=dict)
     """A seed and a cell by the checksum of the scores before training: random weights differ from seed to seed."""
 
-    def add(self, path: Path, samples: str, seed: int, untrained: str) -> None:
+    def add(self, path: Path, stream: StreamContent, samples: str, seed: int, untrained: str) -> None:
         """Compare a cell with the others.
 
         Raises:
             BenchError: Its samples are not theirs, or it has the scores of another seed.
         """
-        other = next(iter(self.samples.values()), None)
-        if other is not None and samples not in self.samples:
+        order = tuple(domain.name for domain in stream.domains)
+        theirs, other = self.samples.setdefault(order, (samples, path))
+        if samples != theirs:
             raise BenchError(
                 f"{path / 'scores.parquet'}: its labels or videos are not those of {other / 'scores.parquet'}, though "
                 "both are of one stream; delete the folder of the wrong one and run the same command again"
             )
-        self.samples.setdefault(samples, path)
         if not untrained:
             return
         its_seed, first = self.untrained.setdefault(untrained, (seed, path))
@@ -196,8 +228,10 @@ def read_cell(
     place = path / "scores.parquet"
     table = score_table.read_table(sealed.read(place.name, "scores"), str(place))
     samples = score_table.check_table(table, stream, "test", str(place))
-    untrained = score_table.untrained(table, stream) if about.source else ""
-    agreement.add(path, samples, entry.seed, untrained)
+    # Of strategies that begin with a model of their own nothing is known.
+    shared = about.source or _adopts(about, stream)
+    untrained = score_table.untrained(table, stream) if shared else ""
+    agreement.add(path, stream, samples, entry.seed, untrained)
     return CellResult(
         id=entry.id,
         strategy=entry.strategy,
@@ -233,9 +267,10 @@ def check_identity(about: CellFile, entry: Entry, plan: Mapping[str, Any], where
     Raises:
         BenchError: It is another cell, or its id is of something else.
     """
-    for key in ("id", "strategy", "seed", "hyperparameters", "source"):
+    for key in ("id", "strategy", "seed", "hyperparameters", "source", "steps"):
         planned, written = getattr(entry, key), getattr(about, key)
-        if planned != written and (key, planned) != ("source", None):
+        # An entry of the first format says nothing of steps, an older one nothing of the source model.
+        if planned != written and not (key in ("source", "steps") and not planned):
             raise BenchError(
                 f"{where}: key {key!r}: expected {planned!r} as in {PLAN}, found {written!r}: it is of another cell, or "
                 "one of the two was changed; bring them back from a copy, or delete the cell's folder and run again"
@@ -251,11 +286,24 @@ def check_identity(about: CellFile, entry: Entry, plan: Mapping[str, Any], where
     base = base_content({**stream, "name": about.stream}, recipe, about.seed)
     revisions = range(_REVISIONS) if about.revision is None else (about.revision,)
     ids = (cell_id(base, about.strategy, about.hyperparameters, about.origin, r) for r in revisions)
-    if entry.id not in ids or about.source not in (None, content_id(base)):
+    of_path = not about.steps or about.steps == _steps(about, stream, recipe)
+    if entry.id not in ids or about.source not in (None, content_id(base)) or not of_path:
         raise BenchError(
             f"{where}: its content is not that of the id {entry.id}: it, or the stream in {PLAN}, was changed; bring "
             "them back from a copy, or delete the cell's folder and run again"
         )
+
+
+def _adopts(about: CellFile, stream: StreamContent) -> bool:
+    """Whether a cell starts from the source model, which has two steps of its own."""
+    return len(about.steps) == len(stream.domains) + 2
+
+
+def _steps(about: CellFile, stream: Mapping[str, Any], recipe: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the ids of the steps of a cell."""
+    domains = stream["domains"]
+    own = strategy_content(about.strategy, about.hyperparameters, about.origin, about.revision or 0)
+    return step_ids(domains, recipe, about.seed, own, adopts=len(about.steps) == len(domains) + 2)
 
 
 def _may_be_called(entry: Entry) -> bool:

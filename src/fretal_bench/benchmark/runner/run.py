@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner.agenda import Keep
 from fretal_bench.benchmark.runner.call import Call, Prepared, prepare
 from fretal_bench.benchmark.runner.engine import run_processes, run_serial
 from fretal_bench.benchmark.runner.plan import Changes
@@ -25,15 +26,15 @@ def train(prepared: Prepared, listener: Listener = lambda _: None) -> None:
     Raises:
         RunError: The disk is full, or a worker process was killed; what is finished is kept.
     """
-    from fretal_bench.benchmark.runner.step import use_stream
+    from fretal_bench.benchmark.runner.opened import use_stream
 
     agenda = prepared.agenda
-    jobs = min(prepared.jobs, len(agenda.work))
+    use_stream(prepared.opened.reference, prepared.opened.stream)
+    jobs = min(prepared.jobs, agenda.tasks)
     if jobs > 1:
-        run_processes(agenda, prepared.folder.path, listener, jobs)
-    elif jobs == 1:
-        use_stream(prepared.opened.reference, prepared.opened.stream)
-        run_serial(agenda, prepared.folder.path, listener)
+        run_processes(agenda, listener, jobs)
+    else:
+        run_serial(agenda, listener)
 
 
 def run(
@@ -47,6 +48,9 @@ def run(
     device: str | None = None,
     out: str | os.PathLike[str] | None = None,
     data: Sequence[str | os.PathLike[str]] = (),
+    orders: str | None = None,
+    pool: str | os.PathLike[str] | None = None,
+    keep: Keep = "all",
     listener: Listener = lambda _: None,
 ) -> Results:
     """Run strategies along a stream and return the results; ``bench run`` from Python. Arguments as ``Call``.
@@ -54,5 +58,5 @@ def run(
     ``jobs`` above 1 starts processes, which needs the caller's script to be importable (an
     ``if __name__ == "__main__":`` around the call).
     """
-    call = Call(strategies, stream, recipe, seeds, changes or {}, device, jobs, out, data)
+    call = Call(strategies, stream, recipe, seeds, changes or {}, device, jobs, out, data, orders, pool, keep)
     return execute(prepare(call), listener)

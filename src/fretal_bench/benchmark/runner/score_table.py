@@ -7,9 +7,10 @@ import io
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fretal_bench.benchmark.runner.documents import AGAIN, StreamContent
-from fretal_bench.datasets.streams.domain import row_hash
+from fretal_bench.datasets.streams.domain import NO_ROWS, row_hash
 from fretal_bench.errors import BenchError
 from fretal_bench.names import shown
 
@@ -34,8 +35,6 @@ _FEW_ROWS: Final = 1_000_000
 _TEXT_PER_BYTE: Final = 200
 _MUCH_TEXT: Final = 2**28
 """A table of the suite takes at least a bit a row, since a step's rows differ; what promises more would fill memory."""
-_NO_ROWS: Final = row_hash(np.empty(0, np.int64))
-"""What the plan says of a split without a row."""
 _ERRORS: Final = (OSError, ValueError, KeyError, TypeError, NotImplementedError, MemoryError)
 """What reading a damaged Parquet file raises, beside Arrow's own errors."""
 
@@ -85,6 +84,49 @@ def read_table(content: bytes, where: str, remedy: str = AGAIN) -> pa.Table:
                 f"{where}: column {name!r}: expected a value in every row, found none in some; {remedy}"
             )
     return table
+
+
+def read_scores(
+    content: bytes, where: str, remedy: str
+) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Read the scores of one step in a pool: a Parquet file with the columns set, row and score.
+
+    Args:
+        content: The file.
+        where: Its path, for the errors.
+        remedy: What to do if it is damaged.
+
+    Returns:
+        By test set its rows, int64 [N], and P(fake), float32 [N].
+
+    Raises:
+        BenchError: It is no such file, or a score is no probability.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(content), read_dictionary=["set"])
+        if file.metadata.num_rows > _FEW_ROWS + _ROWS_PER_BYTE * len(content):
+            raise BenchError(
+                f"{where}: promises {file.metadata.num_rows:,} rows in {len(content):,} bytes; {remedy}"
+            )
+        table = file.read(use_threads=False).combine_chunks()
+        row, score = table["row"].to_numpy(), table["score"].to_numpy()
+        sets = table["set"].combine_chunks()
+        of = np.asarray(sets.indices.to_numpy(zero_copy_only=False))
+        by_set = {id: (row[of == at], score[of == at]) for at, id in enumerate(sets.dictionary.to_pylist())}
+    except (*_ERRORS, AttributeError, pa.ArrowException) as error:
+        raise BenchError(
+            f"{where}: expected a Parquet file, found a damaged or another one; {remedy}"
+        ) from error
+    if row.dtype != np.int64 or score.dtype != np.float32:
+        raise BenchError(
+            f"{where}: expected int64 rows and float32 scores, found {row.dtype} and {score.dtype}; {remedy}"
+        )
+    if not ((score >= 0) & (score <= 1)).all():
+        raise BenchError(f"{where}: some scores are no probabilities; {remedy}")
+    return by_set
 
 
 def _arrow_type(name: str) -> Any:
@@ -162,7 +204,7 @@ def _fault(table: pa.Table, stream: StreamContent, split: Split) -> str:
     last = len(stream.domains) - 1
     if not len(table):
         # Test rows may be withheld (tuning), and a stream may have no validation rows.
-        missing = [domain.name for domain in stream.domains if getattr(domain.rows, split) != _NO_ROWS]
+        missing = [domain.name for domain in stream.domains if getattr(domain.rows, split) != NO_ROWS]
         return (
             f"holds no scores; expected those of domain {shown(missing[0])} at steps -1 to {last}"
             if missing
@@ -198,7 +240,7 @@ def _fault_of_samples(first: pa.Table, stream: StreamContent, split: Split) -> s
     for name in domains:
         if name not in expected:
             return f"holds scores of domain {shown(name)}, which the stream does not have"
-    learned = [d.name for d in stream.domains if d.name in domains or getattr(d.rows, split) != _NO_ROWS]
+    learned = [d.name for d in stream.domains if d.name in domains or getattr(d.rows, split) != NO_ROWS]
     if domains != learned:
         missing = [name for name in learned if name not in domains]
         if missing:

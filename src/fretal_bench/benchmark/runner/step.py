@@ -1,13 +1,15 @@
-"""Training: the source model, and one step of one cell. Every step begins from what the last one left on disk."""
+"""Training and judging: one step of the graph computed from the state of the step before, nothing written."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Iterator
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.loop import (
@@ -21,57 +23,46 @@ from fretal_bench.benchmark.recipes.loop import (
 )
 from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
 from fretal_bench.benchmark.recipes.recipe import Recipe
-from fretal_bench.benchmark.runner.environment import Phases, measured
-from fretal_bench.benchmark.runner.folder import ResultFolder
-from fretal_bench.benchmark.runner.joining import finish_cell, save_step
-from fretal_bench.benchmark.runner.plan import Cell, SourceModel
+from fretal_bench.benchmark.runner.environment import Phases, environment, measured
+from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet
+from fretal_bench.benchmark.runner.opened import experiences, samples, the_stream
+from fretal_bench.benchmark.runner.pool import Computed, NewScores, NewStep
 from fretal_bench.benchmark.runner.progress import Listener, Progress
 from fretal_bench.benchmark.runner.reporter import Reporter
-from fretal_bench.benchmark.runner.scoring import StepScores, judges_otherwise
-from fretal_bench.benchmark.runner.seals import checked
-from fretal_bench.datasets.streams.stream import Stream, open_stream
+from fretal_bench.benchmark.runner.task import Task
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import life
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.template import ContinualStrategy
 
+_SMALLEST_JUDGING_BATCH = 64
 
-def advance(work: SourceModel | Cell, folder: ResultFolder, listener: Listener, wait: float = -1.0) -> int:
-    """Do the next step of ``work`` that is not done, and return how many are left after it.
 
-    Whoever does a step holds the lock of its work, and goes on from what others left. There is one way to begin a step,
-    from the files of the step before, so a run that was killed and one that was not do the same. The listener is told
-    of every step that is done here, not of those that others did.
+def compute(task: Task, state: bytes | None, listener: Listener, keep: Callable[[NewStep], None]) -> Computed:
+    """Compute a task; the same bytes wherever and whenever it is done.
+
+    A step is judged as it was saved, never as the object that was trained: what is judged now and what is judged years
+    later is the same.
 
     Args:
-        work: A source model, or a cell whose source model is there.
-        folder: The result folder.
+        task: The task.
+        state: The state of the step that ``task.needs``.
         listener: Told how training goes.
-        wait: Seconds to wait for another process that works on it; for ever if negative.
-
-    Raises:
-        Busy: Another process still works on it.
+        keep: Given a step as soon as it is made, before it is judged.
     """
-    torch.set_num_threads(work.recipe.threads)
-    with folder.hold(work.id, wait), _memory_said(work.recipe):
-        if isinstance(work, SourceModel):
-            if not folder.source(work.id).is_dir():
-                train_source(work, folder, listener)
-            return 0
-        stream = the_stream(work.stream)
-        if not folder.is_done(work.id):
-            step = folder.steps_done(work.id)
-            if step < len(stream) and not find_strategy(work.strategy).resumable:
-                train_in_one_piece(work, folder, listener)
-            elif step < len(stream):
-                train_step(work, step, folder, listener)
-                if step + 1 < len(stream):
-                    return len(stream) - step - 1
-            finish_cell(work, stream, folder)
-        folder.forget_steps(work.id)
-        folder.forget_failure(work.id)
-        return 0
+    step = task.step
+    torch.set_num_threads(step.recipe.threads)
+    with _memory_said(step.recipe):
+        if not task.trains:
+            return Computed((), tuple(_judged(step, state, task.sets)))
+        if not step.resumable:
+            return _in_one_piece(task, listener, keep)
+        new = _adopted(step, state) if step.kind == "adopted" else _trained(step, state, listener)
+        keep(new)
+        # What judges as the source model is judged there.
+        sets = () if new.judges_as else task.sets
+        return Computed((new,), tuple(_judged(step, new.state, sets)))
 
 
 @contextlib.contextmanager
@@ -96,134 +87,170 @@ def _memory_said(recipe: Recipe) -> Iterator[None]:
         ) from error
 
 
-def train_source(work: SourceModel, folder: ResultFolder, listener: Listener) -> None:
-    """Train the first domain from random weights; scores of step -1 are of the untrained model."""
-    stream, phases = the_stream(work.stream), Phases()
-    strategy = build_strategy(life.SOURCE, {}, work, stream, 0, listener)
-    scores = StepScores()
-    judge(scores, strategy, stream, -1, phases)
-    train_domain(strategy, work, 0, phases)
-    judge(scores, strategy, stream, 0, phases)
-    save_step(folder.source(work.id), strategy, scores, phases, work.recipe.device)
-    _tell_done(work, 0, stream, listener)
+def _adopted(step: Step, state: bytes | None) -> NewStep:
+    """Let a strategy take over the source model."""
+    assert state is not None
+    assert step.before is not None
+    phases: Phases = []
+    strategy = build_strategy(step, _silent)
+    weights = life.read_state(io.BytesIO(state), strategy.device).get("model", {})
+    with measured(phases, "after", step.number, strategy.device.type):
+        life.adopt(strategy, weights, experiences(step.stream, step.order, strategy.device.type)[0])
+    same = not judges_otherwise(strategy, weights)
+    return _saved(step, strategy, phases, judges_as=step.before.id if same else None)
 
 
-def train_step(work: Cell, step: int, folder: ResultFolder, listener: Listener) -> None:
-    """Train domain ``step`` with the cell's strategy, from the files of the step before."""
-    stream, phases = the_stream(work.stream), Phases()
-    info = strategy_of(work)
-    strategy = build_strategy(info, work.hyperparameters, work, stream, step, listener)
-    scores = StepScores()
-    if step == 0 and work.source is not None:
-        source = checked(folder.source(work.source.id), "checkpoint.pt")
-        with life.naming(source, f"delete {source.parent} and run again"):
-            weights = life.read_state(source, strategy.device).get("model", {})
-            with measured(phases, "after", 0, strategy.device.type):
-                life.adopt(strategy, weights, experiences(work.stream, strategy.device.type)[0])
-        if judges_otherwise(strategy, weights):
-            # What the source model says is not what it says.
-            judge(scores, strategy, stream, 0, phases)
-    else:
-        if step == 0:
-            judge(scores, strategy, stream, -1, phases)
-        else:
-            checkpoint = checked(folder.step(work.id, step - 1), "checkpoint.pt")
-            learned = experiences(work.stream, strategy.device.type)[:step]
-            with life.naming(checkpoint, f"delete {checkpoint.parent.parent} and run again"):
-                life.begin(strategy, info, learned, life.read_state(checkpoint, strategy.device))
-        train_domain(strategy, work, step, phases)
-        judge(scores, strategy, stream, step, phases)
-    save_step(folder.step(work.id, step), strategy, scores, phases, work.recipe.device)
-    _tell_done(work, step, stream, listener)
+def _trained(step: Step, state: bytes | None, listener: Listener) -> NewStep:
+    """Train one domain from the state of the step before."""
+    strategy = build_strategy(step, listener)
+    if state is not None:
+        learned = experiences(step.stream, step.order, strategy.device.type)[: step.number]
+        life.begin(strategy, strategy_of(step), learned, life.read_state(io.BytesIO(state), strategy.device))
+    phases: Phases = []
+    train_domain(strategy, step, phases)
+    return _saved(step, strategy, phases)
 
 
-def train_in_one_piece(work: Cell, folder: ResultFolder, listener: Listener) -> None:
-    """Train all domains with one strategy object, whose state cannot be saved; steps of an earlier try are dropped."""
-    stream = the_stream(work.stream)
-    folder.forget_steps(work.id)
-    info = strategy_of(work)
-    strategy = build_strategy(info, work.hyperparameters, work, stream, 0, listener)
-    for step in range(len(stream)):
-        phases, scores = Phases(), StepScores()
-        if step == 0:
-            judge(scores, strategy, stream, -1, phases)
-        else:
-            life.go_on(strategy, recipe_plugins(work, stream, step, listener), epochs(work.recipe, step))
-        train_domain(strategy, work, step, phases)
-        judge(scores, strategy, stream, step, phases)
-        save_step(folder.step(work.id, step), strategy, scores, phases, work.recipe.device)
-        _tell_done(work, step, stream, listener)
+def _in_one_piece(task: Task, listener: Listener, keep: Callable[[NewStep], None]) -> Computed:
+    """Train all domains with one strategy object, whose state cannot be gone on from."""
+    steps = (*task.within, task.step)
+    strategy = build_strategy(steps[0], listener)
+    made: list[NewStep] = []
+    scores: list[NewScores] = []
+    for step in steps:
+        if step.number > 0:
+            life.go_on(strategy, recipe_plugins(step, listener), epochs(step.recipe, step.number))
+        phases: Phases = []
+        train_domain(strategy, step, phases)
+        made.append(_saved(step, strategy, phases))
+        keep(made[-1])
+    for new in made:
+        scores.extend(_judged(new.step, new.state, task.sets))
+    return Computed(tuple(made), tuple(scores))
 
 
-def judge(scores: StepScores, strategy: ContinualStrategy, stream: Stream, step: int, phases: Phases) -> None:
-    """Judge every sample as after ``step`` (``StepScores.add``).
+def _saved(step: Step, strategy: ContinualStrategy, phases: Phases, judges_as: str | None = None) -> NewStep:
+    buffer = io.BytesIO()
+    life.save(strategy, buffer)
+    store = the_stream(step.stream, step.order)[0].store
+    return NewStep(
+        step,
+        buffer.getvalue(),
+        judges_as,
+        phases,
+        environment(step.recipe.device),
+        {"size": store.size, "margin": store.info.margin},
+    )
+
+
+def judges_otherwise(strategy: ContinualStrategy, weights: Mapping[str, torch.Tensor]) -> bool:
+    """Whether a strategy has a rule of its own for probabilities, or changed the weights that it adopted."""
+    if type(strategy).probabilities is not ContinualStrategy.probabilities:
+        return True
+    now = strategy.model.state_dict()
+    return now.keys() != weights.keys() or any(not torch.equal(now[name], w) for name, w in weights.items())
+
+
+def _judged(step: Step, state: bytes | None, sets: Sequence[TestSet]) -> Iterator[NewScores]:
+    """Judge a step on test sets; nothing where there is none.
 
     Raises:
         Diverged: What the strategy says is no probability.
     """
-    try:
-        scores.add(strategy, stream, step, phases)
-    except life.NoProbability as error:
-        when = f"after {_place(stream, step)}" if step >= 0 else "before any training"
-        raise Diverged(f"{when}: {error}; {ADVICE}") from error
+    if not sets:
+        return
+    judge = _judge(step, state)
+    device = judge.device.type
+    scores: dict[str, NDArray[np.float32]] = {}
+    rows: dict[str, NDArray[np.int64]] = {}
+    costs: dict[str, dict[str, Any]] = {}
+    for of in sets:
+        source = samples(of)
+        phases: Phases = []
+        with measured(phases, "evaluate", step.number, device):
+            try:
+                scores[of.id] = life.judge(judge, source)
+            except life.NoProbability as error:
+                when = f"after {_place(step)}" if step.number >= 0 else "before any training"
+                raise Diverged(f"{when}: {error}; {ADVICE}") from error
+        rows[of.id] = source.rows
+        costs[of.id] = {key: value for key, value in phases[0].items() if key not in ("phase", "step")}
+    yield NewScores(step.id, scores, rows, costs, environment(step.recipe.device))
 
 
-def _place(stream: Stream, step: int) -> str:
-    return f"domain {stream[step].name!r} ({step + 1} of {len(stream)})"
+def _judge(step: Step, state: bytes | None) -> ContinualStrategy:
+    """Build what judges as a step does: from its state, or untrained."""
+    recipe = step.recipe
+    if state is None:
+        strategy = build_strategy(step, _silent)
+        strategy.model.eval()
+        return strategy
+    # Published weights would be replaced at once.
+    model = build_model(recipe.changed({"pretrained": False}), step.seed)
+    return life.build_judge(
+        strategy_of(step),
+        model,
+        life.read_state(io.BytesIO(state)),
+        values=step.hyperparameters,
+        device=recipe.device,
+        precision=recipe.precision,
+        judging_batch_size=max(_SMALLEST_JUDGING_BATCH, recipe.batch_size),
+        transform=Augmentation(recipe),
+    )
 
 
-def _tell_done(work: SourceModel | Cell, step: int, stream: Stream, listener: Listener) -> None:
-    listener(Progress(work.id, work.label, "done", stream[step].name, step, len(stream)))
+def _silent(progress: Progress) -> None:
+    """Hear nothing."""
 
 
-def strategy_of(work: Cell) -> StrategyInfo:
-    """Look up a cell's strategy.
+def _place(step: Step) -> str:
+    return f"domain {step.domain!r} ({step.number + 1} of {len(step.order)})"
+
+
+def strategy_of(step: Step) -> StrategyInfo:
+    """Look up a step's strategy.
 
     Raises:
         BenchError: It comes from a plugin that has changed since the run was planned.
     """
-    info = find_strategy(work.strategy)
-    if info.origin != work.origin:
+    if step.strategy == SOURCE:
+        return life.SOURCE
+    info = find_strategy(step.strategy)
+    if info.origin != step.origin:
         raise BenchError(
-            f"strategy {info.name!r} was planned from {work.origin or 'the suite'} and is {info.origin or 'its own'} "
+            f"strategy {info.name!r} was planned from {step.origin or 'the suite'} and is {info.origin or 'its own'} "
             "now; run the same command again"
         )
     return info
 
 
-def build_strategy(
-    info: StrategyInfo,
-    hyperparameters: Any,
-    work: SourceModel | Cell,
-    stream: Stream,
-    step: int,
-    listener: Listener,
-) -> ContinualStrategy:
+def build_strategy(step: Step, listener: Listener) -> ContinualStrategy:
     """Build a strategy as the recipe says, with initial weights that depend on the seed alone."""
-    recipe = work.recipe
-    model = build_model(recipe, work.seed)
+    recipe = step.recipe
+    model = build_model(recipe, step.seed)
+    number = max(step.number, 0)
     return life.build(
-        info,
+        strategy_of(step),
         model,
         build_optimizer(recipe, model),
-        values=hyperparameters,
+        values=step.hyperparameters,
         device=recipe.device,
         precision=recipe.precision,
         batch_size=recipe.batch_size,
-        epochs=epochs(recipe, step),
+        epochs=epochs(recipe, number),
         transform=Augmentation(recipe),
-        plugins=recipe_plugins(work, stream, step, listener),
-        seed=work.seed,
+        plugins=recipe_plugins(step, listener) if step.kind == "trained" else (),
+        seed=step.seed,
         balance=recipe.balance,
     )
 
 
-def recipe_plugins(work: SourceModel | Cell, stream: Stream, step: int, listener: Listener) -> list[Any]:
-    """Build what the recipe adds to the training of domain ``step``."""
-    recipe = work.recipe
+def recipe_plugins(step: Step, listener: Listener) -> list[Any]:
+    """Build what the recipe adds to the training of a step's domain."""
+    recipe, stream = step.recipe, the_stream(step.stream, step.order)
     scaled = recipe.precision == "fp16" and recipe.device == "cuda"
     # First, so that nothing is chosen or reported of weights that are no numbers.
-    plugins: list[Any] = [StopWhenDiverged(_place(stream, step), scaled)]
+    plugins: list[Any] = [StopWhenDiverged(_place(step), scaled)]
     if recipe.schedule != "constant":
         plugins.append(LearningRate(recipe))
     if recipe.batchnorm == "frozen":
@@ -231,49 +258,20 @@ def recipe_plugins(work: SourceModel | Cell, stream: Stream, step: int, listener
     elif recipe.batchnorm == "released":
         plugins.append(ReleasedBatchNorm())
     if recipe.select != "last":
-        first = 0 if recipe.select == "source-and-target" else step
-        plugins.append(KeepBest(*(stream[at].batches("val") for at in range(first, step + 1))))
-    about = Progress(work.id, work.label, "train", stream[step].name, step, len(stream))
+        first = 0 if recipe.select == "source-and-target" else step.number
+        plugins.append(KeepBest(*(stream[at].batches("val") for at in range(first, step.number + 1))))
+    about = Progress(step.id, step.label, "train", step.domain, step.number, len(step.order))
     plugins.append(Reporter(listener, about))
     return plugins
 
 
-def epochs(recipe: Recipe, step: int) -> int:
-    """Return the epochs of domain ``step``."""
-    return recipe.source_epochs if step == 0 else recipe.epochs
+def epochs(recipe: Recipe, number: int) -> int:
+    """Return the epochs of domain ``number``."""
+    return recipe.source_epochs if number == 0 else recipe.epochs
 
 
-def train_domain(strategy: ContinualStrategy, work: SourceModel | Cell, step: int, phases: Phases) -> None:
+def train_domain(strategy: ContinualStrategy, step: Step, phases: Phases) -> None:
     """Train one domain, the optimiser new."""
-    experience = experiences(work.stream, strategy.device.type)[step]
-    with measured(phases, "train", step, strategy.device.type):
+    experience = experiences(step.stream, step.order, strategy.device.type)[step.number]
+    with measured(phases, "train", step.number, strategy.device.type):
         life.train(strategy, experience)
-
-
-_streams: dict[str, Stream] = {}
-
-
-def use_stream(reference: str, stream: Stream) -> None:
-    """Let ``reference`` stand for an open stream in this process, in place of what it stood for before."""
-    _streams.clear()
-    _streams[reference] = stream
-    experiences.cache_clear()
-
-
-def the_stream(reference: str) -> Stream:
-    """Return the stream that ``reference`` opens; one is kept open in a process.
-
-    Its checksums were compared when the run was prepared.
-    """
-    if reference not in _streams:
-        use_stream(reference, open_stream(reference, verify=False))
-    return _streams[reference]
-
-
-@functools.lru_cache(maxsize=1)
-def experiences(reference: str, device: str) -> tuple[Any, ...]:
-    """Return a stream's training experiences, their images on ``device`` where they fit."""
-    train = tuple(the_stream(reference).as_avalanche().train_stream)
-    for experience in train:
-        experience.source = experience.source.to(device)
-    return train

@@ -186,3 +186,7 @@ class Domain:
 def row_hash(rows: npt.NDArray[np.int64]) -> str:
     """Return the SHA-256 over row numbers of a store, hexadecimal: what a plan says of a split."""
     return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
+
+
+NO_ROWS: Final = row_hash(np.empty(0, np.int64))
+"""What a plan says of a split without a row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -52,6 +52,7 @@ class Stream:
         protocol: Protocol | None = None,
         *,
         people_checked: bool = False,
+        at: Callable[[str, int], Domain] | None = None,
     ) -> None:
         """Put domains in order and check that no person is in two splits.
 
@@ -60,6 +61,7 @@ class Stream:
             domains: At least one, all of one crop size.
             protocol: How the rows of the domains were chosen; recorded, not applied again.
             people_checked: The caller has looked for people and videos in two splits, of many streams at once.
+            at: Gives a domain, by its name, as it is at a place of an order; by default the same at every place.
 
         Raises:
             BenchError: If there is no domain, two have one name or differ in crop size, or a person (as source or
@@ -79,6 +81,8 @@ class Stream:
         names = [domain.name for domain in self.domains]
         if len(set(names)) < len(names):
             raise BenchError(f"stream {name!r} has two domains of one name ({', '.join(names)}); rename one")
+        by_name = dict(zip(names, self.domains, strict=True))
+        self._at = at if at is not None else lambda name, _: by_name[name]
         if not people_checked:
             _check_people(self.domains)
 
@@ -101,6 +105,26 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"Stream({self.name!r}, {' -> '.join(domain.name for domain in self.domains)})"
+
+    def in_order(self, order: Sequence[str]) -> Stream:
+        """Return the stream with its domains in another order; domains of the same rows are the same objects.
+
+        Whether people are apart in that order is not looked at: ``open_orders`` does that.
+
+        Args:
+            order: The name of every domain, once.
+
+        Raises:
+            BenchError: The order is none of these domains.
+        """
+        names = [domain.name for domain in self.domains]
+        if list(order) == names:
+            return self
+        domains = [
+            self._at(name, place)
+            for place, name in enumerate(check_order(order, names, f"stream {self.name!r}"))
+        ]
+        return Stream(self.name, domains, self.protocol, people_checked=True, at=self._at)
 
     def fingerprint(self) -> dict[str, Any]:
         """Say exactly what the stream holds, for content ids: the same data give the same plain dict.
@@ -216,7 +240,9 @@ def open_orders(
     ]
     domains = _Domains(file, open_stores(file, progress, verify))
     ordered = [[domains.at(name, place) for place, name in enumerate(order)] for order in checked]
-    streams = tuple(Stream(file.name, row, file.protocol, people_checked=True) for row in ordered)
+    streams = tuple(
+        Stream(file.name, row, file.protocol, people_checked=True, at=domains.at) for row in ordered
+    )
     # Together: whoever is in two splits of one of the streams is so here, and the other way round, since the domain
     # that trains on them is the same in an order that begins with it.
     _check_people([*domains])

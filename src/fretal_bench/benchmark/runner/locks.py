@@ -1,0 +1,42 @@
+"""Locks: files that one process at a time holds, and that a killed process lets go of."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from fretal_bench import files
+
+FOREVER: Final = -1.0
+
+
+class Busy(Exception):
+    """Another process works on it."""
+
+
+@contextlib.contextmanager
+def held(path: Path, wait: float, remedy: str) -> Iterator[None]:
+    """Hold a lock during the block.
+
+    Args:
+        path: The lock's file, whose folder is there.
+        wait: Seconds to wait for another process; for ever if negative.
+        remedy: What to do where the file cannot be written.
+
+    Raises:
+        Busy: Another process still holds it.
+    """
+    lock = FileLock(str(path))
+    with files.refusals(path.parent.parent, remedy=remedy):
+        try:
+            lock.acquire(timeout=wait)
+        except Timeout as error:
+            raise Busy(path.stem) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,62 @@
+"""Streams and test sets that are open in this process: each opened once, however many steps need it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from fretal_bench.benchmark.runner.graph import TestSet
+from fretal_bench.datasets.streams.domain import CropSource
+from fretal_bench.datasets.streams.stream import Stream, open_stream
+from fretal_bench.errors import BenchError
+
+Order = tuple[str, ...]
+_streams: dict[str, Stream] = {}
+_orders: dict[tuple[str, Order], Stream] = {}
+
+
+def use_stream(reference: str, stream: Stream) -> None:
+    """Let ``reference`` stand for an open stream in this process, in place of what it stood for before."""
+    _streams.clear()
+    _orders.clear()
+    _streams[reference] = stream
+    experiences.cache_clear()
+
+
+def the_stream(reference: str, order: Order = ()) -> Stream:
+    """Return the stream that ``reference`` opens, in an order of its domains; one stream is kept open in a process.
+
+    Its checksums were compared when the run was prepared.
+    """
+    if reference not in _streams:
+        use_stream(reference, open_stream(reference, verify=False))
+    if not order:
+        return _streams[reference]
+    if (reference, order) not in _orders:
+        _orders[reference, order] = _streams[reference].in_order(order)
+    return _orders[reference, order]
+
+
+def samples(of: TestSet) -> CropSource:
+    """Return the samples of a test set.
+
+    Raises:
+        BenchError: Its stream has changed since the run was planned.
+    """
+    stream = the_stream(of.stream)
+    domain = next((domain for domain in stream if domain.name == of.domain), None)
+    if domain is None:
+        raise BenchError(
+            f"stream {stream.name!r} has no domain {of.domain!r} any more; run the same command again"
+        )
+    return domain.batches(of.split)
+
+
+@functools.lru_cache(maxsize=4)
+def experiences(reference: str, order: Order, device: str) -> tuple[Any, ...]:
+    """Return a stream's training experiences, their images on ``device`` where they fit."""
+    stream = the_stream(reference, order)
+    train = tuple(stream.as_avalanche().train_stream)
+    for experience in train:
+        experience.source = experience.source.to(device)
+    return train

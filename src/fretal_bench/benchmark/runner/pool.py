@@ -1,0 +1,353 @@
+"""The pool: steps and their scores, each computed once and kept for every result folder beside it.
+
+steps/ID/                 a step: step.json, checkpoint.pt, phases.json, environment.json, checksums.json
+scores/STEP/BATCH/        a step judged on some test sets: judged.json, scores.parquet, environment.json, checksums.json
+locks/STEP.lock           held by the process that works on a step
+
+A step's checkpoint may be removed (``bench run --keep last``, ``bench clean``): what was scored stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import shutil
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fretal_bench import files, names, parsing
+from fretal_bench.benchmark.runner import documents
+from fretal_bench.benchmark.runner.content import content_id
+from fretal_bench.benchmark.runner.documents import Crop, MadeWith, check_id
+from fretal_bench.benchmark.runner.environment import Phases
+from fretal_bench.benchmark.runner.graph import Step
+from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held
+from fretal_bench.benchmark.runner.score_table import read_scores
+from fretal_bench.benchmark.runner.seals import Sealed, read_phases, seal
+from fretal_bench.errors import BenchError
+from fretal_bench.records import Record, limited, ruled
+
+REMEDY: Final = "give another --pool"
+AGAIN: Final = "delete its folder and run the same command again"
+FORMAT: Final = 1
+"""The pool's; raised when an older version would misread what a newer one writes."""
+
+
+@dataclass(frozen=True)
+class StepFile(Record):
+    """``step.json``: what a step is.
+
+    Attributes:
+        judges_as: The source model whose judgements are its own, bit for bit; None for a step that is judged itself.
+        crop: How the faces that it learned from were cropped.
+    """
+
+    format: int
+    id: str = ruled(names.ID)
+    before: str = ruled(names.ID)
+    number: int = limited(at_least=0)
+    strategy: str = ruled(documents.TITLE)
+    hyperparameters: Mapping[str, Any] = dataclasses.field(kw_only=True)
+    recipe: Mapping[str, Any] = dataclasses.field(kw_only=True)
+    seed: int = dataclasses.field(kw_only=True)
+    origin: str = ""
+    revision: int = limited(0, at_least=0)
+    judges_as: str | None = ruled(names.ID, None)
+    crop: Crop | None = None
+
+
+@dataclass(frozen=True)
+class Cost(Record):
+    """What it took to judge a step on a test set."""
+
+    seconds: float = limited(at_least=0)
+    cpu_seconds: float | None = limited(None, at_least=0)
+    peak_memory_mb: float | None = limited(None, at_least=0)
+
+
+@dataclass(frozen=True)
+class JudgedFile(Record):
+    """``judged.json``: which step was judged on which test sets, and what each took."""
+
+    format: int
+    step: str = ruled(names.ID)
+    sets: Mapping[str, Cost] = dataclasses.field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class NewStep:
+    """A step that was computed, and is to be kept.
+
+    Attributes:
+        step: Which one.
+        state: What ``life.save`` wrote.
+        judges_as: See ``StepFile``.
+        phases: What its training took.
+        environment: What it was made with.
+        crop: How the faces that it learned from were cropped: ``size`` and ``margin``.
+    """
+
+    step: Step
+    state: bytes = field(repr=False)
+    judges_as: str | None
+    phases: Phases
+    environment: Mapping[str, Any]
+    crop: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class NewScores:
+    """Scores of one step that were computed, and are to be kept.
+
+    Attributes:
+        step: Id of the step.
+        scores: P(fake) of every row of each test set, float32 [N], by the set's id.
+        rows: Row numbers of the store of each test set, int64 [N].
+        costs: What each set took, as ``Cost``'s values.
+        environment: What they were made with.
+    """
+
+    step: str
+    scores: Mapping[str, NDArray[np.float32]] = field(repr=False)
+    rows: Mapping[str, NDArray[np.int64]] = field(repr=False)
+    costs: Mapping[str, Mapping[str, Any]]
+    environment: Mapping[str, Any]
+
+    def without(self, sets: Container[str]) -> NewScores:
+        """Return the scores on all sets but some."""
+        left = {id: scores for id, scores in self.scores.items() if id not in sets}
+        return dataclasses.replace(self, scores=left)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What became of a task: the steps that were made, and the scores."""
+
+    steps: tuple[NewStep, ...] = ()
+    scores: tuple[NewScores, ...] = ()
+
+
+class Pool:
+    """Where steps are kept; several runs may use it at once."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def create(self) -> None:
+        """Make the folder, if it is not there.
+
+        Raises:
+            BenchError: It cannot be written, or is something else.
+        """
+        with files.refusals(self.path, remedy=REMEDY):
+            ours = (self.path / "locks").is_dir()
+            if not ours and self.path.is_dir() and any(self.path.iterdir()):
+                raise BenchError(f"{self.path} is not empty and no pool of steps; {REMEDY}")
+            (self.path / "locks").mkdir(parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def hold(self, id: str, wait: float = FOREVER) -> Iterator[None]:
+        """Hold the lock of a step; a killed process lets go of it.
+
+        Args:
+            id: The step.
+            wait: Seconds to wait for another process; for ever if negative.
+
+        Raises:
+            Busy: Another process still holds it.
+        """
+        with held(self.path / "locks" / f"{check_id(id, 'lock')}.lock", wait, REMEDY):
+            yield
+
+    def step(self, id: str) -> Path:
+        """Return the folder of a step."""
+        return self.path / "steps" / check_id(id, f"{self.path}: steps")
+
+    def has_step(self, id: str) -> bool:
+        """Whether a step was computed; its checkpoint may be gone."""
+        return self.step(id).is_dir()
+
+    def has_state(self, id: str) -> bool:
+        """Whether a step was computed and its checkpoint is there."""
+        return (self.step(id) / "checkpoint.pt").exists()
+
+    def record(self, id: str) -> StepFile:
+        """Read what a step is.
+
+        Raises:
+            BenchError: It is missing, damaged, another step's, or of another format.
+        """
+        sealed = Sealed(self.step(id), AGAIN)
+        where = sealed.path / "step.json"
+        values = sealed.read_json("step.json", "step")
+        _check_format(values, where)
+        record = documents.build(StepFile, values, str(where), sealed.remedy)
+        if record.id != id:
+            raise BenchError(f"{where}: key 'id': expected {id!r}, found {record.id!r}; {sealed.remedy}")
+        return record
+
+    def state(self, id: str) -> bytes:
+        """Read the checkpoint of a step.
+
+        Raises:
+            BenchError: It is missing, or is not what the step was finished with.
+        """
+        if not self.has_state(id):
+            raise BenchError(
+                f"{self.step(id)}: its checkpoint was removed; run the same command again to train it anew"
+            )
+        return Sealed(self.step(id), AGAIN).read("checkpoint.pt", "checkpoint")
+
+    def phases(self, id: str) -> Phases:
+        """Read what the training of a step took; errors as ``record``."""
+        return read_phases(Sealed(self.step(id), AGAIN))
+
+    def environment(self, id: str) -> dict[str, Any]:
+        """Read what a step was made with; errors as ``record``."""
+        return _environment(Sealed(self.step(id), AGAIN))
+
+    def judge_of(self, id: str) -> str:
+        """Return the step whose scores are those of step ``id``: itself, or the source model that it judges as."""
+        return (self.record(id).judges_as if self.has_step(id) else None) or id
+
+    def judged(self, id: str) -> dict[str, Path]:
+        """Return, by test set, the folder of the scores of a step on it.
+
+        Raises:
+            BenchError: A file that says so is damaged or of another step.
+        """
+        places: dict[str, Path] = {}
+        parent = self.path / "scores" / check_id(id, f"{self.path}: scores")
+        if not parent.is_dir():
+            return places
+        for name in sorted(entry.name for entry in os.scandir(parent) if not names.ID.fault(entry.name)):
+            places.update(dict.fromkeys(self._judged(parent / name, id).sets, parent / name))
+        return places
+
+    def _judged(self, place: Path, id: str) -> JudgedFile:
+        sealed = Sealed(place, AGAIN)
+        values = sealed.read_json("judged.json", "scores")
+        _check_format(values, place / "judged.json")
+        judged = documents.build(JudgedFile, values, str(place / "judged.json"), AGAIN)
+        if judged.step != id:
+            raise BenchError(
+                f"{place / 'judged.json'}: key 'step': expected {id!r}, found {judged.step!r}; {AGAIN}"
+            )
+        return judged
+
+    def scores(self, place: Path) -> Scored:
+        """Read the scores in one of the folders that ``judged`` gives.
+
+        Raises:
+            BenchError: They are missing or damaged.
+        """
+        judged = self._judged(place, place.parent.name)
+        sealed = Sealed(place, AGAIN)
+        where = place / "scores.parquet"
+        by_set = read_scores(sealed.read(where.name, "scores"), str(where), AGAIN)
+        if by_set.keys() != judged.sets.keys():
+            raise BenchError(f"{where}: expected the test sets of judged.json, found others; {AGAIN}")
+        return Scored(by_set, judged.sets, _environment(sealed))
+
+    def keep_step(self, new: NewStep) -> None:
+        """Keep a step, whole or not at all; the caller holds its lock. Errors as ``files.refusals``."""
+        final = self.step(new.step.id)
+        with files.refusals(final, remedy=REMEDY):
+            if final.is_dir():
+                # Its checkpoint was removed, and is needed again.
+                shutil.rmtree(final)
+        with files.folder(final, remedy=REMEDY) as part:
+            (part / "checkpoint.pt").write_bytes(new.state)
+            for name, values in (
+                ("step", _content(new)),
+                ("phases", new.phases),
+                ("environment", new.environment),
+            ):
+                (part / f"{name}.json").write_text(parsing.to_json(values), "utf-8")
+            seal(part)
+
+    def keep_scores(self, new: NewScores) -> None:
+        """Keep scores, whole or not at all; the caller holds the step's lock. Errors as ``files.refusals``."""
+        batch = content_id({"sets": sorted(new.scores)})
+        final = self.path / "scores" / check_id(new.step, "scores") / batch
+        table = pd.DataFrame(
+            {
+                "set": np.repeat(list(new.scores), [len(values) for values in new.scores.values()]),
+                "row": np.concatenate([new.rows[id] for id in new.scores]),
+                "score": np.concatenate(list(new.scores.values())),
+            }
+        )
+        with files.folder(final, remedy=REMEDY) as part:
+            # Through memory: on a full disk the file's own writer alone raises an OSError with its number.
+            buffer = io.BytesIO()
+            table.to_parquet(buffer, index=False)
+            (part / "scores.parquet").write_bytes(buffer.getbuffer())
+            judged = {
+                "format": FORMAT,
+                "step": new.step,
+                "sets": {id: dict(new.costs[id]) for id in new.scores},
+            }
+            for name, values in (("judged", judged), ("environment", new.environment)):
+                (part / f"{name}.json").write_text(parsing.to_json(values), "utf-8")
+            seal(part)
+
+    def drop_state(self, id: str) -> None:
+        """Remove the checkpoint of a step, if no other process is at it; its scores stay."""
+        with contextlib.suppress(Busy), self.hold(id, wait=0), files.refusals(self.step(id), remedy=REMEDY):
+            (self.step(id) / "checkpoint.pt").unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of a step, read.
+
+    Attributes:
+        by_set: By test set its rows, int64 [N], and P(fake), float32 [N].
+        costs: By test set what it took.
+        environment: What they were made with.
+    """
+
+    by_set: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float32]]]
+    costs: Mapping[str, Cost]
+    environment: Mapping[str, Any]
+
+
+def _content(new: NewStep) -> dict[str, Any]:
+    step = new.step
+    assert step.before is not None
+    return {
+        "format": FORMAT,
+        "id": step.id,
+        "before": step.before.id,
+        "number": step.number,
+        "strategy": step.strategy,
+        "hyperparameters": dict(step.hyperparameters),
+        "recipe": {"name": step.recipe.name, **step.recipe.content()},
+        "seed": step.seed,
+        "origin": step.origin,
+        "revision": step.revision,
+        "judges_as": new.judges_as,
+        "crop": dict(new.crop),
+    }
+
+
+def _environment(sealed: Sealed) -> dict[str, Any]:
+    values: dict[str, Any] = sealed.read_json("environment.json", "environment")
+    documents.build(MadeWith, values, str(sealed.path / "environment.json"), sealed.remedy)
+    return values
+
+
+def _check_format(values: Any, where: Path) -> None:
+    of = values.get("format") if isinstance(values, dict) else None
+    if of != FORMAT or isinstance(of, bool):
+        raise BenchError(
+            f"{where}: key 'format': expected {FORMAT}, found {of!r}: another version of fretal-bench wrote it; {REMEDY}"
+        )
