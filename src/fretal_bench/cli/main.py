@@ -16,6 +16,7 @@ from fretal_bench.cli.paper import paper
 from fretal_bench.cli.predict import predict
 from fretal_bench.cli.report import report
 from fretal_bench.cli.run import run
+from fretal_bench.cli.score import score
 from fretal_bench.cli.screen import print_problem, warnings_as_lines
 from fretal_bench.cli.tune import tune
 from fretal_bench.cli.usage import UsageError, is_help, usage_line
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(report)
 app.command("list")(list_)
+app.command()(score)
 app.command()(predict)
 app.add_typer(data)
 app.command()(tune)

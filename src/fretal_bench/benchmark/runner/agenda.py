@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet
+from fretal_bench.benchmark.runner.joining import finish_cell
+from fretal_bench.benchmark.runner.opened import the_stream
 from fretal_bench.benchmark.runner.plan import Cell, Plan
 from fretal_bench.benchmark.runner.pool import Pool
-from fretal_bench.benchmark.runner.task import Task
+from fretal_bench.benchmark.runner.task import Outcome, Task, failed, is_trained
+from fretal_bench.errors import BenchError, RunError
 
 Keep = Literal["all", "last"]
 _PAUSE: Final = 0.5
 """Seconds to wait for another run's step where there is nothing else to do, before all are looked at again."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a task.
-
-    Attributes:
-        trained: Whether a domain was trained for it here; if not, others had done so.
-        busy: Another process is at it: nothing was done.
-        reason: Why it failed; empty if it didn't.
-        trace: The traceback of that.
-    """
-
-    trained: bool = False
-    busy: bool = False
-    reason: str = ""
-    trace: str = ""
 
 
 @dataclass
@@ -192,15 +177,27 @@ class Agenda:
                 del self._nodes[id]
         self._over -= failed
 
-    def finished(self) -> Iterable[Cell]:
-        """Give the cells of which every step is computed, each once."""
-        while self._over:
-            yield self.cells[self._over.pop()]
+    def settle(self) -> None:
+        """Put together the cells of which every step is computed.
 
-    def drop(self, cell: Cell) -> None:
-        """Where only last states are kept, remove those of a finished cell that no task that is left begins with."""
-        if self.keep == "all":
-            return
+        Raises:
+            RunError: The disk is full.
+        """
+        while self._over:
+            cell = self.cells[self._over.pop()]
+            try:
+                finish_cell(cell, the_stream(cell.stream, cell.path[-1].order), self.folder, self.pool)
+            except RunError:
+                raise
+            except BenchError as error:
+                outcome = failed(error)
+                self.folder.fail(cell, outcome.reason, outcome.trace)
+                continue
+            if self.keep == "last":
+                self._drop(cell)
+
+    def _drop(self, cell: Cell) -> None:
+        """Remove the states of a finished cell, but its last, that no task that is left begins with."""
         needed = {node.task.needs for node in self._nodes.values()}
         lasts = {cell.path[-1].id for cell in self.cells}
         for step in cell.path[1:-1]:
@@ -239,11 +236,6 @@ class _Look:
             if judge != step.id:
                 return ()
         return tuple(left.values())
-
-
-def is_trained(task: Task) -> bool:
-    """Whether a task trains a domain: not what only adopts, or only judges."""
-    return task.trains and task.step.kind == "trained"
 
 
 def _within(step: Step) -> tuple[Step, ...]:

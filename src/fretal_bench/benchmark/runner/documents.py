@@ -111,7 +111,8 @@ class PlanFile(Record):
     """``plan.json``; ``checksum`` is of what its other keys say.
 
     ``orders`` are the domains in every order but the stream's own, which the cells number from 1; ``pool`` is where the
-    steps are, from the folder, if not beside it. In the first format cells have a ``source`` and no ``steps``.
+    steps are, from the folder, if not beside it; ``further`` are test sets that were never trained on. In the first
+    format cells have a ``source`` and no ``steps``.
     """
 
     format: int
@@ -122,6 +123,7 @@ class PlanFile(Record):
     tuning: Mapping[str, Any] = field(default_factory=dict)
     orders: tuple[tuple[DomainContent, ...], ...] = ()
     pool: str = ""
+    further: tuple[DomainContent, ...] = ()
     checksum: str | None = ruled(names.SHA256, None)
 
     def __post_init__(self) -> None:

@@ -5,23 +5,34 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from fretal_bench import guard
-from fretal_bench.benchmark.runner.agenda import Agenda, Outcome, is_trained
-from fretal_bench.benchmark.runner.joining import finish_cell
 from fretal_bench.benchmark.runner.locks import Busy
-from fretal_bench.benchmark.runner.opened import the_stream
-from fretal_bench.benchmark.runner.plan import Cell
 from fretal_bench.benchmark.runner.pool import Computed, NewStep, Pool
 from fretal_bench.benchmark.runner.progress import Listener, Progress
-from fretal_bench.benchmark.runner.task import Task
-from fretal_bench.errors import BenchError, RunError, first_line
+from fretal_bench.benchmark.runner.task import Outcome, Task, failed, is_trained
+from fretal_bench.errors import RunError
 from fretal_bench.plugins import PluginWarning, plugin_files, use_files
 from fretal_bench.workers import run_tasks
+
+
+class Work(Protocol):
+    """What an engine computes: an agenda."""
+
+    pool: Pool
+
+    def take(self) -> Task | None:
+        """Return what is to be done next, which is then out; None if nothing can begin now."""
+
+    def done(self, task: Task, outcome: Outcome) -> bool:
+        """Take in what became of a task; return whether others had trained its step meanwhile."""
+
+    def settle(self) -> None:
+        """Do what follows from the tasks that are done."""
 
 
 def perform(pool: Pool, task: Task, listener: Listener) -> bool:
@@ -73,22 +84,15 @@ def run_step(path: Path, task: Task, listener: Listener) -> Outcome:
         return failed(error)
 
 
-def failed(error: Exception) -> Outcome:
-    """Return the outcome of a task that raised an error; call it where the error is handled."""
-    of_suite = isinstance(error, BenchError | guard.Ended)
-    reason = str(error) if of_suite else f"{type(error).__name__}: {first_line(error)}"
-    return Outcome(reason=reason, trace=traceback.format_exc())
-
-
-def run_serial(agenda: Agenda, listener: Listener) -> None:
+def run_serial(agenda: Work, listener: Listener) -> None:
     """Run all tasks in this process."""
     take_in = TakeIn(agenda, listener)
-    take_in.finish()
+    agenda.settle()
     while (task := agenda.take()) is not None:
         take_in(task, run_step(agenda.pool.path, task, listener))
 
 
-def run_processes(agenda: Agenda, listener: Listener, jobs: int) -> None:
+def run_processes(agenda: Work, listener: Listener, jobs: int) -> None:
     """Run tasks in ``jobs`` processes, each of which stays for many tasks; this one puts finished cells together.
 
     Raises:
@@ -96,15 +100,15 @@ def run_processes(agenda: Agenda, listener: Listener, jobs: int) -> None:
     """
     do: Callable[[Task, Listener], Outcome] = functools.partial(run_step, agenda.pool.path)
     take_in = TakeIn(agenda, listener)
-    take_in.finish()
+    agenda.settle()
     begin = functools.partial(_begin, plugin_files())
     run_tasks(jobs, agenda.take, do, take_in, listener=listener, begin=begin)
 
 
 class TakeIn:
-    """What is done with the outcome of a task, by whatever engine: agenda and listener are told, cells put together."""
+    """What is done with the outcome of a task, by whatever engine: agenda and listener are told, what follows is done."""
 
-    def __init__(self, agenda: Agenda, listener: Listener) -> None:
+    def __init__(self, agenda: Work, listener: Listener) -> None:
         self.agenda, self.listener = agenda, listener
 
     def __call__(self, task: Task, outcome: Outcome) -> None:
@@ -113,24 +117,7 @@ class TakeIn:
         step = task.step
         if is_trained(task) and (outcome.trained or by_others or outcome.reason):
             self.listener(Progress(step.id, step.label, "done", step.domain, step.number, len(step.order)))
-        self.finish()
-
-    def finish(self) -> None:
-        """Put together the cells of which every step is computed."""
-        for cell in self.agenda.finished():
-            self._finish(cell)
-
-    def _finish(self, cell: Cell) -> None:
-        agenda = self.agenda
-        try:
-            finish_cell(cell, the_stream(cell.stream, cell.path[-1].order), agenda.folder, agenda.pool)
-        except RunError:
-            raise
-        except BenchError as error:
-            outcome = failed(error)
-            agenda.folder.fail(cell, outcome.reason, outcome.trace)
-        else:
-            agenda.drop(cell)
+        self.agenda.settle()
 
 
 def keep_step(pool: Pool, task: Task, new: NewStep) -> None:

@@ -2,6 +2,7 @@
 
 plan.json                 stream, recipe and every cell that was ever asked for here
 cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checksums.json
+further/SET/ID/           scores of a done cell on a test set that was never trained on (``judging``)
 replaced/ID/              a done cell whose place another took: its strategy's plugin, or a default, was changed
 failures/ID.json          why a cell failed, until it succeeds
 locks/ID.lock             held by the process that puts cell ID together
@@ -80,12 +81,29 @@ class ResultFolder:
                     "recipe": {"name": plan.recipe.name, **plan.recipe.content()},
                     **_defaults(plan.recipe),
                     **self._pool_of(pool),
+                    **self._further(),
                     "cells": list(entries.values()),
                 }
                 self._tidy(entries)
                 # Before the plan is written: a process that is killed in between does it again.
                 self._bring_back(entries)
                 self._put_away(id for id in earlier if id not in entries)
+                content["checksum"] = plan_checksum(content)
+                files.write(self.path / PLAN, parsing.to_json(content), remedy=REMEDY)
+
+    def add_further(self, sets: Sequence[Mapping[str, Any]]) -> None:
+        """Write down in the plan on which further test sets cells were judged: their names and contents.
+
+        Raises:
+            BenchError, RunError: The plan cannot be read or written.
+        """
+        with self.hold(_ALL):
+            values, _ = read_plan(self.path)
+            there = values.get("further", [])
+            new = [parsing.plain(content) for content in sets]
+            joined = there + [content for content in new if content not in there]
+            if joined != there:
+                content = {**values, "format": FORMAT, "further": joined}
                 content["checksum"] = plan_checksum(content)
                 files.write(self.path / PLAN, parsing.to_json(content), remedy=REMEDY)
 
@@ -114,6 +132,11 @@ class ResultFolder:
         if pool is None or pool.absolute() == self.path.absolute().parent / POOL:
             return {}
         return {"pool": os.path.relpath(pool.absolute(), self.path.absolute())}
+
+    def _further(self) -> dict[str, Any]:
+        """What the plan says of further test sets, which a run leaves as it is."""
+        values = read_plan(self.path)[0] if (self.path / PLAN).exists() else {}
+        return {"further": values["further"]} if "further" in values else {}
 
     def _orders(self, plan: Plan) -> list[Any]:
         """Return the domains of the stream in every order but its own: those that were planned earlier, and new ones."""

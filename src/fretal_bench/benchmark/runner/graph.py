@@ -82,6 +82,7 @@ class TestSet:
         split: ``test`` or ``val``.
         stream: What opens the stream, or the further test sets, that it is in.
         further: Whether ``stream`` is of further test sets (``bench score``).
+        data: Stores, or folders of stores, for further test sets of a stream that doesn't name its own.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
@@ -91,6 +92,7 @@ class TestSet:
     split: Literal["test", "val"]
     stream: str
     further: bool = False
+    data: tuple[str, ...] = ()
 
 
 def step_ids(

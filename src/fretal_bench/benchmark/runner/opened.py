@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 from fretal_bench.benchmark.runner.graph import TestSet
-from fretal_bench.datasets.streams.domain import CropSource
+from fretal_bench.datasets.streams.domain import CropSource, Domain
+from fretal_bench.datasets.streams.further_sets import open_test_sets
 from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError
 
 Order = tuple[str, ...]
+Place = tuple[str, tuple[str, ...]]
+_sets: dict[Place, tuple[Domain, ...]] = {}
 _streams: dict[str, Stream] = {}
 _orders: dict[tuple[str, Order], Stream] = {}
 
@@ -37,18 +41,28 @@ def the_stream(reference: str, order: Order = ()) -> Stream:
     return _orders[reference, order]
 
 
+def use_sets(place: str, data: tuple[str, ...], sets: tuple[Domain, ...]) -> None:
+    """Let a place stand for open further test sets in this process."""
+    _sets.clear()
+    _sets[place, data] = sets
+
+
 def samples(of: TestSet) -> CropSource:
     """Return the samples of a test set.
 
     Raises:
         BenchError: Its stream has changed since the run was planned.
     """
-    stream = the_stream(of.stream)
-    domain = next((domain for domain in stream if domain.name == of.domain), None)
+    domains: Iterable[Domain]
+    if of.further:
+        if (of.stream, of.data) not in _sets:
+            use_sets(of.stream, of.data, open_test_sets(of.stream, of.data, verify=False))
+        domains = _sets[of.stream, of.data]
+    else:
+        domains = the_stream(of.stream)
+    domain = next((domain for domain in domains if domain.name == of.domain), None)
     if domain is None:
-        raise BenchError(
-            f"stream {stream.name!r} has no domain {of.domain!r} any more; run the same command again"
-        )
+        raise BenchError(f"{of.stream} has no domain {of.domain!r} any more; run the same command again")
     return domain.batches(of.split)
 
 

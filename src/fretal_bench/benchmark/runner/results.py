@@ -8,11 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from fretal_bench import parsing
 from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.content import content_id
-from fretal_bench.benchmark.runner.documents import OF_DATA, PLAN, CellFile, Entry, PlanFile, StreamContent
+from fretal_bench.benchmark.runner.documents import (
+    OF_DATA,
+    PLAN,
+    CellFile,
+    DomainContent,
+    Entry,
+    PlanFile,
+    StreamContent,
+)
 from fretal_bench.benchmark.runner.folder import ResultFolder
-from fretal_bench.benchmark.runner.graph import step_ids, strategy_content
+from fretal_bench.benchmark.runner.graph import set_id, step_ids, strategy_content
 from fretal_bench.benchmark.runner.plan import base_content, cell_id
 from fretal_bench.benchmark.runner.score_table import UnusableScores
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment
@@ -137,7 +146,8 @@ def _of_order(
         done, failed = folder.cell(entry.id), folder.failure(entry.id)
         if os.path.lexists(done):
             try:
-                cells.append(read_cell(done, entry, stream, values, agreement))
+                cell = read_cell(done, entry, stream, values, agreement)
+                cells.append(replace(cell, further=_further(folder.path, plan, cell)))
             except UnusableScores as error:
                 unusable.append(CellFailure(entry.id, entry.label, entry.seed, str(error), ""))
         elif os.path.lexists(failed):
@@ -147,6 +157,42 @@ def _of_order(
         else:
             missing.append(MissingCell(entry.label, entry.seed))
     return Results(folder.path, values, tuple(cells), tuple(failures), tuple(missing), tuple(unusable))
+
+
+def further_place(path: Path, set: str, cell: str) -> Path:
+    """Return the folder of a cell's scores on a further test set.
+
+    Args:
+        path: The result folder.
+        set: The set's id.
+        cell: The cell's id.
+    """
+    return path / "further" / documents.check_id(set, "further") / documents.check_id(cell, "further")
+
+
+def _further(path: Path, plan: PlanFile, cell: CellResult) -> pd.DataFrame | None:
+    """Read the scores of a cell on all further test sets on which it was judged; None if there is none."""
+    import pandas as pd
+
+    parts = [
+        read_further(place, domain)
+        for domain in plan.further
+        if (place := further_place(path, set_id(parsing.plain(domain), "test"), cell.id)).is_dir()
+    ]
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
+def read_further(place: Path, domain: DomainContent) -> pd.DataFrame:
+    """Read the scores of a cell on one further test set.
+
+    Raises:
+        BenchError: They are missing, damaged, or not those of the test set.
+        UnusableScores: They are no probabilities.
+    """
+    where = str(place / "scores.parquet")
+    table = score_table.read_table(Sealed(place).read("scores.parquet", "scores"), where)
+    score_table.check_further(table, domain, where)
+    return score_table.to_frame(table)
 
 
 def plan_of_order(values: Mapping[str, Any], order: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fretal_bench.benchmark.runner.documents import AGAIN, StreamContent
+from fretal_bench.benchmark.runner.documents import AGAIN, DomainContent, StreamContent
 from fretal_bench.datasets.streams.domain import NO_ROWS, row_hash
 from fretal_bench.errors import BenchError
 from fretal_bench.names import shown
@@ -183,6 +183,39 @@ def check_table(table: pa.Table, stream: StreamContent, split: Split, where: str
     if unusable:
         raise UnusableScores(f"{where}: {unusable}")
     return _content(table, len(stream.domains) + 1)
+
+
+def check_further(table: pa.Table, domain: DomainContent, where: str, remedy: str = AGAIN) -> None:
+    """Check that a table holds every sample of a further test set at some steps, and P(fake) of each.
+
+    Args:
+        table: As ``read_table`` gives it.
+        domain: What the plan says of the test set.
+        where: The table's path, for the errors.
+        remedy: What to do if it is damaged.
+
+    Raises:
+        UnusableScores: A score is not finite, or no probability.
+        BenchError: Its steps, domain, rows, labels or videos are not those of the test set.
+    """
+    step = table["step"].to_numpy()
+    numbers = sorted(set(step.tolist()))
+    size = len(table) // max(1, len(numbers))
+    fault = ""
+    if not numbers or not np.array_equal(step, np.repeat(numbers, size)) or numbers[0] < -1:
+        fault = "its steps are not in their order, or have not the same samples each"
+    elif set(table["domain"].to_pylist()) != {domain.name}:
+        fault = f"expected the scores of test set {shown(domain.name)} alone"
+    else:
+        first = table.slice(0, size)
+        if row_hash(first["row"].to_numpy()) != domain.rows.test:
+            fault = f"its rows are not those of test set {shown(domain.name)} in the plan"
+        fault = fault or _fault_of_labels(first) or _fault_of_steps(table, first, len(numbers))
+    if fault:
+        raise BenchError(f"{where}: {fault}; {remedy}")
+    unusable = _unusable(table, len(numbers) - 1)
+    if unusable:
+        raise UnusableScores(f"{where}: {unusable}")
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

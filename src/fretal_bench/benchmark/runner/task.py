@@ -1,10 +1,13 @@
-"""Tasks: what is computed of one step in one go, in whatever process or machine."""
+"""Tasks: what is computed of one step in one go, in whatever process or machine, and what became of it."""
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 
+from fretal_bench import guard
 from fretal_bench.benchmark.runner.graph import Step, TestSet
+from fretal_bench.errors import BenchError, first_line
 
 
 @dataclass(frozen=True)
@@ -33,3 +36,32 @@ class Task:
             return step.id if step.before is not None else None
         before = step.before
         return None if before is None or before.before is None or not step.resumable else before.id
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes:
+        trained: Whether a domain was trained for it here; if not, others had done so.
+        busy: Another process is at it: nothing was done.
+        reason: Why it failed; empty if it didn't.
+        trace: The traceback of that.
+    """
+
+    trained: bool = False
+    busy: bool = False
+    reason: str = ""
+    trace: str = ""
+
+
+def is_trained(task: Task) -> bool:
+    """Whether a task trains a domain: not what only adopts, or only judges."""
+    return task.trains and task.step.kind == "trained"
+
+
+def failed(error: Exception) -> Outcome:
+    """Return the outcome of a task that raised an error; call it where the error is handled."""
+    of_suite = isinstance(error, BenchError | guard.Ended)
+    reason = str(error) if of_suite else f"{type(error).__name__}: {first_line(error)}"
+    return Outcome(reason=reason, trace=traceback.format_exc())

@@ -1,0 +1,352 @@
+"""Finished steps judged on test sets that were never trained on: nothing is trained, the cells get more scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from fretal_bench import files, parsing, records
+from fretal_bench.benchmark.recipes.model import resolve_device
+from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner import documents, score_table
+from fretal_bench.benchmark.runner.call import STREAM_FILE, check_jobs
+from fretal_bench.benchmark.runner.documents import CellFile, DomainContent, PlanFile
+from fretal_bench.benchmark.runner.engine import run_processes, run_serial
+from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder, write_frame
+from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet, set_id
+from fretal_bench.benchmark.runner.joining import Judgements, score_rows
+from fretal_bench.benchmark.runner.opened import use_sets
+from fretal_bench.benchmark.runner.pool import Pool
+from fretal_bench.benchmark.runner.progress import Listener
+from fretal_bench.benchmark.runner.results import further_place
+from fretal_bench.benchmark.runner.seals import Sealed, read_about, seal
+from fretal_bench.benchmark.runner.task import Outcome, Task
+from fretal_bench.datasets.progress import ProgressCallback
+from fretal_bench.datasets.streams.domain import NO_ROWS, Domain, row_hash
+from fretal_bench.datasets.streams.further_sets import open_test_sets
+from fretal_bench.datasets.streams.leakage import check_apart
+from fretal_bench.datasets.streams.stream import Stream, open_stream
+from fretal_bench.errors import BenchError, BenchWarning
+from fretal_bench.strategies.registry import find_strategy
+from fretal_bench.workers import default_jobs
+
+_PAUSE: Final = 0.5
+"""Seconds to wait for another process's step where there is nothing else to do."""
+
+
+@dataclass(frozen=True)
+class ScoreCall:
+    """What ``bench score`` asks for.
+
+    Args:
+        results: The result folder.
+        on: What to judge on: the name of a stream, the path of its TOML file, or the folder of a crop store.
+        data: Stores, or folders of stores, for a stream that doesn't name its own.
+        stream: What opens the stream that the cells were trained on, if that is not built in and not in the folder.
+        device: Overrides the device of the cells' recipe.
+        jobs: Processes; results don't depend on it.
+        pool: Where the steps are; default what the folder's plan says.
+    """
+
+    results: str | os.PathLike[str]
+    on: str
+    data: Sequence[str | os.PathLike[str]] = ()
+    stream: str | None = None
+    device: str | None = None
+    jobs: int | None = None
+    pool: str | os.PathLike[str] | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A done cell and the steps of it that can be judged.
+
+    Attributes:
+        id: The cell's id.
+        label: What to call it.
+        steps: Those whose state is at hand, in order; by number what is judged as.
+    """
+
+    id: str
+    label: str
+    steps: tuple[Step, ...]
+
+
+@dataclass
+class JudgingAgenda:
+    """The tasks of ``bench score``, one a step, in the order of the cells; what another process is at is put off.
+
+    Attributes:
+        pool: The pool.
+        left: Tasks that are left.
+        reasons: Why a step could not be judged, by its id.
+        tasks: How many there were.
+    """
+
+    pool: Pool
+    left: list[Task]
+    reasons: dict[str, str] = field(default_factory=dict)
+    tasks: int = 0
+
+    def __post_init__(self) -> None:
+        self.tasks = len(self.left)
+
+    def take(self) -> Task | None:
+        """Return the next task; None if none is left."""
+        return self.left.pop(0) if self.left else None
+
+    def done(self, task: Task, outcome: Outcome) -> bool:
+        """Take in what became of a task."""
+        if outcome.busy:
+            self.left.append(dataclasses.replace(task, wait=_PAUSE))
+        elif outcome.reason:
+            self.reasons[task.step.id] = outcome.reason
+        return False
+
+    def settle(self) -> None:
+        """Do nothing: the cells get their scores when all is judged."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A judging that is ready.
+
+    Attributes:
+        folder: The result folder.
+        sets: The test sets.
+        refs: What identifies them, in the same order.
+        cells: The cells.
+        agenda: The tasks.
+        jobs: Processes.
+        left_out: Why cells are not judged, by their label.
+    """
+
+    folder: ResultFolder
+    sets: tuple[Domain, ...]
+    refs: tuple[TestSet, ...]
+    cells: tuple[Judged, ...]
+    agenda: JudgingAgenda
+    jobs: int
+    left_out: dict[str, str]
+
+
+def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -> Scoring:
+    """Check everything that can be wrong with a judging; judge nothing.
+
+    Args:
+        call: The call.
+        building: Told (done, total) while a built-in data set is made on first use.
+
+    Raises:
+        BenchError: Something in the call is wrong; the message says what to do.
+    """
+    check_jobs(call.jobs)
+    folder = ResultFolder(call.results)
+    _, plan = documents.read_plan(folder.path)
+    pool = Pool(call.pool if call.pool is not None else folder.pool)
+    data = tuple(os.path.abspath(path) for path in call.data)
+    place = str(Path(call.on).absolute()) if os.path.exists(call.on) and "/" in call.on else call.on
+    sets = open_test_sets(place, data, building)
+    refs = tuple(
+        TestSet(set_id(domain.fingerprint(), "test"), domain.name, "test", place, further=True, data=data)
+        for domain in sets
+    )
+    _check_names(plan, sets, refs, call.on)
+    check_apart(_trained_on(call, folder, plan, building), sets)
+    cells, left_out = _cells(folder, plan, pool, call.device)
+    if not cells:
+        first = next(iter(left_out.items()), None)
+        reason = f"{first[0]}: {first[1]}" if first else "no cell is done"
+        raise BenchError(f"{folder.path}: no cell can be judged; {reason}")
+    _check_crops(folder, cells, sets)
+    use_sets(place, data, sets)
+    agenda = JudgingAgenda(pool, _tasks(pool, cells, refs))
+    device = cells[0].steps[0].recipe.device
+    return Scoring(folder, sets, refs, cells, agenda, call.jobs or default_jobs(device), left_out)
+
+
+def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> None:
+    """Judge what is left to be judged, and give every cell its further scores.
+
+    Raises:
+        BenchError: A step could not be judged.
+        RunError: The disk is full, or a worker process was killed; what is finished is kept.
+    """
+    agenda = scoring.agenda
+    jobs = min(scoring.jobs, agenda.tasks)
+    if jobs > 1:
+        run_processes(agenda, listener, jobs)
+    else:
+        run_serial(agenda, listener)
+    scoring.folder.add_further([_content(domain) for domain in scoring.sets])
+    for cell in scoring.cells:
+        failed = next((step for step in cell.steps if step.id in agenda.reasons), None)
+        if failed is not None:
+            scoring.left_out[cell.label] = agenda.reasons[failed.id]
+            continue
+        for domain, ref in zip(scoring.sets, scoring.refs, strict=True):
+            _keep(scoring.folder, agenda.pool, cell, domain, ref)
+
+
+def _content(domain: Domain) -> dict[str, Any]:
+    return {
+        **domain.fingerprint(),
+        "rows": {"train": NO_ROWS, "val": NO_ROWS, "test": row_hash(domain.rows["test"])},
+    }
+
+
+def _check_names(plan: PlanFile, sets: Sequence[Domain], refs: Sequence[TestSet], on: str) -> None:
+    """Refuse test sets that would be taken for another: a domain of the stream, or an earlier further set."""
+    learned = {domain.name for domain in plan.stream.domains}
+    earlier = {domain.name: domain for domain in plan.further}
+    for domain, ref in zip(sets, refs, strict=True):
+        if domain.name in learned:
+            raise BenchError(
+                f"--on {on}: test set {domain.name!r} has the name of a domain that was trained on; "
+                "give a stream file in which it has another"
+            )
+        same = earlier.get(domain.name)
+        if same is not None and set_id(parsing.plain(same), "test") != ref.id:
+            raise BenchError(
+                f"--on {on}: other test samples were judged as {domain.name!r} before; give a stream file in which "
+                "these have another name"
+            )
+
+
+def _trained_on(
+    call: ScoreCall, folder: ResultFolder, plan: PlanFile, building: ProgressCallback | None
+) -> Stream:
+    """Open the stream that the cells were trained on, to find out whether people in it are in the test sets."""
+    own = folder.path / STREAM_FILE
+    reference = call.stream or (str(own) if own.exists() else plan.stream.name)
+    remedy = "give what opens it as --stream"
+    try:
+        stream = open_stream(reference, building, verify=False)
+    except BenchError as error:
+        raise BenchError(
+            f"the stream that the cells were trained on cannot be opened: {error}; {remedy}"
+        ) from error
+    expected = [parsing.plain(domain) for domain in plan.stream.domains]
+    if [domain.fingerprint() for domain in stream] != expected:
+        raise BenchError(
+            f"{reference}: is not the stream that the cells of {folder.path} were trained on (its data differ from "
+            f"those in plan.json); {remedy}"
+        )
+    return stream
+
+
+def _cells(
+    folder: ResultFolder, plan: PlanFile, pool: Pool, device: str | None
+) -> tuple[tuple[Judged, ...], dict[str, str]]:
+    """Return the done cells with what can be judged of them, and why others cannot be judged."""
+    cells, left_out = [], {}
+    for entry in plan.cells:
+        label = f"{entry.label}, seed {entry.seed}"
+        if not folder.cell(entry.id).is_dir():
+            continue
+        about = read_about(Sealed(folder.cell(entry.id)))
+        if not about.steps:
+            left_out[label] = "an earlier version made it, which kept no steps"
+            continue
+        domains = plan.orders[entry.order - 1] if entry.order else plan.stream.domains
+        path = _path(about, tuple(domain.name for domain in domains), device)
+        if not pool.has_state(path[-1].id):
+            left_out[label] = f"the checkpoint of its last step is not in {pool.path}"
+            continue
+        at_hand = [step for step in path if step.before is None or pool.has_state(step.id)]
+        own = [step for step in at_hand if not (len(path) > len(domains) + 1 and step is path[1])]
+        cells.append(Judged(entry.id, label, tuple(own)))
+    return tuple(cells), left_out
+
+
+def _path(about: CellFile, names: tuple[str, ...], device: str | None) -> tuple[Step, ...]:
+    """Make the steps of a done cell again, from what it says of itself."""
+    recipe = records.read(Recipe, about.recipe, f"cell {about.id}: recipe")
+    if device is not None:
+        recipe = recipe.changed({"device": resolve_device(device)})
+    adopts = len(about.steps) == len(names) + 2
+    steps: list[Step] = []
+    for place, id in enumerate(about.steps):
+        of_source = adopts and place < 2
+        steps.append(
+            Step(
+                id=id,
+                number=place - 1 - (adopts and place > 1),
+                before=steps[-1] if steps else None,
+                strategy=SOURCE if of_source else about.strategy,
+                label=f"source model, seed {about.seed}"
+                if of_source
+                else f"{about.strategy}, seed {about.seed}",
+                hyperparameters={} if of_source else about.hyperparameters,
+                recipe=recipe,
+                seed=about.seed,
+                stream="",
+                order=names,
+                origin="" if of_source else about.origin,
+                revision=0 if of_source else about.revision or 0,
+                resumable=of_source or find_strategy(about.strategy).resumable,
+            )
+        )
+    return tuple(steps)
+
+
+def _check_crops(folder: ResultFolder, cells: Sequence[Judged], sets: Sequence[Domain]) -> None:
+    """Compare how faces were cropped: a model judges what it was trained on."""
+    crop = read_about(Sealed(folder.cell(cells[0].id))).crop
+    for domain in sets:
+        info = domain.store.info
+        if crop is not None and domain.store.size != crop.size:
+            raise BenchError(
+                f"{domain.store.path}: expected crops of {crop.size} px, as the cells were trained on, found "
+                f"{domain.store.size} px; prepare the store with --size {crop.size}"
+            )
+        if crop is not None and info.margin != crop.margin:
+            warnings.warn(
+                f"{domain.store.path}: its faces were cropped with margin {info.margin:g}, those that the cells were "
+                f"trained on with {crop.margin:g}: scores are of that difference too",
+                BenchWarning,
+                stacklevel=3,
+            )
+
+
+def _tasks(pool: Pool, cells: Sequence[Judged], refs: Sequence[TestSet]) -> list[Task]:
+    """Return what is to be judged, each step once; what judges as the source model is judged there."""
+    tasks: dict[str, Task] = {}
+    for cell in cells:
+        for step in cell.steps:
+            of = judge_of(pool, step)
+            left = tuple(ref for ref in refs if ref.id not in pool.judged(of.id))
+            if left and of.id not in tasks:
+                tasks[of.id] = Task(of, left, trains=False)
+    return list(tasks.values())
+
+
+def judge_of(pool: Pool, step: Step) -> Step:
+    """Return the step whose scores are those of ``step``: itself, or the source model that it judges as."""
+    id = pool.judge_of(step.id)
+    return step if id == step.id or step.before is None else step.before
+
+
+def _keep(folder: ResultFolder, pool: Pool, cell: Judged, domain: Domain, ref: TestSet) -> None:
+    """Write the scores of a cell on one further test set."""
+    final = further_place(folder.path, ref.id, cell.id)
+    judgements = [(step.number, Judgements(pool, judge_of(pool, step).id)) for step in cell.steps]
+    parts = [score_rows(domain, ref, number, judged) for number, judged in judgements]
+    with folder.hold(cell.id):
+        if final.is_dir():
+            return
+        with files.folder(final, remedy=REMEDY) as part:
+            write_frame(part / "scores.parquet", pd.concat(parts, ignore_index=True))
+            made_with = judgements[-1][1].of(ref.id).environment
+            (part / "environment.json").write_text(parsing.to_json(made_with), "utf-8")
+            table = score_table.read_table((part / "scores.parquet").read_bytes(), "scores.parquet")
+            of = documents.build(DomainContent, _content(domain), domain.name)
+            score_table.check_further(table, of, "scores.parquet")
+            seal(part)
