@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from fretal_bench.cli.clean import clean
 from fretal_bench.cli.data import data
 from fretal_bench.cli.doctor import doctor
 from fretal_bench.cli.list import list_
@@ -61,6 +62,7 @@ app.command()(tune)
 app.add_typer(paper)
 app.add_typer(new)
 app.command()(doctor)
+app.command()(clean)
 
 
 def main() -> None:

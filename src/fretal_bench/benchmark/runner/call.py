@@ -201,6 +201,7 @@ def prepare(
     folder.create(plan, pool.path)
     if agenda.cells:
         pool.create()
+        pool.note(folder.path)
     if keeps_file:
         folder.keep(STREAM_FILE, toml_of_stream(file))
     _say_cautions(plan)

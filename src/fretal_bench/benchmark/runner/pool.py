@@ -3,6 +3,7 @@
 steps/ID/                 a step: step.json, checkpoint.pt, phases.json, environment.json, checksums.json
 scores/STEP/BATCH/        a step judged on some test sets: judged.json, scores.parquet, environment.json, checksums.json
 locks/STEP.lock           held by the process that works on a step
+folders/ID.json           a result folder that uses the pool, so that ``bench clean`` knows what is referred to
 
 A step's checkpoint may be removed (``bench run --keep last``, ``bench clean``): what was scored stays.
 """
@@ -152,6 +153,30 @@ class Pool:
             if not ours and self.path.is_dir() and any(self.path.iterdir()):
                 raise BenchError(f"{self.path} is not empty and no pool of steps; {REMEDY}")
             (self.path / "locks").mkdir(parents=True, exist_ok=True)
+
+    def note(self, folder: Path) -> None:
+        """Write down that a result folder uses the pool; errors as ``files.refusals``."""
+        path = os.path.relpath(folder.absolute(), self.path.absolute())
+        place = self.path / "folders" / f"{content_id({'path': path})}.json"
+        if not place.exists():
+            files.write(place, parsing.to_json({"path": path}), remedy=REMEDY)
+
+    def folders(self) -> list[Path]:
+        """Return the result folders that noted themselves and are still there."""
+        parent = self.path / "folders"
+        names = sorted(os.listdir(parent)) if parent.is_dir() else []
+        folders = []
+        for name in names:
+            if name.endswith(".json") and not name.startswith("."):
+                values = parsing.read_json(parent / name, "note of a result folder", AGAIN)
+                path = values.get("path") if isinstance(values, dict) else None
+                if not isinstance(path, str):
+                    raise BenchError(
+                        f"{parent / name}: key 'path': expected a path, found {path!r}; delete the file"
+                    )
+                folder = Path(os.path.normpath(self.path.absolute() / path))
+                folders += [folder] if (folder / documents.PLAN).exists() else []
+        return folders
 
     @contextlib.contextmanager
     def hold(self, id: str, wait: float = FOREVER) -> Iterator[None]:

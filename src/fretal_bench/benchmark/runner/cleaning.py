@@ -1,0 +1,201 @@
+"""What a pool holds, which result folders refer to it, and what nothing refers to; removed on request."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from fretal_bench import files, names
+from fretal_bench.benchmark.runner import documents
+from fretal_bench.benchmark.runner.documents import PLAN
+from fretal_bench.benchmark.runner.locks import Busy
+from fretal_bench.benchmark.runner.pool import REMEDY, Pool
+from fretal_bench.benchmark.runner.seals import Sealed, read_about
+from fretal_bench.errors import BenchError
+
+_DEEP: Final = 3
+"""Folders below the pool's parent that are looked through for result folders: those of a paper's table are one deeper."""
+Place = Literal["steps", "scores"]
+
+
+@dataclass
+class Held:
+    """What a pool holds of one step.
+
+    Attributes:
+        step: Bytes of the step without its checkpoint.
+        state: Bytes of its checkpoint; 0 if it was removed, or the step is an untrained model.
+        scores: Bytes of its scores.
+    """
+
+    step: int = 0
+    state: int = 0
+    scores: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """All of it."""
+        return self.step + self.state + self.scores
+
+
+@dataclass(frozen=True)
+class Stock:
+    """A pool looked through.
+
+    Attributes:
+        path: The pool.
+        held: What it holds, by step.
+        folders: Steps that each result folder refers to, by the folder.
+        lasts: Those of them that some cell ends with.
+        unreadable: Result folders whose plan cannot be read, with the reason.
+        leftovers: What killed processes left, with its bytes.
+    """
+
+    path: Path
+    held: Mapping[str, Held]
+    folders: Mapping[Path, frozenset[str]]
+    lasts: frozenset[str]
+    unreadable: Mapping[Path, str]
+    leftovers: Mapping[Path, int] = field(default_factory=dict)
+
+    @property
+    def referred(self) -> frozenset[str]:
+        """Steps that some result folder refers to."""
+        return frozenset().union(*self.folders.values())
+
+    @property
+    def unreferred(self) -> dict[str, Held]:
+        """What no result folder refers to, by step."""
+        referred = self.referred
+        return {id: held for id, held in self.held.items() if id not in referred}
+
+    @property
+    def intermediate(self) -> dict[str, Held]:
+        """Steps with a checkpoint that no cell ends with: needed to go on from, and to judge on further test sets."""
+        return {id: held for id, held in self.held.items() if held.state and id not in self.lasts}
+
+
+def take_stock(path: str | os.PathLike[str]) -> Stock:
+    """Look through a pool, and through the result folders that used it; nothing is changed.
+
+    Result folders are those that noted themselves in the pool, and all beside it.
+
+    Raises:
+        BenchError: It is no pool, or cannot be read.
+    """
+    pool = Pool(path)
+    if not (pool.path / "locks").is_dir():
+        raise BenchError(
+            f"{pool.path} is no pool of steps (it has no locks/); `bench run` makes one; {REMEDY}"
+        )
+    held: dict[str, Held] = {}
+    leftovers: dict[Path, int] = {}
+    with files.refusals(pool.path, remedy=REMEDY, doing="read"):
+        for kind, name, place in _places(pool.path):
+            if names.ID.fault(name):
+                leftovers[place] = _size(place)
+                continue
+            of = held.setdefault(name, Held())
+            if kind == "scores":
+                of.scores = _size(place)
+            else:
+                state = place / "checkpoint.pt"
+                of.state = state.stat().st_size if state.exists() else 0
+                of.step = _size(place) - of.state
+    folders, lasts, unreadable = _users(pool)
+    return Stock(pool.path, held, folders, lasts, unreadable, leftovers)
+
+
+def remove_unreferred(stock: Stock) -> int:
+    """Remove what no result folder refers to, and what killed processes left; return the bytes.
+
+    A step that another process is at is left.
+
+    Raises:
+        BenchError: The plan of some result folder cannot be read, so what it refers to is not known.
+    """
+    if stock.unreadable:
+        place, reason = next(iter(stock.unreadable.items()))
+        raise BenchError(f"nothing is removed, since it is not known what {place} refers to: {reason}")
+    pool, removed = Pool(stock.path), 0
+    for id, held in stock.unreferred.items():
+        with contextlib.suppress(Busy), pool.hold(id, wait=0), files.refusals(pool.path, remedy=REMEDY):
+            for kind in ("steps", "scores"):
+                _remove(pool.path / kind / id)
+            removed += held.bytes
+    for place, size in stock.leftovers.items():
+        _remove(place)
+        removed += size
+    return removed
+
+
+def remove_states(stock: Stock) -> int:
+    """Remove the checkpoints that no cell ends with, as ``bench run --keep last`` does; return the bytes."""
+    pool, removed = Pool(stock.path), 0
+    for id, held in stock.intermediate.items():
+        pool.drop_state(id)
+        removed += 0 if pool.has_state(id) else held.state
+    return removed
+
+
+def _places(path: Path) -> Iterator[tuple[Place, str, Path]]:
+    kinds: tuple[Place, ...] = ("steps", "scores")
+    for kind in kinds:
+        if (path / kind).is_dir():
+            for name in sorted(os.listdir(path / kind)):
+                yield kind, name, path / kind / name
+
+
+def _users(pool: Pool) -> tuple[dict[Path, frozenset[str]], frozenset[str], dict[Path, str]]:
+    """Return the steps by result folder, those that cells end with, and why a plan cannot be read."""
+    folders: dict[Path, frozenset[str]] = {}
+    lasts: set[str] = set()
+    unreadable: dict[Path, str] = {}
+    for folder in sorted({*pool.folders(), *_beside(pool.path)}):
+        try:
+            _, plan = documents.read_plan(folder)
+            paths = [entry.steps for entry in plan.cells if entry.steps]
+            # A cell whose place another took is brought back when it is asked for again.
+            paths += [read_about(Sealed(place)).steps for place in _cells(folder / "replaced")]
+        except BenchError as error:
+            unreadable[folder] = str(error)
+            continue
+        folders[folder] = frozenset(id for path in paths for id in path)
+        lasts.update(path[-1] for path in paths if path)
+    return folders, frozenset(lasts), unreadable
+
+
+def _cells(parent: Path) -> list[Path]:
+    return [parent / name for name in sorted(os.listdir(parent))] if parent.is_dir() else []
+
+
+def _beside(pool: Path) -> Iterator[Path]:
+    """Find the result folders beside a pool, and those in folders beside it."""
+    level = [pool.absolute().parent]
+    for _ in range(_DEEP):
+        below: list[Path] = []
+        for parent in level:
+            with contextlib.suppress(PermissionError), os.scandir(parent) as entries:
+                inside = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+                found = [path for path in inside if (path / PLAN).exists()]
+                yield from found
+                below += [path for path in inside if path not in found and path != pool.absolute()]
+        level = below
+
+
+def _size(place: Path) -> int:
+    if not place.is_dir():
+        return place.stat().st_size
+    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
