@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -16,6 +19,8 @@ from fretal_bench.benchmark.runner.task import Outcome, Task, failed, is_trained
 from fretal_bench.errors import BenchError, RunError
 
 Keep = Literal["all", "last"]
+_Rank = tuple[tuple[int, int], bool, bool, int, int]
+"""What a task is to one of its cells: seed, source model or not, cell begun or not, tasks it lacks, its place."""
 _PAUSE: Final = 0.5
 """Seconds to wait for another run's step where there is nothing else to do, before all are looked at again."""
 
@@ -25,12 +30,16 @@ class _Node:
     """A task with its place in the graph.
 
     Attributes:
+        number: When it was put on the agenda.
         after: Ids of the steps whose state it waits for.
+        before: Ids of the tasks that wait for its state.
         cells: Places of the cells that need it.
     """
 
     task: Task
+    number: int
     after: set[str] = field(default_factory=set)
+    before: list[str] = field(default_factory=list)
     cells: list[int] = field(default_factory=list)
 
 
@@ -52,17 +61,26 @@ class Agenda:
         self.cells = [cell for cell in plan.cells if not folder.is_done(cell.id)]
         self._look = _Look(pool)
         self._nodes: dict[str, _Node] = {}
+        self._tasks_of: list[list[str]] = [[] for _ in self.cells]
         for place, cell in enumerate(self.cells):
             self._add(place, cell)
-        seeds = list(dict.fromkeys(cell.seed for cell in self.cells))
-        self._groups = [(cell.order, seeds.index(cell.seed)) for cell in self.cells]
+        seeds = {seed: place for place, seed in enumerate(dict.fromkeys(cell.seed for cell in self.cells))}
+        self._groups = [(cell.order, seeds[cell.seed]) for cell in self.cells]
         self._left = [0] * len(self.cells)
         for node in self._nodes.values():
             for place in node.cells:
                 self._left[place] += 1
         self._begun = [0 < self._left[place] < len(cell.path) for place, cell in enumerate(self.cells)]
+        self._needed = Counter(node.task.needs for node in self._nodes.values())
+        self._lasts = {cell.path[-1].id for cell in self.cells}
         self._busy: dict[str, None] = {}
         self._out: set[str] = set()
+        self._failed: set[int] = set()
+        self._offers: list[tuple[_Rank, int, str]] = []
+        for id, node in self._nodes.items():
+            for other in node.after:
+                self._nodes[other].before.append(id)
+            self._offer(node, node.cells)
         self._over = {place for place, left in enumerate(self._left) if not left}
         self.tasks = len(self._nodes)
         self.total = sum(is_trained(node.task) for node in self._nodes.values())
@@ -88,12 +106,13 @@ class Agenda:
         for id, task in tasks.items():
             node = self._nodes.get(id)
             if node is None:
-                node = self._nodes[id] = _Node(task)
+                node = self._nodes[id] = _Node(task, len(self._nodes))
             elif task.trains and not node.task.trains:
                 node.task = task
             if task.needs in tasks and tasks[task.needs].trains:
                 node.after.add(task.needs)
             node.cells.append(place)
+            self._tasks_of[place].append(id)
 
     def taken_over(self) -> list[str]:
         """Return the steps of the cells that are left which the pool has already."""
@@ -113,26 +132,43 @@ class Agenda:
         return None
 
     def _next(self) -> Task | None:
-        ready = [node for id, node in self._nodes.items() if id not in self._out and not node.after]
-        if not ready:
-            return None
-        free = [node for node in ready if node.task.step.id not in self._busy]
-        if free:
-            return min(free, key=self._rank).task
-        ids = {node.task.step.id for node in ready}
-        first = next(id for id in self._busy if id in ids)
-        return dataclasses.replace(self._nodes[first].task, wait=_PAUSE)
+        put_off: list[tuple[_Rank, int, str]] = []
+        task = None
+        while task is None and self._offers:
+            offer = heapq.heappop(self._offers)
+            (*_, place), _, id = offer
+            node = self._nodes.get(id)
+            if node is None or id in self._out or place in self._failed:
+                continue
+            if id in self._busy:
+                put_off.append(offer)
+            else:
+                task = node.task
+        for offer in put_off:
+            heapq.heappush(self._offers, offer)
+        if task is None and put_off:
+            ready = {id for _, _, id in put_off}
+            first = next(id for id in self._busy if id in ready)
+            task = dataclasses.replace(self._nodes[first].task, wait=_PAUSE)
+        return task
 
-    def _rank(self, node: _Node) -> tuple[tuple[int, int], bool, bool, int, int]:
-        return min(
-            (
-                self._groups[place],
-                node.task.step.strategy != SOURCE,
-                not self._begun[place],
-                self._left[place],
-                place,
-            )
-            for place in node.cells
+    def _offer(self, node: _Node, places: Iterable[int]) -> None:
+        """Let a task be next, if it can begin, for what it is to cells whose rank is new.
+
+        A rank only ever falls, so what was offered before comes later and is passed over then.
+        """
+        id = node.task.step.id
+        if not node.after and id not in self._out:
+            for place in places:
+                heapq.heappush(self._offers, (self._rank(node, place), node.number, id))
+
+    def _rank(self, node: _Node, place: int) -> _Rank:
+        return (
+            self._groups[place],
+            node.task.step.strategy != SOURCE,
+            not self._begun[place],
+            self._left[place],
+            place,
         )
 
     def done(self, task: Task, outcome: Outcome) -> bool:
@@ -140,12 +176,17 @@ class Agenda:
         id = task.step.id
         self._out.discard(id)
         self._busy.pop(id, None)
+        node = self._nodes.get(id)
         if outcome.busy:
-            self._busy[id] = None
+            if node is not None:
+                self._busy[id] = None
+                self._offer(node, node.cells)
             return False
         # Time has passed: what others were at may be free.
         self._busy.clear()
-        node = self._nodes[id]
+        if node is None:
+            # The cells that it was for have failed meanwhile.
+            return False
         if outcome.reason:
             self._fail(node, outcome)
             return False
@@ -154,14 +195,22 @@ class Agenda:
 
     def _finish(self, node: _Node) -> None:
         id = node.task.step.id
-        del self._nodes[id]
+        self._forget(id)
         for place in node.cells:
             self._begun[place] = True
             self._left[place] -= 1
             if not self._left[place]:
                 self._over.add(place)
-        for other in self._nodes.values():
-            other.after.discard(id)
+            for other in self._tasks_of[place]:
+                if other in self._nodes:
+                    self._offer(self._nodes[other], (place,))
+        for other in node.before:
+            if other in self._nodes:
+                self._nodes[other].after.discard(id)
+                self._offer(self._nodes[other], self._nodes[other].cells)
+
+    def _forget(self, id: str) -> None:
+        self._needed[self._nodes.pop(id).task.needs] -= 1
 
     def _fail(self, node: _Node, outcome: Outcome) -> None:
         """Fail the cells that need a task, and forget the tasks that no other cell needs."""
@@ -171,10 +220,12 @@ class Agenda:
         failed = set(node.cells)
         for place in failed:
             self.folder.fail(self.cells[place], reason, outcome.trace)
-        for id, other in list(self._nodes.items()):
+        self._failed |= failed
+        for id in {id for place in failed for id in self._tasks_of[place] if id in self._nodes}:
+            other = self._nodes[id]
             other.cells = [place for place in other.cells if place not in failed]
             if not other.cells:
-                del self._nodes[id]
+                self._forget(id)
         self._over -= failed
 
     def settle(self) -> None:
@@ -186,7 +237,7 @@ class Agenda:
         while self._over:
             cell = self.cells[self._over.pop()]
             try:
-                finish_cell(cell, the_stream(cell.stream, cell.path[-1].order), self.folder, self.pool)
+                self._join(cell)
             except RunError:
                 raise
             except BenchError as error:
@@ -196,12 +247,14 @@ class Agenda:
             if self.keep == "last":
                 self._drop(cell)
 
+    def _join(self, cell: Cell) -> None:
+        """Put a cell together."""
+        finish_cell(cell, the_stream(cell.stream, cell.path[-1].order), self.folder, self.pool)
+
     def _drop(self, cell: Cell) -> None:
         """Remove the states of a finished cell, but its last, that no task that is left begins with."""
-        needed = {node.task.needs for node in self._nodes.values()}
-        lasts = {cell.path[-1].id for cell in self.cells}
         for step in cell.path[1:-1]:
-            if step.id not in needed and step.id not in self._nodes and step.id not in lasts:
+            if not self._needed[step.id] and step.id not in self._nodes and step.id not in self._lasts:
                 self.pool.drop_state(step.id)
 
 

@@ -1,0 +1,35 @@
+"""What an update of each strategy must cost at least, in updates of fine-tuning.
+
+One of fine-tuning is a forward pass and a backward of two, so that one more forward pass, a teacher's, is 1/3.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_TEACHER = (4 / 3, "a teacher's forward pass")
+_WEIGHTS = (1.0, "element-wise work on the weights")
+LEAST: Final = {
+    "fretal": _TEACHER,
+    "cored": _TEACHER,
+    "kd": _TEACHER,
+    "lwf": _TEACHER,
+    "feature-distillation": _TEACHER,
+    "tgd": _TEACHER,
+    "icarl": _TEACHER,
+    "dfil": _TEACHER,
+    "ewc": _WEIGHTS,
+    "online-ewc": _WEIGHTS,
+    "si": _WEIGHTS,
+    "mas": _WEIGHTS,
+    "l2sp": _WEIGHTS,
+    "er": (2.0, "a batch twice as large"),
+    "der": (2.0, "a batch of the memory"),
+    "derpp": (3.0, "two batches of the memory"),
+    "agem": (2.0, "the gradient of a batch of the memory"),
+    "gdumb": (1.0, "the same update, from the memory"),
+    "ncm": (1 / 3, "one forward pass over the domain, no updates"),
+    "slda": (1 / 3, "one forward pass over the domain, no updates"),
+    "domain-lora": (2 / 3, "no gradients of the backbone's weights"),
+}
+"""By strategy: how many updates of fine-tuning, and why."""
