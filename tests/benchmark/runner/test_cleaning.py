@@ -97,7 +97,7 @@ def test_a_folder_elsewhere_that_uses_the_pool_is_known(results, tmp_path):
 def test_nothing_is_removed_where_a_plan_cannot_be_read(results):
     (results / "b" / "plan.json").write_text("{")
     stock = take_stock(results / "steps")
-    with pytest.raises(BenchError, match="nothing is removed, since it is not known what .*b refers to"):
+    with pytest.raises(BenchError, match=r"nothing is removed, since it is not known what .*b refers to"):
         remove_unreferred(stock)
     assert len(take_stock(results / "steps").held) == 6
 

@@ -159,7 +159,7 @@ def test_people_that_were_trained_on_are_refused(folder):
     with CropStoreWriter(folder / "turned", size=store.size, name="turned") as writer:
         writer.add(np.asarray(store.crops), rows)
         writer.finish()
-    with pytest.raises(BenchError, match="holds 8 people and .*trained or chosen on"):
+    with pytest.raises(BenchError, match=r"holds 8 people and .*trained or chosen on"):
         prepare_scoring(call_of(folder, on=str(folder / "turned")))
     assert not (folder / "results" / "r" / "further").exists()
 
@@ -171,13 +171,13 @@ def test_what_would_be_taken_for_a_domain_of_the_stream_is_refused(folder):
 
 def test_crops_of_another_size_are_refused(folder):
     tiny_stream(folder / "larger", size=48)
-    with pytest.raises(BenchError, match="expected crops of 32 px, .*found 48 px"):
+    with pytest.raises(BenchError, match=r"expected crops of 32 px, .*found 48 px"):
         prepare_scoring(call_of(folder, on=str(folder / "larger" / "store")))
 
 
 def test_another_stream_than_the_cells_were_trained_on_is_refused(folder):
     (folder / "only.toml").write_text((folder / "first-2.toml").read_text().replace('"m1"', '"m2"'))
-    with pytest.raises(BenchError, match="is not the stream that the cells of .* were trained on"):
+    with pytest.raises(BenchError, match=r"is not the stream that the cells of .* were trained on"):
         prepare_scoring(call_of(folder, stream=str(folder / "only.toml")))
 
 
