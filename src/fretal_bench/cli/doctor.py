@@ -1,4 +1,4 @@
-"""The ``bench doctor`` command: versions, devices and data of this machine, or the files of a result folder."""
+"""The ``bench doctor`` command: versions, devices and data of this machine, or the files of results or of a pool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from fretal_bench.cli.options import JsonOption
 from fretal_bench.cli.screen import print_json, print_line
 from fretal_bench.errors import BenchError, first_line
 from fretal_bench.workers import default_jobs
+
+if TYPE_CHECKING:
+    from fretal_bench.benchmark.runner.inspection import Inspection, PoolInspection
 
 PACKAGES = (
     "torch",
@@ -63,11 +66,12 @@ class Condition:
 
 def doctor(
     results: Annotated[
-        Path | None, typer.Argument(help="Result folder of `bench run` whose files are compared.")
+        Path | None,
+        typer.Argument(help="Result folder of `bench run`, or pool of steps, whose files are compared."),
     ] = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show versions, devices and data, what is missing and how to get it; or check every file of a result folder.
+    """Show versions, devices and data, what is missing and how to get it; or check every file of results or a pool.
 
     Exit code 1 if something is missing, or is not what was written.
     """
@@ -86,10 +90,11 @@ def doctor(
 
 
 def _of_results(path: Path, as_json: bool) -> None:
-    """Check a result folder: one line for every fault, exit code 1 if there is any."""
-    from fretal_bench.benchmark.runner.inspection import inspect
+    """Check a result folder or a pool: one line for every fault, exit code 1 if there is any."""
+    from fretal_bench.benchmark.runner.inspection import inspect, inspect_pool
 
-    about = inspect(path)
+    is_pool = (path / "locks").is_dir() and not (path / "plan.json").exists()
+    about: PoolInspection | Inspection = inspect_pool(path) if is_pool else inspect(path)
     if as_json:
         print_json(dataclasses.asdict(about))
     else:
@@ -97,18 +102,25 @@ def _of_results(path: Path, as_json: bool) -> None:
             print_line(f"!!  {fault}")
         for note in about.notes:
             print_line(f"--  {note}")
-        if about.unsealed:
-            print_line(
-                f"--  {about.unsealed} written without checksums by an older version, of cells and steps"
-            )
-        if about.without_checkpoint:
-            print_line(
-                f"--  {about.without_checkpoint} done whose last checkpoint is not there: they judge no file"
-            )
-        counts = f"{about.done} of {about.cells} cells done, {about.failed} failed"
+        counts = _counts(about)
         print_line(f"{'!!' if about.faults else 'ok'}  {path}: {counts}, {len(about.faults)} faults")
     if about.faults:
         sys.exit(1)
+
+
+def _counts(about: Inspection | PoolInspection) -> str:
+    from fretal_bench.benchmark.runner.inspection import PoolInspection
+
+    if isinstance(about, PoolInspection):
+        steps = f"{about.steps} steps, {about.checkpoints} with a checkpoint"
+        return f"{steps}, {about.judged} times judged on a test set"
+    if about.unsealed:
+        print_line(f"--  {about.unsealed} written without checksums by an older version, of cells and steps")
+    if about.without_checkpoint:
+        print_line(
+            f"--  {about.without_checkpoint} done whose last checkpoint is not there: they judge no file"
+        )
+    return f"{about.done} of {about.cells} cells done, {about.failed} failed"
 
 
 def diagnose() -> list[Condition]:

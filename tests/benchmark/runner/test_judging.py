@@ -12,6 +12,7 @@ import torch
 from fretal_bench.benchmark.recipes.model import build_model
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import step as step_module
+from fretal_bench.benchmark.runner.inspection import inspect, inspect_pool
 from fretal_bench.benchmark.runner.judging import ScoreCall, execute_scoring, prepare_scoring
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.results import load_results
@@ -204,3 +205,24 @@ def test_further_scores_that_are_not_those_of_the_set_are_refused(change, folder
     else:
         with pytest.raises(BenchError, match=r"scores\.parquet: .*test set"):
             load_results(folder / "results" / "r")
+
+
+def test_doctor_finds_nothing_wrong_with_what_was_judged_and_names_what_is_changed(folder):
+    judged(folder)
+    pool = folder / "results" / "steps"
+    assert not inspect(folder / "results" / "r").faults
+    assert not inspect(folder / "results" / "r").notes
+    about = inspect_pool(pool)
+    assert not about.faults
+    assert not about.notes
+    assert about.steps == about.checkpoints == len(list(pool.glob("steps/*")))
+    sets = [json.loads(path.read_text())["sets"] for path in pool.glob("scores/*/*/judged.json")]
+    assert about.judged == sum(map(len, sets)) > 0
+    for number, name in enumerate(
+        ("steps/*/step.json", "scores/*/*/scores.parquet", "steps/*/checkpoint.pt"), 1
+    ):
+        # The first and the last: of one step, the first fault alone is named.
+        place = sorted(pool.glob(name))[-1 if name.endswith(".pt") else 0]
+        place.write_bytes(place.read_bytes() + b" ")
+        assert len(inspect_pool(pool).faults) == number
+        assert any(str(place) in fault for fault in inspect_pool(pool).faults)

@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fretal_bench import names
+from fretal_bench import names, parsing
 from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.documents import PLAN, Entry, PlanFile
 from fretal_bench.benchmark.runner.folder import ResultFolder
+from fretal_bench.benchmark.runner.graph import set_id
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.results import (
     Agreement,
     plan_of_order,
     read_cell,
+    read_further,
     stream_of_order,
     validation_scores,
 )
@@ -26,7 +28,12 @@ from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, r
 from fretal_bench.errors import BenchError
 
 _OF_RUNS: Final = frozenset(
-    (PLAN, "stream.toml", "tuned.toml", "cells", "sources", "progress", "replaced", "failures", "locks")
+    (
+        PLAN,
+        *("stream.toml", "tuned.toml", "cells", "further", "replaced", "failures", "locks"),
+        # Of earlier versions.
+        *("sources", "progress"),
+    )
 )
 _CELL_FILES: Final = (
     "cell.json",
@@ -42,6 +49,9 @@ _STEP_FILES: Final = (
     "scores.parquet",
     "validation.parquet",
 )
+_FURTHER_FILES: Final = ("environment.json", "scores.parquet")
+_POOL_FILES: Final = ("checkpoint.pt", "step.json", "phases.json", "environment.json")
+_SCORE_FILES: Final = ("judged.json", "scores.parquet", "environment.json")
 _NEEDED: Final = ("checkpoint.pt", "phases.json")
 """What every step has: those of earlier versions have no environment, and some steps no scores of their own."""
 _PART: Final = re.compile(r"\..*\.part-.*")
@@ -49,28 +59,18 @@ _PART: Final = re.compile(r"\..*\.part-.*")
 
 
 @dataclass
-class Inspection:
-    """What a result folder is like.
+class Looking:
+    """What was seen of a folder.
 
     Attributes:
         path: The folder.
-        cells: Cells that were asked for.
-        done: Those of them that are done.
-        failed: Those of them that failed.
-        unsealed: Cells, source models and steps without checksums, of an earlier version.
-        without_checkpoint: Done cells whose checkpoint is not there: they can be reported, and judge nothing.
         faults: What is wrong, a line each that names the file and says what to do.
         notes: What is worth knowing and is no fault.
     """
 
     path: str
-    cells: int = 0
-    done: int = 0
-    failed: int = 0
-    unsealed: int = 0
-    without_checkpoint: int = 0
-    faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list, kw_only=True)
+    notes: list[str] = field(default_factory=list, kw_only=True)
 
     @contextlib.contextmanager
     def looking(self) -> Iterator[None]:
@@ -79,6 +79,40 @@ class Inspection:
             yield
         except BenchError as error:
             self.faults.append(str(error))
+
+
+@dataclass
+class PoolInspection(Looking):
+    """What a pool of steps is like.
+
+    Attributes:
+        steps: Steps in it.
+        checkpoints: Those whose checkpoint is there.
+        judged: Scores of a step on a test set.
+    """
+
+    steps: int = 0
+    checkpoints: int = 0
+    judged: int = 0
+
+
+@dataclass
+class Inspection(Looking):
+    """What a result folder is like.
+
+    Attributes:
+        cells: Cells that were asked for.
+        done: Those of them that are done.
+        failed: Those of them that failed.
+        unsealed: Cells, source models and steps without checksums, of an earlier version.
+        without_checkpoint: Done cells whose checkpoint is not there: they can be reported, and judge nothing.
+    """
+
+    cells: int = 0
+    done: int = 0
+    failed: int = 0
+    unsealed: int = 0
+    without_checkpoint: int = 0
 
 
 def inspect(path: str | os.PathLike[str]) -> Inspection:
@@ -101,6 +135,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     _look_at_cells(about, folder, plan, values)
     _look_at_steps(about, folder, entries, len(plan.stream.domains))
     _look_at_failures(about, folder, entries)
+    _look_at_further(about, folder, plan)
     for part in _folders(about, folder.path / "replaced"):
         with about.looking():
             _look_at_replaced(about, Sealed(part), Pool(folder.pool))
@@ -196,6 +231,54 @@ def _look_at_step(about: Inspection, sealed: Sealed) -> None:
     _look_for_more(about, sealed, _STEP_FILES)
 
 
+def _look_at_further(about: Inspection, folder: ResultFolder, plan: PlanFile) -> None:
+    sets = {set_id(parsing.plain(domain), "test"): domain for domain in plan.further}
+    ids = {entry.id for entry in plan.cells}
+    for parent in _folders(about, folder.path / "further"):
+        if parent.name not in sets:
+            about.faults.append(f"{parent}: scores on a test set that is not in {PLAN}; move it away")
+            continue
+        for place in _folders(about, parent):
+            if place.name not in ids:
+                about.faults.append(f"{place}: scores of a cell that is not in {PLAN}; move it away")
+                continue
+            with about.looking():
+                read_further(place, sets[parent.name])
+                read_environment(Sealed(place))
+                _look_for_more(about, Sealed(place), _FURTHER_FILES)
+
+
+def inspect_pool(path: str | os.PathLike[str]) -> PoolInspection:
+    """Read and compare every file of a pool of steps; nothing is changed.
+
+    Raises:
+        BenchError: It is no pool.
+    """
+    pool = Pool(path)
+    if not (pool.path / "locks").is_dir():
+        raise BenchError(
+            f"{pool.path}: expected a result folder, or a pool of steps, found neither; check the path"
+        )
+    about = PoolInspection(str(pool.path))
+    for place in _folders(about, pool.path / "steps"):
+        about.steps += 1
+        with about.looking():
+            pool.record(place.name)
+            pool.phases(place.name)
+            pool.environment(place.name)
+            if pool.has_state(place.name):
+                Sealed(place).check("checkpoint.pt")
+                about.checkpoints += 1
+            _look_for_more(about, Sealed(place), _POOL_FILES)
+    for parent in _folders(about, pool.path / "scores"):
+        for place in _folders(about, parent):
+            with about.looking():
+                about.judged += len(pool.judged_in(place))
+                pool.scores(place)
+                _look_for_more(about, Sealed(place), _SCORE_FILES)
+    return about
+
+
 def _look_at_failures(about: Inspection, folder: ResultFolder, entries: dict[str, Entry]) -> None:
     for path in _entries(about, folder.path / "failures", lambda name: name.removesuffix(".json")):
         if path.stem not in entries:
@@ -210,13 +293,13 @@ def _look_at_failures(about: Inspection, folder: ResultFolder, entries: dict[str
             about.notes.append(f"{path}: not a lock")
 
 
-def _look_for_more(about: Inspection, sealed: Sealed, known: tuple[str, ...]) -> None:
+def _look_for_more(about: Looking, sealed: Sealed, known: tuple[str, ...]) -> None:
     for entry in sorted(os.scandir(sealed.path), key=lambda entry: entry.name):
         if entry.name not in (*known, CHECKSUMS):
             about.notes.append(f"{entry.path}: not a file of a run")
 
 
-def _folders(about: Inspection, parent: Path) -> list[Path]:
+def _folders(about: Looking, parent: Path) -> list[Path]:
     """List the folders whose names are ids; what is no folder is a fault."""
     paths = _entries(about, parent, lambda name: name)
     for path in paths:
@@ -225,7 +308,7 @@ def _folders(about: Inspection, parent: Path) -> list[Path]:
     return [path for path in paths if path.is_dir()]
 
 
-def _entries(about: Inspection, parent: Path, id_of: Callable[[str], str]) -> list[Path]:
+def _entries(about: Looking, parent: Path, id_of: Callable[[str], str]) -> list[Path]:
     """List what is in a folder of the result folder by name; a name that is no id is a fault."""
     if not os.path.lexists(parent):
         return []

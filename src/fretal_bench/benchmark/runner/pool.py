@@ -257,6 +257,10 @@ class Pool:
             places.update(dict.fromkeys(self._judged(parent / name, id).sets, parent / name))
         return places
 
+    def judged_in(self, place: Path) -> tuple[str, ...]:
+        """Return the test sets of one of the folders that ``judged`` gives; errors as ``judged``."""
+        return tuple(self._judged(place, place.parent.name).sets)
+
     def _judged(self, place: Path, id: str) -> JudgedFile:
         sealed = Sealed(place, AGAIN)
         values = sealed.read_json("judged.json", "scores")
