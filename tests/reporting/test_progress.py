@@ -124,6 +124,20 @@ def test_missing_seeds_of_a_strategy_stand_in_one_row():
     ]
 
 
+def test_strategies_that_lack_the_same_cells_stand_in_one_row():
+    problems = [Problem(f"s{k}", seed, "missing", "why") for k in range(5) for seed in (1, 2)]
+    problems += [Problem("s0", 3, "missing", "why"), Problem("s1", 3, "missing", "why")]
+    problems += [Problem("s0", 4, "failed", "killed"), Problem("s1", 4, "failed", "full")]
+    assert [row.cells[:3] for row in problem_table(problems).rows] == [
+        ("s0, s1", "1 to 3", "missing"),
+        ("s2, s3, s4", "1, 2", "missing"),
+        ("s0", "4", "failed"),
+        ("s1", "4", "failed"),
+    ]
+    many = problem_table([Problem(f"s{k}", 0, "missing", "why") for k in range(24)])
+    assert [row.cells[0] for row in many.rows] == ["s0, s1 and 22 more"]
+
+
 def test_problems_that_orders_share_stand_in_one_row():
     problems = [Problem("ewc", seed, "missing", "why", order) for order in ("x", "y") for seed in (0, 1)]
     problems.append(Problem("ewc", 1, "missing", "why", "z"))

@@ -59,10 +59,9 @@ def show_report(
     else:
         print_summary(results, written.summary, written.verdict, Console())
         print_line(f"\nReport: {folder / 'index.html'}  (tables, plots and summary.md next to it)")
-    for cell in results.failures:
-        print_problem(f"failed: {cell.label}, seed {cell.seed}: {cell.reason}")
-    unusable = [problem for problem in written.summary.problems if problem.kind == "unusable"]
-    for problem in unusable:
-        print_problem(f"unusable: {problem.label}, seed {problem.seed}: {problem.reason}")
-    if results.failures or unusable:
+    problems = [problem for problem in written.summary.problems if problem.kind != "missing"]
+    for problem in problems:
+        order = f", order {problem.order}" if problem.order else ""
+        print_problem(f"{problem.kind}: {problem.label}, seed {problem.seed}{order}: {problem.reason}")
+    if problems:
         sys.exit(1)

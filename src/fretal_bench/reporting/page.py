@@ -17,6 +17,7 @@ from fretal_bench.reporting.contents import (
     strategy_table,
 )
 from fretal_bench.reporting.inputs import left_out, shortcut_words
+from fretal_bench.reporting.order_tables import order_tables
 from fretal_bench.reporting.plots import Plot
 from fretal_bench.reporting.progress import problem_table, progress_table
 from fretal_bench.reporting.summary import Summary
@@ -76,7 +77,9 @@ def page(
         size=_size(summary),
         verdict=conclusion,
         quantity_tables=quantity_tables(summary),
-        plots=[Picture(plot.title, plot.text, base64.b64encode(svg).decode("ascii")) for plot, svg in images],
+        order_tables=order_tables(summary),
+        plots=_pictures(images, "plots"),
+        order_plots=_pictures(images, "orders"),
         matrices=matrices_of_all(summary),
         strategy_table=strategy_table(summary),
         progress_table=progress_table(summary.progress) if summary.problems else None,
@@ -87,6 +90,15 @@ def page(
         environments=environments(results),
         formula_table=formula_table(summary),
     )
+
+
+def _pictures(images: Sequence[tuple[Plot, bytes]], section: str) -> list[Picture]:
+    """Give the plots of a section of the page."""
+    return [
+        Picture(plot.title, plot.text, base64.b64encode(svg).decode("ascii"))
+        for plot, svg in images
+        if plot.section == section
+    ]
 
 
 def environments(results: Results) -> tuple[CellsEnvironment, ...]:
@@ -126,4 +138,5 @@ def _size(summary: Summary) -> str:
     """Say how large the benchmark is."""
     seeds = "1 seed" if len(summary.seeds) == 1 else f"{len(summary.seeds)} seeds"
     domains = "1 domain" if len(summary.domains) == 1 else f"{len(summary.domains)} domains"
-    return f"{domains} · {seeds} · {summary.metric_title} at {summary.level} level"
+    orders = "" if summary.orders is None else f"{len(summary.orders.orders)} orders · "
+    return f"{domains} · {orders}{seeds} · {summary.metric_title} at {summary.level} level"

@@ -16,6 +16,7 @@ import numpy as np
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting.drawing import empty_figure, laid_out, style
+from fretal_bench.reporting.order_plot import spread_over_orders
 from fretal_bench.reporting.palette import Look, looks
 from fretal_bench.reporting.placement import Rectangle, place
 from fretal_bench.reporting.quantities import AVERAGE, FORGETTING
@@ -46,12 +47,14 @@ class Plot:
         title: Caption.
         text: What a reader who cannot see it should know.
         draw: Makes the figure.
+        section: Which section of the page it stands in.
     """
 
     name: str
     title: str
     text: str
     draw: Callable[[Summary], Figure]
+    section: str = "plots"
 
 
 def accuracy_matrices(summary: Summary) -> Figure:
@@ -239,11 +242,19 @@ PLOTS = (
         forgetting_matrices,
     ),
 )
+ORDERS = Plot(
+    "orders",
+    "Every order of the domains: one row a strategy, one dot an order, the mean over seeds.",
+    "One row a strategy, one dot an order; the numbers are in orders.csv.",
+    spread_over_orders,
+    section="orders",
+)
 
 
 def plots(summary: Summary) -> tuple[Plot, ...]:
     """Give the plots that the summary has something for: one domain has no forgetting."""
-    return PLOTS if len(summary.domains) > 1 else PLOTS[1:3]
+    of_orders = (ORDERS,) if summary.orders is not None and len(summary.domains) > 1 else ()
+    return (*(PLOTS if len(summary.domains) > 1 else PLOTS[1:3]), *of_orders)
 
 
 def _heat_maps(

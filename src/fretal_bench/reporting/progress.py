@@ -13,6 +13,7 @@ from fretal_bench.reporting.tables import Column, Number, Row, Table
 if TYPE_CHECKING:
     import pandas as pd
 
+_NAMED: Final = 3
 _KINDS: Final[tuple[Literal["failed", "missing", "unusable"], ...]] = ("failed", "missing", "unusable")
 
 
@@ -85,7 +86,7 @@ def progress_table(parts: Sequence[Progress]) -> Table:
         rows.append(Row((*cells, _orders(names, orders)) if orders > 1 else cells))
     columns = [Column("seed", "seed"), *(Column(k, k, digits=0) for k in ("cells", "done", *shown))]
     if orders > 1:
-        columns.append(Column("orders", "orders of the domains"))
+        columns.append(Column("orders", "orders"))
     done, asked = sum(part.done for part in parts), sum(part.asked for part in parts)
     title = f"What is there: {done} of {asked} cells"
     return Table("progress", title, tuple(columns), tuple(rows))
@@ -109,20 +110,34 @@ def progress_frame(parts: Sequence[Progress]) -> pd.DataFrame:
 
 
 def problem_table(problems: Sequence[Problem]) -> Table:
-    """List cells without numbers, each with its reason; seeds and orders that differ in nothing else in one row."""
-    by_order: dict[tuple[str, str, str, str], list[int]] = {}
+    """List cells without numbers, each with its reason.
+
+    Seeds and orders that differ in nothing else stand in one row, and so do strategies that lack the same cells.
+    """
+    seeds: dict[tuple[str, str, str, str], list[int]] = {}
     for problem in problems:
-        key = (problem.label, problem.kind, problem.reason, problem.order)
-        by_order.setdefault(key, []).append(problem.seed)
-    alike: dict[tuple[str, str, str, str], list[str]] = {}
-    for (label, kind, reason, order), seeds in by_order.items():
-        alike.setdefault((label, seed_words(seeds), kind, reason), []).append(order)
+        seeds.setdefault((problem.label, problem.kind, problem.reason, problem.order), []).append(
+            problem.seed
+        )
+    orders: dict[tuple[str, str, str, str], list[str]] = {}
+    for (label, kind, reason, order), of_seeds in seeds.items():
+        orders.setdefault((label, kind, reason, seed_words(of_seeds)), []).append(order)
+    labels: dict[tuple[str, str, str, tuple[str, ...]], list[str]] = {}
+    for (label, kind, reason, of_seed), of_orders in orders.items():
+        labels.setdefault((kind, reason, of_seed, tuple(of_orders)), []).append(label)
     named = any(problem.order for problem in problems)
     rows = []
-    for (label, seed, kind, reason), orders in alike.items():
-        where = orders[0] if len(orders) == 1 else f"{len(orders)} orders"
-        rows.append(Row((label, seed, kind, *((where,) if named else ()), reason)))
+    for (kind, reason, of_seed, names), of_labels in labels.items():
+        where = names[0] if len(names) == 1 else f"{len(names)} orders"
+        rows.append(Row((_few(of_labels), of_seed, kind, *((where,) if named else ()), reason)))
     titles = ("strategy", "seed", "what", *(("order",) if named else ()), "reason")
     return Table(
         "problems", "Cells without numbers", tuple(Column(title, title) for title in titles), tuple(rows)
     )
+
+
+def _few(labels: Sequence[str]) -> str:
+    """Name strategies: all of a few, of many the first and how many more."""
+    if len(labels) <= _NAMED:
+        return ", ".join(labels)
+    return f"{', '.join(labels[: _NAMED - 1])} and {len(labels) - _NAMED + 1} more"

@@ -11,7 +11,15 @@ import numpy as np
 from fretal_bench.benchmark.runner.results import CellResult
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.continual import CONTINUAL_METRICS, average_accuracy, forgetting_matrix
-from fretal_bench.metrics.matrices import LEVELS, Matrix, StreamScores, align_levels, matrix, micro_average
+from fretal_bench.metrics.matrices import (
+    LEVELS,
+    Matrix,
+    StreamScores,
+    align,
+    align_levels,
+    matrix,
+    micro_average,
+)
 from fretal_bench.metrics.numbers import NAN, Floats
 from fretal_bench.reporting.inputs import unique
 
@@ -187,9 +195,7 @@ def measure(cell: CellResult, metric: str, level: str, domains: tuple[str, ...])
         for of_metric in registry.names()
     }
     r = matrices[level, metric]
-    higher = r.higher_is_better
-    values = {name: known.function(r.values, r.baseline, higher) for name, known in CONTINUAL_METRICS.items()}
-    values[MICRO] = micro_average(scores[level], metric)
+    values = _of_stream(r, scores[level])
     final = {name: matrices[of_column] for name, of_column in _final_metrics().items()}
     values.update({name: average_accuracy(of_column.values) for name, of_column in final.items()})
     values.update(cost(cell.environment))
@@ -199,10 +205,23 @@ def measure(cell: CellResult, metric: str, level: str, domains: tuple[str, ...])
         values,
         r,
         matrices,
-        forgetting_matrix(r.values, higher_is_better=higher),
+        forgetting_matrix(r.values, higher_is_better=r.higher_is_better),
         _why_nan(cell, r, final),
         _sizes(scores),
     )
+
+
+def stream_values(cell: CellResult, metric: str, level: str, domains: tuple[str, ...]) -> dict[str, float]:
+    """Compute the quantities of one cell's stream and of its cost, none of the final detector; as ``measure``."""
+    scores = align(cell.scores, level, domains)
+    return {**_of_stream(matrix(scores, metric), scores), **cost(cell.environment)}
+
+
+def _of_stream(r: Matrix, scores: StreamScores) -> dict[str, float]:
+    """Compute what a stream comes to and what else it does."""
+    higher = r.higher_is_better
+    values = {name: known.function(r.values, r.baseline, higher) for name, known in CONTINUAL_METRICS.items()}
+    return {**values, MICRO: micro_average(scores, r.metric)}
 
 
 def cost(environment: Mapping[str, Any]) -> dict[str, float]:

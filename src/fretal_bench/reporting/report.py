@@ -19,6 +19,8 @@ from fretal_bench.reporting.drawing import image
 from fretal_bench.reporting.formats import frame_to_csv, to_csv, to_latex
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.markdown import markdown
+from fretal_bench.reporting.order_tables import order_tables
+from fretal_bench.reporting.orders import COMPARED, order_frame, order_values
 from fretal_bench.reporting.page import page
 from fretal_bench.reporting.plots import Plot, plots
 from fretal_bench.reporting.progress import problem_table, progress_frame, progress_table
@@ -34,9 +36,14 @@ from fretal_bench.reporting.tables import Table, drawn_width, fitted, to_rich, w
 from fretal_bench.reporting.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
-SOMETIMES: Final = ("tables/progress.csv",)
+SOMETIMES: Final = (
+    *(f"tables/{name}.csv" for name in ("progress", "orders", "order-values")),
+    *(f"tables/orders-{name}.{kind}" for name in COMPARED for kind in ("csv", "tex")),
+    *(f"plots/orders.{kind}" for kind in ("png", "svg")),
+)
 """The files of a report that not every one has."""
 _REMEDY: Final = "give another --out"
 
@@ -117,19 +124,27 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
     matrices = [matrix_table(summary, "accuracy")]
     if len(summary.domains) > 1:
         matrices.append(matrix_table(summary, "forgetting"))
-    for table in quantity_tables(summary):
+    for table in (*quantity_tables(summary), *order_tables(summary)):
         contents[f"tables/{table.name}.csv"] = to_csv(table)
         contents[f"tables/{table.name}.tex"] = to_latex(table)
     for table in matrices:
         contents[f"tables/{table.name}.csv"] = to_csv(without_intervals(table))
         contents[f"tables/{table.name}.tex"] = to_latex(table)
-    for name, frame in (("values", tidy_values(summary)), ("all-matrices", tidy_matrices(summary))):
-        contents[f"tables/{name}.csv"] = frame_to_csv(frame)
-    if summary.problems:
-        contents["tables/progress.csv"] = frame_to_csv(progress_frame(summary.progress))
+    contents |= {f"tables/{name}.csv": frame_to_csv(frame) for name, frame in _frames(summary).items()}
     contents["summary.md"] = markdown(results, summary, conclusion)
     contents["index.html"] = page(results, summary, conclusion, pictures)
     return contents
+
+
+def _frames(summary: Summary) -> dict[str, pd.DataFrame]:
+    """Give what stands in CSV only, by name."""
+    frames = {"values": tidy_values(summary), "all-matrices": tidy_matrices(summary)}
+    if summary.orders is not None:
+        frames["orders"] = order_frame(summary.orders)
+        frames["order-values"] = order_values(summary.orders, summary.metric, summary.level)
+    if summary.problems:
+        frames["progress"] = progress_frame(summary.progress)
+    return frames
 
 
 def print_summary(results: Results, summary: Summary, conclusion: Verdict, console: Console) -> None:
@@ -146,7 +161,7 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
     console.print(Text(conclusion.sentence, style="bold"))
     for note in conclusion.notes:
         console.print(Text(f"- {note}"))
-    tables = list(quantity_tables(summary))
+    tables = [*quantity_tables(summary), *order_tables(summary)]
     if summary.problems:
         tables += [progress_table(summary.progress), problem_table(summary.problems)]
     for strategy in summary.strategies:

@@ -18,12 +18,14 @@ from fretal_bench.reporting.inputs import (
     Problem,
     absent_cells,
     domain_names,
+    order_name,
     strategy_info,
     stream_words,
     tuning_words,
     unique,
     versions_words,
 )
+from fretal_bench.reporting.orders import Orders, across_orders, orders_record
 from fretal_bench.reporting.progress import Progress, progress
 from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity, measure, quantities
 
@@ -102,7 +104,8 @@ class Summary:
         tuning: Where hyperparameters come from, in one sentence.
         versions: Which versions of the suite made the cells, in one sentence; none where all were made by one.
         cells: What was measured of each cell, in the plan's order.
-        progress: How many cells are done, failed and missing, by seed.
+        progress: How many cells are done, failed and missing, by order of the domains and seed.
+        orders: The run in several orders of the domains; everything else is of the stream's own.
     """
 
     metric: str
@@ -119,6 +122,12 @@ class Summary:
     versions: tuple[str, ...]
     cells: tuple[CellMeasures, ...]
     progress: tuple[Progress, ...] = ()
+    orders: Orders | None = None
+
+    @property
+    def own_problems(self) -> tuple[Problem, ...]:
+        """Cells without numbers of the stream's own order of the domains."""
+        return tuple(p for p in self.problems if p.order in ("", order_name(self.domains)))
 
     @property
     def have_same_seeds(self) -> bool:
@@ -160,14 +169,22 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
     of_report = quantities(metric)
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
-    measured, unusable = _measured(results, metric, level)
+    own = order_name(domain_names(results.plan)) if results.in_other_orders else ""
+    measured, unusable = _measured(results, metric, level, own)
     by_label: dict[str, list[CellMeasures]] = {}
     for measures in measured:
         by_label.setdefault(measures.label, []).append(measures)
-    problems = (*absent_cells(results), *unusable)
+    problems = (*absent_cells(results, own), *unusable)
     if not measured:
         why = f" (first of {len(problems)}: {problems[0].label}: {problems[0].reason})" if problems else ""
         raise BenchError(f"{results.path} holds no finished cell{why}; `bench run` makes some")
+    orders = across_orders(results, measured, problems, metric, level)
+    parts = progress(own, (measures.seed for measures in measured), problems)
+    for order in orders.others if orders is not None else ():
+        parts += progress(
+            order.name, (s for by_seed in order.cells.values() for s in by_seed), order.problems
+        )
+        problems += order.problems
     cells = {cell.label: cell for cell in results.cells}
     strategies = [_over_seeds(by_seed, cells[label]) for label, by_seed in by_label.items()]
     seeds = {seed for strategy in strategies for seed in strategy.seeds}
@@ -190,12 +207,13 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
         ),
         versions_words(results),
         measured,
-        progress("", (measures.seed for measures in measured), problems),
+        parts,
+        orders,
     )
 
 
 def _measured(
-    results: Results, metric: str, level: str
+    results: Results, metric: str, level: str, order: str
 ) -> tuple[tuple[CellMeasures, ...], tuple[Problem, ...]]:
     """Measure every cell, and name those whose scores cannot be used."""
     domains = domain_names(results.plan)
@@ -209,7 +227,7 @@ def _measured(
         try:
             measured[cell.label, cell.seed] = measure(cell, metric, level, domains)
         except BenchError as error:
-            unusable.append(Problem(cell.label, cell.seed, "unusable", str(error)))
+            unusable.append(Problem(cell.label, cell.seed, "unusable", str(error), order))
     return tuple(measured.values()), tuple(unusable)
 
 
@@ -278,6 +296,8 @@ def summary_record(summary: Summary) -> dict[str, Any]:
         "problems": [_without_order(problem) for problem in summary.problems],
         "undefined": list(summary.undefined),
     }
+    if summary.orders is not None:
+        record["orders"] = orders_record(summary.orders)
     if summary.problems:
         record["progress"] = [_without_order(part) for part in summary.progress]
     return record

@@ -8,6 +8,7 @@ import numpy as np
 
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import PairedDifference
+from fretal_bench.reporting.order_tables import order_note
 from fretal_bench.reporting.pairing import (
     difference,
     different_seeds,
@@ -72,6 +73,7 @@ def verdict(summary: Summary) -> Verdict:
         *_learned_little(summary, leader),
         *_without_old_samples(summary, leader, known),
         *different_seeds(known),
+        *order_note(summary),
         *notes,
     ]
     return Verdict(
@@ -197,11 +199,11 @@ def _bounds(summary: Summary) -> list[str]:
 
 def _gaps(summary: Summary) -> list[str]:
     """Name strategies that lack seeds, those that lack the same ones in one sentence."""
-    labels = dict.fromkeys([*(s.label for s in summary.strategies), *(p.label for p in summary.problems)])
+    labels = dict.fromkeys([*(s.label for s in summary.strategies), *(p.label for p in summary.own_problems)])
     have = {s.label: s.seeds for s in summary.strategies}
     gaps: dict[str, list[str]] = {}
     for label in labels:
-        lost = [p for p in summary.problems if p.label == label]
+        lost = [p for p in summary.own_problems if p.label == label]
         if lost:
             kinds = _and([f"seed {p.seed} {p.kind}" for p in lost[:3]] + (["more"] if len(lost) > 3 else []))
             count = f"{len(have.get(label, ()))} of {len(have.get(label, ())) + len(lost)} seeds"
