@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.cleaning import remove_states, remove_unreferred, take_stock
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.results import load_results
@@ -115,3 +116,12 @@ def test_what_killed_processes_left_is_counted_and_removed(results):
 def test_what_is_no_pool_is_refused(results):
     with pytest.raises(BenchError, match="is no pool of steps"):
         take_stock(results)
+
+
+def test_a_pool_is_no_result_folder_and_a_result_folder_no_pool(results, tmp_path):
+    stream = str(tiny_stream(tmp_path / "data", domains=2))
+    common = {"strategies": ("finetuning",), "stream": stream, "changes": {"recipe": TINY}}
+    with pytest.raises(BenchError, match="is a pool of steps and no result folder; give another --out"):
+        prepare(Call(**common, out=results / "steps"))
+    with pytest.raises(BenchError, match="is a result folder and no pool of steps; give another --pool"):
+        prepare(Call(**common, out=tmp_path / "new", pool=results / "a"))

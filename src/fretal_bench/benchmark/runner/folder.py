@@ -66,6 +66,8 @@ class ResultFolder:
 
     def _join(self, plan: Plan, pool: Path | None) -> None:
         with files.refusals(self.path, remedy=REMEDY):
+            if (self.path / "folders").is_dir() and not (self.path / PLAN).exists():
+                raise BenchError(f"{self.path} is a pool of steps and no result folder; give another --out")
             ours = (self.path / PLAN).exists() or (self.path / "locks").is_dir()
             if not ours and self.path.is_dir() and any(self.path.iterdir()):
                 raise BenchError(f"{self.path} is not empty and no result folder; give another --out")

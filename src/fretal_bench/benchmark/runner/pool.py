@@ -149,10 +149,13 @@ class Pool:
             BenchError: It cannot be written, or is something else.
         """
         with files.refusals(self.path, remedy=REMEDY):
+            if (self.path / documents.PLAN).exists():
+                raise BenchError(f"{self.path} is a result folder and no pool of steps; {REMEDY}")
             ours = (self.path / "locks").is_dir()
             if not ours and self.path.is_dir() and any(self.path.iterdir()):
                 raise BenchError(f"{self.path} is not empty and no pool of steps; {REMEDY}")
-            (self.path / "locks").mkdir(parents=True, exist_ok=True)
+            for kind in ("folders", "locks"):
+                (self.path / kind).mkdir(parents=True, exist_ok=True)
 
     def note(self, folder: Path) -> None:
         """Write down that a result folder uses the pool; errors as ``files.refusals``."""

@@ -114,12 +114,13 @@ def _trained(step: Step, state: bytes | None, listener: Listener) -> NewStep:
 def _in_one_piece(task: Task, listener: Listener, keep: Callable[[NewStep], None]) -> Computed:
     """Train all domains with one strategy object, whose state cannot be gone on from."""
     steps = (*task.within, task.step)
-    strategy = build_strategy(steps[0], listener)
+    strategy = build_strategy(steps[0], listener, task.step.id)
     made: list[NewStep] = []
     scores: list[NewScores] = []
     for step in steps:
         if step.number > 0:
-            life.go_on(strategy, recipe_plugins(step, listener), epochs(step.recipe, step.number))
+            plugins = recipe_plugins(step, listener, task.step.id)
+            life.go_on(strategy, plugins, epochs(step.recipe, step.number))
         phases: Phases = []
         train_domain(strategy, step, phases)
         made.append(_saved(step, strategy, phases))
@@ -224,8 +225,14 @@ def strategy_of(step: Step) -> StrategyInfo:
     return info
 
 
-def build_strategy(step: Step, listener: Listener) -> ContinualStrategy:
-    """Build a strategy as the recipe says, with initial weights that depend on the seed alone."""
+def build_strategy(step: Step, listener: Listener, work: str = "") -> ContinualStrategy:
+    """Build a strategy as the recipe says, with initial weights that depend on the seed alone.
+
+    Args:
+        step: The step that is to be made.
+        listener: Told how its training goes.
+        work: What that is told of; the step if it is empty.
+    """
     recipe = step.recipe
     model = build_model(recipe, step.seed)
     number = max(step.number, 0)
@@ -239,14 +246,14 @@ def build_strategy(step: Step, listener: Listener) -> ContinualStrategy:
         batch_size=recipe.batch_size,
         epochs=epochs(recipe, number),
         transform=Augmentation(recipe),
-        plugins=recipe_plugins(step, listener) if step.kind == "trained" else (),
+        plugins=recipe_plugins(step, listener, work) if step.kind == "trained" else (),
         seed=step.seed,
         balance=recipe.balance,
     )
 
 
-def recipe_plugins(step: Step, listener: Listener) -> list[Any]:
-    """Build what the recipe adds to the training of a step's domain."""
+def recipe_plugins(step: Step, listener: Listener, work: str = "") -> list[Any]:
+    """Build what the recipe adds to the training of a step's domain; arguments as ``build_strategy``."""
     recipe, stream = step.recipe, the_stream(step.stream, step.order)
     scaled = recipe.precision == "fp16" and recipe.device == "cuda"
     # First, so that nothing is chosen or reported of weights that are no numbers.
@@ -260,7 +267,7 @@ def recipe_plugins(step: Step, listener: Listener) -> list[Any]:
     if recipe.select != "last":
         first = 0 if recipe.select == "source-and-target" else step.number
         plugins.append(KeepBest(*(stream[at].batches("val") for at in range(first, step.number + 1))))
-    about = Progress(step.id, step.label, "train", step.domain, step.number, len(step.order))
+    about = Progress(work or step.id, step.label, "train", step.domain, step.number, len(step.order))
     plugins.append(Reporter(listener, about))
     return plugins
 
