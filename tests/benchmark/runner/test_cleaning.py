@@ -125,3 +125,4 @@ def test_a_pool_is_no_result_folder_and_a_result_folder_no_pool(results, tmp_pat
         prepare(Call(**common, out=results / "steps"))
     with pytest.raises(BenchError, match="is a result folder and no pool of steps; give another --pool"):
         prepare(Call(**common, out=tmp_path / "new", pool=results / "a"))
+    assert not (tmp_path / "new").exists()

@@ -198,6 +198,9 @@ def prepare(
     agenda = Agenda(plan, folder, pool, call.keep)
     if agenda.tasks:
         check_backbone(recipe, where_from("backbone", call.recipe, call.changes))
+    if call.pool is not None and agenda.cells:
+        # Before the folder is made: the pool beside a folder that can be made can be made too.
+        pool.create()
     folder.create(plan, pool.path)
     if agenda.cells:
         pool.create()
