@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from fretal_bench.metrics import registry
@@ -56,16 +57,16 @@ def cost_table(summary: Summary) -> Table:
 def final_table(summary: Summary) -> Table:
     """The last row of R: the final detector on each domain."""
     better = _better(summary)
-    columns = [*_names(summary), *(Column(name, name, better) for name in summary.domains)]
+    columns = [*name_columns(summary), *(Column(name, name, better) for name in summary.domains)]
     rows = [
         Row(
-            (*_name(summary, s), *_numbers(s.accuracy.mean[-1], s.accuracy.half[-1], over=s.seeds)),
+            (*name_cells(summary, s), *_numbers(s.accuracy.mean[-1], s.accuracy.half[-1], over=s.seeds)),
             apart=s.bound,
         )
         for s in summary.strategies
     ]
     title = f"{_capital(summary.metric_title)} of each domain at the end of the stream"
-    notes = (*_level(summary), *_stream(summary), *_bounds(summary), *_seeds(summary))
+    notes = (*_level(summary), *stream_note(summary), *bound_words(summary), *interval_words(summary))
     return mark_best(Table("final", title, tuple(columns), tuple(rows), notes))
 
 
@@ -84,7 +85,7 @@ def accuracy_table(summary: Summary, strategy: StrategySummary) -> Table:
         f"{summary.marked(strategy)}: {summary.metric_title}",
         (Column("after", "after"), *(Column(name, name) for name in summary.domains)),
         tuple(rows),
-        (*below, *_seeds(summary)),
+        (*below, *interval_words(summary)),
     )
 
 
@@ -106,7 +107,7 @@ def forgetting_table(summary: Summary, strategy: StrategySummary) -> Table:
         f"{summary.marked(strategy)}: forgetting",
         (Column("after", "after"), *(Column(name, name, signed=True) for name in summary.domains[:-1])),
         tuple(rows),
-        (*below, *_seeds(summary)),
+        (*below, *interval_words(summary)),
     )
 
 
@@ -171,12 +172,18 @@ def size_table(summary: Summary) -> Table:
         Row((size.name, Number(size.reals), Number(size.fakes), Number(size.videos)))
         for size in summary.sizes
     ]
+    further = () if summary.further is None else summary.further.sets
+    rows += [
+        Row((size.name, Number(size.reals), Number(size.fakes), Number(size.videos)), apart=True)
+        for size in further
+    ]
+    notes = (f"Never trained on: {', '.join(size.name for size in further)}.",) if further else ()
     titles = ("real frames", "fake frames", "videos")
     columns = (
         Column("domain", "domain"),
         *(Column(title.replace(" ", "_"), title, digits=0) for title in titles),
     )
-    return Table("test-sets", "Test sets, the same at every step", columns, tuple(rows))
+    return Table("test-sets", "Test sets, the same at every step", columns, tuple(rows), notes)
 
 
 def formula_table(summary: Summary) -> Table:
@@ -205,7 +212,7 @@ def _quantity_table(summary: Summary, name: TableName, title: str, note: str) ->
     rows = [
         Row(
             (
-                *_name(summary, s),
+                *name_cells(summary, s),
                 *(Number(s.values[q.name].mean, s.values[q.name].half, over=s.seeds) for q in chosen),
             ),
             apart=s.bound,
@@ -214,17 +221,17 @@ def _quantity_table(summary: Summary, name: TableName, title: str, note: str) ->
     ]
     # The other tables' columns say their level themselves, or have none.
     level = _level(summary) if name in ("summary", "transfer") else ()
-    notes = (note, *level, *_stream(summary), *_bounds(summary), *_seeds(summary))
-    return mark_best(Table(name, title, (*_names(summary), *columns), tuple(rows), notes))
+    notes = (note, *level, *stream_note(summary), *bound_words(summary), *interval_words(summary))
+    return mark_best(Table(name, title, (*name_columns(summary), *columns), tuple(rows), notes))
 
 
-def _names(summary: Summary) -> tuple[Column, ...]:
+def name_columns(summary: Summary) -> tuple[Column, ...]:
     """Give the columns that say what a row is of: the strategy, and its seeds where not all have the same."""
     seeds = () if summary.have_same_seeds else (Column("seeds", "seeds"),)
     return (Column("strategy", "strategy"), *seeds)
 
 
-def _name(summary: Summary, strategy: StrategySummary) -> tuple[str, ...]:
+def name_cells(summary: Summary, strategy: StrategySummary) -> tuple[str, ...]:
     """Give the cells of these columns."""
     return (strategy.label, *(() if summary.have_same_seeds else (seed_words(strategy.seeds),)))
 
@@ -234,12 +241,12 @@ def _level(summary: Summary) -> tuple[str, ...]:
     return (f"{_capital(summary.metric_title)} at {summary.level} level.",)
 
 
-def _stream(summary: Summary) -> tuple[str, ...]:
+def stream_note(summary: Summary) -> tuple[str, ...]:
     """Name the stream and its protocol: how many videos later domains give belongs under every table."""
     return (f"Stream: {summary.stream}.",)
 
 
-def _bounds(summary: Summary) -> tuple[str, ...]:
+def bound_words(summary: Summary) -> tuple[str, ...]:
     """Say which rows are not ranked."""
     names = [strategy.label for strategy in summary.strategies if strategy.bound]
     return (f"Not ranked, because a bound: {', '.join(names)}.",) if names else ()
@@ -258,18 +265,23 @@ def _old_samples(summary: Summary) -> tuple[str, ...]:
     return (f"Old training samples kept: {'; '.join(named)}{others}.",)
 
 
-def _seeds(summary: Summary) -> tuple[str, ...]:
+def interval_words(summary: Summary) -> tuple[str, ...]:
     """Say what stands after the "±"."""
-    counts = sorted({len(strategy.seeds) for strategy in summary.strategies})
-    if counts[-1] < 2:
-        return ("One seed: no interval.",)
-    among = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    note = f"Mean ± half of the 95% interval over {among} seeds (Student's t)."
+    note = interval_note({len(strategy.seeds) for strategy in summary.strategies})
     if summary.have_same_seeds:
         return (note,)
     return (
         f"{note} Not all rows are over the same seeds: bold compares those over the seeds that most have.",
     )
+
+
+def interval_note(counts: Collection[int]) -> str:
+    """Say what stands after the "±" of numbers that are means over so many seeds."""
+    least, most = min(counts), max(counts)
+    if most < 2:
+        return "One seed: no interval."
+    among = f"{least} to {most}" if least < most else str(most)
+    return f"Mean ± half of the 95% interval over {among} seeds (Student's t)."
 
 
 def _numbers(

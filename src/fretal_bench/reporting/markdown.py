@@ -11,6 +11,7 @@ from fretal_bench.reporting.contents import (
     strategy_table,
 )
 from fretal_bench.reporting.formats import bullet, prose, to_markdown
+from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.order_tables import order_tables
 from fretal_bench.reporting.plots import plots
@@ -33,7 +34,7 @@ def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
         ),
         "\n".join(bullet(f"Shortcut in {line}") for line in shortcut_words(results)),
         *(to_markdown(table) for table in quantity_tables(summary)),
-        *(to_markdown(table) for table in order_tables(summary)),
+        *(to_markdown(table) for table in (*further_tables(summary), *order_tables(summary))),
         *(f"![{prose(plot.title)}](plots/{plot.name}.png)" for plot in plots(summary)),
     ]
     parts.extend(to_markdown(table) for pair in matrices_of_all(summary) for table in pair)

@@ -16,6 +16,7 @@ from fretal_bench.reporting.contents import (
     size_table,
     strategy_table,
 )
+from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.order_tables import order_tables
 from fretal_bench.reporting.plots import Plot
@@ -77,6 +78,8 @@ def page(
         size=_size(summary),
         verdict=conclusion,
         quantity_tables=quantity_tables(summary),
+        further_tables=further_tables(summary),
+        further_plots=_pictures(images, "further"),
         order_tables=order_tables(summary),
         plots=_pictures(images, "plots"),
         order_plots=_pictures(images, "orders"),

@@ -16,6 +16,7 @@ import numpy as np
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting.drawing import empty_figure, laid_out, style
+from fretal_bench.reporting.further_plot import further_sets
 from fretal_bench.reporting.order_plot import spread_over_orders
 from fretal_bench.reporting.palette import Look, looks
 from fretal_bench.reporting.placement import Rectangle, place
@@ -242,6 +243,14 @@ PLOTS = (
         forgetting_matrices,
     ),
 )
+FURTHER = Plot(
+    "further",
+    "Test sets that were never trained on, at the end of the stream; a ring: after the first domain alone. Bars (3 seeds "
+    "or more): 95% intervals over seeds.",
+    "One panel a test set, one row a strategy; the numbers are in the tables.",
+    further_sets,
+    section="further",
+)
 ORDERS = Plot(
     "orders",
     "Every order of the domains: one row a strategy, one dot an order, the mean over seeds.",
@@ -253,8 +262,9 @@ ORDERS = Plot(
 
 def plots(summary: Summary) -> tuple[Plot, ...]:
     """Give the plots that the summary has something for: one domain has no forgetting."""
-    of_orders = (ORDERS,) if summary.orders is not None and len(summary.domains) > 1 else ()
-    return (*(PLOTS if len(summary.domains) > 1 else PLOTS[1:3]), *of_orders)
+    further = (FURTHER,) if summary.further is not None else ()
+    orders = (ORDERS,) if summary.orders is not None and len(summary.domains) > 1 else ()
+    return (*(PLOTS if len(summary.domains) > 1 else PLOTS[1:3]), *further, *orders)
 
 
 def _heat_maps(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench import files
 from fretal_bench.benchmark.runner.results import Results
+from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.reporting.contents import (
     matrix_table,
     matrix_tables,
@@ -17,10 +18,13 @@ from fretal_bench.reporting.contents import (
 )
 from fretal_bench.reporting.drawing import image
 from fretal_bench.reporting.formats import frame_to_csv, to_csv, to_latex
+from fretal_bench.reporting.further import further_frame
+from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.markdown import markdown
+from fretal_bench.reporting.order_data import order_frame, order_values
 from fretal_bench.reporting.order_tables import order_tables
-from fretal_bench.reporting.orders import COMPARED, order_frame, order_values
+from fretal_bench.reporting.orders import COMPARED
 from fretal_bench.reporting.page import page
 from fretal_bench.reporting.plots import Plot, plots
 from fretal_bench.reporting.progress import problem_table, progress_frame, progress_table
@@ -40,9 +44,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SOMETIMES: Final = (
-    *(f"tables/{name}.csv" for name in ("progress", "orders", "order-values")),
+    *(f"tables/{name}.csv" for name in ("progress", "further", "orders", "order-values")),
     *(f"tables/orders-{name}.{kind}" for name in COMPARED for kind in ("csv", "tex")),
-    *(f"plots/orders.{kind}" for kind in ("png", "svg")),
+    *(f"tables/further-{level}.{kind}" for level in LEVELS for kind in ("csv", "tex")),
+    *(f"plots/{name}.{kind}" for name in ("further", "orders") for kind in ("png", "svg")),
 )
 """The files of a report that not every one has."""
 _REMEDY: Final = "give another --out"
@@ -124,7 +129,7 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
     matrices = [matrix_table(summary, "accuracy")]
     if len(summary.domains) > 1:
         matrices.append(matrix_table(summary, "forgetting"))
-    for table in (*quantity_tables(summary), *order_tables(summary)):
+    for table in (*quantity_tables(summary), *further_tables(summary), *order_tables(summary)):
         contents[f"tables/{table.name}.csv"] = to_csv(table)
         contents[f"tables/{table.name}.tex"] = to_latex(table)
     for table in matrices:
@@ -139,6 +144,8 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
 def _frames(summary: Summary) -> dict[str, pd.DataFrame]:
     """Give what stands in CSV only, by name."""
     frames = {"values": tidy_values(summary), "all-matrices": tidy_matrices(summary)}
+    if summary.further is not None:
+        frames["further"] = further_frame(summary.further)
     if summary.orders is not None:
         frames["orders"] = order_frame(summary.orders)
         frames["order-values"] = order_values(summary.orders, summary.metric, summary.level)
@@ -161,7 +168,7 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
     console.print(Text(conclusion.sentence, style="bold"))
     for note in conclusion.notes:
         console.print(Text(f"- {note}"))
-    tables = [*quantity_tables(summary), *order_tables(summary)]
+    tables = [*quantity_tables(summary), *further_tables(summary), *order_tables(summary)]
     if summary.problems:
         tables += [progress_table(summary.progress), problem_table(summary.problems)]
     for strategy in summary.strategies:

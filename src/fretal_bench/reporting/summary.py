@@ -14,6 +14,7 @@ from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interval
 from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.numbers import Floats, or_none
+from fretal_bench.reporting.further import Further, further_record, measure_further
 from fretal_bench.reporting.inputs import (
     Problem,
     absent_cells,
@@ -25,7 +26,8 @@ from fretal_bench.reporting.inputs import (
     unique,
     versions_words,
 )
-from fretal_bench.reporting.orders import Orders, across_orders, orders_record
+from fretal_bench.reporting.order_data import orders_record
+from fretal_bench.reporting.orders import Orders, across_orders
 from fretal_bench.reporting.progress import Progress, progress
 from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity, measure, quantities
 
@@ -106,6 +108,7 @@ class Summary:
         cells: What was measured of each cell, in the plan's order.
         progress: How many cells are done, failed and missing, by order of the domains and seed.
         orders: The run in several orders of the domains; everything else is of the stream's own.
+        further: The test sets that were never trained on.
     """
 
     metric: str
@@ -123,6 +126,7 @@ class Summary:
     cells: tuple[CellMeasures, ...]
     progress: tuple[Progress, ...] = ()
     orders: Orders | None = None
+    further: Further | None = None
 
     @property
     def own_problems(self) -> tuple[Problem, ...]:
@@ -185,6 +189,7 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
             order.name, (s for by_seed in order.cells.values() for s in by_seed), order.problems
         )
         problems += order.problems
+    further = measure_further(results, measured)
     cells = {cell.label: cell for cell in results.cells}
     strategies = [_over_seeds(by_seed, cells[label]) for label, by_seed in by_label.items()]
     seeds = {seed for strategy in strategies for seed in strategy.seeds}
@@ -197,7 +202,17 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
         tuple(sorted(strategies, key=lambda strategy: strategy.bound)),
         tuple(sorted(seeds)),
         problems,
-        unique(note for by_seed in by_label.values() for measures in by_seed for note in measures.undefined),
+        unique(
+            (
+                *(
+                    note
+                    for by_seed in by_label.values()
+                    for measures in by_seed
+                    for note in measures.undefined
+                ),
+                *(further.undefined if further is not None else ()),
+            )
+        ),
         measured[0].sizes,
         stream_words(results.plan),
         tuning_words(
@@ -209,6 +224,7 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
         measured,
         parts,
         orders,
+        further,
     )
 
 
@@ -296,6 +312,8 @@ def summary_record(summary: Summary) -> dict[str, Any]:
         "problems": [_without_order(problem) for problem in summary.problems],
         "undefined": list(summary.undefined),
     }
+    if summary.further is not None:
+        record["further"] = further_record(summary.further, summary.metric)
     if summary.orders is not None:
         record["orders"] = orders_record(summary.orders)
     if summary.problems:
