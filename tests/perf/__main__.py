@@ -15,13 +15,14 @@ import statistics
 from rich.console import Console
 from rich.table import Table
 
+from perf.graph import measure_graph
 from perf.growth import measure_growth
 from perf.prepare import measure_prepare
 from perf.reports import measure_reports
 from perf.sharing import measure_sharing
 from perf.steps import Row, measure_steps
 
-PARTS = ("steps", "prepare", "sharing", "growth", "report")
+PARTS = ("steps", "prepare", "sharing", "growth", "report", "graph")
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=PARTS,
-        help="measure training steps, data, two runs on one folder, large inputs, or a large report, alone",
+        help="measure training steps, data, two runs on one folder, large inputs, a large report, or a large plan, alone",
     )
     arguments = parser.parse_args()
     table = Table(
@@ -53,6 +54,8 @@ def main() -> None:
         rows += measure_growth()
     if "report" in parts:
         rows += measure_reports()
+    if "graph" in parts:
+        rows += measure_graph()
     for row in rows:
         low, high = min(row.ratios), max(row.ratios)
         table.add_row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import statistics
 import tempfile
 import time
 from dataclasses import dataclass
@@ -25,45 +26,21 @@ from fretal_bench.strategies import life
 from fretal_bench.strategies.batches import BatchLoader
 from fretal_bench.strategies.penalties.ewc import fisher_diagonal
 from fretal_bench.strategies.registry import find_strategy, list_strategies
+from perf.theory import LEAST
 from tests_support import tiny_stream
-
-# What an update must cost at least, in updates of fine-tuning: one forward pass and a backward of two, so that one more
-# forward pass, a teacher's, is 1/3.
-_TEACHER = (4 / 3, "a teacher's forward pass")
-_WEIGHTS = (1.0, "element-wise work on the weights")
-_MINIMUM = {
-    "fretal": _TEACHER,
-    "cored": _TEACHER,
-    "kd": _TEACHER,
-    "lwf": _TEACHER,
-    "feature-distillation": _TEACHER,
-    "tgd": _TEACHER,
-    "icarl": _TEACHER,
-    "dfil": _TEACHER,
-    "ewc": _WEIGHTS,
-    "online-ewc": _WEIGHTS,
-    "si": _WEIGHTS,
-    "mas": _WEIGHTS,
-    "l2sp": _WEIGHTS,
-    "er": (2.0, "a batch twice as large"),
-    "der": (2.0, "a batch of the memory"),
-    "derpp": (3.0, "two batches of the memory"),
-    "agem": (2.0, "the gradient of a batch of the memory"),
-    "gdumb": (1.0, "the same update, from the memory"),
-    "ncm": (1 / 3, "one forward pass over the domain, no updates"),
-    "slda": (1 / 3, "one forward pass over the domain, no updates"),
-    "domain-lora": (2 / 3, "no gradients of the backbone's weights"),
-}
 
 
 @dataclass
 class Row:
-    """Ratios of one comparison, one a round."""
+    """Ratios of one comparison, one a round; printed as soon as it is there."""
 
     what: str
     against: str
     ratios: list[float]
     target: str
+
+    def __post_init__(self) -> None:
+        print(f"{self.what}, against {self.against}: {statistics.median(self.ratios):.2f}", flush=True)
 
 
 class _EpochClock:
@@ -83,24 +60,23 @@ class _Run:
     """A strategy that has learned domain 0 and learns domain 1 again and again, a new object from the same state."""
 
     def __init__(self, name: str, recipe: Recipe, path: str, stream: Stream, train: Any) -> None:
-        (self.cell,) = make_plan([name], path, {}, recipe, [0]).cells
-        self.stream, self.train = stream, train
+        (cell,) = make_plan([name], path, stream.fingerprint(), recipe, [0]).cells
+        self.step = cell.path[-1]
+        self.info, self.train = find_strategy(cell.strategy), train
         self.strategy = self._built()
-        if self.cell.source is None:
+        if not cell.adopts:
             life.train(self.strategy, train[0])
         else:
             life.adopt(self.strategy, self.strategy.model.state_dict(), train[0])
         self.state = copy.deepcopy(self.strategy.state_dict())
 
     def _built(self) -> Any:
-        info = find_strategy(self.cell.strategy)
-        return build_strategy(info, self.cell.hyperparameters, self.cell, self.stream, 1, lambda _: None)
+        return build_strategy(self.step, lambda _: None)
 
     def update(self) -> float:
         """Return the seconds of an update, or of the whole domain over fine-tuning's updates where there are none."""
         self.strategy, clock = self._built(), _EpochClock()
-        info = find_strategy(self.cell.strategy)
-        life.begin(self.strategy, info, self.train[:1], copy.deepcopy(self.state))
+        life.begin(self.strategy, self.info, self.train[:1], copy.deepcopy(self.state))
         self.strategy.plugins.insert(0, clock)
         begun = time.perf_counter()
         life.train(self.strategy, self.train[1])
@@ -155,7 +131,7 @@ def measure_steps(recipe_name: str, rounds: int, only: tuple[str, ...] = ()) -> 
     rows = [row("runner's fine-tuning step", "finetuning", "bare", "at most 1.10")]
     for name in runs:
         if name != "finetuning":
-            least, why = _MINIMUM.get(name, (float("nan"), "not known"))
+            least, why = LEAST.get(name, (float("nan"), "not known"))
             rows.append(row(f"{name} step", name, "finetuning", f"about {least:.2f} in theory: {why}"))
     if not only:
         target = "about 1 (forward and backward)"

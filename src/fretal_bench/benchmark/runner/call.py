@@ -116,7 +116,7 @@ def check_jobs(jobs: int | None) -> None:
 
 def resolved_recipe(recipe: str | os.PathLike[str] | Recipe, changes: Changes, device: str | None) -> Recipe:
     """Return a recipe changed as ``changes`` say, its device resolved; arguments and errors as ``Call``'s."""
-    from fretal_bench.benchmark.recipes.model import check_trains, resolve_device
+    from fretal_bench.benchmark.recipes.device import check_trains, resolve_device
 
     opened = recipe if isinstance(recipe, Recipe) else open_recipe(recipe)
     opened = opened.changed(changes.get("recipe", {}))
@@ -170,7 +170,6 @@ def prepare(
     Raises:
         BenchError: Something in the call is wrong; the message says what to do.
     """
-    from fretal_bench.benchmark.recipes.model import check_backbone
     from fretal_bench.datasets.streams.data import absolute_stores, locate
     from fretal_bench.datasets.streams.file import toml_of_stream
     from fretal_bench.datasets.streams.stream import find_stream
@@ -197,6 +196,8 @@ def prepare(
     pool = Pool(call.pool if call.pool is not None else folder.path.absolute().parent / POOL)
     agenda = Agenda(plan, folder, pool, call.keep)
     if agenda.tasks:
+        from fretal_bench.benchmark.recipes.model import check_backbone
+
         check_backbone(recipe, where_from("backbone", call.recipe, call.changes))
     if call.pool is not None and agenda.cells:
         # Before the folder is made: the pool beside a folder that can be made can be made too.
@@ -303,7 +304,7 @@ def _say_older_code(plan: Plan, folder: ResultFolder) -> None:
     makers: dict[str, int] = {}
     for cell in plan.cells:
         if folder.cell(cell.id).is_dir():
-            maker = made_by_other_code(folder.environment(cell.id))
+            maker = made_by_other_code(folder.makers(cell.id))
             if maker:
                 makers[maker] = makers.get(maker, 0) + 1
     if makers:

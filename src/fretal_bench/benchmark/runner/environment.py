@@ -86,10 +86,16 @@ def made_by_other_code(environment: Mapping[str, Any]) -> str:
         environment.get("commit"),
         commit(),
     )
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        if version not in (None, metadata.version("fretal-bench")):
-            return f"version {version}"
+    if version not in (None, _installed() or version):
+        return f"version {version}"
     return f"commit {then}" if then and now and _code_differs(then.rstrip("+"), now.rstrip("+")) else ""
+
+
+@functools.cache
+def _installed() -> str | None:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version("fretal-bench")
+    return None
 
 
 @functools.cache

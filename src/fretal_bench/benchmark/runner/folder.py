@@ -27,7 +27,7 @@ from fretal_bench.benchmark.runner.difference import first_difference
 from fretal_bench.benchmark.runner.documents import FORMAT, OF_DATA, PLAN, check_id, plan_checksum, read_plan
 from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held
 from fretal_bench.benchmark.runner.plan import Cell, Plan
-from fretal_bench.benchmark.runner.seals import Sealed, read_environment
+from fretal_bench.benchmark.runner.seals import Sealed, read_makers
 from fretal_bench.errors import BenchError, RunError
 
 if TYPE_CHECKING:
@@ -208,9 +208,9 @@ class ResultFolder:
         with held(self.path / "locks" / f"{name}.lock", wait, REMEDY):
             yield
 
-    def environment(self, id: str) -> dict[str, Any]:
-        """Return what a done cell was made with; ``BenchError`` if that is missing or damaged."""
-        return read_environment(Sealed(self.cell(id)))
+    def makers(self, id: str) -> dict[str, Any]:
+        """Return the versions that a done cell was made with; ``BenchError`` if that is missing or damaged."""
+        return read_makers(Sealed(self.cell(id)))
 
     def keep(self, name: str, content: str) -> None:
         """Write a text file beside the plan, unless it says that already."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from fretal_bench import files, parsing, records
-from fretal_bench.benchmark.recipes.model import resolve_device
+from fretal_bench.benchmark.recipes.device import resolve_device
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.call import STREAM_FILE, check_jobs

@@ -14,7 +14,8 @@ import torch
 
 from fretal_bench import records
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
-from fretal_bench.benchmark.recipes.model import build_model, resolve_device
+from fretal_bench.benchmark.recipes.device import resolve_device
+from fretal_bench.benchmark.recipes.model import build_model
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.documents import CellFile
 from fretal_bench.benchmark.runner.folder import ResultFolder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from fretal_bench.benchmark.runner.documents import (
     CellFile,
     ChecksumsFile,
     EnvironmentFile,
+    MadeWith,
     PhasesFile,
     build,
     parse,
@@ -147,3 +149,18 @@ def read_environment(sealed: Sealed, seed: int | None = None, steps: int | None 
             f"{where}: key 'phases': expected steps -1 to {steps - 1}, found {last}; {sealed.remedy}"
         )
     return values
+
+
+def read_makers(sealed: Sealed) -> dict[str, Any]:
+    """Read the versions and the machine in ``environment.json`` of a done cell, and not its phases, which are dozens.
+
+    Raises:
+        BenchError: It is missing, damaged, or not what the cell was finished with.
+    """
+    values = sealed.read_json("environment.json", "environment")
+    keys = {field.name for field in dataclasses.fields(MadeWith)}
+    makers = (
+        {key: value for key, value in values.items() if key in keys} if isinstance(values, dict) else values
+    )
+    build(MadeWith, makers, str(sealed.path / "environment.json"), sealed.remedy)
+    return dict(makers)
