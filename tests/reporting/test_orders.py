@@ -314,6 +314,25 @@ def test_where_no_two_strategies_are_there_in_every_order_nobody_is_ranked(resul
     assert any("strategies are not ranked" in note for note in order_tables(summary)[0].notes)
 
 
+def test_where_one_order_alone_has_numbers_there_is_nothing_to_compare(results):
+    lost = [(named(o), label, s) for o in ORDERS[1:] for label in swapping(o) for s in (0, 1)]
+    summary = summarize(cut(results, lost))
+    assert order_tables(summary) == ()
+    assert not [plot for plot in plots(summary) if plot.section == "orders"]
+    words = (
+        "This is of one order of the domains, a → b → c. One of the 6 orders that were asked for has numbers."
+    )
+    assert words in verdict(summary).notes
+    assert len(summary.progress) == 12
+
+
+def test_seeds_that_the_same_orders_lack_are_named_together(results):
+    lost = [(named(o), label, s) for o in ORDERS[3:] for label in ("ewc", "lwf") for s in (0, 1)]
+    assert summarize(cut(results, lost)).orders.lacking == (
+        f"Not there: ewc, lwf, seeds 0, 1 in 3 of 6 orders ({named(ORDERS[3])}, {named(ORDERS[4])} and 1 more).",
+    )
+
+
 def test_orders_that_are_not_begun_are_counted_as_missing_and_not_ranked(results):
     lost = [(named(o), label, s) for o in ORDERS[4:] for label in swapping(o) for s in (0, 1)]
     summary = summarize(cut(results, lost))

@@ -14,8 +14,8 @@ from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, m
 
 
 def order_tables(summary: Summary) -> tuple[Table, ...]:
-    """Give one table for each quantity that is compared from order to order; none of a run with one order."""
-    if summary.orders is None:
+    """Give one table for each quantity that is compared from order to order; none where one order alone has numbers."""
+    if summary.orders is None or not summary.orders.comparable:
         return ()
     return tuple(order_table(summary, summary.orders, summary.quantities[name]) for name in COMPARED)
 
@@ -75,9 +75,9 @@ def _cells(
 def _named(spread: Spread, value: float) -> str:
     """Name the orders of a value: the first, and how many more."""
     names = spread.at(value)
-    if not names:
+    if not names or len(spread.values) < 2:
         return NOTHING
-    if len(names) == len(spread.values) > 1:
+    if len(names) == len(spread.values):
         return "no difference"
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
@@ -111,6 +111,9 @@ def _meaning(orders: Orders, *, alike: bool) -> str:
 def ranking_words(orders: Orders, quantity: Quantity, rankings: Rankings | None) -> str:
     """Say in one sentence whether the ranking of the strategies is the same in all orders."""
     title = quantity.title
+    if not orders.comparable:
+        how_many = "One" if orders.ranked_orders else "None"
+        return f"{how_many} of the {len(orders.orders)} orders that were asked for has numbers."
     if rankings is None:
         return f"By {title} strategies are not ranked: no two have numbers of a common seed in every order that has any."
     count = len(rankings.ranks)

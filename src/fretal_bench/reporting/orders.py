@@ -12,7 +12,14 @@ import numpy as np
 from fretal_bench.benchmark.runner.results import CellResult, Results
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics.numbers import NAN
-from fretal_bench.reporting.inputs import Problem, absent_cells, domain_names, order_name, strategy_info
+from fretal_bench.reporting.inputs import (
+    Problem,
+    absent_cells,
+    domain_names,
+    order_name,
+    seed_words,
+    strategy_info,
+)
 from fretal_bench.reporting.quantities import (
     AVERAGE,
     FORGETTING,
@@ -91,7 +98,7 @@ class Orders:
         spreads: Quantity name -> one spread a strategy that has numbers, bounds last.
         rankings: Quantity name -> the rankings of the strategies that have a value in every order with numbers; None
             where there are no two of them with a common seed, or no two orders.
-        ranked_orders: How many orders have numbers.
+        ranked_orders: How many orders have numbers of a strategy that is no bound.
         lacking: What is not there in some order, in words.
         quantities: The names of the quantities of every order: of the stream and of its cost, not of the final detector.
     """
@@ -108,6 +115,11 @@ class Orders:
     def own(self) -> Order:
         """The stream's own order."""
         return self.orders[0]
+
+    @property
+    def comparable(self) -> bool:
+        """Whether there is anything to compare: at least two orders have numbers."""
+        return self.ranked_orders > 1
 
     @property
     def others(self) -> tuple[Order, ...]:
@@ -256,12 +268,13 @@ def _lacking(labels: Sequence[str], orders: Sequence[Order]) -> tuple[str, ...]:
     lacking: dict[str, list[str]] = {}
     for label in labels:
         of_orders = _seeds(label, orders)
+        seeds_by_orders: dict[tuple[str, ...], list[int]] = {}
         for seed in sorted(frozenset().union(*of_orders)):
-            names = [order.name for order, seeds in zip(orders, of_orders, strict=True) if seed not in seeds]
+            names = tuple(o.name for o, seeds in zip(orders, of_orders, strict=True) if seed not in seeds)
             if names:
-                more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-                where = f"{', '.join(names[:2])}{more}"
-                lacking.setdefault(
-                    f"seed {seed} in {len(names)} of {len(orders)} orders ({where}).", []
-                ).append(label)
+                seeds_by_orders.setdefault(names, []).append(seed)
+        for names, seeds in seeds_by_orders.items():
+            more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+            what = f"seed{'s' if len(seeds) > 1 else ''} {seed_words(seeds)} in {len(names)} of {len(orders)} orders"
+            lacking.setdefault(f"{what} ({', '.join(names[:2])}{more}).", []).append(label)
     return tuple(f"Not there: {', '.join(of)}, {what}" for what, of in lacking.items())

@@ -263,7 +263,7 @@ ORDERS = Plot(
 def plots(summary: Summary) -> tuple[Plot, ...]:
     """Give the plots that the summary has something for: one domain has no forgetting."""
     further = (FURTHER,) if summary.further is not None else ()
-    orders = (ORDERS,) if summary.orders is not None and len(summary.domains) > 1 else ()
+    orders = (ORDERS,) if summary.orders is not None and summary.orders.comparable else ()
     return (*(PLOTS if len(summary.domains) > 1 else PLOTS[1:3]), *further, *orders)
 
 
