@@ -26,7 +26,8 @@ Report = Callable[[Any], None]
 """What a task calls to tell the parent something while it is at work."""
 
 _JOIN_SECONDS: Final = 10
-_THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""The variables that say how many threads numerical libraries start; they read them when they are imported."""
 
 
 def run_tasks(
@@ -188,8 +189,8 @@ def _portable(error: Exception) -> Exception:
 @contextlib.contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Keep the numerical libraries of new processes from starting a thread per core each."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
     finally:

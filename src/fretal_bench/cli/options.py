@@ -54,6 +54,21 @@ JobsOption = Annotated[
         help="Processes; results don't depend on it.  [default: one a core that this process may use; one on CUDA]"
     ),
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        help="Compute on a Ray cluster: auto (the one this machine is part of), HOST:PORT, or local (one on this "
+        "machine, for its GPUs); --jobs is then how many steps at once.",
+        metavar="ADDRESS",
+    ),
+]
+GpusOption = Annotated[
+    float,
+    typer.Option(
+        "--gpus-per-step", help="With --ray: share of a GPU for a step, e.g. 0.5.", metavar="NUMBER"
+    ),
+]
 PoolOption = Annotated[
     Path | None,
     typer.Option(

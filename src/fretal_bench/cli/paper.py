@@ -16,10 +16,12 @@ from fretal_bench import files
 from fretal_bench.cli.options import (
     DataOption,
     DeviceOption,
+    GpusOption,
     JobsOption,
     JsonOption,
     PluginOption,
     PoolOption,
+    RayOption,
     SeedsOption,
     SetOption,
     seeds_of,
@@ -114,6 +116,8 @@ def run(
     published: PublishedOption = None,
     set_: SetOption = None,
     jobs: JobsOption = None,
+    ray: RayOption = None,
+    gpus_per_step: GpusOption = 1.0,
     device: DeviceOption = None,
     out: OutOption = None,
     pool: PoolOption = None,
@@ -136,7 +140,19 @@ def run(
     places = [(value.method, value.column) for value in values.values]
     changes = split_changes(set_ or [])
     call = PaperCall(
-        file, places, folder, recipe, seeds_of(seeds), stream_as, data or (), changes, jobs, device, pool
+        file,
+        places,
+        folder,
+        recipe,
+        seeds_of(seeds),
+        stream_as,
+        data or (),
+        changes,
+        jobs=jobs,
+        device=device,
+        pool=pool,
+        ray=ray,
+        gpus_per_step=gpus_per_step,
     )
     comparison = _run(call, values, lender, Console(stderr=json_))
     _write(comparison, report, json_)

@@ -11,10 +11,12 @@ from rich.console import Console
 from fretal_bench.cli.options import (
     DataOption,
     DeviceOption,
+    GpusOption,
     JobsOption,
     JsonOption,
     PluginOption,
     PoolOption,
+    RayOption,
     SeedsOption,
     SetOption,
     keep_of,
@@ -33,6 +35,8 @@ def run(
     seeds: SeedsOption = "0",
     set_: SetOption = None,
     jobs: JobsOption = None,
+    ray: RayOption = None,
+    gpus_per_step: GpusOption = 1.0,
     device: DeviceOption = None,
     out: Annotated[Path | None, typer.Option(help="Result folder.  [default: results/STREAM-RECIPE]")] = None,
     orders: Annotated[
@@ -72,6 +76,8 @@ def run(
         orders=orders,
         pool=pool,
         keep=keep_of(keep),
+        ray=ray,
+        gpus_per_step=gpus_per_step,
     )
     with first_use_bar() as tell:
         ready = prepare(call, building=tell)

@@ -12,10 +12,12 @@ from rich.console import Console
 from fretal_bench.cli.options import (
     DataOption,
     DeviceOption,
+    GpusOption,
     JobsOption,
     JsonOption,
     PluginOption,
     PoolOption,
+    RayOption,
 )
 from fretal_bench.cli.report import show_report
 from fretal_bench.cli.screen import first_use_bar, print_line, print_problem
@@ -33,6 +35,8 @@ def score(
         typer.Option(help="What opens the stream that was trained on.  [default: what the folder says]"),
     ] = None,
     jobs: JobsOption = None,
+    ray: RayOption = None,
+    gpus_per_step: GpusOption = 1.0,
     device: DeviceOption = None,
     pool: PoolOption = None,
     plugin: PluginOption = None,
@@ -45,7 +49,7 @@ def score(
     from fretal_bench.benchmark.runner.judging import ScoreCall, execute_scoring, prepare_scoring
     from fretal_bench.benchmark.runner.results import load_results
 
-    call = ScoreCall(results, on, data or (), stream, device, jobs, pool)
+    call = ScoreCall(results, on, data or (), stream, device, jobs, pool, ray, gpus_per_step)
     with first_use_bar() as tell:
         scoring = prepare_scoring(call, tell)
     names = ", ".join(domain.name for domain in scoring.sets)

@@ -14,10 +14,12 @@ from rich.console import Console
 from fretal_bench.cli.options import (
     DataOption,
     DeviceOption,
+    GpusOption,
     JobsOption,
     JsonOption,
     PluginOption,
     PoolOption,
+    RayOption,
     names_of,
 )
 from fretal_bench.cli.screen import first_use_bar, print_json, print_line, print_problem
@@ -51,6 +53,8 @@ def tune(
     seed: Annotated[int, typer.Option(help="Of the draws and of training.")] = 0,
     data: DataOption = None,
     jobs: JobsOption = None,
+    ray: RayOption = None,
+    gpus_per_step: GpusOption = 1.0,
     device: DeviceOption = None,
     out: OutOption = None,
     write: WriteOption = None,
@@ -77,6 +81,8 @@ def tune(
         out=out,
         data=data or (),
         pool=pool,
+        ray=ray,
+        gpus_per_step=gpus_per_step,
     )
     with first_use_bar() as tell:
         search = prepare_search(call, budget=budget, domains=domains, write=write, building=tell)

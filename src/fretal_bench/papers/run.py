@@ -49,6 +49,8 @@ class PaperCall:
         jobs: Processes; results don't depend on it.
         device: Overrides the recipe's device.
         pool: Where steps are kept; default ``steps`` beside ``out``.
+        ray: As ``Call``'s.
+        gpus_per_step: As ``Call``'s.
     """
 
     paper: PaperFile
@@ -62,6 +64,8 @@ class PaperCall:
     jobs: int | None = None
     device: str | None = None
     pool: Path | None = None
+    ray: str | None = None
+    gpus_per_step: float = 1.0
 
     @property
     def own_recipe(self) -> bool:
@@ -156,7 +160,7 @@ def prepare_paper(call: PaperCall, building: ProgressCallback | None = None) -> 
         raise BenchError("nothing to run: name at least one seed")
     check_jobs(call.jobs)
     name = call.paper.recipe if call.own_recipe else call.recipe or "mini"
-    recipe = resolved_recipe(name, call.changes, call.device)
+    recipe = resolved_recipe(name, call.changes, call.device, elsewhere=call.ray is not None)
     streams = TableStreams(call.paper, call.out, call.stream_as, call.data)
     settings = settings_here(call.paper, call.places, streams)
     able = {place: setting for place, setting in settings.items() if isinstance(setting, Setting)}
@@ -252,6 +256,8 @@ def _job(call: PaperCall, group: _Group, building: ProgressCallback | None) -> J
         jobs=call.jobs,
         out=call.out / group.name,
         pool=call.pool if call.pool is not None else call.out.absolute().parent / POOL,
+        ray=call.ray,
+        gpus_per_step=call.gpus_per_step,
     )
     return Job(group.file, prepare(run, cells=cells, building=building))
 

@@ -10,8 +10,12 @@ from fretal_bench.errors import BenchError
 from fretal_bench.records import Invalid
 
 
-def resolve_device(device: str) -> Literal["cpu", "cuda"]:
+def resolve_device(device: str, *, elsewhere: bool = False) -> Literal["cpu", "cuda"]:
     """Return ``cpu`` or ``cuda`` for a recipe's ``device``.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        elsewhere: Other machines train, which may have the CUDA that this one lacks.
 
     Raises:
         BenchError: It is none of ``auto``, ``cpu`` and ``cuda``, or it is ``cuda`` and there is none.
@@ -23,7 +27,7 @@ def resolve_device(device: str) -> Literal["cpu", "cuda"]:
     # Half a gigabyte and seconds, which a run on a CPU with nothing left to train does without.
     import torch
 
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() or (elsewhere and device == "cuda"):
         return "cuda"
     if device == "cuda":
         raise BenchError(

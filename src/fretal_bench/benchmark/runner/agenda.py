@@ -228,6 +228,10 @@ class Agenda:
                 self._forget(id)
         self._over -= failed
 
+    def is_needed(self, id: str) -> bool:
+        """Whether a task that is left begins with the state of a step."""
+        return self._needed[id] > 0
+
     def settle(self) -> None:
         """Put together the cells of which every step is computed.
 

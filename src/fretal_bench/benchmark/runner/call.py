@@ -16,6 +16,7 @@ from fretal_bench.benchmark.runner.folder import POOL, ResultFolder
 from fretal_bench.benchmark.runner.orders import orders_of
 from fretal_bench.benchmark.runner.plan import Cell, Changes, Plan, check_strategies, make_plan
 from fretal_bench.benchmark.runner.pool import Pool
+from fretal_bench.benchmark.runner.ray_cluster import Cluster, asked_for
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
@@ -48,6 +49,9 @@ class Call:
             stream's own alone if it is None.
         pool: Where steps are kept; default ``steps`` beside the result folder.
         keep: States that are kept there: ``all``, or only the ``last`` of every cell.
+        ray: Address of the Ray cluster that computes the steps (``ray_cluster.Cluster``), of which ``jobs`` are at most
+            computed at once; without one they are computed on this machine.
+        gpus_per_step: Share of a GPU that a step takes on that cluster.
     """
 
     strategies: Sequence[str]
@@ -62,6 +66,13 @@ class Call:
     orders: str | None = None
     pool: str | os.PathLike[str] | None = None
     keep: Keep = "all"
+    ray: str | None = None
+    gpus_per_step: float = 1.0
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """The cluster that computes the steps; ``BenchError`` if nothing answers there."""
+        return asked_for(self.ray, self.jobs, self.gpus_per_step)
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,7 @@ class Prepared:
     agenda: Agenda
     jobs: int
     opened: Opened
+    cluster: Cluster | None = None
 
     @property
     def total(self) -> int:
@@ -114,13 +126,18 @@ def check_jobs(jobs: int | None) -> None:
         raise BenchError(f"--jobs must be at least 1, found {jobs}")
 
 
-def resolved_recipe(recipe: str | os.PathLike[str] | Recipe, changes: Changes, device: str | None) -> Recipe:
-    """Return a recipe changed as ``changes`` say, its device resolved; arguments and errors as ``Call``'s."""
+def resolved_recipe(
+    recipe: str | os.PathLike[str] | Recipe, changes: Changes, device: str | None, *, elsewhere: bool = False
+) -> Recipe:
+    """Return a recipe changed as ``changes`` say, its device resolved; arguments and errors as ``Call``'s.
+
+    ``elsewhere``: as ``resolve_device``.
+    """
     from fretal_bench.benchmark.recipes.device import check_trains, resolve_device
 
     opened = recipe if isinstance(recipe, Recipe) else open_recipe(recipe)
     opened = opened.changed(changes.get("recipe", {}))
-    opened = opened.changed({"device": resolve_device(device or opened.device)})
+    opened = opened.changed({"device": resolve_device(device or opened.device, elsewhere=elsewhere)})
     check_trains(opened, lambda key: where_from(key, recipe, changes))
     return opened
 
@@ -145,7 +162,7 @@ def check_names(call: Call) -> Recipe:
     from fretal_bench.datasets.streams.stream import find_stream
 
     check_jobs(call.jobs)
-    recipe = resolved_recipe(call.recipe, call.changes, call.device)
+    recipe = resolved_recipe(call.recipe, call.changes, call.device, elsewhere=call.cluster is not None)
     check_strategies(call.strategies, recipe, call.seeds, _of_strategies(call.changes))
     find_stream(call.stream)
     return recipe
@@ -212,7 +229,8 @@ def prepare(
     _say_repeated(opened.stream)
     _say_older_code(plan, folder)
     _say_older_steps(agenda, pool)
-    return Prepared(plan, folder, agenda, call.jobs or default_jobs(recipe.device), opened)
+    jobs = call.jobs or default_jobs(recipe.device)
+    return Prepared(plan, folder, agenda, jobs, opened, call.cluster)
 
 
 def _open(

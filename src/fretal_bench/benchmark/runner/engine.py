@@ -21,15 +21,19 @@ from fretal_bench.workers import run_tasks
 
 
 class Work(Protocol):
-    """What an engine computes: an agenda."""
+    """What an engine computes: an agenda, with the pool where results go and how many tasks it began with."""
 
     pool: Pool
+    tasks: int
 
     def take(self) -> Task | None:
         """Return what is to be done next, which is then out; None if nothing can begin now."""
 
     def done(self, task: Task, outcome: Outcome) -> bool:
         """Take in what became of a task; return whether others had trained its step meanwhile."""
+
+    def is_needed(self, id: str) -> bool:
+        """Whether a task that is left begins with the state of a step."""
 
     def settle(self) -> None:
         """Do what follows from the tasks that are done."""

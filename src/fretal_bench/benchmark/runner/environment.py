@@ -41,11 +41,7 @@ def environment(device: str) -> dict[str, Any]:
     """Return versions of Python and packages, the processor, the device and the suite's git commit, as plain data."""
     import torch
 
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    versions.update(plugin_versions())
+    versions = {"python": platform.python_version(), **packages(), **plugin_versions()}
     return {
         "versions": versions,
         "system": platform.system(),
@@ -55,6 +51,15 @@ def environment(device: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "commit": commit(),
     }
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the packages that results depend on, the suite among them."""
+    versions = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
 
 
 def joined_environments(by_step: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

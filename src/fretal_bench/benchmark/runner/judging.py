@@ -18,13 +18,14 @@ from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.call import STREAM_FILE, check_jobs
 from fretal_bench.benchmark.runner.documents import CellFile, DomainContent, PlanFile
-from fretal_bench.benchmark.runner.engine import run_processes, run_serial
+from fretal_bench.benchmark.runner.engines import run_agenda
 from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder, write_frame
 from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet, set_id
 from fretal_bench.benchmark.runner.joining import Judgements, score_rows
 from fretal_bench.benchmark.runner.opened import use_sets
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.progress import Listener
+from fretal_bench.benchmark.runner.ray_cluster import Cluster, asked_for
 from fretal_bench.benchmark.runner.results import further_place
 from fretal_bench.benchmark.runner.seals import Sealed, read_about, seal
 from fretal_bench.benchmark.runner.task import Outcome, Task
@@ -53,6 +54,8 @@ class ScoreCall:
         device: Overrides the device of the cells' recipe.
         jobs: Processes; results don't depend on it.
         pool: Where the steps are; default what the folder's plan says.
+        ray: As ``Call``'s.
+        gpus_per_step: As ``Call``'s.
     """
 
     results: str | os.PathLike[str]
@@ -62,6 +65,8 @@ class ScoreCall:
     device: str | None = None
     jobs: int | None = None
     pool: str | os.PathLike[str] | None = None
+    ray: str | None = None
+    gpus_per_step: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,10 @@ class JudgingAgenda:
             self.reasons[task.step.id] = outcome.reason
         return False
 
+    def is_needed(self, id: str) -> bool:
+        """Whether a task that is left begins with the state of a step."""
+        return any(task.needs == id for task in self.left)
+
     def settle(self) -> None:
         """Do nothing: the cells get their scores when all is judged."""
 
@@ -126,6 +135,7 @@ class Scoring:
         agenda: The tasks.
         jobs: Processes.
         left_out: Why cells are not judged, by their label.
+        cluster: What judges, if not this machine.
     """
 
     folder: ResultFolder
@@ -135,6 +145,7 @@ class Scoring:
     agenda: JudgingAgenda
     jobs: int
     left_out: dict[str, str]
+    cluster: Cluster | None = None
 
 
 def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -> Scoring:
@@ -148,6 +159,7 @@ def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -
         BenchError: Something in the call is wrong; the message says what to do.
     """
     check_jobs(call.jobs)
+    cluster = asked_for(call.ray, call.jobs, call.gpus_per_step)
     folder = ResultFolder(call.results)
     _, plan = documents.read_plan(folder.path)
     pool = Pool(call.pool if call.pool is not None else folder.pool)
@@ -160,7 +172,7 @@ def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -
     )
     _check_names(plan, sets, refs, call.on)
     check_apart(_trained_on(call, folder, plan, building), sets)
-    cells, left_out = _cells(folder, plan, pool, call.device)
+    cells, left_out = _cells(folder, plan, pool, call.device, elsewhere=cluster is not None)
     if not cells:
         first = next(iter(left_out.items()), None)
         reason = f"{first[0]}: {first[1]}" if first else "no cell is done"
@@ -169,7 +181,7 @@ def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -
     use_sets(place, data, sets)
     agenda = JudgingAgenda(pool, _tasks(pool, cells, refs))
     device = cells[0].steps[0].recipe.device
-    return Scoring(folder, sets, refs, cells, agenda, call.jobs or default_jobs(device), left_out)
+    return Scoring(folder, sets, refs, cells, agenda, call.jobs or default_jobs(device), left_out, cluster)
 
 
 def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> None:
@@ -180,11 +192,7 @@ def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> No
         RunError: The disk is full, or a worker process was killed; what is finished is kept.
     """
     agenda = scoring.agenda
-    jobs = min(scoring.jobs, agenda.tasks)
-    if jobs > 1:
-        run_processes(agenda, listener, jobs)
-    else:
-        run_serial(agenda, listener)
+    run_agenda(agenda, listener, scoring.jobs, scoring.cluster)
     scoring.folder.add_further([_content(domain) for domain in scoring.sets])
     for cell in scoring.cells:
         failed = next((step for step in cell.steps if step.id in agenda.reasons), None)
@@ -243,7 +251,7 @@ def _trained_on(
 
 
 def _cells(
-    folder: ResultFolder, plan: PlanFile, pool: Pool, device: str | None
+    folder: ResultFolder, plan: PlanFile, pool: Pool, device: str | None, *, elsewhere: bool = False
 ) -> tuple[tuple[Judged, ...], dict[str, str]]:
     """Return the done cells with what can be judged of them, and why others cannot be judged."""
     cells, left_out = [], {}
@@ -256,7 +264,7 @@ def _cells(
             left_out[label] = "an earlier version made it, which kept no steps"
             continue
         domains = plan.orders[entry.order - 1] if entry.order else plan.stream.domains
-        path = _path(about, tuple(domain.name for domain in domains), device)
+        path = _path(about, tuple(domain.name for domain in domains), device, elsewhere)
         if not pool.has_state(path[-1].id):
             left_out[label] = f"the checkpoint of its last step is not in {pool.path}"
             continue
@@ -266,11 +274,11 @@ def _cells(
     return tuple(cells), left_out
 
 
-def _path(about: CellFile, names: tuple[str, ...], device: str | None) -> tuple[Step, ...]:
+def _path(about: CellFile, names: tuple[str, ...], device: str | None, elsewhere: bool) -> tuple[Step, ...]:
     """Make the steps of a done cell again, from what it says of itself."""
     recipe = records.read(Recipe, about.recipe, f"cell {about.id}: recipe")
     if device is not None:
-        recipe = recipe.changed({"device": resolve_device(device)})
+        recipe = recipe.changed({"device": resolve_device(device, elsewhere=elsewhere)})
     adopts = len(about.steps) == len(names) + 2
     steps: list[Step] = []
     for place, id in enumerate(about.steps):

@@ -47,6 +47,18 @@ def use_sets(place: str, data: tuple[str, ...], sets: tuple[Domain, ...]) -> Non
     _sets[place, data] = sets
 
 
+def the_sets(place: str, data: tuple[str, ...]) -> tuple[Domain, ...]:
+    """Return the further test sets that a place opens; those of one place are kept open in a process."""
+    if (place, data) not in _sets:
+        use_sets(place, data, open_test_sets(place, data, verify=False))
+    return _sets[place, data]
+
+
+def is_open(name: str | Place) -> bool:
+    """Whether a stream or further test sets are open in this process."""
+    return name in _streams if isinstance(name, str) else name in _sets
+
+
 def samples(of: TestSet) -> CropSource:
     """Return the samples of a test set.
 
@@ -55,9 +67,7 @@ def samples(of: TestSet) -> CropSource:
     """
     domains: Iterable[Domain]
     if of.further:
-        if (of.stream, of.data) not in _sets:
-            use_sets(of.stream, of.data, open_test_sets(of.stream, of.data, verify=False))
-        domains = _sets[of.stream, of.data]
+        domains = the_sets(of.stream, of.data)
     else:
         domains = the_stream(of.stream)
     domain = next((domain for domain in domains if domain.name == of.domain), None)

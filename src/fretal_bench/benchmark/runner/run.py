@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.agenda import Keep
 from fretal_bench.benchmark.runner.call import Call, Prepared, prepare
-from fretal_bench.benchmark.runner.engine import run_processes, run_serial
+from fretal_bench.benchmark.runner.engines import run_agenda
 from fretal_bench.benchmark.runner.plan import Changes
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.results import Results, load_results
@@ -30,11 +30,7 @@ def train(prepared: Prepared, listener: Listener = lambda _: None) -> None:
 
     agenda = prepared.agenda
     use_stream(prepared.opened.reference, prepared.opened.stream)
-    jobs = min(prepared.jobs, agenda.tasks)
-    if jobs > 1:
-        run_processes(agenda, listener, jobs)
-    else:
-        run_serial(agenda, listener)
+    run_agenda(agenda, listener, prepared.jobs, prepared.cluster)
 
 
 def run(
@@ -51,6 +47,8 @@ def run(
     orders: str | None = None,
     pool: str | os.PathLike[str] | None = None,
     keep: Keep = "all",
+    ray: str | None = None,
+    gpus_per_step: float = 1.0,
     listener: Listener = lambda _: None,
 ) -> Results:
     """Run strategies along a stream and return the results; ``bench run`` from Python. Arguments as ``Call``.
@@ -58,5 +56,20 @@ def run(
     ``jobs`` above 1 starts processes, which needs the caller's script to be importable (an
     ``if __name__ == "__main__":`` around the call).
     """
-    call = Call(strategies, stream, recipe, seeds, changes or {}, device, jobs, out, data, orders, pool, keep)
+    call = Call(
+        strategies,
+        stream,
+        recipe,
+        seeds,
+        changes or {},
+        device=device,
+        jobs=jobs,
+        out=out,
+        data=data,
+        orders=orders,
+        pool=pool,
+        keep=keep,
+        ray=ray,
+        gpus_per_step=gpus_per_step,
+    )
     return execute(prepare(call), listener)

@@ -106,6 +106,15 @@ class Stream:
     def __repr__(self) -> str:
         return f"Stream({self.name!r}, {' -> '.join(domain.name for domain in self.domains)})"
 
+    def at(self, name: str, place: int) -> Domain:
+        """Return a domain as it is at a place of an order, from 0: where the protocol thins later ones, the first is not.
+
+        Args:
+            name: The name of one of the domains.
+            place: Its place.
+        """
+        return self._at(name, place)
+
     def in_order(self, order: Sequence[str]) -> Stream:
         """Return the stream with its domains in another order; domains of the same rows are the same objects.
 
