@@ -19,6 +19,7 @@ PAGES = [
     "docs/papers.md",
     "docs/plugins.md",
     "docs/preparing.md",
+    "docs/reports.md",
     "docs/tuning.md",
 ]
 # A path in backticks; capital words in it stand for any name.

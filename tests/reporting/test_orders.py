@@ -136,7 +136,7 @@ def test_of_some_orders_the_deviation_is_that_of_a_sample(make):
     assert row_of(summary, "average", "lwf")["deviation"].value == pytest.approx(statistics.stdev(values))
     notes = order_tables(summary)[0].notes
     assert "Orders: 4 of the 6 that 3 domains have." in notes
-    assert any("SD (divided by m where all possible orders are there, else m - 1)" in note for note in notes)
+    assert any("SD (divided by m - 1)" in note for note in notes)
 
 
 def test_the_ranking_of_each_order_is_counted(results, summary):

@@ -97,10 +97,13 @@ def _meaning(orders: Orders, *, alike: bool) -> str:
         over = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seed_words(seeds)}"
     else:
         over = "the seeds of its row"
+    whole = {len(spread.values) == orders.possible for spread in orders.spreads[COMPARED[0]]}
     divided = (
         "m where all possible orders are there, else m - 1"
-        if any(len(s.values) != orders.possible for s in orders.spreads[COMPARED[0]])
+        if len(whole) > 1
         else "m"
+        if whole == {True}
+        else "m - 1"
     )
     return (
         f"The value of an order is the mean over {over}; mean, SD (divided by {divided}), lowest and highest are over "
