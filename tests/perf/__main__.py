@@ -19,10 +19,11 @@ from perf.graph import measure_graph
 from perf.growth import measure_growth
 from perf.prepare import measure_prepare
 from perf.reports import measure_reports
+from perf.scaling import measure_scaling
 from perf.sharing import measure_sharing
 from perf.steps import Row, measure_steps
 
-PARTS = ("steps", "prepare", "sharing", "growth", "report", "graph")
+PARTS = ("steps", "prepare", "sharing", "growth", "report", "graph", "scaling")
 
 
 def main() -> None:
@@ -34,7 +35,8 @@ def main() -> None:
     parser.add_argument(
         "--only",
         choices=PARTS,
-        help="measure training steps, data, two runs on one folder, large inputs, a large report, or a large plan, alone",
+        help="measure training steps, data, two runs on one folder, large inputs, a large report, a large plan, or two "
+        "workers, alone",
     )
     arguments = parser.parse_args()
     table = Table(
@@ -56,6 +58,8 @@ def main() -> None:
         rows += measure_reports()
     if "graph" in parts:
         rows += measure_graph()
+    if "scaling" in parts:
+        rows += measure_scaling(1)
     for row in rows:
         low, high = min(row.ratios), max(row.ratios)
         table.add_row(
