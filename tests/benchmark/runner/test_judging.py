@@ -182,7 +182,7 @@ def test_another_stream_than_the_cells_were_trained_on_is_refused(folder):
         prepare_scoring(call_of(folder, stream=str(folder / "only.toml")))
 
 
-@pytest.mark.parametrize("change", ["row", "score", "other set"])
+@pytest.mark.parametrize("change", ["row", "score", "no probability", "other set"])
 def test_further_scores_that_are_not_those_of_the_set_are_refused(change, folder):
     import pandas as pd
 
@@ -194,6 +194,8 @@ def test_further_scores_that_are_not_those_of_the_set_are_refused(change, folder
         frame["row"] += 1
     elif change == "score":
         frame["score"] = frame["score"].astype("float32") * 0
+    elif change == "no probability":
+        frame["score"] = frame["score"].astype("float32") + 1
     else:
         frame = pd.read_parquet(next(second.iterdir()) / "scores.parquet")
     frame.to_parquet(place, index=False)
@@ -203,7 +205,7 @@ def test_further_scores_that_are_not_those_of_the_set_are_refused(change, folder
     if change == "score":
         load_results(folder / "results" / "r")
     else:
-        with pytest.raises(BenchError, match=r"scores\.parquet: .*test set"):
+        with pytest.raises(BenchError, match=r"scores\.parquet: .*(test set|no probabilities)"):
             load_results(folder / "results" / "r")
 
 

@@ -186,8 +186,7 @@ def read_further(place: Path, domain: DomainContent) -> pd.DataFrame:
     """Read the scores of a cell on one further test set.
 
     Raises:
-        BenchError: They are missing, damaged, or not those of the test set.
-        UnusableScores: They are no probabilities.
+        BenchError: They are missing, damaged, not those of the test set, or no probabilities.
     """
     where = str(place / "scores.parquet")
     table = score_table.read_table(Sealed(place).read("scores.parquet", "scores"), where)

@@ -195,8 +195,8 @@ def check_further(table: pa.Table, domain: DomainContent, where: str, remedy: st
         remedy: What to do if it is damaged.
 
     Raises:
-        UnusableScores: A score is not finite, or no probability.
-        BenchError: Its steps, domain, rows, labels or videos are not those of the test set.
+        BenchError: Its steps, domain, rows, labels or videos are not those of the test set, or a score is no
+            probability, which is never written: the judging would have failed.
     """
     step = table["step"].to_numpy()
     numbers = sorted(set(step.tolist()))
@@ -211,11 +211,9 @@ def check_further(table: pa.Table, domain: DomainContent, where: str, remedy: st
         if row_hash(first["row"].to_numpy()) != domain.rows.test:
             fault = f"its rows are not those of test set {shown(domain.name)} in the plan"
         fault = fault or _fault_of_labels(first) or _fault_of_steps(table, first, len(numbers))
+        fault = fault or _unusable(table, len(numbers) - 1)
     if fault:
         raise BenchError(f"{where}: {fault}; {remedy}")
-    unusable = _unusable(table, len(numbers) - 1)
-    if unusable:
-        raise UnusableScores(f"{where}: {unusable}")
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
