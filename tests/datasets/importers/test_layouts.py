@@ -123,25 +123,6 @@ def test_folders_that_are_nearly_image_folders_are_told_what_they_lack(tmp_path,
         recognise(tmp_path)
 
 
-def celeb_plus_plus(root):
-    tree = Tree(root)
-    tree.text("List_of_testing_videos.txt", "1 Celeb-real/id0_0000.mp4\n")
-    tree.video("Celeb-real/id0_0000.mp4", "YouTube-real/00000.mp4")
-    for scenario, method in (("FaceSwap", "SimSwap"), ("FaceReenact", "LIA"), ("TalkingFace", "FLOAT")):
-        tree.video(f"Celeb-synthesis/{scenario}/{method}/id0_id1_0000.mp4")
-
-
-@pytest.mark.parametrize("name", [None, "celeb-df-v1", "celeb-df-v2"])
-@pytest.mark.parametrize("folder", ["Celeb-DF++", "Celeb-DF-v3", "Celeb-DF-v2"])
-def test_celeb_df_plus_plus_is_refused_by_its_name(tmp_path, folder, name):
-    celeb_plus_plus(tmp_path / folder)
-
-    with pytest.raises(
-        BenchError, match=r"this is Celeb-DF\+\+, not Celeb-DF v1 or v2.*Celeb-synthesis/Face"
-    ):
-        read_dataset(tmp_path / folder, name)
-
-
 def test_without_its_list_celeb_df_says_once_that_no_split_is_known(tmp_path):
     tree = Tree(tmp_path / "Celeb-DF-v2")
     tree.video(*(f"Celeb-real/id{n}_0000.mp4" for n in range(6)), "Celeb-synthesis/id0_id1_0000.mp4")

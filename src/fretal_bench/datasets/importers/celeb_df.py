@@ -1,9 +1,10 @@
-"""Celeb-DF, both versions: celebrities' interviews and swaps between them; its test list writes 1 for real."""
+"""Celeb-DF v1 and v2: celebrities' interviews and swaps between them; its test list writes 1 for real."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +28,11 @@ from fretal_bench.names import shown
 
 TEST_LIST: Final = "List_of_testing_videos.txt"
 FAKE_METHOD: Final = "Celeb-synthesis"
-_FOLDERS: Final = {"celeb-real": REAL, "youtube-real": REAL, "celeb-synthesis": FAKE}
+FOLDERS: Final = {"celeb-real": REAL, "youtube-real": REAL, "celeb-synthesis": FAKE}
 # The list's own labels, the other way round than ours and nearly everybody's.
-_LISTED: Final = {"1": REAL, "0": FAKE}
-_LINE: Final = re.compile(r"(?P<label>\S+)\s+(?P<path>\S.*)")
-_SCENARIOS: Final = ("FaceSwap", "FaceReenact", "TalkingFace")
+LISTED: Final = {"1": REAL, "0": FAKE}
+LINE: Final = re.compile(r"(?P<label>\S+)\s+(?P<path>\S.*)")
+SCENARIOS: Final = ("FaceSwap", "FaceReenact", "TalkingFace")
 """Folders of Celeb-synthesis in Celeb-DF++ (its repository's README); in versions 1 and 2 the fakes are there."""
 _VERSION: Final = re.compile(r"(?:^|[^a-z0-9])v([12])(?:[^a-z0-9]|$)")
 # Version 1 tests 100 videos, version 2 tests 518.
@@ -42,8 +43,8 @@ def _recognise(root: Path, version: int) -> Match:
     tree = Tree(root) if root.is_dir() else None
     if tree is None or tree.child("", "Celeb-synthesis") is None:
         return Match(0, missed=("Celeb-real/", "Celeb-synthesis/", TEST_LIST))
-    if scenarios := _scenarios(tree):
-        return Match(0.97 if version == 2 else 0.3, tuple(f"{path}/" for path in scenarios))
+    if scenario_folders(tree):
+        return Match(0.1, missed=("videos in Celeb-synthesis/ itself",))
     names = ("Celeb-real", "YouTube-real", "Celeb-synthesis", TEST_LIST)
     signs = tuple(name for name in names if tree.child("", name) is not None)
     named = _VERSION.search(tree.root.name.lower())
@@ -63,34 +64,41 @@ def _lines(path: Path) -> int:
         return 0
 
 
-def _scenarios(tree: Tree) -> list[str]:
-    """The folders by which Celeb-DF++ differs."""
+def scenario_folders(tree: Tree) -> dict[str, str]:
+    """The folders by which Celeb-DF++ differs: path -> scenario."""
+    scenarios = {name.lower(): name for name in SCENARIOS}
     fakes = tree.child("", "Celeb-synthesis")
     inner = tree.folders(fakes.path) if fakes is not None and fakes.is_folder else ()
-    return [entry.path for entry in inner if entry.name in _SCENARIOS]
+    return {entry.path: scenarios[entry.name.lower()] for entry in inner if entry.name.lower() in scenarios}
 
 
 def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
     tree = Tree(root)
-    if scenarios := _scenarios(tree):
+    if scenarios := scenario_folders(tree):
         raise BenchError(
-            f"{root}: this is Celeb-DF++, not Celeb-DF v1 or v2: its fakes are in {scenarios[0]}/ and the like, and "
-            "which people they show is not known here, so nothing could keep people apart; list its files in a CSV "
-            "with the columns path, label, split, source and target (--as csv)"
+            f"{root}: this is Celeb-DF++, not Celeb-DF v1 or v2: its fakes are in {next(iter(scenarios))}/ and the "
+            "like; read it with --as celeb-df-pp"
         )
     rows = Rows(tree)
     by_identity = options.splits == "identity"
     listed = {} if by_identity else _test_list(rows)
     on_disk: set[tuple[str, str]] = set()
-    for folder, shelf, label in _shelves(rows, dataset):
+    for folder, shelf, label in shelves(rows, dataset):
         for recording in recordings(rows, shelf, options):
             on_disk.add((folder, recording.video))
-            row = _row(rows, folder, shelf, recording, label)
+            row = row_of(rows, folder, shelf, recording, label)
             if row is not None and not by_identity:
-                row = _listed_row(rows, row, folder, shelf, recording, listed)
+                key = folder, recording.video
+                split = listed_split(rows, label, key, shelf, recording, listed)
+                row = as_recording(row, row.original, split) if split is not None else None
             if row is not None:
                 add_recording(rows, recording, row)
-    for folder, video in sorted((listed or {}).keys() - on_disk):
+    return finish(rows, dataset, options, (listed or {}).keys() - on_disk)
+
+
+def finish(rows: Rows, dataset: str, options: ReadOptions, absent: Iterable[tuple[str, str]]) -> Import:
+    """Build the manifest, after telling what the test list names in vain (folder and video) and what it keeps apart."""
+    for folder, video in sorted(absent):
         rows.note(
             f"{folder}/{video}.mp4",
             "missing",
@@ -98,7 +106,7 @@ def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
             f"{TEST_LIST} names it; it isn't there",
             "download it again",
         )
-    if not by_identity and len(rows):
+    if options.splits != "identity" and len(rows):
         words = (
             "the official list tests people who are trained on too; recordings are kept apart, people are not"
         )
@@ -106,45 +114,52 @@ def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
     return rows.finish(dataset, options, f"test as in {TEST_LIST}", has_val=False)
 
 
-def _listed_row(
+def listed_split(
     rows: Rows,
-    row: ManifestRow,
-    folder: str,
+    label: int,
+    key: tuple[str, str],
     shelf: Shelf,
     recording: Recording,
-    listed: dict[tuple[str, str], int | None] | None,
-) -> ManifestRow | None:
-    """The row with its split by the test list, or None if there is no list or it contradicts the folder."""
+    listed: Mapping[tuple[str, str], int | None] | None,
+) -> str | None:
+    """The split by the test list; None, and counted, if there is no list or it contradicts the folder.
+
+    Args:
+        rows: Takes what is left out.
+        label: What the video's folder says.
+        key: The video as the list has it: folder and name.
+        shelf: Its folder.
+        recording: The video.
+        listed: The list: ``key`` -> label, None for one that has both; None if there is no list.
+    """
     if listed is None:
         words = f"{TEST_LIST} is missing, so its split isn't known"
         leave_out_recording(rows, recording, shelf, "split", words, "copy the list to the root")
         return None
-    key = folder, recording.video
-    listed_label = listed.get(key, row.label)
-    if listed_label != row.label:
+    listed_label = listed.get(key, label)
+    if listed_label != label:
         word = {REAL: "real", FAKE: "fake", None: "both real and fake"}[listed_label]
-        words = (
-            f"{TEST_LIST} says {word} (1 is real there), its folder {'real' if row.label == REAL else 'fake'}"
-        )
+        words = f"{TEST_LIST} says {word}, its folder {'real' if label == REAL else 'fake'}"
         leave_out_recording(rows, recording, shelf, "label", words, "restore the list of the download")
         return None
-    return _as_recording(row, "test" if key in listed else "train")
+    return "test" if key in listed else "train"
 
 
-def _shelves(rows: Rows, dataset: str) -> Iterator[tuple[str, Shelf, int]]:
+def shelves(rows: Rows, dataset: str) -> Iterator[tuple[str, Shelf, int]]:
+    """The folders of reals and fakes that are there: name in lower case, shelf, label; absent ones are told."""
     for entry in rows.tree.folders():
-        label = _FOLDERS.get(entry.name.lower())
+        label = FOLDERS.get(entry.name.lower())
         if label is not None:
             method = "real" if label == REAL else FAKE_METHOD
             yield entry.name.lower(), Shelf(entry.path, dataset, method, "none"), label
-    for name in _FOLDERS:
+    for name in FOLDERS:
         if rows.tree.child("", name) is None:
             rows.note(
                 name, "missing", "warning", f"no folder {name} (letter case aside)", "download it again"
             )
 
 
-def _row(rows: Rows, folder: str, shelf: Shelf, recording: Recording, label: int) -> ManifestRow | None:
+def row_of(rows: Rows, folder: str, shelf: Shelf, recording: Recording, label: int) -> ManifestRow | None:
     """The row of a video with the people in it, or None if its name fits no rule."""
     target = source = original = ""
     if folder == "youtube-real":
@@ -165,22 +180,17 @@ def _row(rows: Rows, folder: str, shelf: Shelf, recording: Recording, label: int
     )
 
 
-def _as_recording(row: ManifestRow, split: str) -> ManifestRow:
-    """Name the recording in place of the person: the official list keeps at most recordings apart."""
-    recording = row.original or (row.video if row.video.startswith("id") else row.target)
+def as_recording(row: ManifestRow, filmed: str, split: str) -> ManifestRow:
+    """Name the recording in place of the person: the official list keeps at most recordings apart.
+
+    Args:
+        row: With the people in it.
+        filmed: The recording that a fake was made in; "" for a real video, which is one.
+        split: By the list.
+    """
+    recording = filmed or (row.video if row.video.startswith("id") else row.target)
     source = recording if row.label == REAL else ""
-    return ManifestRow(
-        "",
-        row.dataset,
-        row.method,
-        "none",
-        row.label,
-        row.video,
-        source,
-        recording,
-        split,
-        original=row.original,
-    )
+    return replace(row, source=source, target=recording, split=split)
 
 
 def _test_list(rows: Rows) -> dict[tuple[str, str], int | None] | None:
@@ -199,14 +209,9 @@ def _test_list(rows: Rows) -> dict[tuple[str, str], int | None] | None:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        match = _LINE.fullmatch(line.strip())
+        match = LINE.fullmatch(line.strip())
         parts = match["path"].split("/") if match is not None else []
-        if (
-            match is None
-            or match["label"] not in _LISTED
-            or len(parts) < 2
-            or parts[0].lower() not in _FOLDERS
-        ):
+        if match is None or match["label"] not in LISTED or len(parts) < 2 or parts[0].lower() not in FOLDERS:
             kind = "outside" if match is not None and leaves_root(match["path"]) else "bad-file"
             example = "'0 Celeb-synthesis/id0_id1_0000.mp4' or the like"
             words = f"line {number}: expected {example}, found {shown(line.strip())}"
@@ -221,7 +226,7 @@ def _test_list(rows: Rows) -> dict[tuple[str, str], int | None] | None:
                 f"line {number}: a path that leaves the root",
                 "restore the list",
             )
-        elif listed.setdefault(video, _LISTED[match["label"]]) != _LISTED[match["label"]]:
+        elif listed.setdefault(video, LISTED[match["label"]]) != LISTED[match["label"]]:
             rows.note(
                 entry.path,
                 "label",
