@@ -1,11 +1,14 @@
 """FF++-mini in the layouts of other sets: each gives the crops of the FaceForensics++ tree it was made from."""
 
+import json
 import os
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 
+from fretal_bench.datasets.faces.frames import VideoFile
 from fretal_bench.datasets.faces.options import PrepareOptions
 from fretal_bench.datasets.faces.prepare import prepare
 from fretal_bench.datasets.importers import ReadOptions, read_dataset
@@ -103,6 +106,76 @@ def test_videos_in_another_layout_give_the_same_crops(mini, plain, tmp_path, lay
     assert read.family == name
     assert read.left_out == ()
     assert made.lost == 0
+    same(crops_by_video(made.store, origin_of), plain)
+    rows = videos_of(mini)
+    for row in made.store.index.itertuples():
+        assert row.split == SPLITS[rows[origin_of[row.path]].target]
+
+
+@cache
+def pictures_of(mini):
+    """Path of each video of FF++-mini -> its ten frames as PNG files."""
+    return {
+        path: [
+            cv2.imencode(".png", frame.image[:, :, ::-1])[1].tobytes()
+            for frame in VideoFile(mini / path).read(range(10))
+        ]
+        for path in videos_of(mini)
+    }
+
+
+def as_df40(mini, root):
+    """Frames in folders; the originals where DeepfakeBench has them."""
+    methods = {"Deepfakes": "simswap", "FaceSwap": "inswap", "Face2Face": "fomm", "NeuralTextures": "wav2lip"}
+    origin_of = {}
+    for path, row in videos_of(mini).items():
+        top = "DF40" if SPLITS[row.target] == "test" else "DF40_train"
+        folder = f"{top}/{methods[row.method]}/ff" if row.label else f"{DF40_REALS}/frames"
+        for number, data in enumerate(pictures_of(mini)[path]):
+            there = f"{folder}/{row.video}/{number:03}.png"
+            (root / there).parent.mkdir(parents=True, exist_ok=True)
+            (root / there).write_bytes(data)
+            origin_of[there] = path
+    for split, pairs in (("train", [["000", "014"]]), ("val", []), ("test", [["028", "030"]])):
+        (root / "FaceForensics++" / f"{split}.json").write_text(json.dumps(pairs))
+    return origin_of
+
+
+def as_df40_lists(mini, root):
+    """The same, with the JSON file of each method."""
+    origin_of = as_df40(mini, root)
+    by_folder = {}
+    for there in origin_of:
+        by_folder.setdefault(there.rpartition("/")[0], []).append(f"somebody/{there}")
+    reals = {folder: frames for folder, frames in by_folder.items() if folder.startswith(DF40_REALS)}
+    for method in ("simswap", "inswap", "fomm", "wav2lip"):
+        fakes = {folder: frames for folder, frames in by_folder.items() if f"/{method}/" in folder}
+        groups = {}
+        for word, folders in (("Real", reals), ("Fake", fakes)):
+            splits = groups.setdefault(f"roop_{word}", {})
+            for folder, frames in folders.items():
+                video = folder.rpartition("/")[2]
+                of_split = splits.setdefault(SPLITS[video[:3]], {}).setdefault("c23", {})
+                of_split[video] = {"label": f"roop_{word}", "frames": frames}
+        (root / f"{method}_ff.json").write_text(json.dumps({f"{method}_ff": groups}))
+    return origin_of
+
+
+DF40_REALS = "FaceForensics++/original_sequences/youtube/c23"
+
+
+@pytest.mark.parametrize("layout", [as_df40, as_df40_lists])
+def test_frames_in_another_layout_give_the_same_crops(mini, plain, tmp_path, layout):
+    origin_of = layout(mini, tmp_path / "other")
+    made = prepare(
+        tmp_path / "other",
+        tmp_path / "made",
+        options=OPTIONS,
+        read_options=ReadOptions(val_fraction=0),
+    )
+
+    assert made.lost == 0
+    assert made.failures == []
     same(crops_by_video(made.store, origin_of), plain)
     rows = videos_of(mini)
     for row in made.store.index.itertuples():

@@ -51,6 +51,7 @@ _BUILT_IN: Final[Mapping[str, str]] = {
     "image-folders": "image_folders:IMPORTER",
     "video-folders": "video_folders:IMPORTER",
     "deepfakebench": "deepfakebench:IMPORTER",
+    "df40": "df40:IMPORTER",
     "dfil": "dfil:IMPORTER",
     "csv": "csv_manifest:IMPORTER",
 }

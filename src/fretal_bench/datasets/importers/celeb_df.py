@@ -81,7 +81,7 @@ def _read(root: Path, options: ReadOptions, dataset: str) -> Import:
         )
     rows = Rows(tree)
     by_identity = options.splits == "identity"
-    listed = {} if by_identity else _test_list(rows)
+    listed = {} if by_identity else read_test_list(rows)
     on_disk: set[tuple[str, str]] = set()
     for folder, shelf, label in shelves(rows, dataset):
         for recording in recordings(rows, shelf, options):
@@ -193,9 +193,9 @@ def as_recording(row: ManifestRow, filmed: str, split: str) -> ManifestRow:
     return replace(row, source=source, target=recording, split=split)
 
 
-def _test_list(rows: Rows) -> dict[tuple[str, str], int | None] | None:
-    """Read the test list: (folder, video) -> our label, None for one that has both; None if there is no list."""
-    entry = rows.tree.child("", TEST_LIST)
+def read_test_list(rows: Rows, folder: str = "") -> dict[tuple[str, str], int | None] | None:
+    """Read the test list of a folder: (folder, video) -> our label, None for one that has both; None if there is none."""
+    entry = rows.tree.child(folder, TEST_LIST)
     if entry is None:
         action = "copy it from the download to the root, or use --splits identity"
         rows.note(TEST_LIST, "missing", "error", "no test list, and no other official split", action)

@@ -40,7 +40,7 @@ _CORRECT: Final = "correct the JSON"
 
 
 @dataclass(frozen=True)
-class _Listed:
+class Listed:
     """A video as the JSON lists it; ``method`` is "" where the label alone names it."""
 
     dataset: str
@@ -65,7 +65,7 @@ def recognise(root: Path) -> Match:
         return Match(0, missed=("<set>.json",))
     if name.endswith(".json"):
         # Nothing else could be meant by it, so that its damage is the answer.
-        lists = [name] if _has_shape(parsing.read_json(root, "list")) else []
+        lists = [name] if has_shape(parsing.read_json(root, "list")) else []
     else:
         lists = [path for path in _candidates(Tree(folder), name) if _is_list(folder / path)]
     return Match(
@@ -84,10 +84,10 @@ def read(root: Path, options: ReadOptions) -> Import:
     """
     folder, name = rooted(root)
     rows = Rows(Tree(folder))
-    listed = [video for path in _candidates(rows.tree, name) for video in _listed(rows, path)]
+    listed = [video for path in _candidates(rows.tree, name) for video in listed_videos(rows, path)]
     locator = Locator(rows)
-    for video in _in_one_split(rows, listed):
-        _take(rows, locator, video)
+    for video in in_one_split(rows, listed):
+        take(rows, locator, video)
     locator.report()
     return rows.finish("deepfakebench", options, "as in the JSON", has_val="val" in rows.splits)
 
@@ -98,21 +98,22 @@ def _candidates(tree: Tree, name: str) -> list[str]:
 
 def _is_list(path: Path) -> bool:
     try:
-        return _has_shape(parsing.read_json(path, "list"))
+        return has_shape(parsing.read_json(path, "list"))
     except BenchError:
         return False
 
 
-def _has_shape(data: Any) -> bool:
+def has_shape(data: Any) -> bool:
     """Whether a label of the JSON holds splits; what else is in it is looked at when it is read."""
     bodies = [body for body in data.values() if isinstance(body, dict)] if isinstance(data, dict) else []
     labels = [group for body in bodies for group in body.values() if isinstance(group, dict)]
     return any(group and all(map(split_of, group)) for group in labels)
 
 
-def _listed(rows: Rows, path: str) -> Iterator[_Listed]:
+def listed_videos(rows: Rows, path: str) -> Iterator[Listed]:
+    """The videos that a JSON lists; a finding for what in it is of another shape."""
     data = read_json(rows, rows.tree.root / path, path)
-    if not _has_shape(data):
+    if not has_shape(data):
         if data is not DAMAGED:
             rows.note(path, "note", "info", "a JSON of another kind; not read")
         return
@@ -130,7 +131,7 @@ def _listed(rows: Rows, path: str) -> Iterator[_Listed]:
                             rows.note(path, "bad-file", "error", f"{shown(video)}: {fault}", _CORRECT)
                             continue
                         frames, label = tuple(values["frames"]), values["label"]
-                        yield _Listed(dataset, group, split, compression, method, video, label, frames)
+                        yield Listed(dataset, group, split, compression, method, video, label, frames)
 
 
 def _items(rows: Rows, path: str, name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -177,9 +178,9 @@ def _fault(names: tuple[str, ...], values: Any) -> str:
     return ""
 
 
-def _in_one_split(rows: Rows, listed: list[_Listed]) -> Iterator[_Listed]:
+def in_one_split(rows: Rows, listed: list[Listed]) -> Iterator[Listed]:
     """Each video once: of several splits the test, else train; with every label that it is given."""
-    by_video: dict[tuple[str, ...], dict[str, _Listed]] = {}
+    by_video: dict[tuple[str, ...], dict[str, Listed]] = {}
     labels: dict[tuple[str, ...], dict[str, None]] = {}
     for video in listed:
         key: tuple[str, ...] = (_dataset(video), video.group, video.method, video.compression, video.video)
@@ -201,12 +202,13 @@ def _in_one_split(rows: Rows, listed: list[_Listed]) -> Iterator[_Listed]:
         yield replace(video, label=" and ".join(labels[key]))
 
 
-def _dataset(listed: _Listed) -> str:
+def _dataset(listed: Listed) -> str:
     """The manifest's data set: one for all of FaceForensics++, whose originals are in the JSON of every method."""
     return "ffpp" if listed.group in _FFPP or listed.group == "FF-real" else listed.dataset.replace("/", "-")
 
 
-def _take(rows: Rows, locator: Locator, listed: _Listed) -> None:
+def take(rows: Rows, locator: Locator, listed: Listed) -> None:
+    """Add the rows of a listed video, or leave them out where its labels don't agree."""
     label, group = label_of(listed.label), label_of(listed.group)
     dataset = _dataset(listed)
     named = listed.method or _FFPP.get(listed.group, listed.group)
