@@ -203,7 +203,7 @@ def _one_thread_each() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Put Ctrl-C off to the block's end, and keep it for good from processes that are started in the block.
+    """Put Ctrl-C and SIGTERM off to the block's end, and Ctrl-C for good from processes that are started in the block.
 
     Else a worker that is still starting would print a traceback, and one that this process does not know of yet would
     be waited for without end.
@@ -216,16 +216,20 @@ def _uninterrupted() -> Iterator[None]:
     resource_tracker.ensure_running()
     signals: list[int] = []
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    # Another thread may still take the signal in.
-    handler = signal.signal(signal.SIGINT, lambda number, _: signals.append(number))
+    # Another thread may still take the signal in. SIGTERM is not masked: it is what ends the processes.
+    handlers = {
+        number: signal.signal(number, lambda number, _: signals.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
         # One that waits behind the mask goes to the recorder.
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if signals:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signals[0])
 
 
 def begin_worker() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 from typing import Any, Final, NoReturn
 
 import typer
@@ -24,12 +29,23 @@ from fretal_bench.cli.usage import UsageError, is_help, usage_line
 from fretal_bench.errors import BenchError, RunError, first_line
 
 _STOPPED: Final = 130
+_TERMINATED: Final = 143
 
 
 class Stopped(BenchError):
     """Ctrl-C: what is finished is kept."""
 
     exit_code = _STOPPED
+
+
+class Terminated(BenchError):
+    """SIGTERM: what is finished is kept."""
+
+    exit_code = _TERMINATED
+
+
+class _Terminating(BaseException):
+    """Raised where SIGTERM arrives; no ``except Exception`` of a strategy holds it up."""
 
 
 class _Commands(TyperGroup):
@@ -46,7 +62,7 @@ app = typer.Typer(
     cls=_Commands,
     help="Continual-learning benchmark suite for deepfake detection.",
     epilog="Exit codes: 0 done; 1 work was begun and some of it failed, or data are not as they should be, and what is "
-    "finished is kept; 2 the call or its input is wrong and nothing was begun; 130 stopped by Ctrl-C.",
+    "finished is kept; 2 the call or its input is wrong and nothing was begun; 130 stopped by Ctrl-C, 143 by SIGTERM.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -68,9 +84,10 @@ app.command()(clean)
 def main() -> None:
     """Run the command; a problem that the user can fix is one line on standard error.
 
-    Exit codes: 0 done, 1 some work failed and the rest is kept, 2 the call is wrong, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 1 some work failed and the rest is kept, 2 the call is wrong, 130 stopped by Ctrl-C, 143 by
+    SIGTERM.
     """
-    with warnings_as_lines():
+    with warnings_as_lines(), _terminable():
         try:
             # Typer would print what is wrong with a call on three lines; its own exit codes come back as numbers.
             code = app(prog_name="bench", standalone_mode=False)
@@ -78,6 +95,8 @@ def main() -> None:
                 raise _stopped()
         except (typer.Abort, KeyboardInterrupt):
             _end(_stopped())
+        except _Terminating:
+            _end(Terminated("stopped by SIGTERM; run the same command again to go on where it stopped"))
         except UsageError as error:
             if is_help(error):
                 error.show()
@@ -92,6 +111,27 @@ def main() -> None:
                 raise
             _end(RunError(_about_the_machine(error)))
         sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """End the block as Ctrl-C does when SIGTERM arrives, as Slurm and containers send it; a second ends the process."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise _Terminating
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _stopped() -> Stopped:
