@@ -85,6 +85,8 @@ class Agenda:
         self.tasks = len(self._nodes)
         self.total = sum(is_trained(node.task) for node in self._nodes.values())
         """Steps to be trained."""
+        self.passed_over: list[Task] = []
+        """Those of them that need not be any more: other runs have finished the cells that they are for."""
 
     def _add(self, place: int, cell: Cell) -> None:
         """Put on the agenda what a cell lacks."""
@@ -125,6 +127,8 @@ class Agenda:
             node = self._nodes[task.step.id]
             if all(self.folder.is_done(self.cells[place].id) for place in node.cells):
                 # Another run has finished all that it is for, and may have removed states since.
+                if is_trained(task):
+                    self.passed_over.append(task)
                 self._finish(node)
                 continue
             self._out.add(task.step.id)

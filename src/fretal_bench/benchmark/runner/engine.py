@@ -118,10 +118,15 @@ class TakeIn:
     def __call__(self, task: Task, outcome: Outcome) -> None:
         """Take in the outcome of a task."""
         by_others = self.agenda.done(task, outcome)
-        step = task.step
         if is_trained(task) and (outcome.trained or by_others or outcome.reason):
-            self.listener(Progress(step.id, step.label, "done", step.domain, step.number, len(step.order)))
+            self.listener(done(task))
         self.agenda.settle()
+
+
+def done(task: Task) -> Progress:
+    """Return the report that a domain is trained."""
+    step = task.step
+    return Progress(step.id, step.label, "done", step.domain, step.number, len(step.order))
 
 
 def keep_step(pool: Pool, task: Task, new: NewStep) -> None:

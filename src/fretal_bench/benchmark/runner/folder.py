@@ -117,7 +117,8 @@ class ResultFolder:
             BenchError: The plan cannot be read.
         """
         values = read_plan(self.path)[0] if (self.path / PLAN).exists() else {}
-        return self.path.absolute() / str(values.get("pool", f"../{POOL}"))
+        # As a run takes it: beside the folder's name, wherever a link of that name leads.
+        return Path(os.path.normpath(self.path.absolute() / str(values.get("pool", f"../{POOL}"))))
 
     def _holds(self, plan: Plan) -> bool:
         """Whether all cells of a plan are planned and done here already, and there is nothing to write."""

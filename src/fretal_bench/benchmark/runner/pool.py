@@ -226,12 +226,14 @@ class Pool:
         """Read the checkpoint of a step.
 
         Raises:
-            BenchError: It is missing, or is not what the step was finished with.
+            BenchError: It is missing, or is not what the step was finished with; or as ``record``.
         """
         if not self.has_state(id):
             raise BenchError(
                 f"{self.step(id)}: its checkpoint was removed; run the same command again to train it anew"
             )
+        # The state of another step would be gone on from without a word.
+        self.record(id)
         return Sealed(self.step(id), AGAIN).read("checkpoint.pt", "checkpoint")
 
     def phases(self, id: str) -> Phases:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.agenda import Keep
 from fretal_bench.benchmark.runner.call import Call, Prepared, prepare
+from fretal_bench.benchmark.runner.engine import done
 from fretal_bench.benchmark.runner.engines import run_agenda
 from fretal_bench.benchmark.runner.plan import Changes
 from fretal_bench.benchmark.runner.progress import Listener
@@ -31,6 +32,9 @@ def train(prepared: Prepared, listener: Listener = lambda _: None) -> None:
     agenda = prepared.agenda
     use_stream(prepared.opened.reference, prepared.opened.stream)
     run_agenda(agenda, listener, prepared.jobs, prepared.cluster)
+    agenda.settle()
+    for task in agenda.passed_over:
+        listener(done(task))
 
 
 def run(
