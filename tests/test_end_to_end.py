@@ -45,9 +45,8 @@ def test_a_download_becomes_a_stream_without_editing_a_file(bench, tmp_path):
     # Two test people, four frames, real and fake, at each of five steps, in both cells.
     assert len(scores) == 2 * 5 * 4 * 2 * (2 * 4)
 
-    (checkpoint, *_) = results.path.glob("cells/*/checkpoint.pt")
     video = next((root / "manipulated_sequences" / "Deepfakes" / "c23" / "videos").glob("*.mp4"))
-    code, out, _ = bench("predict", checkpoint, video, "--frames", 3, "--json")
+    code, out, _ = bench("predict", results.cells[0].path, video, "--frames", 3, "--json")
     (prediction,) = json.loads(out)
     assert code == 0
     assert 0 <= prediction["score"] <= 1

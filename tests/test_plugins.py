@@ -470,11 +470,7 @@ def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench,
     path = write(as_file(code(module="")))
     words = ["run", "--strategies", "pulled,finetuning", "--stream", stream, "--jobs", "1", *recipe_options()]
     assert bench(*words, "--plugin", path)[0] == 0
-    checkpoint = next(
-        cell.path / "checkpoint.pt"
-        for cell in load_results("results/tiny-mini").cells
-        if cell.strategy == "pulled"
-    )
+    made = next(cell.path for cell in load_results("results/tiny-mini").cells if cell.strategy == "pulled")
 
     status, _, err = bench("report", "results/tiny-mini", "--out", "again")
     assert (status, err) == (0, "")
@@ -482,7 +478,7 @@ def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench,
     (told,) = [one for one in summary["strategies"] if one["label"] == "pulled"]
     assert not told["bound"], "a competitor"
 
-    status, _, err = bench("predict", checkpoint, tmp_path / "any.png")
+    status, _, err = bench("predict", made, tmp_path / "any.png")
     assert status == 2
     assert "strategy 'pulled' comes from the plugin mine.py sha256:" in err
     assert "which is not here; give --plugin mine.py" in err

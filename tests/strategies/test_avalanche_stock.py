@@ -18,7 +18,7 @@ from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.stock import STOCK
 from fretal_bench.strategies.stock import shipped as avalanche_stock
-from tests_support import TINY, experience_of, tiny_backbone, tiny_stream
+from tests_support import TINY, experience_of, fingerprint_of, tiny_backbone, tiny_stream
 
 NAMES = [info.name for info in STOCK]
 WITHOUT_DEFAULT = {
@@ -304,6 +304,6 @@ def test_samples_reach_avalanche_as_the_recipe_transforms_them(stream):
 
 
 def test_cells_of_them_have_no_shared_source_and_plain_hyperparameters():
-    plan = make_plan(NAMES, "s", {}, Recipe(), (0,))
-    assert all(cell.source is None for cell in plan.cells)
+    plan = make_plan(NAMES, "s", fingerprint_of("a", "b"), Recipe(), (0,))
+    assert not any(cell.adopts for cell in plan.cells)
     assert json.loads(json.dumps([dict(cell.hyperparameters) for cell in plan.cells]))

@@ -61,8 +61,8 @@ def test_cells_may_be_others_than_every_strategy_with_every_seed(stream, tmp_pat
     assert [cell.label for cell in prepared.plan.cells] == ["ewc, seed 3", "lwf, seed 4"]
     entries = json.loads((tmp_path / "r" / "plan.json").read_text())["cells"]
     assert [entry["id"] for entry in entries] == [cell.id for cell in prepared.plan.cells]
-    # Two source models, and two steps of each cell after the first, which adopts one of them.
-    assert prepared.total == 2 + 2 * 3
+    # Two source models, and two domains of each cell after the first, whose model is adopted.
+    assert prepared.total == 2 + 2 * 2
 
 
 def test_an_altered_stream_is_written_where_every_process_opens_it(stream, tmp_path):

@@ -6,10 +6,12 @@ import json
 import pytest
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner.agenda import Agenda
 from fretal_bench.benchmark.runner.difference import first_difference
-from fretal_bench.benchmark.runner.engine import Agenda
-from fretal_bench.benchmark.runner.folder import Busy, ResultFolder
+from fretal_bench.benchmark.runner.folder import ResultFolder
+from fretal_bench.benchmark.runner.locks import Busy
 from fretal_bench.benchmark.runner.plan import make_plan
+from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.errors import BenchError
 
@@ -35,7 +37,14 @@ def plan_of(*ids):
 
 def done(folder, id):
     folder.cell(id).mkdir(parents=True)
-    (folder.cell(id) / "checkpoint.pt").write_bytes(id.encode())
+    (folder.cell(id) / "scores.parquet").write_bytes(id.encode())
+
+
+def older_step(folder, id):
+    """A step of an unfinished cell, as earlier versions kept it."""
+    path = folder.path / "progress" / id / "step-0"
+    path.mkdir(parents=True)
+    return path
 
 
 def planned(folder):
@@ -45,11 +54,11 @@ def planned(folder):
 def test_a_replaced_cell_makes_room_and_its_unfinished_steps_go(folder):
     folder.create(plan_of("aaaaaaa1", "bbbbbbb1"))
     done(folder, "aaaaaaa1")
-    folder.step("bbbbbbb1", 0).mkdir(parents=True)
+    older_step(folder, "bbbbbbb1")
     folder.fail(plan_of("aaaaaaa1", "bbbbbbb1").cells[1], "no", "")
     folder.create(plan_of("aaaaaaa2", "bbbbbbb2"))
     assert planned(folder) == {"aaaaaaa2", "bbbbbbb2"}
-    assert (folder.path / "replaced" / "aaaaaaa1" / "checkpoint.pt").read_bytes() == b"aaaaaaa1"
+    assert (folder.path / "replaced" / "aaaaaaa1" / "scores.parquet").read_bytes() == b"aaaaaaa1"
     for left in ("cells", "progress", "failures"):
         assert not list(folder.path.glob(f"{left}/*")), left
 
@@ -59,9 +68,10 @@ def test_a_replaced_cell_that_is_asked_for_again_is_done_at_once(folder):
     folder.create(first)
     done(folder, "aaaaaaa1")
     folder.create(plan_of("aaaaaaa2", "bbbbbbb1"))
-    assert "aaaaaaa1" not in Agenda(first, folder, 3).work
+    agenda = Agenda(first, folder, Pool(folder.pool))
+    assert [cell.id for cell in agenda.cells] == ["bbbbbbb1"]
     folder.create(first)
-    assert (folder.cell("aaaaaaa1") / "checkpoint.pt").read_bytes() == b"aaaaaaa1"
+    assert (folder.cell("aaaaaaa1") / "scores.parquet").read_bytes() == b"aaaaaaa1"
     assert not list(folder.path.glob("replaced/*"))
 
 
@@ -75,10 +85,10 @@ def test_cells_that_nothing_replaces_stay(folder):
 
 def test_a_replaced_cell_that_another_process_is_at_is_left_to_it(folder):
     folder.create(plan_of("aaaaaaa1", "bbbbbbb1"))
-    folder.step("aaaaaaa1", 0).mkdir(parents=True)
+    step = older_step(folder, "aaaaaaa1")
     with folder.hold("aaaaaaa1"):
         folder.create(plan_of("aaaaaaa2", "bbbbbbb1"))
-        assert folder.step("aaaaaaa1", 0).is_dir()
+        assert step.is_dir()
         with pytest.raises(Busy), folder.hold("aaaaaaa1", wait=0):
             pass
 
@@ -90,7 +100,7 @@ def test_a_cell_that_was_made_again_after_it_was_replaced_can_be_replaced_again(
     done(folder, "aaaaaaa1")
     folder.create(plan_of("aaaaaaa1", "bbbbbbb1"))
     folder.create(plan_of("aaaaaaa2", "bbbbbbb1"))
-    assert (folder.replaced("aaaaaaa1") / "checkpoint.pt").read_bytes() == b"aaaaaaa1"
+    assert (folder.replaced("aaaaaaa1") / "scores.parquet").read_bytes() == b"aaaaaaa1"
     assert not folder.cell("aaaaaaa1").exists()
 
 
@@ -160,8 +170,10 @@ def test_long_texts_are_cut_to_the_part_in_which_they_differ():
 
 @pytest.mark.parametrize("id", ["../x", "/etc/passwd", "", "plan.json", "a" * 300, "ABCDEF12"])
 def test_nothing_but_an_id_leads_into_the_folder(folder, id):
-    for place in (folder.source, folder.cell, folder.replaced, folder.failure, folder.forget_steps):
+    pool = Pool(folder.path)
+    for place in (folder.cell, folder.replaced, folder.failure, pool.step, pool.judged):
         with pytest.raises(BenchError, match="expected a hexadecimal id"):
             place(id)
-    with pytest.raises(BenchError, match="expected a hexadecimal id"), folder.hold(id):
-        pass
+    for hold in (folder.hold, pool.hold):
+        with pytest.raises(BenchError, match="expected a hexadecimal id"), hold(id):
+            pass

@@ -4,11 +4,13 @@ import pytest
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import plan as plan_module
-from fretal_bench.benchmark.runner.plan import content_id, make_plan, split_changes
+from fretal_bench.benchmark.runner.content import content_id
+from fretal_bench.benchmark.runner.plan import make_plan, split_changes
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.registry import find_strategy
+from tests_support import fingerprint_of, hash_of
 
-STREAM = {"name": "s", "domains": [{"name": "a", "store": "1" * 64}]}
+STREAM = fingerprint_of("a")
 
 
 def plan(strategies=("fretal", "ewc"), stream=STREAM, recipe=None, seeds=(0,), changes=None):
@@ -28,7 +30,8 @@ def test_a_cells_id_does_not_depend_on_what_else_is_in_the_run():
 @pytest.mark.parametrize(
     "changed",
     [
-        {"stream": {**STREAM, "domains": [{"name": "a", "store": "2" * 64}]}},
+        {"stream": fingerprint_of("a", a={"store": hash_of("another")})},
+        {"stream": fingerprint_of("a", "b")},
         {"recipe": Recipe(epochs=11)},
         {"seeds": (1,)},
         {"changes": {"ewc": {"lambda_": "11"}}},
@@ -60,7 +63,10 @@ def test_every_recipe_key_that_is_content_changes_ids():
 
 def test_source_models_are_shared_by_the_strategies_of_a_seed():
     made = plan(("fretal", "ewc", "zero-shot"), seeds=(0, 1))
-    assert len({cell.source.id for cell in made.cells}) == 2
+    assert all(cell.adopts for cell in made.cells)
+    assert len({cell.path[1].id for cell in made.cells}) == 2
+    # Each adopts it as its own step 0.
+    assert len({cell.path[2].id for cell in made.cells}) == len(made.cells)
 
 
 def test_labels_show_changed_hyperparameters_only():
@@ -122,5 +128,5 @@ def test_a_strategys_revision_is_part_of_the_id_when_it_is_above_0(monkeypatch):
 @pytest.mark.parametrize("seed", [2**32, -1, 2**70])
 def test_a_seed_that_would_draw_the_batches_of_another_is_refused(seed):
     with pytest.raises(BenchError, match=f"seed {seed}: expected a whole number from 0 to 4294967295"):
-        make_plan(["ewc"], "s", {}, Recipe(), [0, seed])
-    assert make_plan(["ewc"], "s", {}, Recipe(), [0, 2**32 - 1]).cells
+        make_plan(["ewc"], "s", STREAM, Recipe(), [0, seed])
+    assert make_plan(["ewc"], "s", STREAM, Recipe(), [0, 2**32 - 1]).cells

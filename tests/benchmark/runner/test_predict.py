@@ -11,6 +11,7 @@ import torch
 
 from fretal_bench.benchmark.runner.predict import FakeDetector, predict
 from fretal_bench.benchmark.runner.run import run
+from fretal_bench.benchmark.runner.seals import CHECKSUMS, seal
 from fretal_bench.datasets.ffpp_mini.photographs import people
 from fretal_bench.datasets.media.limits import MediaLimits
 from fretal_bench.errors import BenchError
@@ -23,8 +24,20 @@ def cell(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cell")
     stream = tiny_stream(folder, domains=1)
     run(("finetuning",), str(stream), changes={"recipe": TINY}, out=folder / "r")
-    (path,) = (folder / "r").glob("cells/*/checkpoint.pt")
+    (path,) = (folder / "r").glob("cells/*")
     return path
+
+
+def state_of(cell):
+    """The checkpoint of a cell's last step, in the pool."""
+    last = json.loads((cell / "cell.json").read_text())["steps"][-1]
+    return cell.parents[2] / "steps" / "steps" / last / "checkpoint.pt"
+
+
+def with_pool(cell, folder):
+    """A copy of the cell's result folder and its pool."""
+    shutil.copytree(cell.parents[2], folder)
+    return folder / cell.relative_to(cell.parents[2])
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +72,7 @@ def test_a_video_is_judged_by_the_mean_of_its_frames(cell, tmp_path):
             picture = av.VideoFrame.from_ndarray(np.repeat(large[:, :, None], 3, 2), format="rgb24")
             container.mux(video.encode(picture))
         container.mux(video.encode())
-    (prediction,) = predict(FakeDetector(cell.parent), [tmp_path / "clip.mp4"], frames=3)
+    (prediction,) = predict(FakeDetector(cell), [tmp_path / "clip.mp4"], frames=3)
     assert 1 <= len(prediction.frames) <= 3
     assert prediction.score == pytest.approx(np.mean([frame.score for frame in prediction.frames]))
 
@@ -78,16 +91,13 @@ def test_files_that_cannot_be_judged_say_why_and_stop_no_other(cell, photograph,
 
 def test_the_detectors_weights_are_those_of_the_cell(cell, photograph):
     detector = FakeDetector(cell)
-    state = torch.load(cell, weights_only=True)["model"]
+    state = torch.load(state_of(cell), weights_only=True)["model"]
     for key, value in detector.strategy.model.state_dict().items():
         assert torch.equal(value, state[key])
 
 
 def test_a_cell_trained_in_fp16_judges_on_a_cpu(cell, photograph, tmp_path):
-    folder = without_checksums(cell, tmp_path / "cell")
-    about = json.loads((folder / "cell.json").read_text())
-    about["recipe"]["precision"] = "fp16"
-    (folder / "cell.json").write_text(json.dumps(about))
+    folder = rewritten(cell, tmp_path / "cell", recipe={"precision": "fp16"})
     (half,) = predict(FakeDetector(folder, "cpu"), [photograph])
     (whole,) = predict(FakeDetector(cell, "cpu"), [photograph])
     assert half.score == whole.score
@@ -95,7 +105,7 @@ def test_a_cell_trained_in_fp16_judges_on_a_cpu(cell, photograph, tmp_path):
 
 def test_what_is_no_cell_is_refused(tmp_path, cell):
     with pytest.raises(
-        BenchError, match=r"expected a done cell .*; give results/NAME/cells/ID/checkpoint.pt"
+        BenchError, match=r"expected a done cell .*; give results/NAME/cells/ID of a finished"
     ):
         FakeDetector(tmp_path)
     folder = without_checksums(cell, tmp_path / "cell")
@@ -105,10 +115,59 @@ def test_what_is_no_cell_is_refused(tmp_path, cell):
 
 
 def without_checksums(cell, folder):
-    """A copy of a cell as versions before checksums wrote it, so that what is changed in it is not found by them."""
-    folder = shutil.copytree(cell.parent, folder)
-    (folder / "checksums.json").unlink(missing_ok=True)
+    """A copy of a cell as versions before checksums wrote it, so that what is changed in it is not found by them.
+
+    They kept its last checkpoint in it.
+    """
+    folder = shutil.copytree(cell, folder)
+    (folder / CHECKSUMS).unlink()
+    shutil.copy(state_of(cell), folder)
+    about = json.loads((folder / "cell.json").read_text())
+    del about["steps"]
+    (folder / "cell.json").write_text(json.dumps(about))
     return folder
+
+
+def test_a_cell_of_an_earlier_version_is_judged_by_the_checkpoint_that_is_in_it(cell, photograph, tmp_path):
+    folder = without_checksums(cell, tmp_path / "cell")
+    (here,) = predict(FakeDetector(cell, "cpu"), [photograph])
+    for path in (folder, folder / "checkpoint.pt"):
+        assert list(predict(FakeDetector(path, "cpu"), [photograph])) == [here]
+    (folder / "checkpoint.pt").unlink()
+    with pytest.raises(BenchError, match=r"expected a checkpoint\.pt, found none"):
+        FakeDetector(folder)
+
+
+def test_a_cell_whose_pool_is_gone_or_elsewhere_judges_nothing_and_says_why(cell, photograph, tmp_path):
+    moved = shutil.copytree(cell.parents[1], tmp_path / "alone")
+    with pytest.raises(
+        BenchError, match="found none: the pool is elsewhere, or the checkpoint was removed"
+    ) as caught:
+        FakeDetector(moved / "cells" / cell.name)
+    assert str(caught.value).startswith(str(tmp_path / "steps" / "steps"))
+    copy = with_pool(cell, tmp_path / "both")
+    (here,) = predict(FakeDetector(cell, "cpu"), [photograph])
+    assert list(predict(FakeDetector(copy, "cpu"), [photograph])) == [here]
+    content = bytearray(state_of(copy).read_bytes())
+    content[len(content) // 2] ^= 1
+    state_of(copy).write_bytes(content)
+    with pytest.raises(BenchError, match=r"checkpoint\.pt: not the file that was written"):
+        FakeDetector(copy)
+
+
+def test_a_pool_in_another_place_is_found_by_the_plan(tmp_path, photograph):
+    stream = tiny_stream(tmp_path, domains=1)
+    run(
+        ("finetuning",),
+        str(stream),
+        changes={"recipe": TINY},
+        out=tmp_path / "r",
+        pool=tmp_path / "far" / "away",
+    )
+    (cell,) = (tmp_path / "r").glob("cells/*")
+    assert not (tmp_path / "steps").exists()
+    (judged,) = predict(FakeDetector(cell, "cpu"), [photograph])
+    assert judged.score is not None
 
 
 @pytest.mark.parametrize(
@@ -138,20 +197,29 @@ def doubled(value):
     return torch.cat([value, value]) if value.ndim else value
 
 
+@pytest.mark.parametrize("place", ["pool", "cell of an earlier version"])
 @pytest.mark.parametrize(
     ("change", "message"),
     [(spoiled, "holds NaN or infinite numbers"), (doubled, "of test_byobnet, found")],
 )
 def test_weights_that_are_no_numbers_or_anothers_judge_nothing(
-    bench, cell, photograph, tmp_path, change, message
+    bench, cell, photograph, tmp_path, change, message, place
 ):
-    folder = without_checksums(cell, tmp_path / "cell")
-    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    if place == "pool":
+        folder = with_pool(cell, tmp_path / "both")
+        path = state_of(folder)
+    else:
+        folder = without_checksums(cell, tmp_path / "cell")
+        path = folder / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
     weights = {name: change(value) for name, value in state["model"].items()}
-    torch.save({**state, "model": weights}, folder / "checkpoint.pt")
+    torch.save({**state, "model": weights}, path)
+    if place == "pool":
+        (path.parent / CHECKSUMS).unlink()
+        seal(path.parent)
     code, out, err = bench("predict", folder, photograph, "--json")
     assert (code, out) == (2, "")
-    assert err.startswith(f"bench: {folder / 'checkpoint.pt'}: ")
+    assert err.startswith(f"bench: {path}: ")
     assert message in err
     assert err.count("\n") == 1
     assert "weights_only" not in err

@@ -104,7 +104,7 @@ def exchange_ids(plan):
 
 PLANS = {
     "not a table": (lambda plan: [], "expected a table"),
-    "another format": (lambda plan: plan.update(format=99), "key 'format': expected 1, found 99"),
+    "another format": (lambda plan: plan.update(format=99), "key 'format': expected 1 or 2, found 99"),
     "format true": (lambda plan: plan.update(format=True), "key 'format'"),
     "no stream": (lambda plan: [plan.pop("stream")].clear(), "key 'stream'"),
     "unknown key": (lambda plan: plan.update(colour="red"), "unknown key 'colour'"),
@@ -445,7 +445,7 @@ def test_doctor_finds_nothing_wrong_with_what_a_run_wrote(sealed, bench):
     code, out, _ = bench("doctor", sealed)
     assert code == 0
     assert "4 of 4 cells done, 0 failed, 0 faults" in out
-    assert "without checkpoint.pt" in out
+    assert "4 done whose last checkpoint is not there" in out
 
 
 def test_doctor_names_every_fault_of_a_folder(sealed, bench):

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -13,11 +12,10 @@ import pandas as pd
 import pytest
 import torch
 
-import run_children
 from fretal_bench import files
-from fretal_bench.benchmark.runner import joining
+from fretal_bench.benchmark.runner import step as step_module
 from fretal_bench.benchmark.runner.call import Call, prepare
-from fretal_bench.benchmark.runner.inspection import inspect
+from fretal_bench.benchmark.runner.inspection import inspect, inspect_pool
 from fretal_bench.benchmark.runner.progress import Progress
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import execute, run
@@ -41,6 +39,12 @@ def reference(stream, tmp_path_factory):
     results = run(STRATEGIES, stream, changes={"recipe": TINY}, jobs=1, out=out)
     assert not results.failures
     return out
+
+
+def state_of(out, at=-1):
+    """The checkpoint of a step of the only cell of a folder, in the pool beside it; 1 is the source model."""
+    (about,) = (json.loads(path.read_text()) for path in out.glob("cells/*/cell.json"))
+    return out.parent / "steps" / "steps" / about["steps"][at] / "checkpoint.pt"
 
 
 def cells(out):
@@ -84,61 +88,14 @@ def test_scores_are_the_same_bytes_however_they_are_made(how, stream, reference,
 
 
 def test_a_done_run_trains_nothing_and_a_larger_one_only_what_is_missing(stream, reference, tmp_path):
-    shutil.copytree(reference, tmp_path / "r")
-    common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
+    shutil.copytree(reference.parent, tmp_path / "both")
+    common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "both" / "r"}
     reports = []
     run(STRATEGIES, stream, listener=reports.append, **common)
     assert reports == []
     results = run((*STRATEGIES, "kd"), stream, listener=reports.append, **common)
     assert {report.label for report in reports} == {"kd, seed 0"}
     assert [cell.label for cell in results.cells] == [*STRATEGIES, "kd"]
-
-
-def _started(target, *arguments):
-    """Run in a process that is forked from one with everything imported and no threads, so that it starts at once."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(run_children.PRELOADED)
-    process = context.Process(target=target, args=arguments)
-    process.start()
-    return process
-
-
-def _join(process):
-    process.join(LONG)
-    if process.exitcode is None:
-        process.kill()
-        pytest.fail(f"still running after {LONG} s")
-
-
-@pytest.mark.parametrize("after", [False, True])
-def test_a_run_killed_at_each_rename_ends_with_the_same_bytes(after, stream, reference, tmp_path):
-    out = tmp_path / "r"
-    kills = 0
-    for _ in range(60):
-        # The plan is written again at every start; the rename after it is the first that makes progress.
-        process = _started(
-            run_children.run_until_rename, STRATEGIES, stream, out, 1 if kills == 0 else 2, after
-        )
-        _join(process)
-        if process.exitcode == 0:
-            break
-        assert process.exitcode == -signal.SIGKILL
-        kills += 1
-        if not after and kills > 1:
-            # Killed before the rename, nothing moved on: let this one step happen.
-            _join(_started(run_children.run_until_rename, STRATEGIES, stream, out, 2, True))
-    assert kills >= 10
-    assert cells(out) == cells(reference)
-    assert not list(out.glob("progress/*/*"))
-
-
-def test_two_runs_on_one_folder_at_once_share_the_work_and_spoil_nothing(stream, reference, tmp_path):
-    out = tmp_path / "r"
-    both = [_started(run_children.run_quietly, STRATEGIES, stream, out) for _ in range(2)]
-    for process in both:
-        _join(process)
-        assert process.exitcode == 0
-    assert cells(out) == cells(reference)
 
 
 def test_a_failing_strategy_is_kept_with_its_reason_and_stops_no_other(
@@ -194,47 +151,6 @@ def test_a_store_with_a_wrong_checksum_is_refused(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("place", ["plan.json", "sources", "step-1", "cells", "failures"])
-def test_a_full_disk_stops_the_run_with_one_line_and_what_is_finished_is_kept(
-    place, stream, reference, tmp_path, monkeypatch
-):
-    if place == "failures":
-        monkeypatch.setattr("fretal_bench.strategies.penalties.ewc.EWC.penalty", lambda self: 1 / 0)
-    real = files.move
-
-    def full(part, final):
-        if place in (final.name, final.parent.name):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(part, final)
-
-    monkeypatch.setattr(files, "move", full)
-    common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
-    with pytest.raises(RunError, match="no space left") as caught:
-        run(STRATEGIES, stream, **common)
-    assert caught.value.exit_code == 1
-    assert not [path for path in (tmp_path / "r").rglob("*") if "part-" in path.name]
-    monkeypatch.undo()
-    run(STRATEGIES, stream, **common)
-    assert cells(tmp_path / "r") == cells(reference)
-
-
-def test_a_disk_that_fills_while_a_checkpoint_is_written_is_said_in_the_same_line(
-    stream, tmp_path, monkeypatch
-):
-    from pathlib import Path
-
-    real = Path.write_bytes
-
-    def full(path, content):
-        if path.name == "checkpoint.pt":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(path, content)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(RunError, match="no space left"):
-        run(("finetuning",), stream, changes={"recipe": TINY}, jobs=1, out=tmp_path / "r")
-
-
 def test_a_run_opens_each_store_once(stream, tmp_path, monkeypatch):
     from fretal_bench.datasets.store.store import CropStore
 
@@ -250,8 +166,9 @@ def test_a_run_opens_each_store_once(stream, tmp_path, monkeypatch):
 
 
 def test_checkpoints_hold_nothing_that_must_be_executed(reference):
-    paths = list(reference.rglob("checkpoint.pt"))
-    assert len(paths) == 4
+    paths = list(reference.parent.rglob("checkpoint.pt"))
+    # The source model, and the three steps of each strategy.
+    assert len(paths) == 1 + 3 * 3
     for path in paths:
         state = torch.load(path, weights_only=True)
         assert {"step", "model", "extra"} <= set(state)
@@ -272,13 +189,13 @@ def test_a_run_does_other_steps_while_another_run_is_at_one(stream, tmp_path):
     ready = prepare(
         Call(("finetuning",), stream, seeds=(0, 1), changes={"recipe": TINY}, out=tmp_path / "r", jobs=1)
     )
-    source = ready.plan.cells[0].source
+    source = ready.plan.cells[0].path[1]
     done = []
 
     def listen(report):
         if report.phase == "done":
             done.append(report.label)
-            if len(done) == 4:
+            if len(done) == 3:
                 # All of seed 1 is there: the other run lets go of its step, without having done it.
                 other.close()
 
@@ -289,23 +206,24 @@ def test_a_run_does_other_steps_while_another_run_is_at_one(stream, tmp_path):
     signal.alarm(LONG)
     try:
         with contextlib.ExitStack() as other:
-            other.enter_context(ready.folder.hold(source.id))
+            other.enter_context(ready.agenda.pool.hold(source.id))
             results = execute(ready, listen)
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, monitor)
     assert len(results.cells) == 2
-    assert done[:4] == ["source model, seed 1", *["finetuning, seed 1"] * 3]
-    assert done[4:] == ["source model, seed 0", *["finetuning, seed 0"] * 3]
+    assert done[:3] == ["source model, seed 1", *["finetuning, seed 1"] * 2]
+    assert done[3:] == ["source model, seed 0", *["finetuning, seed 0"] * 2]
 
 
 def test_a_cell_that_was_made_on_several_machines_says_which_step_was_made_on_which(
     stream, tmp_path, monkeypatch
 ):
-    processors = iter(["A", "A", "B", "B"])
-    real = joining.environment
+    # Asked for whenever a step is saved or judged; what adopts the source model is not judged.
+    processors = iter([*("A", "A", "A", "A"), *("B", "B", "B", "B")])
+    real = step_module.environment
     monkeypatch.setattr(
-        joining, "environment", lambda device: {**real(device), "processor": next(processors)}
+        step_module, "environment", lambda device: {**real(device), "processor": next(processors)}
     )
     (cell,) = run(("ewc",), stream, changes={"recipe": TINY}, out=tmp_path / "r", jobs=1).cells
     assert cell.environment["processor"] == "B"
@@ -343,9 +261,7 @@ def test_frozen_batchnorm_keeps_its_statistics_after_the_first_domain(stream, tm
     for mode, same in (("frozen", True), ("adapt", False)):
         out = tmp_path / mode
         run(("finetuning",), stream, changes={"recipe": {**TINY, "batchnorm": mode}}, out=out)
-        (source,) = out.glob("sources/*/checkpoint.pt")
-        (final,) = out.glob("cells/*/checkpoint.pt")
-        old, new = (torch.load(path, weights_only=True)["model"] for path in (source, final))
+        old, new = (torch.load(state_of(out, at), weights_only=True)["model"] for at in (1, -1))
         statistics = [key for key in old if key.endswith(("running_mean", "running_var"))]
         assert statistics
         assert all(torch.equal(old[key], new[key]) for key in statistics) is same
@@ -355,20 +271,20 @@ def test_frozen_batchnorm_keeps_its_statistics_after_the_first_domain(stream, tm
 def test_progress_is_reported_with_all_that_a_watcher_needs(stream, tmp_path):
     reports: list[Progress] = []
     ready = prepare(Call(("ewc",), stream, changes={"recipe": TINY}, out=tmp_path / "r", jobs=1))
-    assert ready.total == 4
+    assert ready.total == 3
     execute(ready, reports.append)
     trained = [report for report in reports if report.phase == "train"]
     assert {report.domain for report in trained} == {"D0", "D1", "D2"}
     assert all(0 < report.share <= 1 for report in trained)
     assert sum(report.share == 1 for report in trained) == 3, "each domain's training is reported to its end"
     assert all(report.images_per_second > 0 and np.isfinite(report.loss) for report in trained)
-    assert sum(report.phase == "done" for report in reports) == 4
+    assert sum(report.phase == "done" for report in reports) == 3
 
 
 def test_a_source_model_that_was_damaged_is_named_and_made_again_once_it_is_removed(stream, tmp_path):
     common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
     run(("finetuning",), stream, **common)
-    (checkpoint,) = (tmp_path / "r").glob("sources/*/checkpoint.pt")
+    checkpoint = state_of(tmp_path / "r", at=1)
     content = bytearray(checkpoint.read_bytes())
     content[len(content) // 2] ^= 1
     checkpoint.write_bytes(content)
@@ -376,10 +292,10 @@ def test_a_source_model_that_was_damaged_is_named_and_made_again_once_it_is_remo
     assert str(checkpoint) in failure.reason
     assert "not the file that was written" in failure.reason
     assert "delete its folder and run the same command again" in failure.reason
-    assert any(str(checkpoint) in fault for fault in inspect(tmp_path / "r").faults)
+    assert any(str(checkpoint) in fault for fault in inspect_pool(tmp_path / "steps").faults)
     shutil.rmtree(checkpoint.parent)
     assert not run(("ewc",), stream, **common).failures
-    assert not inspect(tmp_path / "r").faults
+    assert not inspect_pool(tmp_path / "steps").faults
 
 
 def test_a_cell_that_was_stopped_before_it_was_put_together_is_put_together(
@@ -391,10 +307,10 @@ def test_a_cell_that_was_stopped_before_it_was_put_together_is_put_together(
         raise RunError("stopped")
 
     with monkeypatch.context() as patched:
-        patched.setattr("fretal_bench.benchmark.runner.step.finish_cell", stopped)
+        patched.setattr("fretal_bench.benchmark.runner.agenda.finish_cell", stopped)
         with pytest.raises(RunError, match="stopped"):
             run(("joint",), stream, **common)
-    assert len(list((tmp_path / "r").glob("progress/*/step-*"))) == 3
+    assert len(list((tmp_path / "steps").glob("steps/*/checkpoint.pt"))) == 1 + 3
     assert not inspect(tmp_path / "r").faults
     call = ["--strategies", "joint", "--stream", stream, "--out", tmp_path / "r", "--jobs", 1]
     code, _, err = bench("run", *call, *recipe_options())
@@ -443,7 +359,7 @@ def test_plan_lists_every_cell_that_was_asked_for(stream, reference):
 def test_step_0_is_scored_anew_only_if_the_strategy_says_something_else_than_the_source_model():
     import timm
 
-    from fretal_bench.benchmark.runner.scoring import judges_otherwise
+    from fretal_bench.benchmark.runner.step import judges_otherwise
     from fretal_bench.strategies.bounds.finetuning import FineTuning
     from fretal_bench.strategies.frozen.ncm import NCM
 

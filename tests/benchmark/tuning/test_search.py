@@ -30,7 +30,7 @@ from fretal_bench.errors import BenchError, BenchWarning, RunError
 from fretal_bench.reporting.inputs import tuning_words
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.strategies.registry import find_strategy
-from tests_support import TINY, tiny_stream
+from tests_support import TINY, fingerprint_of, tiny_stream
 
 STRATEGIES = ("lwf", "ewc", "finetuning")
 RECIPE = dataclasses.replace(Recipe(), name="tiny-recipe", **TINY)
@@ -92,8 +92,10 @@ def test_every_strategy_gets_the_same_number_of_trials_the_first_its_defaults(do
             find_strategy(name).hyperparameters()
         )
         assert of_strategy[0].cell.name == name
-    assert len({trial.cell.source.id for of in search.trials.values() for trial in of}) == 1
-    assert len(list((search.prepared.folder.path / "sources").iterdir())) == 1
+    assert len({trial.cell.path[1].id for of in search.trials.values() for trial in of}) == 1
+    pool = search.prepared.agenda.pool
+    strategies = [pool.record(path.name).strategy for path in pool.path.glob("steps/*")]
+    assert strategies.count("source") == 1
 
 
 def _with_accuracy(folder, right):
@@ -285,11 +287,11 @@ def test_a_recipes_hyperparameters_are_the_defaults_and_set_still_wins(tmp_path)
     file.write_text(toml_of_recipe(dataclasses.replace(RECIPE, **TUNED)))
     recipe = open_recipe(file)
     changes = {"ewc": {"lambda_": 31.2, "fisher": "empirical"}}
-    plain = make_plan(["ewc", "kd"], "s", {}, RECIPE, [0], changes).cells
-    tuned = make_plan(["ewc", "kd"], "s", {}, recipe, [0]).cells
+    plain = make_plan(["ewc", "kd"], "s", fingerprint_of("a"), RECIPE, [0], changes).cells
+    tuned = make_plan(["ewc", "kd"], "s", fingerprint_of("a"), recipe, [0]).cells
     assert [cell.id for cell in tuned] == [cell.id for cell in plain]
     assert [cell.name for cell in tuned] == ["ewc", "kd"]
-    [cell] = make_plan(["ewc"], "s", {}, recipe, [0], {"ewc": {"lambda_": "5"}}).cells
+    [cell] = make_plan(["ewc"], "s", fingerprint_of("a"), recipe, [0], {"ewc": {"lambda_": "5"}}).cells
     assert (cell.hyperparameters["lambda_"], cell.hyperparameters["fisher"]) == (5.0, "empirical")
     assert cell.name == "ewc(lambda_=5.0)"
 
