@@ -19,6 +19,7 @@ PAGES = [
     "docs/papers.md",
     "docs/plugins.md",
     "docs/preparing.md",
+    "docs/recipes.md",
     "docs/reports.md",
     "docs/tuning.md",
 ]

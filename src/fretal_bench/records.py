@@ -125,7 +125,7 @@ def read(kind: type[R], values: Mapping[str, Any], where: str, *, texts: bool = 
         kind: A dataclass; ``Record`` or not.
         values: Values by key, as TOML or JSON gives them. Keys that are left out have their defaults.
         where: Where they come from: a file, or ``--set``.
-        texts: Read texts as the field's type (``"10"`` -> 10.0), as a command line gives them.
+        texts: Read texts as the field's type (``"10"`` -> 10.0, ``"1,2"`` -> a list), as a command line gives them.
 
     Raises:
         BenchError: A key is unknown (the nearest are named) or missing, or a value is not what its type hint and its
@@ -232,6 +232,8 @@ def _convert(key: str, hint: Any, value: Any, field: dataclasses.Field[Any] | No
                 return choice
         raise Invalid(key, _expected(hint, None) + _near(value, arguments), value)
     if origin is tuple:
+        if texts and isinstance(value, str):
+            value = value.split(",")
         if not isinstance(value, list | tuple):
             raise Invalid(key, _expected(hint, None), value)
         kinds = arguments[:1] * len(value) if len(arguments) == 2 and arguments[1] is Ellipsis else arguments

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
@@ -27,6 +28,55 @@ def test_without_augmentation_pixels_are_normalised_and_nothing_else():
     batch = images()
     torch.testing.assert_close(draw(OFF, batch).double(), normalised(batch), rtol=0, atol=1e-6)
     torch.testing.assert_close(Augmentation(OFF).eval(batch).double(), normalised(batch), rtol=0, atol=1e-6)
+
+
+OTHERS = [((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), ((0.0, 0.5, 1.0), (1.0, 0.5, 0.25))]
+
+
+def rescaled(batch, mean, std):
+    """Images scaled by 0.5 scaled by ``mean`` and ``std`` instead, in double precision."""
+    mean, std = (torch.tensor(part, dtype=torch.float64)[:, None, None] for part in (mean, std))
+    return ((batch.double() * 0.5 + 0.5) - mean) / std
+
+
+@pytest.mark.parametrize(("mean", "std"), OTHERS)
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_pixels_are_scaled_by_mean_and_deviation_of_each_channel(mean, std, channels_last):
+    batch = images()
+    expected = np.stack(
+        [(batch[..., k].numpy() / 255 - m) / s for k, (m, s) in enumerate(zip(mean, std, strict=True))], 1
+    )
+    recipe = dataclasses.replace(OFF, mean=mean, std=std, channels_last=channels_last)
+    for got in (Augmentation(recipe).eval(batch), draw(recipe, batch)):
+        assert got.dtype == torch.float32
+        assert got.is_contiguous(
+            memory_format=torch.channels_last if channels_last else torch.contiguous_format
+        )
+        np.testing.assert_allclose(got.numpy(), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize(("mean", "std"), OTHERS)
+def test_augmentation_is_the_same_whatever_pixels_are_scaled_by(mean, std):
+    """Brightness, contrast and CutMix as with 0.5, on the same draws; and resizing."""
+    batch = images(32, 16)
+    half = Recipe(brightness=0.2, contrast=0.4, cutmix=1.0, image_size=24)
+    other = dataclasses.replace(half, mean=mean, std=std)
+    for seed in range(4):
+        expected = rescaled(draw(half, batch, seed=seed), mean, std)
+        torch.testing.assert_close(draw(other, batch, seed=seed).double(), expected, rtol=0, atol=4e-6)
+    expected = rescaled(Augmentation(half).eval(batch), mean, std)
+    torch.testing.assert_close(Augmentation(other).eval(batch).double(), expected, rtol=0, atol=4e-6)
+
+
+def test_pixels_scaled_by_half_are_what_they_always_were_to_the_bit():
+    """The formula of versions that knew no other scaling, and that it is the same whether it is named or not."""
+    batch = images()
+    before = batch.permute(0, 3, 1, 2).float().mul(2 / 255).sub(1)
+    named = dataclasses.replace(OFF, mean=0.5, std=0.5)
+    assert torch.equal(Augmentation(OFF).eval(batch), before)
+    assert torch.equal(Augmentation(named).eval(batch), before)
+    recipe = Recipe(cutmix=0.5)
+    assert torch.equal(draw(dataclasses.replace(recipe, mean=0.5, std=0.5), batch), draw(recipe, batch))
 
 
 def test_flip_mirrors_about_half_of_the_images_and_only_left_to_right():

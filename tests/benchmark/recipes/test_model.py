@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from fretal_bench.benchmark.recipes.model import build_model
-from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.recipes.model import build_model, check_backbone
+from fretal_bench.benchmark.recipes.recipe import Recipe, list_recipes, open_recipe
+from fretal_bench.errors import BenchError
 from fretal_bench.strategies import features_and_logits, head_inputs_and_logits
 
 
@@ -44,6 +45,23 @@ def test_a_compiled_model_is_compiled_whichever_way_a_strategy_calls_it(compiled
 
     assert compiled_calls
     assert torch.allclose(logits, way(plain, inputs)[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", list_recipes(), ids=lambda recipe: recipe.name)
+def test_timm_has_the_backbone_of_every_recipe(recipe):
+    check_backbone(recipe)
+    with pytest.raises(BenchError, match=r"key 'backbone': unknown backbone '.*\.none'"):
+        check_backbone(
+            recipe.changed({"backbone": f"{recipe.backbone.split('.')[0]}.none", "pretrained": True})
+        )
+
+
+def test_a_vision_transformer_is_built_for_the_size_of_the_recipes_images():
+    recipe = open_recipe("dinov2-vit-s14").changed({"pretrained": False})
+    model = build_model(recipe, 0).eval()
+    with torch.inference_mode():
+        assert model(torch.zeros(1, 3, 224, 224)).shape == (1, 2)
+    assert model.pos_embed.shape[1] == 1 + 16 * 16
 
 
 def test_a_copy_of_a_compiled_model_has_weights_of_its_own(compiled_calls):

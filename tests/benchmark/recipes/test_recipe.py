@@ -1,11 +1,23 @@
 import dataclasses
+import json
 import os
 
 import pytest
+import timm
 
-from fretal_bench.benchmark.recipes.recipe import Recipe, list_recipes, open_recipe, toml_of_recipe
-from fretal_bench.benchmark.runner.call import resolved_recipe
+from fretal_bench.benchmark.recipes.recipe import (
+    HALF,
+    Recipe,
+    list_recipes,
+    open_recipe,
+    recorded_recipe,
+    toml_of_recipe,
+)
+from fretal_bench.benchmark.runner.call import Call, check_names, resolved_recipe
 from fretal_bench.errors import BenchError
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
 def test_every_built_in_recipe_opens_under_its_name():
@@ -72,6 +84,12 @@ def test_a_recipe_made_in_python_without_a_word_is_mini():
         ({"name": "a\0b"}, "'name'.*cannot be seen"),
         ({"name": 3}, "'name'.*text"),
         ({"tuning": "x"}, r"'tuning'.*\[tuning\]"),
+        ({"mean": 0.5}, "'std': expected a value, as 'mean' has one, found None"),
+        ({"std": 0.5}, "'mean': expected a value, as 'std' has one"),
+        ({"mean": 0.5, "std": 0}, r"'std': expected one or three numbers in \[0.001, 1\], found 0"),
+        ({"mean": "0.4,0.5,1.1", "std": 0.5}, r"'mean': expected one or three numbers in \[0, 1\]"),
+        ({"mean": "0.4,0.5", "std": 0.5}, "'mean': expected a list of numbers, found "),
+        ({"mean": (0.5, 0.5, float("nan")), "std": 0.5}, r"'mean\[2\]'.*finite"),
     ],
 )
 def test_bad_values_are_refused_with_what_was_expected(changes, message):
@@ -119,6 +137,15 @@ def test_a_recipe_is_written_as_a_file_that_opens_as_the_same(tmp_path):
     assert open_recipe(own) == recipe
 
 
+@pytest.mark.parametrize("name", ["mini", "cddb", "deepfakebench"])
+def test_a_written_recipe_scales_pixels_as_the_one_it_was_written_from(name, tmp_path):
+    recipe, own = open_recipe(name), tmp_path / f"{name}.toml"
+    own.write_text(toml_of_recipe(recipe))
+    assert open_recipe(own) == recipe
+    own.write_text(toml_of_recipe(recipe.settled()))
+    assert open_recipe(own) == recipe.settled()
+
+
 def test_texts_become_the_keys_types():
     recipe = Recipe().changed({"epochs": "4", "lr": "1e-3", "balance": "no", "backbone": "x"})
     assert (recipe.epochs, recipe.lr, recipe.balance, recipe.backbone) == (4, 0.001, False, "x")
@@ -126,7 +153,66 @@ def test_texts_become_the_keys_types():
 
 def test_content_leaves_out_only_what_is_not_content():
     not_content = {"name", "description", "hyperparameters", "tuning"}
-    assert set(Recipe().content()) == set(Recipe.__dataclass_fields__) - not_content
+    recipe = Recipe(mean=0.4, std=0.5)
+    assert set(recipe.content()) == set(Recipe.__dataclass_fields__) - not_content
+    # What is scaled by 0.5 is what there was before recipes said how pixels are scaled.
+    assert set(Recipe().content()) == set(recipe.content()) - {"mean", "std"}
+
+
+@pytest.mark.parametrize("recipe", list_recipes(), ids=lambda recipe: recipe.name)
+def test_pixels_are_scaled_as_the_backbones_published_weights_were_trained_or_by_half(recipe):
+    """Independent: timm's own resolution of what a model's inputs are."""
+    model = timm.create_model(recipe.backbone, pretrained=False, num_classes=2)
+    published = timm.data.resolve_data_config(model=model)
+    own = dataclasses.replace(recipe, mean=None, std=None, pretrained=True)
+    assert own.normalisation == (published["mean"], published["std"])
+    # Weights that begin at random have no scaling of their own.
+    assert dataclasses.replace(own, pretrained=False).normalisation == (HALF, HALF)
+
+
+def test_each_recipe_has_the_scaling_that_it_says():
+    scaled = {recipe.name: recipe.normalisation for recipe in list_recipes()}
+    assert scaled == {
+        "cddb": IMAGENET,
+        "clip-vit-b16": CLIP,
+        "deepfakebench": (HALF, HALF),
+        "dfil": (HALF, HALF),
+        "dinov2-vit-s14": IMAGENET,
+        "effnet-b4": IMAGENET,
+        "mini": (HALF, HALF),
+        "mini-vit": (HALF, HALF),
+        "paper-cored": (HALF, HALF),
+        "paper-fretal": (HALF, HALF),
+        "xception-299": (HALF, HALF),
+    }
+    # As published, for every backbone.
+    other = open_recipe("deepfakebench").changed({"backbone": "tf_efficientnet_b4"})
+    assert other.normalisation == (HALF, HALF)
+
+
+def test_the_scaling_can_be_given_as_one_number_or_three_and_follows_the_backbone_until_it_is():
+    recipe = open_recipe("cddb")
+    assert recipe.changed({"backbone": "legacy_xception"}).normalisation == (HALF, HALF)
+    given = recipe.changed({"mean": "0.5", "std": "0.1,0.2,0.3"})
+    assert given.normalisation == (HALF, (0.1, 0.2, 0.3))
+    assert given.changed({"backbone": "legacy_xception"}).normalisation == given.normalisation
+    assert recipe.settled().changed({"pretrained": False}).normalisation == IMAGENET
+
+
+def test_the_recipe_of_a_run_has_its_scaling_written_out():
+    recipe = check_names(Call(("ewc",), "ffpp-mini", "cddb", device="cpu"))
+    assert (recipe.mean, recipe.std) == IMAGENET
+
+
+def test_what_a_cell_recorded_is_read_as_it_was_trained_and_without_a_word_that_is_half():
+    for name in ("cddb", "clip-vit-b16", "mini"):
+        recipe = open_recipe(name)
+        recorded = json.loads(json.dumps({"name": name, **recipe.content()}))
+        assert recorded_recipe(recorded, "cell").normalisation == recipe.normalisation
+    earlier = {
+        key: value for key, value in open_recipe("cddb").content().items() if key not in ("mean", "std")
+    }
+    assert recorded_recipe(earlier, "cell").normalisation == (HALF, HALF)
 
 
 def test_files_that_are_no_recipe_are_named(tmp_path):

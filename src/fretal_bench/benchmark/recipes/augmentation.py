@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.recipes.recipe import HALF, Recipe
 
 
 class Augmentation:
-    """Flip, shift, brightness, contrast and CutMix as the recipe says; pixels to [-1, 1] (mean = std = 0.5).
+    """Flip, shift, brightness, contrast and CutMix as the recipe says; pixels to ``(x / 255 - mean) / std``.
+
+    Mean and standard deviation are the recipe's ``normalisation``. What changes brightness and contrast sees pixels in
+    [-1, 1], around mid-grey, whatever these are, so that one recipe augments alike for every backbone.
 
     Every batch takes the same number of draws from the generator whatever happens with them, so that one switched-off
     augmentation does not move the draws of the others.
@@ -18,6 +21,12 @@ class Augmentation:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        mean, std = (torch.tensor(values, dtype=torch.float64) for values in recipe.normalisation)
+        # From [-1, 1], where a pixel x / 255 is 2 x / 255 - 1.
+        self._factor, self._offset = (
+            values.float()[:, None, None] for values in (0.5 / std, (0.5 - mean) / std)
+        )
+        self._half = recipe.normalisation == (HALF, HALF)
 
     def train(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
         """Augment a batch.
@@ -35,7 +44,7 @@ class Augmentation:
         cut = torch.rand(4, generator=generator)
         if recipe.flip or recipe.shift:
             images = self._move(images, draws[0] < recipe.flip, draws[1], draws[2])
-        batch = self.eval(images)
+        batch = self._pixels(images)
         if recipe.brightness or recipe.contrast:
             device = batch.device
             contrast = (1 + recipe.contrast * (2 * draws[3] - 1)).to(device)[:, None, None, None]
@@ -44,16 +53,26 @@ class Augmentation:
             batch = batch.mul_(contrast).add_(brightness)
         if cut[0] < recipe.cutmix:
             batch = self._cutmix(batch, targets, cut, generator)
-        return batch
+        return self._normalised(batch)
 
     def eval(self, images: Tensor) -> Tensor:
         """Resize if the recipe asks for another size, normalise: uint8 [B, H, W, 3] -> float [B, 3, H', W']."""
+        return self._normalised(self._pixels(images))
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        """Bring pixels to [-1, 1] and to the recipe's size."""
         # The permuted view of [B, H, W, 3] is channels-last memory already.
         batch = images.permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1)
         size = self.recipe.image_size
         if size and batch.shape[-1] != size:
             batch = F.interpolate(batch, (size, size), mode="bilinear", antialias=True, align_corners=False)
         return batch if self.recipe.channels_last else batch.contiguous()
+
+    def _normalised(self, batch: Tensor) -> Tensor:
+        """Bring pixels from [-1, 1] to the recipe's mean and standard deviation, in place."""
+        if self._half:
+            return batch
+        return batch.mul_(self._factor.to(batch.device)).add_(self._offset.to(batch.device))
 
     def _move(self, images: Tensor, flip: Tensor, down: Tensor, right: Tensor) -> Tensor:
         """Flip and shift by one gather on the bytes; rows and columns beyond the edge repeat it."""

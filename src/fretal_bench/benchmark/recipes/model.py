@@ -24,7 +24,8 @@ def check_backbone(recipe: Recipe, where: str | None = None) -> None:
     """
     import timm
 
-    known = timm.list_models()
+    # A name alone, or with the tag of one of its published weights.
+    known = timm.list_pretrained() if "." in recipe.backbone else timm.list_models()
     if recipe.backbone not in known:
         reason = unknown_name("backbone", recipe.backbone, known)
         raise BenchError(f"{where or f'recipe {recipe.name!r}'}: key 'backbone': {reason}")
@@ -34,14 +35,16 @@ def build_model(recipe: Recipe, seed: int) -> nn.Module:
     """Build the recipe's backbone with two outputs (real, fake); its initial weights depend on ``seed`` alone.
 
     Raises:
-        BenchError: timm has no such model, or its published weights cannot be had.
+        BenchError: timm has no such model, its published weights cannot be had, or it cannot take the recipe's images.
     """
     import timm
 
     check_backbone(recipe)
     torch.manual_seed(seed)
     try:
-        model: nn.Module = timm.create_model(recipe.backbone, pretrained=recipe.pretrained, num_classes=2)
+        model: nn.Module = timm.create_model(
+            recipe.backbone, pretrained=recipe.pretrained, num_classes=2, **_input_size(recipe)
+        )
     except Exception as error:
         if not recipe.pretrained:
             raise
@@ -60,6 +63,16 @@ def build_model(recipe: Recipe, seed: int) -> nn.Module:
     if recipe.compile:
         compile_parts(model)
     return model
+
+
+def _input_size(recipe: Recipe) -> dict[str, int]:
+    """Return what builds a backbone for images of one size alone, as most vision transformers are, for the recipe's."""
+    import timm
+
+    published = timm.get_pretrained_cfg(recipe.backbone)
+    if published is None or not published.fixed_input_size or not recipe.image_size:
+        return {}
+    return {} if published.input_size[-1] == recipe.image_size else {"img_size": recipe.image_size}
 
 
 def compile_parts(model: nn.Module) -> None:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from fretal_bench import files, parsing, records
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.names import NAME, shown
-from fretal_bench.records import Record, limited, ruled
+from fretal_bench.records import Invalid, Record, limited, ruled
 from fretal_bench.strategies.registry import find_strategy
 
+Channels = tuple[float, float, float]
+"""One number for red, green and blue each."""
 Device = Literal["auto", "cpu", "cuda"]
 TABLES: Final = ("hyperparameters", "tuning")
 """Keys of a recipe that are tables; its others are what training does, the same for every strategy."""
 SEEDS: Final = 2**32
 """Seeds are whole numbers from 0 that are below this: two that are equal modulo it would draw the same batches."""
+HALF: Final[Channels] = (0.5, 0.5, 0.5)
+"""Mean and standard deviation that bring pixels to [-1, 1]: what there was before recipes named any."""
 _FILE: Final = "give the name of a recipe (`bench list recipes`), or a TOML file"
 
 
@@ -55,7 +60,7 @@ class Recipe(Record):
     Args:
         name: Name of the recipe; not part of a cell's id.
         description: One line for ``bench list recipes``; not part of a cell's id.
-        backbone: Any timm model name.
+        backbone: Any timm model name, with the tag of its published weights where it has several (``NAME.TAG``).
         pretrained: Start from timm's published weights (downloaded by timm; nothing is downloaded unless this is set).
         stem_stride: Stride of the first convolution; 0 leaves it as it is, 1 keeps the full resolution of small crops.
         image_size: Side of the model's input in pixels; 0 = the crops' own. Other sizes are resized on the device.
@@ -73,6 +78,9 @@ class Recipe(Record):
         shift: Largest shift in pixels, both ways, edges repeated.
         brightness: Largest change of brightness, as a share of full scale.
         contrast: Largest change of contrast, as a share.
+        mean: What is subtracted from pixels, as a share of full scale: one number, or one for red, green and blue each.
+            Left out: see ``normalisation``.
+        std: What they are divided by then; left out or given together with ``mean``.
         cutmix: Probability per batch of CutMix between samples of opposite class, labels not mixed (FReTAL's variant).
         cutmix_alpha: Both parameters of the Beta distribution that CutMix's box comes from.
         batchnorm: On later domains BatchNorm's statistics ``adapt`` or stay ``frozen``, for every strategy alike; or as
@@ -109,6 +117,8 @@ class Recipe(Record):
     shift: int = limited(4, at_least=0, at_most=1024)
     brightness: float = limited(0.075, at_least=0, at_most=1)
     contrast: float = limited(0.15, at_least=0, at_most=1)
+    mean: float | Channels | None = None
+    std: float | Channels | None = None
     cutmix: float = limited(0.0, at_least=0, at_most=1)
     cutmix_alpha: float = limited(0.5, at_least=0.05, at_most=100)
     batchnorm: Literal["adapt", "frozen", "released"] = "adapt"
@@ -121,11 +131,48 @@ class Recipe(Record):
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuning: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Check every key, and those that belong together; raises ``Invalid``."""
+        super().__post_init__()
+        for key, other, low in (("mean", "std", 0.0), ("std", "mean", 1e-3)):
+            value = getattr(self, key)
+            if value is None:
+                if getattr(self, other) is not None:
+                    raise Invalid(key, f"a value, as {other!r} has one", value)
+                continue
+            channels = (float(value),) * 3 if isinstance(value, int | float) else value
+            if not all(low <= part <= 1 for part in channels):
+                raise Invalid(key, f"one or three numbers in [{low:g}, 1]", value)
+            object.__setattr__(self, key, channels)
+
+    @property
+    def normalisation(self) -> tuple[Channels, Channels]:
+        """Mean and standard deviation of pixels, as shares of full scale: the model sees ``(x / 255 - mean) / std``.
+
+        Those of the recipe; without, with published weights those that they were trained with (timm's
+        ``pretrained_cfg``, which imports timm and downloads nothing), and with weights that begin at random 0.5.
+        """
+        if self.mean is not None and self.std is not None:
+            # Set to three numbers each by __post_init__.
+            return cast(Channels, self.mean), cast(Channels, self.std)
+        return normalisation_of(self.backbone) if self.pretrained else (HALF, HALF)
+
+    def settled(self) -> Recipe:
+        """Return this recipe with its normalisation written out: it stays so whatever is changed, and wherever."""
+        mean, std = self.normalisation
+        return dataclasses.replace(self, mean=mean, std=std)
+
     def content(self) -> dict[str, Any]:
-        """Return what determines results: every key but the name, the description and the strategies' own tables."""
+        """Return what determines results: every key but the name, the description and the strategies' own tables.
+
+        The normalisation is written out. One of 0.5 is left out: that is what all recipes had before they named any, and
+        what is the same has the same id. ``recorded_recipe`` reads it so.
+        """
         values = dataclasses.asdict(self)
-        for key in ("name", "description", *TABLES):
+        for key in ("name", "description", "mean", "std", *TABLES):
             del values[key]
+        if self.normalisation != (HALF, HALF):
+            values["mean"], values["std"] = self.normalisation
         return values
 
     def changed(self, changes: Mapping[str, Any]) -> Recipe:
@@ -140,6 +187,39 @@ class Recipe(Record):
                     f"recipe {self.name!r}: key {key!r} is a table; write it in a recipe file, as [{key}]"
                 )
         return records.changed(self, changes, f"recipe {self.name!r}")
+
+
+@functools.cache
+def normalisation_of(backbone: str) -> tuple[Channels, Channels]:
+    """Return mean and standard deviation of the pixels that a backbone's published weights were trained with.
+
+    Args:
+        backbone: A timm model name, its tag included if it has one; 0.5 where timm has no weights for it.
+    """
+    import timm
+
+    try:
+        published = timm.get_pretrained_cfg(backbone)
+    except RuntimeError:
+        # A tag that timm does not have; that is said where the backbone is checked.
+        published = None
+    if published is None:
+        return HALF, HALF
+    mean, std = (tuple(map(float, values)) for values in (published.mean, published.std))
+    return cast(Channels, mean), cast(Channels, std)
+
+
+def recorded_recipe(values: Mapping[str, Any], where: str) -> Recipe:
+    """Return the recipe that a done cell or step says it was trained with: one that names no normalisation had 0.5.
+
+    Args:
+        values: Its name and ``Recipe.content()``.
+        where: Where they come from, for errors.
+
+    Raises:
+        BenchError: It is no recipe.
+    """
+    return records.read(Recipe, {"mean": HALF, "std": HALF, **values}, where)
 
 
 def list_recipes(pattern: str = "*") -> list[Recipe]:
@@ -175,8 +255,11 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
 
 def toml_of_recipe(recipe: Recipe) -> str:
     """Write a recipe as the text of a recipe file that opens as the same recipe, but for its name."""
+    # As it is in the recipe: what is left out there is the backbone's, in the file too.
+    pixels = {key: getattr(recipe, key) for key in ("mean", "std")}
+    given = {key: value for key, value in {**recipe.content(), **pixels}.items() if value is not None}
     tables = {key: getattr(recipe, key) for key in TABLES if getattr(recipe, key)}
-    return parsing.to_toml({"description": recipe.description, **recipe.content(), **tables})
+    return parsing.to_toml({"description": recipe.description, **given, **tables})
 
 
 def _no_recipe(name: str) -> BenchError:

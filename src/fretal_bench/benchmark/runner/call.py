@@ -154,7 +154,7 @@ def check_names(call: Call) -> Recipe:
     """Check all that can be checked without opening a stream: names, keys and values.
 
     Returns:
-        The recipe, changed as the call says, its device resolved.
+        The recipe, changed as the call says, its device resolved and its normalisation settled.
 
     Raises:
         BenchError: Something is wrong; the message says what to do.
@@ -165,7 +165,7 @@ def check_names(call: Call) -> Recipe:
     recipe = resolved_recipe(call.recipe, call.changes, call.device, elsewhere=call.cluster is not None)
     check_strategies(call.strategies, recipe, call.seeds, _of_strategies(call.changes))
     find_stream(call.stream)
-    return recipe
+    return recipe.settled()
 
 
 def prepare(

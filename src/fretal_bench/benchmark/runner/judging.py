@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from fretal_bench import files, parsing, records
+from fretal_bench import files, parsing
 from fretal_bench.benchmark.recipes.device import resolve_device
-from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.recipes.recipe import recorded_recipe
 from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.call import STREAM_FILE, check_jobs
 from fretal_bench.benchmark.runner.documents import CellFile, DomainContent, PlanFile
@@ -276,7 +276,7 @@ def _cells(
 
 def _path(about: CellFile, names: tuple[str, ...], device: str | None, elsewhere: bool) -> tuple[Step, ...]:
     """Make the steps of a done cell again, from what it says of itself."""
-    recipe = records.read(Recipe, about.recipe, f"cell {about.id}: recipe")
+    recipe = recorded_recipe(about.recipe, f"cell {about.id}: recipe")
     if device is not None:
         recipe = recipe.changed({"device": resolve_device(device, elsewhere=elsewhere)})
     adopts = len(about.steps) == len(names) + 2

@@ -12,11 +12,10 @@ from typing import Final
 import numpy as np
 import torch
 
-from fretal_bench import records
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.device import resolve_device
 from fretal_bench.benchmark.recipes.model import build_model
-from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.recipes.recipe import recorded_recipe
 from fretal_bench.benchmark.runner.documents import CellFile
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.pool import Pool
@@ -92,7 +91,7 @@ class FakeDetector:
         self.path, state = _state_of(folder, about)
         self.size, self.margin = about.crop.size, about.crop.margin
         # What is of training only, such as the precision, a CPU may lack; the judge is told that by itself.
-        recipe = records.read(Recipe, about.recipe, f"{folder / 'cell.json'}: recipe")
+        recipe = recorded_recipe(about.recipe, f"{folder / 'cell.json'}: recipe")
         recipe = recipe.changed({"device": resolve_device(device), "pretrained": False})
         with life.naming(self.path, _GIVE):
             self.strategy = life.build_judge(
