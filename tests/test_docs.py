@@ -21,6 +21,7 @@ PAGES = [
     "docs/preparing.md",
     "docs/recipes.md",
     "docs/reports.md",
+    "docs/scale.md",
     "docs/tuning.md",
 ]
 # A path in backticks; capital words in it stand for any name.

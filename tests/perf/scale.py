@@ -17,7 +17,7 @@ from perf.simulation import GIGABIT, Costs, Run, plan_of, simulate
 from perf.theory import LEAST
 
 SEEDS: Final = 5
-WORKERS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+WORKERS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 FRAMES: Final = 32
 VIDEOS: Final = {"train": 720, "test": 140}
 """Real videos of FF++ by split (``val`` is as large as ``test``); a domain has as many fake ones."""
@@ -25,9 +25,16 @@ _MODEL: Final = 83_548_695
 """Bytes of a state that is Xception's weights alone."""
 STATES: Final = {
     "source": (_MODEL,),
+    "fretal": (_MODEL, 2 * _MODEL),
+    "kd": (_MODEL, 2 * _MODEL),
     "ewc": (250_126_501,),
-    "fretal": (_MODEL, 167_097_391),
+    "online-ewc": (166_837_471,),
+    # Measured on a small model, as a multiple of its weights.
+    "si": (2 * _MODEL,),
+    "mas": (2 * _MODEL,),
+    "gdumb": (2 * _MODEL,),
 }
+"""Bytes of a strategy's states after each domain; other strategies have those of the source model."""
 COSTS: Final = Costs(
     images=2 * VIDEOS["train"] * FRAMES,
     epochs=10,
@@ -54,7 +61,11 @@ def main() -> None:
     names = [info.name for info in list_strategies()]
     console.print(_sharing(names))
     for gigabits in (1, 10):
-        console.print(_workers(names, gigabits))
+        console.print(_workers(names, gigabits, COSTS))
+    short = replace(
+        COSTS, training=10 * COSTS.training, judging=10 * COSTS.judging, starting=COSTS.starting / 10
+    )
+    console.print(_workers(names, 1, short, ", steps a tenth as long"))
 
 
 def _sharing(names: list[str]) -> Table:
@@ -111,7 +122,7 @@ def _total(runs: list[Run]) -> Run:
     return total
 
 
-def _workers(names: list[str], gigabits: int) -> Table:
+def _workers(names: list[str], gigabits: int, costs: Costs, what: str = "") -> Table:
     table = Table(
         "GPUs",
         "hours",
@@ -120,9 +131,9 @@ def _workers(names: list[str], gigabits: int) -> Table:
         "head busy",
         "link busy",
         "all strategies once after",
-        title=f"head with {gigabits} Gbit/s",
+        title=f"head with {gigabits} Gbit/s{what}",
     )
-    plan, costs = plan_of(names, SEEDS), replace(COSTS, link=gigabits * GIGABIT)
+    plan, costs = plan_of(names, SEEDS), replace(costs, link=gigabits * GIGABIT)
     first = 0.0
     for workers in WORKERS:
         run = simulate(plan, costs, workers)
