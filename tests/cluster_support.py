@@ -158,7 +158,7 @@ class Chains:
     """An agenda of chains of steps, none of which is ever trained."""
 
     def __init__(self, pool, labels, length, stream, log, recipe):
-        from fretal_bench.benchmark.runner.graph import Step
+        from fretal_bench.benchmark.runner.graph import Step, trained_id
         from fretal_bench.benchmark.runner.task import Task
 
         self.pool, self.outcomes, self.waiting, self.steps = pool, {}, [], {}
@@ -167,9 +167,12 @@ class Chains:
         for chain, label in enumerate(labels):
             before = None
             for number in range(-1, length):
-                id = hashlib.sha256(f"{chain} {number}".encode()).hexdigest()[:16]
+                learned = {"chain": chain, "number": number} if number >= 0 else None
+                id = trained_id(before.id, learned) if before else hashlib.sha256(b"").hexdigest()[:16]
                 values = {"log": str(log)}
-                before = Step(id, number, before, "plain", label, values, recipe, 0, stream, order)
+                before = Step(
+                    id, number, before, "plain", label, values, recipe, 0, stream, order, learned=learned
+                )
                 if number >= 0:
                     self.steps[id] = before
                     self.waiting.append(Task(before))

@@ -13,7 +13,7 @@ from cluster_support import write_mortal
 from fretal_bench import plugins
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner import opened, ray_data
-from fretal_bench.benchmark.runner.graph import Step, TestSet
+from fretal_bench.benchmark.runner.graph import Step, TestSet, set_id
 from fretal_bench.benchmark.runner.opened import samples, the_sets, the_stream
 from fretal_bench.benchmark.runner.ray_data import (
     Desk,
@@ -186,13 +186,14 @@ def test_a_stream_that_is_sent_has_the_same_rows_in_every_order(tmp_path, cache,
     path.write_text(path.read_text() + "\n[protocol]\nvideos_per_class = 2\n")
     here = the_stream(str(path))
     prints = {order: here.in_order(order).fingerprint() for order in (("D0", "D1", "D2"), ("D2", "D0", "D1"))}
-    test = samples(TestSet("a" * 16, "D1", "test", str(path))).rows
+    of_test = TestSet(set_id(here[1].content("test"), "test"), "D1", "test", str(path))
+    test = samples(of_test).rows
     of = sent(str(path))
     opened.use_stream("another", here)
     open_here([of], fetched)
     assert {order: the_stream(str(path), order).fingerprint() for order in prints} == prints
     assert len({str(content) for content in prints.values()}) == 2
-    assert np.array_equal(samples(TestSet("a" * 16, "D1", "test", str(path))).rows, test)
+    assert np.array_equal(samples(of_test).rows, test)
     # It stays open for the next task.
     again = the_stream(str(path))
     open_here([of], fetched)

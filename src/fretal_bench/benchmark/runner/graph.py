@@ -38,6 +38,7 @@ class Step:
         revision: The strategy's.
         resumable: Whether it can be trained from the state of the step before; if not, all steps up to it are trained
             in one piece.
+        learned: The content of the domain that it learned, ``learned_content``; None for a step that trained none.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Step:
     origin: str = ""
     revision: int = 0
     resumable: bool = True
+    learned: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def domain(self) -> str:
@@ -119,10 +121,20 @@ def step_ids(
     first = strategy_content(SOURCE, {}) if adopts else strategy
     ids = [content_id({"recipe": recipe, "seed": seed, **first})]
     for number, domain in enumerate(domains):
-        ids.append(content_id({"before": ids[-1], "domain": _learned(domain)}))
+        ids.append(trained_id(ids[-1], learned_content(domain)))
         if adopts and number == 0:
-            ids.append(content_id({"before": ids[-1], **strategy}))
+            ids.append(adopted_id(ids[-1], strategy))
     return tuple(ids)
+
+
+def trained_id(before: str, learned: Mapping[str, Any]) -> str:
+    """Return the id of a step that trained a domain: ``H(id of the step before, learned_content)``."""
+    return content_id({"before": before, "domain": learned})
+
+
+def adopted_id(source: str, strategy: Mapping[str, Any]) -> str:
+    """Return the id of a step that adopted a source model: ``H(id of that, strategy_content)``."""
+    return content_id({"before": source, **strategy})
 
 
 def strategy_content(
@@ -147,6 +159,11 @@ def set_id(domain: Mapping[str, Any], split: str) -> str:
     return content_id({"store": domain["store"], "rows": domain["rows"][split]})
 
 
-def _learned(domain: Mapping[str, Any]) -> dict[str, Any]:
+def learned_content(domain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a domain is part of a step's id: store, and training and validation rows.
+
+    Args:
+        domain: What the stream's fingerprint, or ``Domain.content``, says of the domain.
+    """
     rows = domain["rows"]
     return {"store": domain["store"], "train": rows["train"], "val": rows["val"]}

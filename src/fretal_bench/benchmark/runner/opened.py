@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from fretal_bench.benchmark.runner.graph import TestSet
+from fretal_bench.benchmark.runner.graph import Step, TestSet, learned_content, set_id
 from fretal_bench.datasets.streams.domain import CropSource, Domain
 from fretal_bench.datasets.streams.further_sets import open_test_sets
 from fretal_bench.datasets.streams.stream import Stream, open_stream
@@ -73,7 +73,29 @@ def samples(of: TestSet) -> CropSource:
     domain = next((domain for domain in domains if domain.name == of.domain), None)
     if domain is None:
         raise BenchError(f"{of.stream} has no domain {of.domain!r} any more; run the same command again")
+    if set_id(domain.content(of.split), of.split) != of.id:
+        raise _changed(of.stream, domain)
     return domain.batches(of.split)
+
+
+def check_learned(step: Step) -> None:
+    """Compare what was planned to be learned up to a step with the stream that is open now.
+
+    Raises:
+        BenchError: Its stream has changed since the run was planned: the step would be another than its id says.
+    """
+    stream = the_stream(step.stream, step.order)
+    for of in step.path:
+        if of.learned is not None:
+            domain = stream[of.number]
+            if learned_content(domain.content("train", "val")) != of.learned:
+                raise _changed(step.stream, domain)
+
+
+def _changed(place: str, domain: Domain) -> BenchError:
+    return BenchError(
+        f"{place}: domain {domain.name!r} holds other samples than when the run was planned; run the same command again"
+    )
 
 
 @functools.lru_cache(maxsize=4)

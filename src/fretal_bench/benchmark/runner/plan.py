@@ -9,7 +9,15 @@ from typing import Any
 
 from fretal_bench.benchmark.recipes.recipe import SEEDS, Recipe
 from fretal_bench.benchmark.runner.content import content_id
-from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet, set_id, step_ids, strategy_content
+from fretal_bench.benchmark.runner.graph import (
+    SOURCE,
+    Step,
+    TestSet,
+    learned_content,
+    set_id,
+    step_ids,
+    strategy_content,
+)
 from fretal_bench.datasets.streams.domain import NO_ROWS
 from fretal_bench.errors import BenchError, nearest
 from fretal_bench.strategies.record import StrategyInfo
@@ -250,17 +258,22 @@ def _path(cell: Cell, fingerprint: Mapping[str, Any], *, adopts: bool, resumable
         "revision": cell.revision,
         "resumable": resumable,
     }
+    contents = [learned_content(domain) for domain in domains]
+    names = tuple(domain["name"] for domain in domains)
     steps: list[Step] = []
     for place, id in enumerate(ids):
+        number = place - 1 - (adopts and place > 1)
+        is_trained = place > 0 and not (adopts and place == 2)
         steps.append(
             Step(
                 id=id,
-                number=place - 1 - (adopts and place > 1),
+                number=number,
                 before=steps[-1] if steps else None,
                 recipe=cell.recipe,
                 seed=cell.seed,
                 stream=cell.stream,
-                order=tuple(domain["name"] for domain in domains),
+                order=names,
+                learned=contents[number] if is_trained else None,
                 **(of_source if adopts and place < 2 else of_strategy),
             )
         )

@@ -29,10 +29,10 @@ from fretal_bench.benchmark.runner import documents
 from fretal_bench.benchmark.runner.content import content_id
 from fretal_bench.benchmark.runner.documents import Crop, MadeWith, check_id
 from fretal_bench.benchmark.runner.environment import Phases
-from fretal_bench.benchmark.runner.graph import Step
+from fretal_bench.benchmark.runner.graph import Step, adopted_id, strategy_content, trained_id
 from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held
 from fretal_bench.benchmark.runner.score_table import read_scores
-from fretal_bench.benchmark.runner.seals import Sealed, read_phases, seal
+from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_phases, seal
 from fretal_bench.errors import BenchError
 from fretal_bench.records import Record, limited, ruled
 
@@ -49,6 +49,7 @@ class StepFile(Record):
     Attributes:
         judges_as: The source model whose judgements are its own, bit for bit; None for a step that is judged itself.
         crop: How the faces that it learned from were cropped.
+        learned: The content of the domain that was trained; None for a step that adopts a source model.
     """
 
     format: int
@@ -63,6 +64,7 @@ class StepFile(Record):
     revision: int = limited(0, at_least=0)
     judges_as: str | None = ruled(names.ID, None)
     crop: Crop | None = None
+    learned: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -213,36 +215,38 @@ class Pool:
         Raises:
             BenchError: It is missing, damaged, another step's, or of another format.
         """
-        sealed = Sealed(self.step(id), AGAIN)
+        sealed = _sealed(self.step(id))
         where = sealed.path / "step.json"
         values = sealed.read_json("step.json", "step")
         _check_format(values, where)
         record = documents.build(StepFile, values, str(where), sealed.remedy)
         if record.id != id:
             raise BenchError(f"{where}: key 'id': expected {id!r}, found {record.id!r}; {sealed.remedy}")
+        if _id_of(record) != id:
+            raise BenchError(f"{where}: its content is not that of the id {id}; {sealed.remedy}")
         return record
 
     def state(self, id: str) -> bytes:
         """Read the checkpoint of a step.
 
         Raises:
-            BenchError: It is missing, or is not what the step was finished with; or as ``record``.
+            BenchError: It is missing, is another step's, or is not what the step was finished with.
         """
         if not self.has_state(id):
             raise BenchError(
                 f"{self.step(id)}: its checkpoint was removed; run the same command again to train it anew"
             )
-        # The state of another step would be gone on from without a word.
+        # What is trained from another step's state would have a wrong history for ever.
         self.record(id)
-        return Sealed(self.step(id), AGAIN).read("checkpoint.pt", "checkpoint")
+        return _sealed(self.step(id)).read("checkpoint.pt", "checkpoint")
 
     def phases(self, id: str) -> Phases:
         """Read what the training of a step took; errors as ``record``."""
-        return read_phases(Sealed(self.step(id), AGAIN))
+        return read_phases(_sealed(self.step(id)))
 
     def environment(self, id: str) -> dict[str, Any]:
         """Read what a step was made with; errors as ``record``."""
-        return _environment(Sealed(self.step(id), AGAIN))
+        return _environment(_sealed(self.step(id)))
 
     def judge_of(self, id: str) -> str:
         """Return the step whose scores are those of step ``id``: itself, or the source model that it judges as."""
@@ -267,7 +271,7 @@ class Pool:
         return tuple(self._judged(place, place.parent.name).sets)
 
     def _judged(self, place: Path, id: str) -> JudgedFile:
-        sealed = Sealed(place, AGAIN)
+        sealed = _sealed(place)
         values = sealed.read_json("judged.json", "scores")
         _check_format(values, place / "judged.json")
         judged = documents.build(JudgedFile, values, str(place / "judged.json"), AGAIN)
@@ -284,7 +288,7 @@ class Pool:
             BenchError: They are missing or damaged.
         """
         judged = self._judged(place, place.parent.name)
-        sealed = Sealed(place, AGAIN)
+        sealed = _sealed(place)
         where = place / "scores.parquet"
         by_set = read_scores(sealed.read(where.name, "scores"), str(where), AGAIN)
         if by_set.keys() != judged.sets.keys():
@@ -370,7 +374,28 @@ def _content(new: NewStep) -> dict[str, Any]:
         "revision": step.revision,
         "judges_as": new.judges_as,
         "crop": dict(new.crop),
+        "learned": None if step.learned is None else dict(step.learned),
     }
+
+
+def _id_of(record: StepFile) -> str:
+    """Return the id that a step has by what its file says of it."""
+    if record.learned is not None:
+        return trained_id(record.before, record.learned)
+    own = strategy_content(record.strategy, record.hyperparameters, record.origin, record.revision)
+    return adopted_id(record.before, own)
+
+
+def _sealed(place: Path) -> Sealed:
+    """Open a finished folder of the pool.
+
+    Raises:
+        BenchError: It has no checksums, which every one is finished with.
+    """
+    sealed = Sealed(place, AGAIN)
+    if sealed.checksums is None:
+        raise BenchError(f"{place / CHECKSUMS}: expected a file, found none; {AGAIN}")
+    return sealed
 
 
 def _environment(sealed: Sealed) -> dict[str, Any]:

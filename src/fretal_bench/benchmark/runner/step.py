@@ -25,7 +25,7 @@ from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.environment import Phases, environment, measured
 from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet
-from fretal_bench.benchmark.runner.opened import experiences, samples, the_stream
+from fretal_bench.benchmark.runner.opened import check_learned, experiences, samples, the_stream
 from fretal_bench.benchmark.runner.pool import Computed, NewScores, NewStep
 from fretal_bench.benchmark.runner.progress import Listener, Progress
 from fretal_bench.benchmark.runner.reporter import Reporter
@@ -56,6 +56,7 @@ def compute(task: Task, state: bytes | None, listener: Listener, keep: Callable[
     with _memory_said(step.recipe):
         if not task.trains:
             return Computed((), tuple(_judged(step, state, task.sets)))
+        check_learned(step)
         if not step.resumable:
             return _in_one_piece(task, listener, keep)
         new = _adopted(step, state) if step.kind == "adopted" else _trained(step, state, listener)
