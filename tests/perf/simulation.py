@@ -75,6 +75,9 @@ class AgendaInMemory(Agenda):
         super().__init__(plan, folder, pool, keep)
         self.finished: list[Cell] = []
 
+    def _ends(self) -> frozenset[str]:
+        return frozenset()
+
     def _join(self, cell: Cell) -> None:
         assert isinstance(self.folder, FolderInMemory)
         self.folder.done.add(cell.id)

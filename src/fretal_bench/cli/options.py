@@ -72,7 +72,8 @@ GpusOption = Annotated[
 PoolOption = Annotated[
     Path | None,
     typer.Option(
-        help="Where steps are kept, for all result folders.  [default: steps, beside the result folder]"
+        help="Where steps are kept, for all result folders.  [default: where those of the result folder are, else "
+        "steps, beside it]"
     ),
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu or cuda.  [default: the recipe's]")]

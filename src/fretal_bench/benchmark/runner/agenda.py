@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from fretal_bench.benchmark.runner.cleaning import Ends
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet
 from fretal_bench.benchmark.runner.joining import finish_cell
@@ -72,6 +73,8 @@ class Agenda:
                 self._left[place] += 1
         self._begun = [0 < self._left[place] < len(cell.path) for place, cell in enumerate(self.cells)]
         self._needed = Counter(node.task.needs for node in self._nodes.values())
+        self._others = Ends(pool)
+        self._made: set[str] = set()
         self._lasts = {cell.path[-1].id for cell in self.cells}
         self._busy: dict[str, None] = {}
         self._out: set[str] = set()
@@ -131,9 +134,49 @@ class Agenda:
                     self.passed_over.append(task)
                 self._finish(node)
                 continue
+            if self._restores(node):
+                continue
             self._out.add(task.step.id)
-            return task
+            return dataclasses.replace(node.task, wait=task.wait)
         return None
+
+    def _restores(self, node: _Node) -> bool:
+        """Put the step before a task back on the agenda where its state was removed since; whether the task waits for it.
+
+        Another run that keeps the last states alone may have done so, or ``bench clean``.
+        """
+        needs = node.task.needs
+        if needs is None or not self._had_state(needs) or self.pool.has_state(needs):
+            return False
+        step = node.task.step
+        if not node.task.trains:
+            self._train(node)
+            return self._restores(node)
+        assert step.before is not None
+        earlier = self._nodes.get(step.before.id)
+        if earlier is None:
+            before = step.before
+            earlier = self._nodes[before.id] = _Node(Task(before, within=_within(before)), len(self._nodes))
+            self._needed[earlier.task.needs] += 1
+        elif not earlier.task.trains:
+            self._train(earlier)
+        for place in set(node.cells) - set(earlier.cells):
+            earlier.cells.append(place)
+            self._tasks_of[place].append(step.before.id)
+            self._left[place] += 1
+        node.after.add(step.before.id)
+        earlier.before.append(step.id)
+        self._offer(earlier, earlier.cells)
+        return True
+
+    def _had_state(self, id: str) -> bool:
+        return id in self._made or self._look.has_state(id)
+
+    def _train(self, node: _Node) -> None:
+        """Let a task that was to judge make the state first."""
+        self._needed[node.task.needs] -= 1
+        node.task = dataclasses.replace(node.task, trains=True, within=_within(node.task.step))
+        self._needed[node.task.needs] += 1
 
     def _next(self) -> Task | None:
         put_off: list[tuple[_Rank, int, str]] = []
@@ -194,6 +237,8 @@ class Agenda:
         if outcome.reason:
             self._fail(node, outcome)
             return False
+        if self.pool.has_state(id):
+            self._made.add(id)
         self._finish(node)
         return is_trained(task) and not outcome.trained
 
@@ -261,9 +306,19 @@ class Agenda:
 
     def _drop(self, cell: Cell) -> None:
         """Remove the states of a finished cell, but its last, that no task that is left begins with."""
-        for step in cell.path[1:-1]:
-            if not self._needed[step.id] and step.id not in self._nodes and step.id not in self._lasts:
-                self.pool.drop_state(step.id)
+        spent = [
+            step.id
+            for step in cell.path[1:-1]
+            if not self._needed[step.id] and step.id not in self._nodes and step.id not in self._lasts
+        ]
+        ends = self._ends() if spent else None
+        for id in spent:
+            if ends is not None and id not in ends:
+                self.pool.drop_state(id)
+
+    def _ends(self) -> frozenset[str] | None:
+        """Return the steps that cells of any result folder end with; None if that is not known."""
+        return self._others.now()
 
 
 class _Look:

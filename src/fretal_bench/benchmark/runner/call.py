@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.runner.agenda import Agenda, Keep
 from fretal_bench.benchmark.runner.environment import made_by_other_code
-from fretal_bench.benchmark.runner.folder import POOL, ResultFolder
+from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.orders import orders_of
 from fretal_bench.benchmark.runner.plan import Cell, Changes, Plan, check_strategies, make_plan
 from fretal_bench.benchmark.runner.pool import Pool
@@ -47,7 +47,7 @@ class Call:
             ``stream.toml`` in the result folder: processes open that, and a run that goes on doesn't need ``data`` again.
         orders: Orders in which the domains are learned: ``all``, a number, or names (``orders.orders_of``); the
             stream's own alone if it is None.
-        pool: Where steps are kept; default ``steps`` beside the result folder.
+        pool: Where steps are kept; default where those of the result folder are already, else ``steps`` beside it.
         keep: States that are kept there: ``all``, or only the ``last`` of every cell.
         ray: Address of the Ray cluster that computes the steps (``ray_cluster.Cluster``), of which ``jobs`` are at most
             computed at once; without one they are computed on this machine.
@@ -210,7 +210,7 @@ def prepare(
     )
     left_out, shortcuts = opened.stream.left_out(), opened.stream.shortcuts()
     plan = Plan(opened.fingerprint, recipe, planned, opened.orders, left_out, shortcuts)
-    pool = Pool(call.pool if call.pool is not None else folder.path.absolute().parent / POOL)
+    pool = Pool(call.pool if call.pool is not None else folder.pool)
     agenda = Agenda(plan, folder, pool, call.keep)
     if agenda.tasks:
         from fretal_bench.benchmark.recipes.model import check_backbone

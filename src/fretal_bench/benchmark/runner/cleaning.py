@@ -98,7 +98,8 @@ def take_stock(path: str | os.PathLike[str]) -> Stock:
     with files.refusals(pool.path, remedy=REMEDY, doing="read"):
         for kind, name, place in _places(pool.path):
             if names.ID.fault(name):
-                leftovers[place] = _size(place)
+                if _step_of(name):
+                    leftovers[place] = _size(place)
                 continue
             of = held.setdefault(name, Held())
             if kind == "scores":
@@ -129,8 +130,10 @@ def remove_unreferred(stock: Stock) -> int:
                 _remove(pool.path / kind / id)
             removed += held.bytes
     for place, size in stock.leftovers.items():
-        _remove(place)
-        removed += size
+        # Whoever is writing there now holds the step's lock.
+        with contextlib.suppress(Busy), pool.hold(_step_of(place.name), wait=0):
+            _remove(place)
+            removed += size
     return removed
 
 
@@ -141,6 +144,34 @@ def remove_states(stock: Stock) -> int:
         pool.drop_state(id)
         removed += 0 if pool.has_state(id) else held.state
     return removed
+
+
+class Ends:
+    """The steps that the cells of all result folders end with, planned ones too; a plan is read when it has changed."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self._read: dict[Path, tuple[tuple[int, int], frozenset[str]]] = {}
+
+    def now(self) -> frozenset[str] | None:
+        """Return them; None where a plan cannot be read, so that it is not known."""
+        ends: set[str] = set()
+        try:
+            for folder in {*self.pool.folders(), *_beside(self.pool.path)}:
+                status = (folder / PLAN).stat()
+                version = status.st_mtime_ns, status.st_size
+                if self._read.get(folder, (None,))[0] != version:
+                    self._read[folder] = version, frozenset(path[-1] for path in _paths(folder) if path)
+                ends |= self._read[folder][1]
+        except (BenchError, OSError):
+            return None
+        return frozenset(ends)
+
+
+def _step_of(name: str) -> str:
+    """Return the step that a killed process was writing under a name; nothing if it is no such name."""
+    id = name[1:].partition(".part-")[0]
+    return id if name.startswith(f".{id}.part-") and not names.ID.fault(id) else ""
 
 
 def _places(path: Path) -> Iterator[tuple[Place, str, Path]]:
@@ -158,10 +189,7 @@ def _users(pool: Pool) -> tuple[dict[Path, frozenset[str]], frozenset[str], dict
     unreadable: dict[Path, str] = {}
     for folder in sorted({*pool.folders(), *_beside(pool.path)}):
         try:
-            _, plan = documents.read_plan(folder)
-            paths = [entry.steps for entry in plan.cells if entry.steps]
-            # A cell whose place another took is brought back when it is asked for again.
-            paths += [read_about(Sealed(place)).steps for place in _cells(folder / "replaced")]
+            paths = _paths(folder)
         except BenchError as error:
             unreadable[folder] = str(error)
             continue
@@ -170,13 +198,22 @@ def _users(pool: Pool) -> tuple[dict[Path, frozenset[str]], frozenset[str], dict
     return folders, frozenset(lasts), unreadable
 
 
+def _paths(folder: Path) -> list[tuple[str, ...]]:
+    """Return the steps of every cell that a result folder has or asks for; ``BenchError`` if it cannot be read."""
+    _, plan = documents.read_plan(folder)
+    paths = [entry.steps for entry in plan.cells if entry.steps]
+    # A cell whose place another took is brought back when it is asked for again.
+    return paths + [read_about(Sealed(place)).steps for place in _cells(folder / "replaced")]
+
+
 def _cells(parent: Path) -> list[Path]:
     return [parent / name for name in sorted(os.listdir(parent))] if parent.is_dir() else []
 
 
 def _beside(pool: Path) -> Iterator[Path]:
     """Find the result folders beside a pool, and those in folders beside it."""
-    level = [pool.absolute().parent]
+    pool = Path(os.path.realpath(pool))
+    level = [pool.parent]
     for _ in range(_DEEP):
         below: list[Path] = []
         for parent in level:
@@ -184,7 +221,7 @@ def _beside(pool: Path) -> Iterator[Path]:
                 inside = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
                 found = [path for path in inside if (path / PLAN).exists()]
                 yield from found
-                below += [path for path in inside if path not in found and path != pool.absolute()]
+                below += [path for path in inside if path not in found and path != pool]
         level = below
 
 

@@ -117,8 +117,14 @@ class ResultFolder:
             BenchError: The plan cannot be read.
         """
         values = read_plan(self.path)[0] if (self.path / PLAN).exists() else {}
-        # As a run takes it: beside the folder's name, wherever a link of that name leads.
-        return Path(os.path.normpath(self.path.absolute() / str(values.get("pool", f"../{POOL}"))))
+        if "pool" not in values:
+            return self._beside
+        return Path(os.path.normpath(self.path.absolute() / str(values["pool"])))
+
+    @property
+    def _beside(self) -> Path:
+        # Of a folder that is a link: beside the link, where the user sees it.
+        return self.path.absolute().parent / POOL
 
     def _holds(self, plan: Plan) -> bool:
         """Whether all cells of a plan are planned and done here already, and there is nothing to write."""
@@ -132,7 +138,7 @@ class ResultFolder:
 
     def _pool_of(self, pool: Path | None) -> dict[str, str]:
         """What the plan says of the pool; nothing of one beside the folder."""
-        if pool is None or pool.absolute() == self.path.absolute().parent / POOL:
+        if pool is None or pool.absolute() == self._beside:
             return {}
         return {"pool": os.path.relpath(pool.absolute(), self.path.absolute())}
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import os
 import shutil
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -161,7 +162,8 @@ class Pool:
 
     def note(self, folder: Path) -> None:
         """Write down that a result folder uses the pool; errors as ``files.refusals``."""
-        path = os.path.relpath(folder.absolute(), self.path.absolute())
+        # Without links: from where they point to, ".." leads elsewhere.
+        path = os.path.relpath(os.path.realpath(folder), os.path.realpath(self.path))
         place = self.path / "folders" / f"{content_id({'path': path})}.json"
         if not place.exists():
             files.write(place, parsing.to_json({"path": path}), remedy=REMEDY)
@@ -179,7 +181,7 @@ class Pool:
                     raise BenchError(
                         f"{parent / name}: key 'path': expected a path, found {path!r}; delete the file"
                     )
-                folder = Path(os.path.normpath(self.path.absolute() / path))
+                folder = Path(os.path.normpath(Path(os.path.realpath(self.path)) / path))
                 folders += [folder] if (folder / documents.PLAN).exists() else []
         return folders
 
@@ -252,6 +254,16 @@ class Pool:
         """Return the step whose scores are those of step ``id``: itself, or the source model that it judges as."""
         return (self.record(id).judges_as if self.has_step(id) else None) or id
 
+    def judge_on(self, id: str, sets: Iterable[str]) -> str:
+        """Return the step that has, or can make, the scores of step ``id`` on test sets.
+
+        That is ``judge_of``; of a source model whose state is gone before it was judged on them, the step itself.
+        """
+        judge = self.judge_of(id)
+        if judge != id and not self.has_state(judge) and not set(sets) <= self.judged(judge).keys():
+            return id
+        return judge
+
     def judged(self, id: str) -> dict[str, Path]:
         """Return, by test set, the folder of the scores of a step on it.
 
@@ -298,10 +310,10 @@ class Pool:
     def keep_step(self, new: NewStep) -> None:
         """Keep a step, whole or not at all; the caller holds its lock. Errors as ``files.refusals``."""
         final = self.step(new.step.id)
-        with files.refusals(final, remedy=REMEDY):
-            if final.is_dir():
-                # Its checkpoint was removed, and is needed again.
-                shutil.rmtree(final)
+        if self._finished_with(new):
+            # Its checkpoint was removed, and is needed again. All else stays, since others may be reading it.
+            files.write(final / "checkpoint.pt", new.state, remedy=REMEDY)
+            return
         with files.folder(final, remedy=REMEDY) as part:
             (part / "checkpoint.pt").write_bytes(new.state)
             for name, values in (
@@ -311,6 +323,19 @@ class Pool:
             ):
                 (part / f"{name}.json").write_text(parsing.to_json(values), "utf-8")
             seal(part)
+            if final.is_dir():
+                # In one step, so that no half of it is ever there; `files.folder` removes what is left of it.
+                files.move(final, final.with_name(f".{final.name}.part-replaced"))
+        shutil.rmtree(final.with_name(f".{final.name}.part-replaced"), ignore_errors=True)
+
+    def _finished_with(self, new: NewStep) -> bool:
+        """Whether a step is there already that had the same checkpoint."""
+        try:
+            self.record(new.step.id)
+            checksums = _sealed(self.step(new.step.id)).checksums or {}
+        except BenchError:
+            return False
+        return checksums.get("checkpoint.pt") == hashlib.sha256(new.state).hexdigest()
 
     def keep_scores(self, new: NewScores) -> None:
         """Keep scores, whole or not at all; the caller holds the step's lock. Errors as ``files.refusals``."""

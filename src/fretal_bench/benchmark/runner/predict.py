@@ -123,7 +123,7 @@ def _state_of(folder: Path, about: CellFile) -> tuple[Path, bytes]:
         if not (folder / "checkpoint.pt").exists():
             raise BenchError(f"{folder}: expected a checkpoint.pt, found none; {_GIVE}")
         return folder / "checkpoint.pt", Sealed(folder, _GIVE).read("checkpoint.pt", "checkpoint")
-    pool = Pool(ResultFolder(folder.parent.parent).pool)
+    pool = Pool(ResultFolder(folder.absolute().parent.parent).pool)
     last = about.steps[-1]
     if not pool.has_state(last):
         raise BenchError(
