@@ -69,7 +69,7 @@ def what_is_left(pool: Pool, task: Task) -> Task | None:
     trains = task.trains and step.before is not None and not pool.has_state(step.id)
     judged = pool.judged(step.id)
     sets = tuple(of for of in task.sets if of.id not in judged)
-    if not trains and sets and pool.judge_of(step.id) != step.id:
+    if not trains and sets and pool.judge_on(step.id, [of.id for of in sets]) != step.id:
         sets = ()
     return dataclasses.replace(task, sets=sets, trains=trains) if trains or sets else None
 

@@ -233,7 +233,9 @@ def _look_at_step(about: Inspection, sealed: Sealed) -> None:
 
 def _look_at_further(about: Inspection, folder: ResultFolder, plan: PlanFile) -> None:
     sets = {set_id(parsing.plain(domain), "test"): domain for domain in plan.further}
-    ids = {entry.id for entry in plan.cells}
+    # A cell whose place another took keeps its scores, and is brought back with them.
+    replaced = folder.path / "replaced"
+    ids = {entry.id for entry in plan.cells} | (set(os.listdir(replaced)) if replaced.is_dir() else set())
     for parent in _folders(about, folder.path / "further"):
         if parent.name not in sets:
             about.faults.append(f"{parent}: scores on a test set that is not in {PLAN}; move it away")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,7 @@ from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.domain import NO_ROWS, Domain, row_hash
 from fretal_bench.datasets.streams.further_sets import open_test_sets
 from fretal_bench.datasets.streams.leakage import check_apart
-from fretal_bench.datasets.streams.stream import Stream, open_stream
+from fretal_bench.datasets.streams.stream import open_stream
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.workers import default_jobs
@@ -195,9 +195,10 @@ def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> No
     run_agenda(agenda, listener, scoring.jobs, scoring.cluster)
     scoring.folder.add_further([_content(domain) for domain in scoring.sets])
     for cell in scoring.cells:
-        failed = next((step for step in cell.steps if step.id in agenda.reasons), None)
+        judges = (judge_of(agenda.pool, step, scoring.refs).id for step in cell.steps)
+        failed = next((id for id in judges if id in agenda.reasons), None)
         if failed is not None:
-            scoring.left_out[cell.label] = agenda.reasons[failed.id]
+            scoring.left_out[cell.label] = agenda.reasons[failed]
             continue
         for domain, ref in zip(scoring.sets, scoring.refs, strict=True):
             _keep(scoring.folder, agenda.pool, cell, domain, ref)
@@ -214,7 +215,14 @@ def _check_names(plan: PlanFile, sets: Sequence[Domain], refs: Sequence[TestSet]
     """Refuse test sets that would be taken for another: a domain of the stream, or an earlier further set."""
     learned = {domain.name for domain in plan.stream.domains}
     earlier = {domain.name: domain for domain in plan.further}
+    # Scores are found by the samples, and say the name: under a second one they would be those of another test set.
+    names = {set_id(parsing.plain(domain), "test"): domain.name for domain in plan.further}
     for domain, ref in zip(sets, refs, strict=True):
+        if names.setdefault(ref.id, domain.name) != domain.name:
+            raise BenchError(
+                f"--on {on}: test set {domain.name!r} holds the samples of test set {names[ref.id]!r}; give a stream "
+                "file in which they have that name, and are there once"
+            )
         if domain.name in learned:
             raise BenchError(
                 f"--on {on}: test set {domain.name!r} has the name of a domain that was trained on; "
@@ -230,8 +238,12 @@ def _check_names(plan: PlanFile, sets: Sequence[Domain], refs: Sequence[TestSet]
 
 def _trained_on(
     call: ScoreCall, folder: ResultFolder, plan: PlanFile, building: ProgressCallback | None
-) -> Stream:
-    """Open the stream that the cells were trained on, to find out whether people in it are in the test sets."""
+) -> list[Domain]:
+    """Open what the cells were trained on, to find out whether people in it are in the test sets.
+
+    Returns:
+        The domains of the stream in every order: one that is learned first may train on more than where it comes later.
+    """
     own = folder.path / STREAM_FILE
     reference = call.stream or (str(own) if own.exists() else plan.stream.name)
     remedy = "give what opens it as --stream"
@@ -241,13 +253,19 @@ def _trained_on(
         raise BenchError(
             f"the stream that the cells were trained on cannot be opened: {error}; {remedy}"
         ) from error
-    expected = [parsing.plain(domain) for domain in plan.stream.domains]
-    if [domain.fingerprint() for domain in stream] != expected:
-        raise BenchError(
-            f"{reference}: is not the stream that the cells of {folder.path} were trained on (its data differ from "
-            f"those in plan.json); {remedy}"
-        )
-    return stream
+    domains: dict[int, Domain] = {}
+    for order in (plan.stream.domains, *plan.orders):
+        expected = [parsing.plain(domain) for domain in order]
+        names = [domain["name"] for domain in expected]
+        same = sorted(names) == sorted(domain.name for domain in stream)
+        ordered = stream.in_order(names) if same else stream
+        if [domain.fingerprint() for domain in ordered] != expected:
+            raise BenchError(
+                f"{reference}: is not the stream that the cells of {folder.path} were trained on (its data differ from "
+                f"those in plan.json); {remedy}"
+            )
+        domains.update((id(domain), domain) for domain in ordered)
+    return list(domains.values())
 
 
 def _cells(
@@ -329,23 +347,23 @@ def _tasks(pool: Pool, cells: Sequence[Judged], refs: Sequence[TestSet]) -> list
     tasks: dict[str, Task] = {}
     for cell in cells:
         for step in cell.steps:
-            of = judge_of(pool, step)
+            of = judge_of(pool, step, refs)
             left = tuple(ref for ref in refs if ref.id not in pool.judged(of.id))
             if left and of.id not in tasks:
                 tasks[of.id] = Task(of, left, trains=False)
     return list(tasks.values())
 
 
-def judge_of(pool: Pool, step: Step) -> Step:
-    """Return the step whose scores are those of ``step``: itself, or the source model that it judges as."""
-    id = pool.judge_of(step.id)
+def judge_of(pool: Pool, step: Step, refs: Iterable[TestSet]) -> Step:
+    """Return the step whose scores on test sets are those of ``step``: itself, or the source model that it judges as."""
+    id = pool.judge_on(step.id, [ref.id for ref in refs])
     return step if id == step.id or step.before is None else step.before
 
 
 def _keep(folder: ResultFolder, pool: Pool, cell: Judged, domain: Domain, ref: TestSet) -> None:
     """Write the scores of a cell on one further test set."""
     final = further_place(folder.path, ref.id, cell.id)
-    judgements = [(step.number, Judgements(pool, judge_of(pool, step).id)) for step in cell.steps]
+    judgements = [(step.number, Judgements(pool, judge_of(pool, step, [ref]).id)) for step in cell.steps]
     parts = [score_rows(domain, ref, number, judged) for number, judged in judgements]
     with folder.hold(cell.id):
         if final.is_dir():
