@@ -16,6 +16,8 @@ from fretal_bench.strategies.stock import PREFIX, STOCK
 
 RESERVED: Final = "recipe"
 """What no strategy can be called: ``--set`` names the recipe so."""
+_SOURCE: Final = "source"
+"""Nor that: steps of source models are called so, and are trained as ``life.SOURCE``."""
 
 
 def find_strategy(name: str) -> StrategyInfo:
@@ -78,6 +80,10 @@ def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, StrategyInfo]]:
     if value.name == RESERVED:
         raise ValueError(
             f"strategy {value.name!r}: --set {RESERVED}.KEY=VALUE is of the recipe; choose another name"
+        )
+    if value.name == _SOURCE:
+        raise ValueError(
+            f"strategy {value.name!r}: the source model's training is called so; choose another name"
         )
     yield value.name, dataclasses.replace(value, origin=plugin.origin)
 

@@ -8,6 +8,8 @@ import shutil
 
 import pytest
 
+from fretal_bench import plugins
+from fretal_bench.benchmark.runner import cleaning
 from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.cleaning import remove_unreferred, take_stock
 from fretal_bench.benchmark.runner.environment import environment
@@ -16,6 +18,8 @@ from fretal_bench.benchmark.runner.pool import NewStep, Pool
 from fretal_bench.benchmark.runner.predict import FakeDetector
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import execute, run
+from fretal_bench.errors import BenchError
+from fretal_bench.strategies.registry import find_strategy
 from tests_support import TINY, tiny_stream
 
 
@@ -115,6 +119,20 @@ def test_cleaning_leaves_files_that_are_not_of_a_run(folder):
     assert note.exists()
 
 
+def test_what_a_run_removes_while_a_pool_is_looked_through_is_not_counted(folder, monkeypatch):
+    pool = folder / "results" / "steps"
+    here = take_stock(pool).held
+    gone = [
+        ("steps", "abcdef01", pool / "steps" / "abcdef01"),
+        ("steps", ".ab.part-x", pool / "steps" / ".ab.part-x"),
+    ]
+    places = cleaning._places(pool)
+    monkeypatch.setattr(cleaning, "_places", lambda _: [*places, *gone])
+    held = dict(take_stock(pool).held)
+    assert held.pop("abcdef01").bytes == 0
+    assert held == here
+
+
 def test_a_run_that_goes_on_uses_the_pool_that_its_folder_used(folder):
     out = folder / "results" / "other"
     first = prepare(call_of(folder, out=out, pool=folder / "pool"))
@@ -129,6 +147,22 @@ def test_the_pool_of_a_folder_that_is_a_link_is_beside_the_link(folder):
     prepared = prepare(call_of(folder, out=out))
     assert prepared.agenda.pool.path == ResultFolder(out).pool == folder / "results" / "steps"
     assert set(steps_of(out)) <= take_stock(folder / "results" / "steps").referred
+
+
+def test_a_plugin_cannot_be_called_as_source_models_are(folder):
+    # Its steps would be trained as those of the source model, under the plugin's name.
+    path = folder / "mine.py"
+    path.write_text(
+        "from fretal_bench.strategies import ContinualStrategy, StrategyInfo\n"
+        "class Mine(ContinualStrategy): pass\n"
+        'STRATEGY = StrategyInfo("source", ":Mine", "mine", "mine")\n'
+    )
+    plugins.use_files([path])
+    try:
+        with pytest.raises(BenchError, match="strategy 'source': the source model's training is called so"):
+            find_strategy("source")
+    finally:
+        plugins.forget()
 
 
 def test_a_detector_is_found_from_inside_the_folder_of_cells(folder, monkeypatch):

@@ -105,8 +105,7 @@ def take_stock(path: str | os.PathLike[str]) -> Stock:
             if kind == "scores":
                 of.scores = _size(place)
             else:
-                state = place / "checkpoint.pt"
-                of.state = state.stat().st_size if state.exists() else 0
+                of.state = _size(place / "checkpoint.pt")
                 of.step = _size(place) - of.state
     folders, lasts, unreadable = _users(pool)
     return Stock(pool.path, held, folders, lasts, unreadable, leftovers)
@@ -226,9 +225,13 @@ def _beside(pool: Path) -> Iterator[Path]:
 
 
 def _size(place: Path) -> int:
-    if not place.is_dir():
-        return place.stat().st_size
-    return sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    """Return the bytes of a file, or of all files of a folder; of what a run has renamed or removed meanwhile none."""
+    inside = [Path(parent, name) for parent, _, files_in in os.walk(place) for name in files_in]
+    size = 0
+    for path in inside if place.is_dir() else [place]:
+        with contextlib.suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
 
 
 def _remove(place: Path) -> None:
