@@ -53,6 +53,22 @@ ArchivesOption = Annotated[
     ),
 ]
 
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of a Parquet file: image, label, split, dataset, method, video, source, target or frame, and its column "
+        "there, e.g. method=model_name; may be given again.",
+        metavar="WHAT=NAME",
+    ),
+]
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of a Parquet file: what a value of its label means, e.g. 1=fake; may be given again.",
+        metavar="VALUE=real|fake",
+    ),
+]
+
 
 @data.command()
 def check(
@@ -68,6 +84,8 @@ def check(
     split_path: SplitPathOption = None,
     seed: SeedOption = 0,
     archive_limits: ArchivesOption = 1.0,
+    column: ColumnOption = None,
+    label: LabelOption = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -79,7 +97,7 @@ def check(
     from fretal_bench.datasets.check.check import check as look_over
     from fretal_bench.datasets.check.tables import check_tables
 
-    options = _read_options(splits, split_path, seed, archive_limits)
+    options = _read_options(splits, split_path, seed, archive_limits, column, label)
     with bar("reading", "files") as tell:
         result = look_over(root, as_, hash_, hash_file=hash_file, options=options, progress=tell)
     if json_:
@@ -134,6 +152,8 @@ def prepare(
     split_path: SplitPathOption = None,
     seed: SeedOption = 0,
     archive_limits: ArchivesOption = 1.0,
+    column: ColumnOption = None,
+    label: LabelOption = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -164,7 +184,7 @@ def prepare(
             out,
             as_,
             options,
-            read_options=_read_options(splits, split_path, seed, archive_limits),
+            read_options=_read_options(splits, split_path, seed, archive_limits, column, label),
             jobs=default_jobs() if jobs is None else jobs,
             progress=tell,
             waiting=lambda: print_line(
@@ -228,7 +248,14 @@ def make_mini(
     print_next([f"bench data check {shlex.quote(str(root))}"])
 
 
-def _read_options(splits: str, split_path: Path | None, seed: int, archive_limits: float) -> ReadOptions:
+def _read_options(
+    splits: str,
+    split_path: Path | None,
+    seed: int,
+    archive_limits: float,
+    column: list[str] | None,
+    label: list[str] | None,
+) -> ReadOptions:
     from fretal_bench.datasets.importers import ReadOptions
 
     return ReadOptions(
@@ -236,7 +263,20 @@ def _read_options(splits: str, split_path: Path | None, seed: int, archive_limit
         split_path=split_path,
         seed=seed,
         archive_limits=archive_limits,
+        columns=_pairs("--column", column),
+        labels=_pairs("--label", label),  # type: ignore[arg-type]  # checked there
     )
+
+
+def _pairs(option: str, words: list[str] | None) -> dict[str, str]:
+    """What ``KEY=VALUE`` words say; each key once."""
+    pairs: dict[str, str] = {}
+    for word in words or ():
+        key, equals, value = (part.strip() for part in word.rpartition("="))
+        if not equals or not key or not value or key in pairs:
+            raise BenchError(f"{option} {word}: expected KEY=VALUE, and each KEY once")
+        pairs[key] = value
+    return pairs
 
 
 def _print_prepared(prepared: PreparedStore) -> None:

@@ -6,6 +6,8 @@ from functools import cache
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fretal_bench.datasets.faces.frames import VideoFile
@@ -161,10 +163,35 @@ def as_df40_lists(mini, root):
     return origin_of
 
 
+def as_parquet(mini, root):
+    """A file a split, of small row groups, reals and fakes mixed."""
+    columns = {split: {name: [] for name in PARQUET} for split in ("train", "test")}
+    origins = {"train": [], "test": []}
+    for number in range(10):
+        for path, row in videos_of(mini).items():
+            split = SPLITS[row.target]
+            fields = (
+                {"bytes": pictures_of(mini)[path][number]},
+                *("fake" if row.label else "real", row.method, f"{row.method}/{row.video}"),
+                *(row.source, row.target, number),
+            )
+            for name, value in zip(PARQUET, fields, strict=True):
+                columns[split][name].append(value)
+            origins[split].append(path)
+    origin_of = {}
+    root.mkdir()
+    for split, of_split in columns.items():
+        pq.write_table(pa.table(of_split), root / f"{split}-00000-of-00001.parquet", row_group_size=7)
+        for n, path in enumerate(origins[split]):
+            origin_of[f"{split}-00000-of-00001.parquet::image/{n // 7:05}/{n % 7:07}"] = path
+    return origin_of
+
+
+PARQUET = ("image", "label", "method", "video", "source", "target", "frame")
 DF40_REALS = "FaceForensics++/original_sequences/youtube/c23"
 
 
-@pytest.mark.parametrize("layout", [as_df40, as_df40_lists])
+@pytest.mark.parametrize("layout", [as_df40, as_df40_lists, as_parquet])
 def test_frames_in_another_layout_give_the_same_crops(mini, plain, tmp_path, layout):
     origin_of = layout(mini, tmp_path / "other")
     made = prepare(

@@ -251,4 +251,6 @@ def _command(root: Path, as_name: str | None, family: Importer, read: Import, op
         words += ["--seed", str(options.seed)]
     if options.archive_limits != 1:
         words += ["--archive-limits", f"{options.archive_limits:g}"]
+    for option, pairs in (("--column", options.columns), ("--label", options.labels)):
+        words += [word for key, value in pairs.items() for word in (option, f"{key}={value}")]
     return shlex.join([*words, "--out", f"stores/{name}"])

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fretal_bench.datasets.importers.archives import archive_of, is_member
+from fretal_bench.datasets.importers.archives import archive_of, bundle_of
+from fretal_bench.datasets.importers.parquet_files import is_row
 from fretal_bench.datasets.manifest import video_key
 
 # So many wanted frames make a unit: much more than starting one costs, little enough to lose when killed.
@@ -84,7 +85,9 @@ class Deal:
             if fake in place and real in place:
                 leader[place[fake]] = place[real]
         # Groups in the order of their leaders, the leader first; in the manifest a real video may come after its fakes.
-        order = np.lexsort((np.arange(len(keys)), leader != np.arange(len(keys)), leader))
+        # Of Parquet files a row group is read as a whole, wherever in the manifest its rows stand.
+        shelf = _shelves(frame["path"].iloc[self.rows[self.starts[:-1]]].tolist())
+        order = np.lexsort((np.arange(len(keys)), leader != np.arange(len(keys)), leader, shelf[leader]))
         self._order, self._leader = order, leader[order]
         self._first = self._cut(counts, frames)
         self.unit_of = np.empty(len(keys), np.int64)
@@ -126,7 +129,7 @@ class Deal:
         first, unit_frames, last_archive = [0], 0, ""
         for place, video in enumerate(self._order):
             path = paths[place]
-            archive = archive_of(path) if is_member(path) else ""
+            archive = bundle_of(path)
             joined = place and (
                 self._leader[place] == self._leader[place - 1] or (archive and archive == last_archive)
             )
@@ -141,6 +144,13 @@ class Deal:
             )
             last_archive = archive
         return first
+
+
+def _shelves(paths: list[str]) -> npt.NDArray[np.int64]:
+    """Number of each path's row group among those of all Parquet files; 0 for whatever else."""
+    bundles = [bundle_of(path) if is_row(path) else "" for path in paths]
+    places = {bundle: place for place, bundle in enumerate(sorted({"", *bundles}))}
+    return np.array([places[bundle] for bundle in bundles], np.int64)
 
 
 def stamp(root: Path, unit: Unit) -> list[tuple[str, int, int]]:

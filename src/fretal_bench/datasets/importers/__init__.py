@@ -53,6 +53,7 @@ _BUILT_IN: Final[Mapping[str, str]] = {
     "deepfakebench": "deepfakebench:IMPORTER",
     "df40": "df40:IMPORTER",
     "dfil": "dfil:IMPORTER",
+    "parquet": "parquet:IMPORTER",
     "csv": "csv_manifest:IMPORTER",
 }
 """Name -> file here and the record in it; imported when needed, since listing streams needs the names alone."""

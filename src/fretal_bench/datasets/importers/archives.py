@@ -1,4 +1,4 @@
-"""Tar archives of a data set: paths of their members, bounded listings, and wanted members taken out in one pass."""
+"""Archives of a data set: paths of their members, bounded listings of tar files, wanted members taken out in one pass."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from fretal_bench import files
+from fretal_bench.datasets.importers.parquet_files import DamagedParquet, group_of, is_row, unpack_rows
 from fretal_bench.datasets.importers.walk import is_plain, leaves_root
 from fretal_bench.errors import BenchError
 
@@ -87,6 +88,11 @@ def archive_of(path: str) -> str:
     return path.partition(_SEPARATOR)[0]
 
 
+def bundle_of(path: str) -> str:
+    """What a member is read together with: its archive, or its row group of a Parquet file; "" for a plain file."""
+    return group_of(path) if is_row(path) else archive_of(path) if is_member(path) else ""
+
+
 def list_members(path: Path, limits: ArchiveLimits | None = None) -> tuple[list[str], dict[str, Refusal]]:
     """List the plain files in a tar archive (gzip or plain), in the order of their names.
 
@@ -141,8 +147,11 @@ def unpack(root: Path, paths: Collection[str], folder: Path) -> dict[str, Path]:
             by_archive.setdefault(archive, {})[path.removeprefix(member_path(archive, ""))] = path
     unpacked: dict[str, Path] = {}
     for archive, names in by_archive.items():
-        with contextlib.suppress(DamagedArchive, LargeArchive):
-            _unpack_archive(root / archive, names, folder, unpacked)
+        with contextlib.suppress(DamagedArchive, LargeArchive, DamagedParquet):
+            if is_row(member_path(archive, "")):
+                unpack_rows(root, names.values(), folder, unpacked)
+            else:
+                _unpack_archive(root / archive, names, folder, unpacked)
     return unpacked
 
 

@@ -50,6 +50,8 @@ class ReadOptions(Options):
         val_fraction: Share of train that becomes validation, by identity, where a set has no validation list.
         seed: Seeds the split by identity.
         archive_limits: Times the default limits that archives may have, see ``archives.ArchiveLimits``.
+        columns: Of a Parquet file: manifest column (or ``image``) -> its name there.
+        labels: Of a Parquet file: value of its label -> ``real`` or ``fake``.
         media: Which to read where a video is there as file and as extracted frames; ``auto`` prefers the file.
     """
 
@@ -59,4 +61,6 @@ class ReadOptions(Options):
     val_fraction: float = limited(0.1, at_least=0, below=1)
     seed: int = 0
     archive_limits: float = limited(1.0, above=0, at_most=1_000_000)
+    columns: Mapping[str, str] = field(default_factory=dict, metadata={OPTION: "--column"})
+    labels: Mapping[str, Literal["real", "fake"]] = field(default_factory=dict, metadata={OPTION: "--label"})
     media: Literal["auto", "videos", "frames"] = "auto"
