@@ -38,7 +38,8 @@ class Mortal(ContinualStrategy):
                     order.unlink()
                 except FileNotFoundError:
                     continue
-                os.kill(os.getppid() if order.name.endswith("machine") else os.getpid(), signal.SIGKILL)
+                who = os.getppid() if order.name.endswith("machine") else os.getpid()
+                os.kill(who, signal.SIGTERM if order.name.endswith("politely") else signal.SIGKILL)
         return 0.0
 
 
@@ -67,7 +68,10 @@ def write_mortal(folder: Path) -> Path:
 
 
 def order_deaths(folder: Path, *orders: str) -> None:
-    """Give orders: ``NUMBER-WORD`` kills the worker in domain NUMBER, ``NUMBER-WORD-machine`` its machine."""
+    """Give orders: ``NUMBER-WORD`` kills the worker in domain NUMBER; ``NUMBER-WORD-machine`` its machine.
+
+    ``NUMBER-WORD-politely`` kills the worker with SIGTERM.
+    """
     for order in orders:
         (folder / order).touch()
 
@@ -137,6 +141,7 @@ def pretend(task, place, state, wanted, desk, *data):
 
     step = task.step
     about = {"step": step.id, "pid": os.getpid(), "threads": os.environ["OMP_NUM_THREADS"], "data": len(data)}
+    about["gpus"] = ray.get_gpu_ids()
     log = Path(step.hyperparameters["log"])
     with log.open("a") as file:
         file.write(json.dumps(about) + "\n")

@@ -49,6 +49,14 @@ def test_what_is_no_address_is_refused(address, reason):
     assert reason in refusal(address)
 
 
+def test_the_command_refuses_a_cluster_before_anything_is_written(bench, closed_port, tmp_path):
+    for command in ("run", "tune"):
+        code, out, err = bench(command, "--strategies", "ewc", "--ray", f"127.0.0.1:{closed_port}")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "nothing answers" in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_auto_means_what_ray_says_it_does(monkeypatch, closed_port):
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed_port}")
     assert str(closed_port) in refusal("auto")

@@ -141,6 +141,18 @@ def test_a_step_for_which_no_machine_has_room_is_refused_at_once(cluster, chains
         run_ray(agenda, lambda _: None, Cluster(cluster.address, gpus_per_step=0.5))
 
 
+def test_two_steps_share_a_gpu_if_each_takes_half_of_it(cluster, chains, tmp_path):
+    node = cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=80 * 2**20, include_dashboard=False)
+    try:
+        agenda = chains("well", "well", length=1, recipe=Recipe().changed({"device": "cuda"}))
+        run_ray(agenda, lambda _: None, Cluster(cluster.address, gpus_per_step=0.5))
+        with pytest.warns(BenchWarning, match="the cluster has 1 GPU, and training on a CPU uses none"):
+            run_ray(chains("well", length=2), lambda _: None, Cluster(cluster.address))
+    finally:
+        cluster.remove_node(node)
+    assert [line["gpus"] for line in log_of(tmp_path)] == [[0], [0], []]
+
+
 def test_a_machine_with_other_versions_computes_nothing(cluster, head, tmp_path, monkeypatch):
     monkeypatch.setattr(ray_engine, "setting", lambda: Setting({"torch": "0.1"}, {}, ()))
     with pytest.raises(
@@ -157,7 +169,7 @@ def test_a_cluster_gives_the_bytes_of_one_process_though_a_worker_and_a_machine_
     assert begun(place) == {1: 1}
     (place / "failed").unlink()
 
-    order_deaths(place, "1-a-worker", "1-b-machine")
+    order_deaths(place, "1-a-politely", "1-b-machine")
     capfd.readouterr()
     reports = []
     with warnings.catch_warnings(record=True) as said:

@@ -208,6 +208,11 @@ def _handle(handler: Any) -> None:
     signal.signal(signal.SIGTERM, handler)
 
 
+def gpus(ray: Any) -> int:
+    """Return how many GPUs the machines of the cluster have."""
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
 def slots(ray: Any, processors: int, share: float) -> int:
     """Return how many steps the machines of the cluster can take at once.
 

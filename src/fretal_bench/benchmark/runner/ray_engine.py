@@ -26,7 +26,7 @@ from fretal_bench.benchmark.runner.locks import Busy
 from fretal_bench.benchmark.runner.opened import Place
 from fretal_bench.benchmark.runner.pool import Computed, NewScores, NewStep
 from fretal_bench.benchmark.runner.progress import Listener, Progress
-from fretal_bench.benchmark.runner.ray_cluster import Cluster, connected, slots
+from fretal_bench.benchmark.runner.ray_cluster import Cluster, connected, gpus, slots
 from fretal_bench.benchmark.runner.ray_data import (
     Begun,
     Desk,
@@ -254,6 +254,13 @@ class _Head:
         """
         if self._recipe is None:
             self._recipe = task.step.recipe
+            if not self._share and (idle := gpus(self.ray)):
+                warnings.warn(
+                    f"the cluster has {idle} GPU{'s' if idle > 1 else ''}, and training on a CPU uses none; give "
+                    "--device cuda to use them",
+                    BenchWarning,
+                    stacklevel=2,
+                )
             if not self._room():
                 raise BenchError(
                     f"no machine of the cluster has room for a step, which takes {self._wants()}; add one, or change "
