@@ -115,6 +115,8 @@ def test_there_are_twelve_pairs_at_each_quality_and_the_qualities_stay_apart() -
         ("sur-lid-2", ("Hybrid", "FR", "FS", "EFS")),
         ("cddb-easy", cddb.EASY),
         ("cddb-hard", cddb.HARD),
+        ("cddb-hard-2", ("whichfaceisreal", "biggan", "wild", "san", "gaugan")),
+        ("cddb-hard-3", ("wild", "san", "gaugan", "whichfaceisreal", "biggan")),
         ("cddb-long", cddb.LONG),
     ],
 )
@@ -129,7 +131,7 @@ def test_the_few_shot_protocol_is_dfils_alone() -> None:
 
 
 def test_no_two_streams_share_a_name_or_are_the_same_in_all_but_name() -> None:
-    assert len({file.name for file in STREAMS.values()}) == len(STREAMS) == 54
+    assert len({file.name for file in STREAMS.values()}) == len(STREAMS) == 56
     content = Counter((file.domains, file.protocol, file.source) for file in STREAMS.values())
     assert max(content.values()) == 1
     for file in STREAMS.values():
