@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import sys
@@ -101,7 +102,8 @@ def _open_stream() -> None:
 
 
 def _results() -> None:
-    if code := quietly(*RUN, *recipe_words(), "--out", "r"):
+    """Finished results, and a pool that holds the last state of every cell."""
+    if code := quietly(*RUN, *recipe_words(), "--out", "r", "--keep", "last"):
         raise RuntimeError(f"the base run ended with {code}")
 
 
@@ -110,21 +112,40 @@ def _failed() -> None:
     shutil.copytree("r", "f")
     Path("boom.py").write_text(_BOOM, "utf-8")
     words = [word if word != ",".join(STRATEGIES) else "finetuning,boom" for word in RUN]
-    quietly(*words, *recipe_words(), "--plugin", "boom.py", "--out", "f")
+    quietly(*words, *recipe_words(), "--plugin", "boom.py", "--out", "f", "--pool", "failed-steps")
     if len(list(Path("f/failures").iterdir())) != 1:
         raise RuntimeError("no cell failed")
 
 
 def _unfinished() -> None:
-    """Results of which every step is done and the cell not yet put together."""
-    shutil.copytree("r", "u")
-    for name in ("cells", "locks"):
-        shutil.rmtree(f"u/{name}")
-    with patch("fretal_bench.benchmark.runner.step.finish_cell", side_effect=RuntimeError("not yet")):
-        quietly(*RUN, *recipe_words(), "--out", "u")
+    """Results of which every step is done, in the pool ``u-steps``, and the cell not yet put together."""
+    from fretal_bench.errors import BenchError
+
+    with patch("fretal_bench.benchmark.runner.agenda.finish_cell", side_effect=BenchError("not yet")):
+        quietly(*RUN, *recipe_words(), "--out", "u", "--pool", "u-steps")
     shutil.rmtree("u/failures")
-    if len(list(Path("u/progress").iterdir())) != len(STRATEGIES):
+    # The source model, and for each strategy what adopts it and the second domain.
+    if len(list(Path("u-steps/steps").iterdir())) != 1 + 2 * len(STRATEGIES):
         raise RuntimeError("steps are missing")
+
+
+def _halfway() -> None:
+    """The pool of a run that has learned the first domain, with its source model and what adopts it."""
+    _steps_of("h-steps", lambda step: step["number"] == 0)
+
+
+def _begun() -> None:
+    """The pool of a run that has a source model and nothing else."""
+    _steps_of("b-steps", lambda step: step["strategy"] == "source")
+
+
+def _steps_of(name: str, kept: Callable[[Any], bool]) -> None:
+    """Copy the pool of the unfinished results with some of its steps and their scores alone."""
+    shutil.copytree("u-steps", name)
+    for folder in Path(name, "steps").iterdir():
+        if not kept(json.loads((folder / "step.json").read_text("utf-8"))):
+            shutil.rmtree(folder)
+            shutil.rmtree(Path(name, "scores", folder.name), ignore_errors=True)
 
 
 def _recipes() -> None:
@@ -304,6 +325,8 @@ PARTS: Final[dict[str, Callable[[], None]]] = {
     "results": _results,
     "failed": _failed,
     "unfinished": _unfinished,
+    "halfway": _halfway,
+    "begun": _begun,
     "recipes": _recipes,
     "listed": _listed,
     "dfb": _deepfakebench,
@@ -321,9 +344,11 @@ PARTS: Final[dict[str, Callable[[], None]]] = {
 FILES: Final = {
     "stream": ("store", "tiny.toml"),
     "open": ("open.toml", "data", "out"),
-    "results": ("r",),
+    "results": ("r", "steps"),
     "failed": ("f",),
-    "unfinished": ("u",),
+    "unfinished": ("u", "u-steps"),
+    "halfway": ("h-steps",),
+    "begun": ("b-steps",),
     "recipes": ("recipe.toml", "tuned.toml"),
     "published": ("own.csv", "mine.toml"),
     "plugin": ("boom.py",),
@@ -334,7 +359,9 @@ NEEDS: Final = {
     "open": ("stream",),
     "results": ("stream",),
     "failed": ("stream", "results"),
-    "unfinished": ("stream", "results"),
+    "unfinished": ("stream",),
+    "halfway": ("stream", "unfinished"),
+    "begun": ("stream", "unfinished"),
 }
 
 

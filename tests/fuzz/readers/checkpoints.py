@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -16,7 +17,7 @@ import torch
 from fuzz.damage import BYTES, JSON, PLACES, TEXT, Inapplicable, Random, damages, trees
 from fuzz.judging import Claim
 from fuzz.readers import reader
-from fuzz.readers.results import WRITTEN
+from fuzz.readers.results import run_again, written
 from fuzz.running import Bench, Outcome
 
 _EXECUTED: Final = "fuzz-executed"
@@ -216,7 +217,7 @@ def judge_pictures(bench: Bench, *pictures: str, cell: Path | None = None) -> Ou
     path = cell or sorted(Path("r/cells").iterdir())[0]
     # The face detector is not what is damaged, and takes a second to open.
     with patch("fretal_bench.benchmark.runner.predict.open_detector", lambda *_: _Finder()):
-        return bench("predict", path / "checkpoint.pt", *pictures, "--device", "cpu", "--json", findings=True)
+        return bench("predict", path, *pictures, "--device", "cpu", "--json", findings=True)
 
 
 def predicted(bench: Bench) -> Claim:
@@ -241,7 +242,7 @@ reader(
     "checkpoint.pt by predict",
     "recipes",
     parts="results picture",
-    file="r/cells/*/checkpoint.pt",
+    file="steps/steps/*/checkpoint.pt",
     damages=(*BYTES, *PLACES, *CHECKPOINTS),
     weight=3,
 )(predicted)
@@ -255,23 +256,31 @@ reader(
 )(predicted)
 
 
-def gone_on(bench: Bench) -> Claim:
-    """What a run makes of a source model and of steps: cells that are done, put together, or trained on from there."""
-    from fuzz.readers.results import joined
-
-    return joined(bench)
-
-
-reader(
+@reader(
     "checkpoint.pt of steps by run",
     "recipes",
-    parts="stream unfinished",
-    file="u/progress/*/step-1/checkpoint.pt",
+    parts="stream halfway",
+    file="h-steps/steps/*/checkpoint.pt",
     damages=(*BYTES, *PLACES, *CHECKPOINTS),
-    writes=(*WRITTEN, "u/*", "store/.verified.json"),
-)(gone_on)
+    writes=(*written("h", "h-steps"), "h/*"),
+)
+def gone_on(bench: Bench) -> Claim:
+    """What a run makes of the steps of the first domain: cells that are trained on from there."""
+    claim = run_again(bench, "h", "h-steps")
+    # What training took differs from run to run, and so does the report of it.
+    tables = {key: value for key, value in claim.used.items() if key.endswith(".parquet")}
+    return replace(claim, used={**tables, "problems": claim.used["problems"]})
 
 
+@reader(
+    "checkpoint.pt of source models by run",
+    "recipes",
+    parts="stream begun",
+    file="b-steps/steps/*/checkpoint.pt",
+    damages=(*BYTES, *PLACES, *CHECKPOINTS),
+    writes=(*written("b", "b-steps"), "b/*"),
+    quick=False,
+)
 def trained_on(bench: Bench) -> Claim:
     """What a run makes of a source model, where nothing else is done: one strategy, two steps."""
     import pandas as pd
@@ -279,23 +288,11 @@ def trained_on(bench: Bench) -> Claim:
     from fretal_bench.benchmark.runner.run import run
     from fretal_bench.testing import TINY_RECIPE
 
-    shutil.rmtree("u/progress")
     changes = {"recipe": {**TINY_RECIPE, "source_epochs": 1}}
-    results = run(["finetuning"], "tiny.toml", changes=changes, out="u")
+    results = run(["finetuning"], "tiny.toml", changes=changes, out="b", pool="b-steps")
     if results.failures:
         from fretal_bench.errors import RunError
 
         raise RunError(f"failed: {results.failures[0].reason}")
-    (cell,) = (cell for cell in results.cells if cell.strategy == "finetuning")
+    (cell,) = results.cells
     return Claim(pd.DataFrame(cell.scores))
-
-
-reader(
-    "checkpoint.pt of source models by run",
-    "recipes",
-    parts="stream unfinished",
-    file="u/sources/*/checkpoint.pt",
-    damages=(*BYTES, *PLACES, *CHECKPOINTS),
-    writes=(*WRITTEN, "u/*", "store/.verified.json"),
-    quick=False,
-)(trained_on)

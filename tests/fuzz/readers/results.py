@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -94,7 +93,10 @@ reader(
     parts="stream results",
     file="r/plan.json",
     damages=_JSON,
-    writes=(*WRITTEN, "r/plan.json", "store/.verified.json", "r/replaced*", "r/replaced/*", "r/cells/*"),
+    writes=(
+        *(*WRITTEN, "r/plan.json", "store/.verified.json", "r/replaced*", "r/replaced/*", "r/cells/*"),
+        "steps/*",
+    ),
     weight=2,
 )(rerun)
 
@@ -233,44 +235,39 @@ reader(
 )(report)
 
 
-_JOINED: Final = (
-    *WRITTEN,
-    "u/plan.json",
-    "u/locks*",
-    "u/cells*",
-    "u/progress*",
-    "u/failures*",
-    "store/.verified.json",
-)
+def written(folder: str, pool: str) -> tuple[str, ...]:
+    """What a run may write that puts cells together."""
+    kinds = ("plan.json", "locks*", "cells*", "failures*")
+    return (*WRITTEN, folder, *(f"{folder}/{kind}" for kind in kinds), f"{pool}/*", "store/.verified.json")
 
 
-def joined(bench: Bench) -> Claim:
-    """What ``bench run`` makes of steps that are done: the cells, put together."""
+def run_again(bench: Bench, folder: str, pool: str) -> Claim:
+    """What a run makes of the steps of a pool: the cells, and the report of them."""
     from fretal_bench.benchmark.runner.run import run
     from fretal_bench.testing import TINY_RECIPE
 
-    run(STRATEGIES, "tiny.toml", changes={"recipe": {**TINY_RECIPE, "source_epochs": 1}}, out="u")
-    claim = report(bench, "u", failing=True)
-    for path in sorted(Path("u/cells").glob("*/*.parquet")):
+    changes = {"recipe": {**TINY_RECIPE, "source_epochs": 1}}
+    run(STRATEGIES, "tiny.toml", changes=changes, out=folder, pool=pool)
+    claim = report(bench, folder, failing=True)
+    for path in sorted(Path(folder, "cells").glob("*/*.parquet")):
         claim.used[f"{path.parent.name}/{path.name}"] = _sorted(pd.read_parquet(path))
-    for path in sorted(Path("u/cells").glob("*/checkpoint.pt")):
-        claim.used[f"{path.parent.name}/{path.name}"] = path.read_bytes()
     # A cell that failed has no files, and its failure says why.
     return replace(claim, lenient=isinstance(claim.used["problems"], Told))
 
 
-def _joining(name: str, file: str, kinds: Any, **more: Any) -> Callable[..., Any]:
-    return reader(
-        f"{name} by run",
-        "results",
-        parts="stream unfinished",
-        file=file,
-        damages=kinds,
-        writes=_JOINED,
-        **more,
-    )
+def joined(bench: Bench) -> Claim:
+    """What a run makes of steps that are all done: the cells, put together."""
+    return run_again(bench, "u", "u-steps")
 
 
-_joining("phases.json of steps", "u/*/*/phases.json", _JSON)(joined)
-_joining("environment.json of steps", "u/progress/*/*/environment.json", _JSON)(joined)
-_joining("scores.parquet of steps", "u/progress/*/*/scores.parquet", (*BYTES, *PLACES, *TABLES))(joined)
+def _joining(name: str, file: str, kinds: Any) -> None:
+    writes = written("u", "u-steps")
+    parts = "stream unfinished"
+    reader(f"{name} by run", "results", parts=parts, file=file, damages=kinds, writes=writes)(joined)
+
+
+_joining("step.json", "u-steps/steps/*/step.json", _JSON)
+_joining("phases.json of steps", "u-steps/steps/*/phases.json", _JSON)
+_joining("environment.json of steps", "u-steps/steps/*/environment.json", _JSON)
+_joining("judged.json of scores", "u-steps/scores/*/*/judged.json", _JSON)
+_joining("scores.parquet of steps", "u-steps/scores/*/*/scores.parquet", (*BYTES, *PLACES, *TABLES))
