@@ -200,7 +200,12 @@ def test_no_cell_of_a_search_can_be_taken_for_one_of_a_benchmark(stream, tmp_pat
     ready = prepare(Call(["ewc"], stream, RECIPE, out=tmp_path / "run"))
     assert search.trials["ewc"][0].cell.hyperparameters == ready.plan.cells[0].hyperparameters
     assert search.trials["ewc"][0].cell.id != ready.plan.cells[0].id
-    assert search.trials["ewc"][0].cell.source.id != ready.plan.cells[0].source.id
+    # What they learned is the same, so its steps are; on test samples those of the search are judged by no trial.
+    assert [step.id for step in search.trials["ewc"][0].cell.path] == [
+        step.id for step in ready.plan.cells[0].path
+    ]
+    assert {of.split for of in search.trials["ewc"][0].cell.sets} == {"val"}
+    assert {of.split for of in ready.plan.cells[0].sets} == {"test", "val"}
 
 
 def test_a_search_trains_on_the_rows_that_the_whole_stream_gives_its_first_domains(stream, tmp_path):

@@ -357,8 +357,8 @@ def test_other_processes_open_the_stores_that_the_run_chose_wherever_they_start(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     for cell in pickle.loads(pickle.dumps(plan.cells)):
-        for work in filter(None, (cell, cell.source)):
-            assert open_stream(work.stream, verify=False).fingerprint() == plan.stream
+        for step in cell.path:
+            assert open_stream(step.stream, verify=False).fingerprint() == plan.stream
     assert plan.stream == open_stream("ffpp-hq-fs-nt", data=[data]).fingerprint()
 
 
