@@ -97,8 +97,10 @@ def connected(cluster: Cluster) -> Iterator[Any]:
 
 
 def _ray(address: str) -> Any:
-    # Read when it is imported.
+    # Read when it is imported, and when it connects.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Its library writes errors to standard error that are none of a run's: a worker that was lost is begun again.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if address != LOCAL:
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)
@@ -112,12 +114,11 @@ def _init(ray: Any, cluster: Cluster) -> None:
     address = cluster.address
     quiet = {"configure_logging": True, "logging_level": logging.CRITICAL, "log_to_driver": False}
     try:
-        if address == LOCAL:
-            ray.init(
-                address=LOCAL, num_cpus=cluster.jobs or default_jobs("cpu"), include_dashboard=False, **quiet
-            )
-        else:
-            with _no_standard_error():
+        with _no_standard_error():
+            if address == LOCAL:
+                processors = cluster.jobs or default_jobs("cpu")
+                ray.init(address=LOCAL, num_cpus=processors, include_dashboard=False, **quiet)
+            else:
                 ray.init(address=address, **quiet)
     except SystemExit as error:
         # Of the handler that Ray sets for SIGTERM.
