@@ -20,7 +20,8 @@ import psutil
 from cluster_support import begun, order_deaths, three_machines
 from clusters.runs import World, after_the_first_step, all_gone, end, tasks
 
-STOPPED = 130
+STOPPED = {signal.SIGTERM: 143, signal.SIGINT: 130}
+PARTS = ("heads", "signals", "workers", "local")
 
 
 def lose_workers_and_a_machine(world: World, address: str) -> None:
@@ -77,7 +78,7 @@ def kill_heads(world: World, address: str, kills: int, seed: int) -> None:
 
 def terminate_heads(world: World, address: str, what: str) -> None:
     """The head is sent SIGTERM, as Slurm does, and SIGINT."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number, expected in STOPPED.items():
         process = world.on(address)
         after_the_first_step(process)
         at_it = [*tasks(), *psutil.Process(process.pid).children(recursive=True)]
@@ -86,7 +87,7 @@ def terminate_heads(world: World, address: str, what: str) -> None:
         code, errors = world.finish(process)
         taken = time.monotonic() - begin
         lines = [line for line in errors.splitlines() if line]
-        assert code == STOPPED, (code, errors)
+        assert code == expected, (code, errors)
         assert len(lines) == 1, errors
         assert "stopped" in lines[0], errors
         all_gone(at_it, f"{what}: {number.name}")
@@ -116,20 +117,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=10, help="heads killed at random times")
     parser.add_argument("--seed", type=int, default=0, help="of these times")
+    parser.add_argument("--only", choices=PARTS, help="this part alone")
     arguments = parser.parse_args()
+    parts = PARTS if arguments.only is None else (arguments.only,)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         machines = folder / "machines"
         machines.mkdir()
         world = World(folder)
-        begin = time.monotonic()
-        with three_machines(machines, world.head) as cluster:
-            print(f"a cluster of a head and three machines: {time.monotonic() - begin:.1f} s")
-            kill_heads(world, cluster.address, arguments.kills, arguments.seed)
-            terminate_heads(world, cluster.address, "on a cluster")
-            lose_workers_and_a_machine(world, cluster.address)
-        terminate_heads(world, "local", "--ray local")
-        kill_a_head_with_its_own_cluster(world)
+        if parts != ("local",):
+            begin = time.monotonic()
+            with three_machines(machines, world.head) as cluster:
+                print(f"a cluster of a head and three machines: {time.monotonic() - begin:.1f} s")
+                if "heads" in parts:
+                    kill_heads(world, cluster.address, arguments.kills, arguments.seed)
+                if "signals" in parts:
+                    terminate_heads(world, cluster.address, "on a cluster")
+                if "workers" in parts:
+                    lose_workers_and_a_machine(world, cluster.address)
+        if "local" in parts:
+            terminate_heads(world, "local", "--ray local")
+            kill_a_head_with_its_own_cluster(world)
 
 
 if __name__ == "__main__":
