@@ -24,12 +24,12 @@ def stream(tmp_path_factory):
 
 
 def train(stream, out, strategy, **changes):
-    """Run one cell and return the folders of its last step and of its source model."""
+    """Run one cell and return its folder, and those of its last step and of its source model."""
     changes = {"recipe": {**TINY, "source_epochs": 1, "schedule": "constant", **changes}}
     ready = prepare(Call([strategy], stream, "mini", changes=changes, out=out, jobs=1))
-    assert len(execute(ready).cells) == 1
-    path = ready.plan.cells[0].path
-    return ready.agenda.pool.step(path[-1].id), ready.agenda.pool.step(path[1].id)
+    (cell,) = execute(ready).cells
+    path, pool = ready.plan.cells[0].path, ready.agenda.pool
+    return cell.path, pool.step(path[-1].id), pool.step(path[1].id)
 
 
 def running_means(folder):
@@ -50,8 +50,8 @@ def running_means(folder):
     ],
 )
 def test_batchnorm_stays_frozen_for_whom_the_option_says(stream, tmp_path, mode, strategy, moves):
-    cell, source = train(stream, tmp_path / "out", strategy, batchnorm=mode)
-    assert bool((running_means(cell) != running_means(source)).any()) == moves
+    _, last, source = train(stream, tmp_path / "out", strategy, batchnorm=mode)
+    assert bool((running_means(last) != running_means(source)).any()) == moves
 
 
 def contrary_stream(folder, people=24):
@@ -107,7 +107,7 @@ def test_the_kept_epoch_is_the_one_with_the_best_sum_over_old_and_new_validation
     by_target = int(np.argmax([values["D1"] for values in validation]))
     assert len({by_sum, by_target, 3}) == 3, "data that tell the options apart"
     for select, best in [("source-and-target", by_sum), ("validation", by_target), ("last", 3)]:
-        cell, _ = train(stream, tmp_path / select, "finetuning", select=select, epochs=4, **common)
+        cell, *_ = train(stream, tmp_path / select, "finetuning", select=select, epochs=4, **common)
         assert np.array_equal(scores_after(cell, 1), scores_after(runs[best], 1)), select
 
 

@@ -231,20 +231,25 @@ def test_every_one_runs_along_a_stream_and_is_scored_at_every_step(reference):
     # SI is fine-tuning; every other one does something of its own.
     assert last.pop("avalanche:si") == last["avalanche:naive"]
     assert len(set(last.values())) == len(last)
-    assert sum(report.phase == "done" for report in probabilities) == 3 * len(NAMES)
+    # Trained in one piece: one task for three domains, each of which is reported to its end.
+    assert sum(report.phase == "done" for report in probabilities) == len(NAMES)
+    ends = [(report.label, report.domain) for report in probabilities if report.share == 1]
+    assert sorted(ends) == sorted(
+        (f"{cell.label}, seed 0", f"D{k}") for cell in results.cells for k in range(3)
+    )
 
 
 def test_a_run_that_was_stopped_begins_the_cell_again_and_ends_with_the_same_bytes(
     stream, reference, tmp_path, monkeypatch
 ):
-    import fretal_bench.benchmark.runner.step as module
+    import fretal_bench.benchmark.runner.engine as module
 
     out, _, _ = reference
     names, common = (
         ("avalanche:replay", "avalanche:agem"),
         {"changes": {k: SMALL[k] for k in ("recipe", "avalanche:replay", "avalanche:agem")}},
     )
-    real, calls = module.save_step, []
+    real, calls = module.keep_step, []
 
     def stopped(*arguments):
         if len(calls) == 2:
@@ -252,17 +257,20 @@ def test_a_run_that_was_stopped_begins_the_cell_again_and_ends_with_the_same_byt
         calls.append(arguments)
         real(*arguments)
 
-    monkeypatch.setattr(module, "save_step", stopped)
+    monkeypatch.setattr(module, "keep_step", stopped)
     with pytest.raises(RunError, match="stopped"):
         run(names, stream, out=tmp_path / "r", **common)
     monkeypatch.undo()
-    assert len(list((tmp_path / "r" / "progress").glob("*/step-*"))) == 2
-    assert prepare(Call(names, stream, out=tmp_path / "r", **common)).total == 6
+    kept = {path: path.read_bytes() for path in (tmp_path / "steps").glob("steps/*/*")}
+    assert len({path.parent for path in kept}) == 2
+    # Both as a whole, whatever is kept of the first.
+    assert prepare(Call(names, stream, out=tmp_path / "r", **common)).total == 2
     assert not run(names, stream, out=tmp_path / "r", **common).failures
     for name in ("scores.parquet", "validation.parquet"):
         ours = {path.parent.name: path.read_bytes() for path in (tmp_path / "r").glob(f"cells/*/{name}")}
         assert len(ours) == 2
         assert all((out / "cells" / id / name).read_bytes() == content for id, content in ours.items())
+    assert {path: path.read_bytes() for path in kept} == kept
 
 
 def test_known_faults_are_told_once_when_a_run_is_planned(stream, tmp_path):
