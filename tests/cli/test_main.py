@@ -114,7 +114,7 @@ def test_a_cell_that_was_stopped_before_its_steps_were_put_together_is_put_toget
 
     call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options())
     with monkeypatch.context() as late:
-        late.setattr("fretal_bench.benchmark.runner.step.finish_cell", stopped)
+        late.setattr("fretal_bench.benchmark.runner.agenda.finish_cell", stopped)
         assert bench(*call).code == 1
     assert not (tmp_path / "results" / "tiny-mini" / "cells").exists()
     code, out, err = bench(*call)

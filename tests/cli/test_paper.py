@@ -235,7 +235,7 @@ def test_a_run_of_a_table_killed_at_each_rename_ends_with_the_same_bytes(bench, 
 
 def files_of(folder):
     """Every file but locks, and what was measured of time and memory with its checksums, with its bytes."""
-    measured = ("environment.json", "phases.json", "checksums.json")
+    measured = ("environment.json", "phases.json", "judged.json", "checksums.json")
     return {
         path.relative_to(folder): path.read_bytes()
         for path in folder.rglob("*")

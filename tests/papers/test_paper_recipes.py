@@ -26,7 +26,8 @@ def stream(tmp_path_factory):
 def train(stream, out, strategy, **changes):
     """Run one cell and return its folder, and those of its last step and of its source model."""
     changes = {"recipe": {**TINY, "source_epochs": 1, "schedule": "constant", **changes}}
-    ready = prepare(Call([strategy], stream, "mini", changes=changes, out=out, jobs=1))
+    # Each with a pool of its own.
+    ready = prepare(Call([strategy], stream, "mini", changes=changes, out=out / "r", jobs=1))
     (cell,) = execute(ready).cells
     path, pool = ready.plan.cells[0].path, ready.agenda.pool
     return cell.path, pool.step(path[-1].id), pool.step(path[1].id)

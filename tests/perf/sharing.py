@@ -33,7 +33,8 @@ def measure_sharing(rounds: int, people: int = 160) -> list[Row]:
         folder = Path(name)
         stream = tiny_stream(folder, domains=3, people=people, size=96)
         for number in range(rounds):
-            alone, shared = folder / f"alone{number}", folder / f"shared{number}"
+            # Each with a pool of its own: the second would find all steps done.
+            alone, shared = (folder / f"{name}{number}" / "results" for name in ("alone", "shared"))
             ratios.append(_seconds(folder, stream, alone, 1) / _seconds(folder, stream, shared, 2))
             for out in (alone, shared):
                 results = load_results(out)
@@ -59,7 +60,7 @@ def _seconds(folder: Path, stream: Path, out: Path, commands: int) -> float:
     running = []
     for number in range(commands):
         # Reports go to the working folder: one for each command.
-        home = folder / f"{out.name}-{number}"
+        home = folder / f"{out.parent.name}-{number}"
         home.mkdir()
         running.append(subprocess.Popen(words, cwd=home, stdout=subprocess.DEVNULL))
     for process in running:

@@ -253,9 +253,10 @@ def test_two_processes_find_the_same(done, stream, tmp_path):
 def test_a_larger_budget_and_another_strategy_train_only_what_is_missing(done, stream, tmp_path):
     search, _ = done
     shutil.copytree(search.prepared.folder.path, tmp_path / "r")
+    shutil.copytree(search.prepared.agenda.pool.path, tmp_path / "steps")
     larger = search_in(tmp_path / "r", stream, (*STRATEGIES, "kd"), budget=4)
-    # One more trial of lwf and of ewc, four of kd, two steps each.
-    assert larger.prepared.total == 2 * (1 + 1 + 4)
+    # One more trial of lwf and of ewc, four of kd, each the second of two domains.
+    assert larger.prepared.total == 1 + 1 + 4
     for name in ("lwf", "ewc"):
         ids = [trial.cell.id for trial in search.trials[name]]
         assert [trial.cell.id for trial in larger.trials[name]][:3] == ids
@@ -597,9 +598,10 @@ class Killed(RunError):
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_search_killed_at_each_rename_ends_with_the_same_bytes(after, stream, tmp_path, monkeypatch):
-    whole = search_in(tmp_path / "whole", stream, ("lwf",), budget=2)
+    # Each in a folder with a pool of its own.
+    whole = search_in(tmp_path / "whole" / "r", stream, ("lwf",), budget=2)
     run_search(whole)
-    real, out = files.move, tmp_path / "r"
+    real, out = files.move, tmp_path / "killed" / "r"
     killed = []
 
     def move(part, final):
@@ -622,7 +624,7 @@ def test_a_search_killed_at_each_rename_ends_with_the_same_bytes(after, stream, 
         pytest.fail("the search never ended")
     assert {"plan.json", "stream.toml", "tuned.toml"} <= {path.name for path in killed}
     assert len(killed) >= 8
-    assert files_of(out) == files_of(tmp_path / "whole")
+    assert files_of(out) == files_of(tmp_path / "whole" / "r")
 
 
 def test_what_must_be_known_of_a_strategy_is_said_before_it_is_tuned(stream, tmp_path):
