@@ -13,7 +13,7 @@ from fuzz.readers.planned import planned
 from fuzz.running import Bench
 
 _TOML: Final = (*TEXT, *PLACES, *trees(TOML))
-_WRITES: Final = ("out*", "store/.verified.json")
+_WRITES: Final = ("out*", "steps*", "store/.verified.json")
 _LARGEST: Final = 2**63
 """No number of a recipe is as large."""
 

@@ -67,7 +67,7 @@ def _written() -> Any:
     parts="stream published",
     file="mine.toml",
     damages=(*TEXT, *PLACES, *trees(TOML)),
-    writes=("results*", "reports*", "store/.verified.json"),
+    writes=("results*", "reports*", "steps*", "store/.verified.json"),
     weight=2,
 )
 def paper(bench: Bench) -> Claim:

@@ -21,7 +21,7 @@ from fuzz.tables import TABLES
 
 SIDE: Final = 32
 """Of the tiny stream's crops, pixels."""
-_WRITES: Final = ("out*", "store/.verified.json", "results*", "reports*")
+_WRITES: Final = ("out*", "steps*", "store/.verified.json", "results*", "reports*")
 
 
 @reader(
@@ -73,7 +73,7 @@ def a_hostile_name(path: Path, random: Random) -> str:
     parts="stream",
     file="tiny.toml",
     damages=damages(a_hostile_name),
-    writes=("results*", "store/.verified.json"),
+    writes=("results*", "steps*", "store/.verified.json"),
 )
 def stream_name(bench: Bench) -> Claim:
     from unittest.mock import patch
