@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -319,39 +320,32 @@ def _say_repeated(stream: Stream) -> None:
 
 def _say_older_code(plan: Plan, folder: ResultFolder) -> None:
     """Warn of done cells that another version of the suite made: of its code an id holds the revision alone."""
-    makers: dict[str, int] = {}
-    for cell in plan.cells:
-        if folder.cell(cell.id).is_dir():
-            maker = made_by_other_code(folder.makers(cell.id))
-            if maker:
-                makers[maker] = makers.get(maker, 0) + 1
-    if makers:
-        counts = " and ".join(
-            f"{count} {'cell was' if count == 1 else 'cells were'} made by {maker}"
-            for maker, count in makers.items()
-        )
-        warnings.warn(
-            f"{folder.path}: {counts} of the suite, whose code has changed since; "
-            f"to train them again, delete their folders in {folder.path / 'cells'}",
-            BenchWarning,
-            stacklevel=3,
-        )
+    done = (folder.makers(cell.id) for cell in plan.cells if folder.cell(cell.id).is_dir())
+    _say_older(folder.path, "cell", done, f"delete their folders in {folder.path / 'cells'}")
 
 
 def _say_older_steps(agenda: Agenda, pool: Pool) -> None:
     """Warn of steps of the pool that another version of the suite made and that are gone on from, or put together."""
-    makers: dict[str, int] = {}
-    for id in agenda.taken_over():
-        maker = made_by_other_code(pool.environment(id))
-        if maker:
-            makers[maker] = makers.get(maker, 0) + 1
+    _say_older(pool.path, "step", map(pool.environment, agenda.taken_over()), "give another --pool")
+
+
+def _say_older(place: Path, what: str, environments: Iterable[Mapping[str, Any]], remedy: str) -> None:
+    """Warn of what another version of the suite made.
+
+    Args:
+        place: Where it is.
+        what: ``cell`` or ``step``.
+        environments: What each was made with.
+        remedy: What to do to have it trained again.
+    """
+    makers = Counter(filter(None, map(made_by_other_code, environments)))
     if makers:
         counts = " and ".join(
-            f"{count} {'step was' if count == 1 else 'steps were'} made by {maker}"
+            f"{count} {what} was made by {maker}" if count == 1 else f"{count} {what}s were made by {maker}"
             for maker, count in makers.items()
         )
         warnings.warn(
-            f"{pool.path}: {counts} of the suite, whose code has changed since; to train them again, give another --pool",
+            f"{place}: {counts} of the suite, whose code has changed since; to train them again, {remedy}",
             BenchWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

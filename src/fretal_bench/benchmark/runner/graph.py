@@ -127,6 +127,54 @@ def step_ids(
     return tuple(ids)
 
 
+def adopts_source(steps: Sequence[str], domains: Sequence[Any]) -> bool:
+    """Whether a cell with these steps along these domains adopts the source model, which has two steps of its own."""
+    return len(steps) == len(domains) + 2
+
+
+def path_of(
+    ids: Sequence[str],
+    domains: Sequence[Mapping[str, Any]],
+    recipe: Recipe,
+    seed: int,
+    stream: str,
+    own: Mapping[str, Any],
+) -> tuple[Step, ...]:
+    """Return the steps of a cell, from the untrained model to the last domain.
+
+    Args:
+        ids: Their ids, ``step_ids``.
+        domains: What the stream's fingerprint says of each domain, in the order in which they are learned.
+        recipe: The recipe.
+        seed: The seed.
+        stream: What opens the stream.
+        own: The attributes of the steps that say which strategy it is: ``strategy``, ``label``, ``hyperparameters``,
+            ``origin``, ``revision``, ``resumable``.
+    """
+    adopts = adopts_source(ids, domains)
+    of_source = {"strategy": SOURCE, "label": f"source model, seed {seed}", "hyperparameters": {}}
+    contents = [learned_content(domain) for domain in domains]
+    names = tuple(domain["name"] for domain in domains)
+    steps: list[Step] = []
+    for place, id in enumerate(ids):
+        number = place - 1 - (adopts and place > 1)
+        is_trained = place > 0 and not (adopts and place == 2)
+        steps.append(
+            Step(
+                id=id,
+                number=number,
+                before=steps[-1] if steps else None,
+                recipe=recipe,
+                seed=seed,
+                stream=stream,
+                order=names,
+                learned=contents[number] if is_trained else None,
+                **(of_source if adopts and place < 2 else own),
+            )
+        )
+    return tuple(steps)
+
+
 def trained_id(before: str, learned: Mapping[str, Any]) -> str:
     """Return the id of a step that trained a domain: ``H(id of the step before, learned_content)``."""
     return content_id({"before": before, "domain": learned})

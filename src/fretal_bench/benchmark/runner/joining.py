@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from fretal_bench.benchmark.runner.pool import AGAIN, Cost, Pool, Scored
 from fretal_bench.benchmark.runner.score_table import Split
 from fretal_bench.benchmark.runner.seals import seal
 from fretal_bench.datasets.manifest import video_key
+from fretal_bench.datasets.streams.domain import Domain
 from fretal_bench.datasets.streams.stream import Stream
 from fretal_bench.errors import BenchError
 
@@ -51,11 +52,11 @@ def _finish(cell: Cell, stream: Stream, folder: ResultFolder, pool: Pool) -> Non
     judgements = [Judgements(pool, pool.judge_of(step.id)) for step in steps]
     with files.folder(folder.cell(cell.id), remedy=REMEDY) as part:
         for split, name in _TABLES.items():
-            sets = [of for of in cell.sets if of.split == split]
+            tables = [_samples(stream, of) for of in in_order(cell.sets, stream) if of.split == split]
             parts = [
-                _rows(stream, of, step.number, judged)
+                samples.scored(step.number, judged)
                 for step, judged in zip(steps, judgements, strict=True)
-                for of in in_order(sets, stream)
+                for samples in tables
             ]
             write_frame(part / name, pd.concat(parts, ignore_index=True) if parts else _nothing())
             joined = score_table.read_table((part / name).read_bytes(), name)
@@ -92,42 +93,53 @@ class Judgements:
         return self._read[place]
 
 
-def in_order(sets: list[TestSet], stream: Stream) -> list[TestSet]:
+def in_order(sets: Iterable[TestSet], stream: Stream) -> list[TestSet]:
     """Return test sets in the order of a stream's domains."""
     place = {domain.name: number for number, domain in enumerate(stream)}
     return sorted(sets, key=lambda of: place[of.domain])
 
 
-def _rows(stream: Stream, of: TestSet, number: int, judged: Judgements) -> pd.DataFrame:
-    """Return the scores of a step on a test set, as rows of a cell's table."""
-    domain = next(domain for domain in stream if domain.name == of.domain)
-    return score_rows(domain, of, number, judged)
+def _samples(stream: Stream, of: TestSet) -> Samples:
+    return Samples(next(domain for domain in stream if domain.name == of.domain), of)
 
 
-def score_rows(domain: Any, of: TestSet, number: int, judged: Judgements) -> pd.DataFrame:
-    """Return the scores of step ``number`` on a test set: step, domain, row, label, video, score.
+class Samples:
+    """The samples of a test set, what of a table of scores is the same for every step.
 
-    Raises:
-        BenchError: The pool's rows are not those of the test set.
+    Args:
+        domain: The domain that they are of.
+        of: The test set.
     """
-    source = domain.batches(of.split)
-    rows, scores = judged.of(of.id).by_set[of.id]
-    if not np.array_equal(rows, source.rows):
-        raise BenchError(
-            f"{judged.pool.path / 'scores' / judged.step}: its rows of test set {of.id} are not those of domain "
-            f"{domain.name!r}; {AGAIN}"
+
+    def __init__(self, domain: Domain, of: TestSet) -> None:
+        self.set, self.domain = of.id, domain.name
+        self.rows = domain.batches(of.split).rows
+        about = domain.store.index.iloc[self.rows]
+        self.labels = about["label"].astype("int8").to_numpy()
+        self.videos = video_key(about).to_numpy()
+
+    def scored(self, number: int, judged: Judgements) -> pd.DataFrame:
+        """Return their scores by step ``number``: step, domain, row, label, video, score.
+
+        Raises:
+            BenchError: The pool's rows are not those of the test set.
+        """
+        rows, scores = judged.of(self.set).by_set[self.set]
+        if not np.array_equal(rows, self.rows):
+            raise BenchError(
+                f"{judged.pool.path / 'scores' / judged.step}: its rows of test set {self.set} are not those of domain "
+                f"{self.domain!r}; {AGAIN}"
+            )
+        return pd.DataFrame(
+            {
+                "step": pd.Series([number] * len(rows), dtype="int16"),
+                "domain": pd.Series([self.domain] * len(rows), dtype="str"),
+                "row": pd.Series(rows, dtype="int64"),
+                "label": self.labels,
+                "video": self.videos,
+                "score": scores,
+            }
         )
-    about = domain.store.index.iloc[source.rows]
-    return pd.DataFrame(
-        {
-            "step": pd.Series([number] * len(rows), dtype="int16"),
-            "domain": pd.Series([domain.name] * len(rows), dtype="str"),
-            "row": pd.Series(rows, dtype="int64"),
-            "label": about["label"].astype("int8").to_numpy(),
-            "video": video_key(about).to_numpy(),
-            "score": scores,
-        }
-    )
 
 
 def _nothing() -> pd.DataFrame:

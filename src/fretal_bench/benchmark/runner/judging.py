@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,13 +20,13 @@ from fretal_bench.benchmark.runner.call import STREAM_FILE, check_jobs
 from fretal_bench.benchmark.runner.documents import CellFile, DomainContent, PlanFile
 from fretal_bench.benchmark.runner.engines import run_agenda
 from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder, write_frame
-from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet, set_id
-from fretal_bench.benchmark.runner.joining import Judgements, score_rows
+from fretal_bench.benchmark.runner.graph import Step, TestSet, adopts_source, path_of, set_id
+from fretal_bench.benchmark.runner.joining import Judgements, Samples
 from fretal_bench.benchmark.runner.opened import use_sets
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.ray_cluster import Cluster, asked_for
-from fretal_bench.benchmark.runner.results import further_place
+from fretal_bench.benchmark.runner.results import further_place, stream_of_order
 from fretal_bench.benchmark.runner.seals import Sealed, read_about, seal
 from fretal_bench.benchmark.runner.task import Outcome, Task
 from fretal_bench.datasets.progress import ProgressCallback
@@ -193,15 +193,21 @@ def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> No
     """
     agenda = scoring.agenda
     run_agenda(agenda, listener, scoring.jobs, scoring.cluster)
-    scoring.folder.add_further([_content(domain) for domain in scoring.sets])
+    contents = [_content(domain) for domain in scoring.sets]
+    scoring.folder.add_further(contents)
+    tables = [
+        (documents.build(DomainContent, content, domain.name), Samples(domain, ref))
+        for content, domain, ref in zip(contents, scoring.sets, scoring.refs, strict=True)
+    ]
+    ids = [ref.id for ref in scoring.refs]
     for cell in scoring.cells:
-        judges = (judge_of(agenda.pool, step, scoring.refs).id for step in cell.steps)
+        judges = (judge_of(agenda.pool, step, ids).id for step in cell.steps)
         failed = next((id for id in judges if id in agenda.reasons), None)
         if failed is not None:
             scoring.left_out[cell.label] = agenda.reasons[failed]
             continue
-        for domain, ref in zip(scoring.sets, scoring.refs, strict=True):
-            _keep(scoring.folder, agenda.pool, cell, domain, ref)
+        for content, samples in tables:
+            _keep(scoring.folder, agenda.pool, cell, content, samples)
 
 
 def _content(domain: Domain) -> dict[str, Any]:
@@ -281,46 +287,35 @@ def _cells(
         if not about.steps:
             left_out[label] = "an earlier version made it, which kept no steps"
             continue
-        domains = plan.orders[entry.order - 1] if entry.order else plan.stream.domains
-        path = _path(about, tuple(domain.name for domain in domains), device, elsewhere)
+        domains = parsing.plain(stream_of_order(plan, entry.order).domains)
+        path = _path(about, domains, label, device, elsewhere)
         if not pool.has_state(path[-1].id):
             left_out[label] = f"the checkpoint of its last step is not in {pool.path}"
             continue
         at_hand = [step for step in path if step.before is None or pool.has_state(step.id)]
-        own = [step for step in at_hand if not (len(path) > len(domains) + 1 and step is path[1])]
+        # The source model's own step 0 is adopted.
+        adopts = adopts_source(about.steps, domains)
+        own = [step for step in at_hand if not (adopts and step is path[1])]
         cells.append(Judged(entry.id, label, tuple(own)))
     return tuple(cells), left_out
 
 
-def _path(about: CellFile, names: tuple[str, ...], device: str | None, elsewhere: bool) -> tuple[Step, ...]:
+def _path(
+    about: CellFile, domains: Sequence[Mapping[str, Any]], label: str, device: str | None, elsewhere: bool
+) -> tuple[Step, ...]:
     """Make the steps of a done cell again, from what it says of itself."""
     recipe = recorded_recipe(about.recipe, f"cell {about.id}: recipe")
     if device is not None:
         recipe = recipe.changed({"device": resolve_device(device, elsewhere=elsewhere)})
-    adopts = len(about.steps) == len(names) + 2
-    steps: list[Step] = []
-    for place, id in enumerate(about.steps):
-        of_source = adopts and place < 2
-        steps.append(
-            Step(
-                id=id,
-                number=place - 1 - (adopts and place > 1),
-                before=steps[-1] if steps else None,
-                strategy=SOURCE if of_source else about.strategy,
-                label=f"source model, seed {about.seed}"
-                if of_source
-                else f"{about.strategy}, seed {about.seed}",
-                hyperparameters={} if of_source else about.hyperparameters,
-                recipe=recipe,
-                seed=about.seed,
-                stream="",
-                order=names,
-                origin="" if of_source else about.origin,
-                revision=0 if of_source else about.revision or 0,
-                resumable=of_source or find_strategy(about.strategy).resumable,
-            )
-        )
-    return tuple(steps)
+    own = {
+        "strategy": about.strategy,
+        "label": label,
+        "hyperparameters": about.hyperparameters,
+        "origin": about.origin,
+        "revision": about.revision or 0,
+        "resumable": find_strategy(about.strategy).resumable,
+    }
+    return path_of(about.steps, domains, recipe, about.seed, "", own)
 
 
 def _check_crops(folder: ResultFolder, cells: Sequence[Judged], sets: Sequence[Domain]) -> None:
@@ -345,34 +340,37 @@ def _check_crops(folder: ResultFolder, cells: Sequence[Judged], sets: Sequence[D
 def _tasks(pool: Pool, cells: Sequence[Judged], refs: Sequence[TestSet]) -> list[Task]:
     """Return what is to be judged, each step once; what judges as the source model is judged there."""
     tasks: dict[str, Task] = {}
+    ids = [ref.id for ref in refs]
     for cell in cells:
         for step in cell.steps:
-            of = judge_of(pool, step, refs)
-            left = tuple(ref for ref in refs if ref.id not in pool.judged(of.id))
-            if left and of.id not in tasks:
+            of = judge_of(pool, step, ids)
+            if of.id not in tasks:
+                judged = pool.judged(of.id)
+                left = tuple(ref for ref in refs if ref.id not in judged)
                 tasks[of.id] = Task(of, left, trains=False)
-    return list(tasks.values())
+    return [task for task in tasks.values() if task.sets]
 
 
-def judge_of(pool: Pool, step: Step, refs: Iterable[TestSet]) -> Step:
+def judge_of(pool: Pool, step: Step, sets: Sequence[str]) -> Step:
     """Return the step whose scores on test sets are those of ``step``: itself, or the source model that it judges as."""
-    id = pool.judge_on(step.id, [ref.id for ref in refs])
+    id = pool.judge_on(step.id, sets)
     return step if id == step.id or step.before is None else step.before
 
 
-def _keep(folder: ResultFolder, pool: Pool, cell: Judged, domain: Domain, ref: TestSet) -> None:
+def _keep(folder: ResultFolder, pool: Pool, cell: Judged, content: DomainContent, samples: Samples) -> None:
     """Write the scores of a cell on one further test set."""
-    final = further_place(folder.path, ref.id, cell.id)
-    judgements = [(step.number, Judgements(pool, judge_of(pool, step, [ref]).id)) for step in cell.steps]
-    parts = [score_rows(domain, ref, number, judged) for number, judged in judgements]
+    final = further_place(folder.path, samples.set, cell.id)
     with folder.hold(cell.id):
         if final.is_dir():
             return
+        judgements = [
+            (step.number, Judgements(pool, judge_of(pool, step, [samples.set]).id)) for step in cell.steps
+        ]
+        parts = [samples.scored(number, judged) for number, judged in judgements]
         with files.folder(final, remedy=REMEDY) as part:
             write_frame(part / "scores.parquet", pd.concat(parts, ignore_index=True))
-            made_with = judgements[-1][1].of(ref.id).environment
+            made_with = judgements[-1][1].of(samples.set).environment
             (part / "environment.json").write_text(parsing.to_json(made_with), "utf-8")
             table = score_table.read_table((part / "scores.parquet").read_bytes(), "scores.parquet")
-            of = documents.build(DomainContent, _content(domain), domain.name)
-            score_table.check_further(table, of, "scores.parquet")
+            score_table.check_further(table, content, "scores.parquet")
             seal(part)

@@ -9,15 +9,7 @@ from typing import Any
 
 from fretal_bench.benchmark.recipes.recipe import SEEDS, Recipe
 from fretal_bench.benchmark.runner.content import content_id
-from fretal_bench.benchmark.runner.graph import (
-    SOURCE,
-    Step,
-    TestSet,
-    learned_content,
-    set_id,
-    step_ids,
-    strategy_content,
-)
+from fretal_bench.benchmark.runner.graph import Step, TestSet, path_of, set_id, step_ids, strategy_content
 from fretal_bench.datasets.streams.domain import NO_ROWS
 from fretal_bench.errors import BenchError, nearest
 from fretal_bench.strategies.record import StrategyInfo
@@ -249,7 +241,6 @@ def _path(cell: Cell, fingerprint: Mapping[str, Any], *, adopts: bool, resumable
     domains = fingerprint["domains"]
     own = strategy_content(cell.strategy, cell.hyperparameters, cell.origin, cell.revision)
     ids = step_ids(domains, cell.recipe.content(), cell.seed, own, adopts=adopts)
-    of_source = {"strategy": SOURCE, "label": f"source model, seed {cell.seed}", "hyperparameters": {}}
     of_strategy = {
         "strategy": cell.strategy,
         "label": cell.label,
@@ -258,26 +249,7 @@ def _path(cell: Cell, fingerprint: Mapping[str, Any], *, adopts: bool, resumable
         "revision": cell.revision,
         "resumable": resumable,
     }
-    contents = [learned_content(domain) for domain in domains]
-    names = tuple(domain["name"] for domain in domains)
-    steps: list[Step] = []
-    for place, id in enumerate(ids):
-        number = place - 1 - (adopts and place > 1)
-        is_trained = place > 0 and not (adopts and place == 2)
-        steps.append(
-            Step(
-                id=id,
-                number=number,
-                before=steps[-1] if steps else None,
-                recipe=cell.recipe,
-                seed=cell.seed,
-                stream=cell.stream,
-                order=names,
-                learned=contents[number] if is_trained else None,
-                **(of_source if adopts and place < 2 else of_strategy),
-            )
-        )
-    return tuple(steps)
+    return path_of(ids, domains, cell.recipe, cell.seed, cell.stream, of_strategy)
 
 
 def _sets(fingerprint: Mapping[str, Any], stream: str) -> tuple[TestSet, ...]:

@@ -21,7 +21,7 @@ from fretal_bench.benchmark.runner.documents import (
     StreamContent,
 )
 from fretal_bench.benchmark.runner.folder import ResultFolder
-from fretal_bench.benchmark.runner.graph import set_id, step_ids, strategy_content
+from fretal_bench.benchmark.runner.graph import adopts_source, set_id, step_ids, strategy_content
 from fretal_bench.benchmark.runner.plan import base_content, cell_id
 from fretal_bench.benchmark.runner.score_table import UnusableScores
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment
@@ -274,7 +274,7 @@ def read_cell(
     table = score_table.read_table(sealed.read(place.name, "scores"), str(place))
     samples = score_table.check_table(table, stream, "test", str(place))
     # Of strategies that begin with a model of their own nothing is known.
-    shared = about.source or _adopts(about, stream)
+    shared = about.source or adopts_source(about.steps, stream.domains)
     untrained = score_table.untrained(table, stream) if shared else ""
     agreement.add(path, stream, samples, entry.seed, untrained)
     return CellResult(
@@ -339,16 +339,11 @@ def check_identity(about: CellFile, entry: Entry, plan: Mapping[str, Any], where
         )
 
 
-def _adopts(about: CellFile, stream: StreamContent) -> bool:
-    """Whether a cell starts from the source model, which has two steps of its own."""
-    return len(about.steps) == len(stream.domains) + 2
-
-
 def _steps(about: CellFile, stream: Mapping[str, Any], recipe: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the ids of the steps of a cell."""
     domains = stream["domains"]
     own = strategy_content(about.strategy, about.hyperparameters, about.origin, about.revision or 0)
-    return step_ids(domains, recipe, about.seed, own, adopts=len(about.steps) == len(domains) + 2)
+    return step_ids(domains, recipe, about.seed, own, adopts=adopts_source(about.steps, domains))
 
 
 def _may_be_called(entry: Entry) -> bool:
