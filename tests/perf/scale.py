@@ -28,6 +28,7 @@ STATES: Final = {
     "fretal": (_MODEL, 2 * _MODEL),
     "kd": (_MODEL, 2 * _MODEL),
     "ewc": (250_126_501,),
+    "ewc-by-class": (250_126_501,),
     "online-ewc": (166_837_471,),
     # Measured on a small model, as a multiple of its weights.
     "si": (2 * _MODEL,),

@@ -19,6 +19,7 @@ LEAST: Final = {
     "icarl": _TEACHER,
     "dfil": _TEACHER,
     "ewc": _WEIGHTS,
+    "ewc-by-class": _WEIGHTS,
     "online-ewc": _WEIGHTS,
     "si": _WEIGHTS,
     "mas": _WEIGHTS,

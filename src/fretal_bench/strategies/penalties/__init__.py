@@ -11,6 +11,7 @@ from fretal_bench.strategies.record import MOST_SAMPLES, StrategyInfo, tunable
 
 Anchor = Literal["previous", "source"]
 Fisher = Literal["exact", "empirical"]
+Combination = Literal["mean", "max"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,18 @@ class EWCHyperparameters(Record):
     lambda_: float = tunable(10.0, 0.1, 1e4, at_least=0)
     fisher: Fisher = "exact"
     fisher_samples: int = limited(0, at_least=0, at_most=MOST_SAMPLES)
+
+
+@dataclass(frozen=True)
+class EWCByClassHyperparameters(EWCHyperparameters):
+    """Constants of EWC by class; strength and Fisher information are EWC's, with EWC's defaults.
+
+    Args:
+        combination: How the Fisher information of real samples and that of fake ones become one: their ``mean``, or the
+            larger of the two (``max``). Both are the suite's choice.
+    """
+
+    combination: Combination = "mean"
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,13 @@ EWC = StrategyInfo(
     "Kirkpatrick et al., PNAS 2017",
     constants=EWCHyperparameters,
 )
+EWC_BY_CLASS = StrategyInfo(
+    "ewc-by-class",
+    f"{__name__}.ewc_by_class:EWCByClass",
+    "EWC with the Fisher information of reals and of fakes apart, each counting the same",
+    "the suite's own, after Kirkpatrick et al., PNAS 2017",
+    constants=EWCByClassHyperparameters,
+)
 ONLINE_EWC = StrategyInfo(
     "online-ewc",
     f"{__name__}.online_ewc:OnlineEWC",
@@ -146,5 +166,5 @@ TGD = StrategyInfo(
     teacher=True,
     constants=TGDHyperparameters,
 )
-STRATEGIES = (EWC, ONLINE_EWC, SI, MAS, L2SP, TGD)
+STRATEGIES = (EWC, EWC_BY_CLASS, ONLINE_EWC, SI, MAS, L2SP, TGD)
 """In the order in which they are listed."""

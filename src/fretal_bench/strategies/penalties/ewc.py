@@ -78,7 +78,7 @@ class EWC(ContinualStrategy):
 
     def after_domain(self, experience: Any) -> None:
         """Add this domain's Fisher information to the sum."""
-        fisher = fisher_diagonal(self.model, self.fisher_batches(experience), self.hyperparameters.fisher)
+        fisher = self.fisher_of(experience)
         weights = snapshot(self.model)
         if not self.importance:
             self.importance, self.centre = fisher, weights
@@ -91,6 +91,10 @@ class EWC(ContinualStrategy):
             self.constant = self.constant + (old * share * (weight - centre) ** 2).sum().cpu()
             self.centre[name] = centre + share * (weight - centre)
             self.importance[name] = total
+
+    def fisher_of(self, experience: Any) -> Weights:
+        """Return the diagonal of a domain's Fisher information, one tensor a trainable weight."""
+        return fisher_diagonal(self.model, self.fisher_batches(experience), self.hyperparameters.fisher)
 
     def fisher_batches(self, experience: Any) -> Iterable[tuple[Tensor, Tensor]]:
         """Yield the training samples that the Fisher information is estimated from."""
