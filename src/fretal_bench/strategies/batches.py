@@ -84,6 +84,20 @@ class DatasetSource:
         return torch.stack([torch.as_tensor(self._dataset[i][0]) for i in index.tolist()])
 
 
+def source_of(experience: Any, *, train: bool = False) -> BatchSource:
+    """Return the batch source of an experience, or its data set as one (``DatasetSource``).
+
+    Args:
+        experience: One of the suite's, or any Avalanche experience.
+        train: Of a data set, take the transform for training rather than the one for evaluation.
+    """
+    if hasattr(experience, "source"):
+        source: BatchSource = experience.source
+        return source
+    dataset = experience.dataset
+    return DatasetSource(dataset.train() if train else dataset.eval())
+
+
 class TensorSource:
     """Images in memory as a batch source.
 

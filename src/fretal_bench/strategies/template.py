@@ -21,7 +21,15 @@ from torch.utils.data import DataLoader
 
 from fretal_bench import records
 from fretal_bench.strategies import draws
-from fretal_bench.strategies.batches import BatchLoader, BatchSource, PlainTransform, Transform, clean_batches
+from fretal_bench.strategies.batches import (
+    BatchLoader,
+    BatchSource,
+    IdentityTransform,
+    PlainTransform,
+    Transform,
+    clean_batches,
+    source_of,
+)
 from fretal_bench.strategies.features import at_least_float32
 from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo
 from fretal_bench.strategies.state import check_weights
@@ -224,6 +232,22 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
             return
         for batch in DataLoader(experience.dataset.eval(), batch_size=self.eval_mb_size):
             yield batch[0].to(self.device), batch[1].to(self.device)
+
+    def further_batches(self, experience: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of one more epoch of a domain, drawn and augmented as in training: inputs and labels."""
+        plain = not hasattr(experience, "source")
+        loader = BatchLoader(
+            source_of(experience, train=True),
+            self.train_mb_size,
+            IdentityTransform() if plain else self.transform,
+            seed=self.seed,
+            step=self.step,
+            balance=self.balance,
+            device=self.device,
+        )
+        loader.epoch = self.train_epochs
+        for inputs, targets, _ in loader:
+            yield inputs, targets
 
     def forward(self) -> Tensor:
         """Return the logits of the mini-batch, float32 [B, 2]."""

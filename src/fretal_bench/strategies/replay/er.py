@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from fretal_bench.strategies import replay
 from fretal_bench.strategies.replay.memory_strategy import ReplayStrategy
 
@@ -25,10 +23,4 @@ class ExperienceReplay(ReplayStrategy):
     def _before_forward(self, **kwargs: Any) -> None:
         super()._before_forward(**kwargs)
         if self.step > 0:
-            batch = self.draw()
-            tasks = self.mb_task_id.new_zeros(len(batch.targets))
-            self.mbatch = [
-                torch.cat([self.mb_x, batch.inputs]),
-                torch.cat([self.mb_y, batch.targets]),
-                torch.cat([self.mb_task_id, tasks]),
-            ]
+            self.join(self.draw())

@@ -47,8 +47,10 @@ class ReplayMemory:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def offer_evenly(self, domain: int, labels: Tensor, generator: torch.Generator) -> Tensor:
-        """Offer every training sample of a domain to the reservoir, once each, in the order of their rows.
+    def offer_evenly(
+        self, domain: int, labels: Tensor, generator: torch.Generator, among: Tensor | None = None
+    ) -> Tensor:
+        """Offer training samples of a domain to the reservoir, once each, in the order of their rows.
 
         The n-th sample ever offered (from 0) is kept while there is room; then it replaces the sample in place j, j
         drawn uniformly from 0..n, if j < size. So after any number n >= size of samples each of them is in the memory
@@ -58,17 +60,19 @@ class ReplayMemory:
             domain: The domain's number.
             labels: Labels of its training data, int64 [M].
             generator: Source of the draws.
+            among: The rows that are offered, int64, ascending; all if None.
 
         Returns:
             The places of the memory that now hold samples of this domain, int64, ascending.
 
         Source: Vitter, "Random sampling with a reservoir", ACM TOMS 1985, algorithm R.
         """
-        numbers = self.offered + torch.arange(len(labels))
-        drawn = (torch.rand(len(labels), dtype=torch.float64, generator=generator) * (numbers + 1)).long()
+        candidates = torch.arange(len(labels)) if among is None else among.cpu()
+        numbers = self.offered + torch.arange(len(candidates))
+        drawn = (torch.rand(len(candidates), dtype=torch.float64, generator=generator) * (numbers + 1)).long()
         places = torch.where(numbers < self.size, numbers, drawn)
         taken = {int(places[row]): row for row in (places < self.size).nonzero().squeeze(1).tolist()}
-        self.offered += len(labels)
+        self.offered += len(candidates)
         grown = min(self.size, self.offered) - len(self)
         blank = torch.zeros(grown, dtype=torch.int64)
         self.domains, self.rows, self.labels = (
@@ -76,7 +80,7 @@ class ReplayMemory:
         )
         self.logits = torch.cat([self.logits, torch.full((grown, 2), torch.nan)])
         where = torch.tensor(sorted(taken), dtype=torch.int64)
-        rows = torch.tensor([taken[place] for place in where.tolist()], dtype=torch.int64)
+        rows = candidates[torch.tensor([taken[place] for place in where.tolist()], dtype=torch.int64)]
         self.domains[where], self.rows[where], self.labels[where] = domain, rows, labels.cpu()[rows]
         self.logits[where] = torch.nan
         return where

@@ -14,11 +14,11 @@ from fretal_bench.strategies.batches import (
     BatchLoader,
     BatchSource,
     ConcatSource,
-    DatasetSource,
     IdentityTransform,
     SubsetSource,
     Transform,
 )
+from fretal_bench.strategies.batches import source_of as source_of  # where others import it from
 from fretal_bench.strategies.features import at_least_float32
 from fretal_bench.strategies.replay.memory import ReplayMemory
 from fretal_bench.strategies.template import ContinualStrategy
@@ -93,7 +93,7 @@ class MemoryStrategy(ContinualStrategy):
 
 
 class ReplayStrategy(MemoryStrategy):
-    """Base of the strategies that draw a batch from a reservoir at every update: ER, DER, DER++, A-GEM.
+    """Base of the strategies that draw a batch from a reservoir at every update: ER, DER, DER++, A-GEM and others.
 
     With the same seed and budget they keep the same samples and draw the same ones, so that they differ in what they do
     with them alone.
@@ -123,6 +123,15 @@ class ReplayStrategy(MemoryStrategy):
         images = self.opened_memory.images(places).to(self.device, non_blocking=True)
         inputs = self.memory_transform.train(images, targets, self.memory_draws)
         return MemoryBatch(places, inputs, targets.to(self.device, non_blocking=True))
+
+    def join(self, batch: MemoryBatch) -> None:
+        """Put samples from the memory behind those of the new domain: one mini-batch, one forward pass."""
+        tasks = self.mb_task_id.new_zeros(len(batch.targets))
+        self.mbatch = [
+            torch.cat([self.mb_x, batch.inputs]),
+            torch.cat([self.mb_y, batch.targets]),
+            torch.cat([self.mb_task_id, tasks]),
+        ]
 
     def logits_of(self, inputs: Tensor) -> Tensor:
         """Return the model's logits, at least float32 [B, 2], at the strategy's precision."""
@@ -154,17 +163,3 @@ class RehearsalStrategy(MemoryStrategy):
             balance=self.balance,
             device=self.device,
         )
-
-
-def source_of(experience: Any, *, train: bool = False) -> BatchSource:
-    """Return the batch source of an experience, or its data set as one (``DatasetSource``).
-
-    Args:
-        experience: One of the suite's, or any Avalanche experience.
-        train: Of a data set, take the transform for training rather than the one for evaluation.
-    """
-    if hasattr(experience, "source"):
-        source: BatchSource = experience.source
-        return source
-    dataset = experience.dataset
-    return DatasetSource(dataset.train() if train else dataset.eval())
