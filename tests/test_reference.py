@@ -13,7 +13,7 @@ from fretal_bench.reporting.verdict import verdict
 from fretal_bench.strategies.registry import names
 
 ROOT = Path(__file__).parents[1]
-NEWER = {"ewc-by-class"}
+NEWER = {"ewc-by-class", "weight-averaging", "task-arithmetic", "cls-er", "esmer"}
 """Strategies that came after the reference was made."""
 # What each recipe's strategies are; adapters need attention.
 TABLES = {

@@ -28,9 +28,13 @@ LEAST: Final = {
     "der": (2.0, "a batch of the memory"),
     "derpp": (3.0, "two batches of the memory"),
     "agem": (2.0, "the gradient of a batch of the memory"),
+    "cls-er": (8 / 3, "a batch twice as large, and two averages' forward passes over its old half"),
+    "esmer": (8 / 3, "a batch twice as large, and an average's forward pass over it"),
     "gdumb": (1.0, "the same update, from the memory"),
     "ncm": (1 / 3, "one forward pass over the domain, no updates"),
     "slda": (1 / 3, "one forward pass over the domain, no updates"),
+    "weight-averaging": (1.0, "the same update, the weights merged once a domain"),
+    "task-arithmetic": (1.0, "the same update, the weights merged once a domain"),
     "domain-lora": (2 / 3, "no gradients of the backbone's weights"),
 }
 """By strategy: how many updates of fine-tuning, and why."""

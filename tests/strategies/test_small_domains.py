@@ -38,4 +38,6 @@ def test_every_strategy_learns_domains_that_are_smaller_than_its_batch_or_memory
     if memory is not None:
         # 500 samples have room for all, each once.
         kept = list(zip(memory.domains.tolist(), memory.rows.tolist(), strict=True))
-        assert len(kept) == len(set(kept)) == world.DOMAINS * sum(SIZES[size])
+        assert len(kept) == len(set(kept))
+        # ESMER leaves out those of large loss.
+        assert name == "esmer" or len(kept) == world.DOMAINS * sum(SIZES[size])

@@ -5,7 +5,7 @@ Plain records: a run is planned, and strategies are listed, without importing to
 
 from __future__ import annotations
 
-from fretal_bench.strategies import bounds, distillation, frozen, penalties, prompts, replay
+from fretal_bench.strategies import bounds, distillation, frozen, merging, penalties, prompts, replay
 from fretal_bench.strategies.record import StrategyInfo
 
 BUILT_IN: tuple[StrategyInfo, ...] = (
@@ -14,6 +14,7 @@ BUILT_IN: tuple[StrategyInfo, ...] = (
     *penalties.STRATEGIES,
     *replay.STRATEGIES,
     *frozen.STRATEGIES,
+    *merging.STRATEGIES,
     *prompts.STRATEGIES,
     *bounds.BOUNDS,
 )

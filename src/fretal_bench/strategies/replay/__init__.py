@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from fretal_bench.records import Record, limited
-from fretal_bench.strategies.record import MOST_SAMPLES, StrategyInfo, tunable
+from fretal_bench.strategies.record import MOST_SAMPLES, StrategyInfo, fixed, tunable
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,54 @@ class DFILHyperparameters(MemoryHyperparameters):
     feature_weight: float = tunable(0.01, 0.001, 100, at_least=0)
 
 
+@dataclass(frozen=True)
+class AveragedReplayHyperparameters(ReplayHyperparameters):
+    """Constants of the strategies with slow copies of the model (CLS-ER, ESMER).
+
+    Args:
+        consistency: Weight of the distance to the slow copies' logits on the memory: the default of both repositories.
+        stable: Half-life of the stable copy in domains: after so many times a domain's updates half of what the copy
+            was is left. Both repositories have a decay an update, 0.999 with probability 0.7: a half-life of 990
+            updates. 1 is the suite's choice, since the number of updates is the recipe's. 0: the copy is the model.
+        judge: Which model judges: the ``stable`` copy, as in both papers, or the ``working`` one, which is trained.
+    """
+
+    consistency: float = tunable(0.1, 0.01, 3, at_least=0)
+    stable: float = tunable(1.0, 0.1, 10, at_least=0)
+    judge: Literal["stable", "working"] = fixed("stable")
+
+
+@dataclass(frozen=True)
+class CLSERHyperparameters(AveragedReplayHyperparameters):
+    """Constants of CLS-ER.
+
+    Args:
+        plastic: Half-life of the plastic copy in domains; a quarter of the stable one's is the suite's choice. (In the
+            repository's defaults the two differ in their probabilities alone, 0.7 and 0.9.)
+    """
+
+    plastic: float = tunable(0.25, 0.02, 4, at_least=0)
+
+
+@dataclass(frozen=True)
+class ESMERHyperparameters(AveragedReplayHyperparameters):
+    """Constants of ESMER: the repository's defaults where they are no numbers of updates.
+
+    Args:
+        beta: A sample is an error if its loss is above ``beta`` times the running loss.
+        loss_half_life: Half-life of the running loss in domains. The repository's decay is 0.99 an update, 69 updates;
+            0.25 is the suite's choice, about as many on FF++-mini. 0: the running loss is the last batch's.
+        std_margin: A batch's losses above its mean and so many standard deviations don't count in the running loss.
+        warmup: Share of a domain's updates at its beginning during which the running loss rests. The repository has one
+            epoch, of 50 on S-CIFAR-10.
+    """
+
+    beta: float = tunable(1.0, 0.5, 2, above=0)
+    loss_half_life: float = tunable(0.25, 0.02, 2, at_least=0)
+    std_margin: float = tunable(1.0, 0.25, 4, at_least=0)
+    warmup: float = tunable(0.02, 0, 0.5, log=False, at_least=0, at_most=1)
+
+
 ER = StrategyInfo(
     "er",
     f"{__name__}.er:ExperienceReplay",
@@ -146,5 +195,21 @@ DFIL = StrategyInfo(
     memory="budget",
     constants=DFILHyperparameters,
 )
-STRATEGIES = (ER, DER, DERPP, AGEM, GDUMB, ICARL, DFIL)
+CLS_ER = StrategyInfo(
+    "cls-er",
+    f"{__name__}.cls_er:CLSER",
+    "replay with a fast and a slow running average of the model; the slow one judges",
+    "Arani, Sarfraz, Zonooz, ICLR 2022",
+    memory="budget",
+    constants=CLSERHyperparameters,
+)
+ESMER = StrategyInfo(
+    "esmer",
+    f"{__name__}.esmer:ESMER",
+    "replay in which samples with a large loss count less; a slow running average judges",
+    "Sarfraz, Arani, Zonooz, ICLR 2023",
+    memory="budget",
+    constants=ESMERHyperparameters,
+)
+STRATEGIES = (ER, DER, DERPP, AGEM, GDUMB, ICARL, DFIL, CLS_ER, ESMER)
 """In the order in which they are listed."""
