@@ -10,6 +10,7 @@ import torch
 from fretal_bench.testing import TINY_RECIPE, TinyConvNet, tiny_stream
 
 __all__ = [
+    "NEEDING_ATTENTION",
     "TINY",
     "experience_of",
     "fingerprint_of",
@@ -20,6 +21,8 @@ __all__ = [
     "tiny_stream",
 ]
 TINY = TINY_RECIPE
+NEEDING_ATTENTION = {"domain-lora", "s-prompts", "orthogonal-lora"}
+"""Strategies that refuse a model without attention blocks."""
 
 
 def recipe_options(**changes):

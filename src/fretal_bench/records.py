@@ -223,7 +223,14 @@ def _convert(key: str, hint: Any, value: Any, field: dataclasses.Field[Any] | No
         for kind in fitting[:-1]:
             with contextlib.suppress(Invalid):
                 return _convert(key, kind, value, field, texts=texts)
-        return _convert(key, fitting[-1], value, field, texts=texts)
+        try:
+            return _convert(key, fitting[-1], value, field, texts=texts)
+        except Invalid as error:
+            if not any(typing.get_origin(kind) is Literal for kind in fitting[:-1]):
+                raise
+            # A word or something else: whoever misspells the word must see it.
+            listed = " or ".join(_expected(kind, limits) for kind in fitting)
+            raise Invalid(key, listed, value) from error
     if origin is Literal:
         for choice in arguments:
             if value == choice and type(value) is type(choice):

@@ -35,6 +35,9 @@ LEAST: Final = {
     "slda": (1 / 3, "one forward pass over the domain, no updates"),
     "weight-averaging": (1.0, "the same update, the weights merged once a domain"),
     "task-arithmetic": (1.0, "the same update, the weights merged once a domain"),
+    "ranpac": (1 / 3, "one forward pass over the domain, no updates"),
     "domain-lora": (2 / 3, "no gradients of the backbone's weights"),
+    "s-prompts": (2 / 3 * 207 / 197, "no gradients of the backbone's weights, 10 tokens beside 197"),
+    "orthogonal-lora": (2 / 3, "no gradients of the backbone's weights"),
 }
 """By strategy: how many updates of fine-tuning, and why."""

@@ -5,7 +5,13 @@ import pytest
 from fretal_bench.strategies.registry import find_strategy, list_strategies, names
 from fretal_bench.testing import strategy_checks, tiny_transformer
 
-OPTIONS = {"domain-lora": {"model": tiny_transformer}}
+OPTIONS = {
+    "domain-lora": {"model": tiny_transformer},
+    "s-prompts": {"model": tiny_transformer},
+    "orthogonal-lora": {"model": tiny_transformer},
+    # What it keeps grows with the square of the projections, which are many on purpose.
+    "ranpac": {"settings": {"projections": 16}},
+}
 """Strategies for which the kit's defaults don't do."""
 
 CHECKS = [

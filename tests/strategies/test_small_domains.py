@@ -7,6 +7,7 @@ from fretal_bench.strategies import life
 from fretal_bench.strategies.registry import find_strategy, names
 from fretal_bench.testing import TinyConvNet, tiny_transformer, world
 from fretal_bench.testing.world import TinyAugmentation
+from tests_support import NEEDING_ATTENTION
 
 SIZES = {"two samples": (1, 1), "one more than a batch": (16, 17)}
 
@@ -16,7 +17,7 @@ SIZES = {"two samples": (1, 1), "one more than a batch": (16, 17)}
 def test_every_strategy_learns_domains_that_are_smaller_than_its_batch_or_memory(name, size, monkeypatch):
     monkeypatch.setattr(world, "SIZES", {"train": SIZES[size], "val": (1, 1), "test": (2, 2)})
     torch.manual_seed(0)
-    model = tiny_transformer() if name == "domain-lora" else TinyConvNet()
+    model = tiny_transformer() if name in NEEDING_ATTENTION else TinyConvNet()
     info = find_strategy(name)
     # Its loss is NaN where a domain has fewer updates than this, as its caution says.
     values = {"delta_t": 1} if name == "avalanche:rwalk" else {}

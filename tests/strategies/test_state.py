@@ -14,19 +14,21 @@ from fretal_bench.errors import BenchError
 from fretal_bench.strategies import life
 from fretal_bench.strategies.registry import find_strategy, names
 from fretal_bench.testing import TinyConvNet, tiny_transformer
-from tests_support import experience_of
+from tests_support import NEEDING_ATTENTION, experience_of
 
 NAMES = names(stock=True, plugins=False)
 KEEPING = [name for name in NAMES if not name.startswith(("avalanche:", "finetuning", "zero-shot", "joint"))]
 """Most of them keep something besides the model."""
 RESUMABLE = [name for name in NAMES if not name.startswith("avalanche:")]
 SIDE = 32
+SMALLER = {"domain-lora": {"clusters": 2}, "s-prompts": {"clusters": 2}, "ranpac": {"projections": 8}}
+"""Hyperparameters that make a state quick to try at all its leaves."""
 
 
 def built(name):
     torch.manual_seed(0)
-    model = tiny_transformer() if name == "domain-lora" else TinyConvNet()
-    values = {"clusters": 2} if name == "domain-lora" else {}
+    model = tiny_transformer() if name in NEEDING_ATTENTION else TinyConvNet()
+    values = SMALLER.get(name, {})
     return life.build(
         find_strategy(name), model, torch.optim.SGD(model.parameters(), 0.01), values=values, batch_size=6
     )

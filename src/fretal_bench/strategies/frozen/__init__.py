@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from fretal_bench.records import Record
+from fretal_bench.records import Record, limited
 from fretal_bench.strategies.record import StrategyInfo, tunable
 
 
@@ -17,6 +18,22 @@ class SLDAHyperparameters(Record):
     """
 
     shrinkage: float = tunable(1e-4, 1e-6, 1, above=0, at_most=1)
+
+
+@dataclass(frozen=True)
+class RanPACHyperparameters(Record):
+    """Constants of RanPAC.
+
+    Args:
+        projections: M, random features. More are better and cost M^2 numbers kept; the paper has 10,000, 5,000 on CDDB,
+            for features of 768 numbers of a large network. 1,000 is the suite's choice.
+        ridge: lambda: a number above 0; ``select``: the best of 17 powers of ten on a fifth of the current domain, the
+            rest of that domain fitted (the released code's rule); ``select-with-past``: with the older domains fitted too
+            (LayUP's).
+    """
+
+    projections: int = limited(1000, at_least=1, at_most=20_000)
+    ridge: Literal["select", "select-with-past"] | float = tunable("select", 1e-4, 1e4, above=0)
 
 
 NCM = StrategyInfo(
@@ -32,5 +49,12 @@ SLDA = StrategyInfo(
     "Hayes and Kanan, CVPRW 2020",
     constants=SLDAHyperparameters,
 )
-STRATEGIES = (NCM, SLDA)
+RANPAC = StrategyInfo(
+    "ranpac",
+    f"{__name__}.ranpac:RanPAC",
+    "ridge regression on random projections of the frozen source model's features",
+    "McDonnell et al., NeurIPS 2023",
+    constants=RanPACHyperparameters,
+)
+STRATEGIES = (NCM, SLDA, RANPAC)
 """In the order in which they are listed."""
