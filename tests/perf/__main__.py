@@ -46,8 +46,11 @@ def main() -> None:
     parts = PARTS if arguments.only is None else (arguments.only,)
     if "steps" in parts:
         rows += measure_steps(arguments.recipe, arguments.rounds)
-        # Adapters need a vision transformer; fine-tuning is measured again with them, and left out of the table.
-        rows += measure_steps("mini-vit", arguments.rounds, ("domain-lora",))[1:2]
+        # Adapters need attention, prompts a plain vision transformer; fine-tuning is measured again with them, and left
+        # out of the table.
+        rows += measure_steps("mini-vit", arguments.rounds, ("domain-lora", "orthogonal-lora"))[1:]
+        plain = {"backbone": "test_vit", "image_size": 224}
+        rows += measure_steps("mini", arguments.rounds, ("s-prompts",), plain)[1:]
     if "prepare" in parts:
         rows += measure_prepare(min(3, arguments.rounds))
     if "sharing" in parts:

@@ -8,6 +8,7 @@ import math
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,9 @@ UPDATES = 20
 """Updates of an epoch."""
 
 
-def measure_steps(recipe_name: str, rounds: int, only: tuple[str, ...] = ()) -> list[Row]:
+def measure_steps(
+    recipe_name: str, rounds: int, only: tuple[str, ...] = (), changes: Mapping[str, Any] | None = None
+) -> list[Row]:
     """Measure an epoch of 20 updates of every strategy, ``rounds`` times in turn.
 
     A strategy that refuses the recipe's backbone is left out.
@@ -97,8 +100,10 @@ def measure_steps(recipe_name: str, rounds: int, only: tuple[str, ...] = ()) -> 
         recipe_name: The recipe; one epoch of it is measured.
         rounds: Ratios of each comparison.
         only: Strategies beside fine-tuning; all if empty.
+        changes: Of the recipe.
     """
-    recipe = open_recipe(recipe_name).changed({"epochs": 1, "source_epochs": 1, "device": "cpu"})
+    changes = {**(changes or {}), "epochs": 1, "source_epochs": 1, "device": "cpu"}
+    recipe = open_recipe(recipe_name).changed(changes)
     torch.set_num_threads(recipe.threads)
     with tempfile.TemporaryDirectory() as folder:
         people = -(-UPDATES * recipe.batch_size // (2 * 3)) + 4

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from fretal_bench.errors import BenchError
-from fretal_bench.strategies.prompts.domain_lora import DomainLoRA, LowRank, centroids_of
+from fretal_bench.strategies.prompts.domain_lora import DomainLoRA
+from fretal_bench.strategies.prompts.parts import LowRank, activate
+from fretal_bench.strategies.prompts.routed import centroids_of
 from tests_support import experience_of, tiny_backbone
 
 
@@ -107,10 +109,10 @@ def test_each_sample_of_a_mixed_batch_is_judged_by_its_own_domain():
     mixed = torch.stack([DOMAINS[k % 3][0][k] for k in range(12)])
     judged = strategy.probabilities(mixed)
     for k in range(12):
-        strategy._activate(k % 3)
+        activate(strategy.model, k % 3)
         expected = torch.softmax(strategy.model(mixed[k : k + 1]), 1)[0]
         torch.testing.assert_close(judged[k], expected, rtol=1e-4, atol=1e-6)
-    strategy._activate(0)
+    activate(strategy.model, 0)
     assert not torch.allclose(judged[2], torch.softmax(strategy.model(mixed[2:3]), 1)[0], atol=1e-3)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from fretal_bench.records import Record
-from fretal_bench.strategies.record import StrategyInfo, tunable
+from fretal_bench.records import Record, limited
+from fretal_bench.strategies.record import StrategyInfo, fixed, tunable
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,45 @@ class DomainLoRAHyperparameters(Record):
     clusters: int = tunable(5, 1, 20, at_least=1, at_most=100_000)
 
 
+@dataclass(frozen=True)
+class SPromptsHyperparameters(Record):
+    """Constants of S-Prompts.
+
+    Args:
+        length: L, prompt tokens a domain (the paper's 10).
+        clusters: K-means centroids a domain (the paper's 5).
+        distance: What "nearest" means: ``euclidean``, or ``cityblock``, which the released code computes.
+    """
+
+    length: int = tunable(10, 1, 50, at_least=1, at_most=4096)
+    clusters: int = tunable(5, 1, 20, at_least=1, at_most=100_000)
+    distance: Literal["euclidean", "cityblock"] = "euclidean"
+
+
+@dataclass(frozen=True)
+class OrthogonalLoRAHyperparameters(Record):
+    """Constants of orthogonal LoRA.
+
+    Args:
+        rank: r, rows of A. 4 is the suite's choice, as for ``domain-lora``; DevFD does not give its own.
+        alpha: An adapter's scale is alpha / r; its value is the suite's choice.
+        orthogonality: Strength of the overlap with older adapters. O-LoRA's 0.5, which is also what DevFD begins with
+            (1 from its sixth epoch on).
+        real_lora: Whether there is one more adapter that every domain trains (DevFD's Real-LoRA).
+        balancing: Whether experts are pushed to answer to the class they are for (DevFD's label-guided balancing).
+        balancing_weight: Its strength (DevFD's 0.2).
+        delta: How far it tells fitting from unfitting experts, in [0, 1) (DevFD's 0.15).
+    """
+
+    rank: int = tunable(4, 1, 32, at_least=1, at_most=4096)
+    alpha: float = tunable(8.0, 1, 64, above=0)
+    orthogonality: float = tunable(0.5, 0.01, 100, at_least=0)
+    real_lora: bool = fixed(False)
+    balancing: bool = fixed(False)
+    balancing_weight: float = limited(0.2, at_least=0)
+    delta: float = limited(0.15, at_least=0, below=1)
+
+
 DOMAIN_LORA = StrategyInfo(
     "domain-lora",
     f"{__name__}.domain_lora:DomainLoRA",
@@ -30,5 +70,19 @@ DOMAIN_LORA = StrategyInfo(
     "Wang, Huang, Hong, NeurIPS 2022",
     constants=DomainLoRAHyperparameters,
 )
-STRATEGIES = (DOMAIN_LORA,)
+S_PROMPTS = StrategyInfo(
+    "s-prompts",
+    f"{__name__}.s_prompts:SPrompts",
+    "prompt tokens and a head a domain, chosen by the nearest centroid (plain vision transformers)",
+    "Wang, Huang, Hong, NeurIPS 2022",
+    constants=SPromptsHyperparameters,
+)
+ORTHOGONAL_LORA = StrategyInfo(
+    "orthogonal-lora",
+    f"{__name__}.orthogonal_lora:OrthogonalLoRA",
+    "low-rank adapters that add up, a new domain's orthogonal to the old ones' (vision transformers)",
+    "Wang et al., Findings of EMNLP 2023",
+    constants=OrthogonalLoRAHyperparameters,
+)
+STRATEGIES = (DOMAIN_LORA, S_PROMPTS, ORTHOGONAL_LORA)
 """In the order in which they are listed."""
