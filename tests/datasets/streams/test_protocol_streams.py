@@ -20,7 +20,7 @@ from fretal_bench.benchmark.recipes.recipe import open_recipe
 from fretal_bench.benchmark.runner.call import STREAM_FILE, Call, prepare
 from fretal_bench.benchmark.runner.plan import make_plan
 from fretal_bench.benchmark.runner.run import run
-from fretal_bench.datasets.importers import cddb, importers
+from fretal_bench.datasets.importers import cddb, df40, importers
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
 from fretal_bench.datasets.streams.data import stream_state
 from fretal_bench.datasets.streams.data_folder import named_stores
@@ -38,6 +38,10 @@ METHODS = {
     "celeb-df-v2": ("Celeb-synthesis",),
     "dfd": ("DeepFakeDetection",),
     "dfdc-preview": ("method_A", "method_B"),
+    "df40-ff": (
+        *("mcnet", "blendface", "StyleGAN3", "StyleGANXL", "wav2lip", "sadtalker", "StyleGAN2", "simswap"),
+        "inswap",
+    ),
 }
 STREAMS = {name: file for name, file in builtin_stream_files().items() if file.needs_data}
 
@@ -113,6 +117,30 @@ def test_there_are_twelve_pairs_at_each_quality_and_the_qualities_stay_apart() -
         ("sur-lid-1", ("SDv21", "FF++", "DFDC-P", "Celeb-DF")),
         ("sur-lid-1-videos", ("FF++", "DFDC-P", "Celeb-DF")),
         ("sur-lid-2", ("Hybrid", "FR", "FS", "EFS")),
+        ("devfd-types", ("Hybrid", "FR", "FS", "EFS")),
+        (
+            "devfd-df40",
+            (
+                *(
+                    "FF++",
+                    "MCNet",
+                    "BlendFace",
+                    "StyleGAN3",
+                    "StyleGAN-XL",
+                    "Wav2Lip",
+                    "SadTalker",
+                    "StyleGAN2",
+                ),
+                *("SimSwap", "InSwapper"),
+            ),
+        ),
+        ("devfd-datasets", ("FF++", "DFDC-P", "DFD", "Celeb-DF")),
+        ("devfd-datasets-2", ("FF++", "DFDC-P", "Celeb-DF", "DFD")),
+        ("devfd-datasets-3", ("FF++", "DFD", "DFDC-P", "Celeb-DF")),
+        (
+            "chronological",
+            ("DeepfakeTIMIT", "WildDeepfake", "DFFD", "FakeAVCeleb", "COCOFake", "CIFAKE"),
+        ),
         ("cddb-easy", cddb.EASY),
         ("cddb-hard", cddb.HARD),
         ("cddb-hard-2", ("whichfaceisreal", "biggan", "wild", "san", "gaugan")),
@@ -124,6 +152,28 @@ def test_the_domains_come_in_the_papers_order(name: str, domains: tuple[str, ...
     assert tuple(names(STREAMS[name])) == domains
 
 
+@pytest.mark.parametrize("name", ["devfd-df40", "devfd-types", "sur-lid-2"])
+def test_methods_of_df40_are_read_by_its_importer(name: str) -> None:
+    methods = {domain.methods for domain in STREAMS[name].domains if domain.datasets == ("df40-ff",)}
+    assert {method for (method,) in methods} <= set(df40.METHODS)
+    assert len(methods) == len(STREAMS[name].domains) - 1
+    (command,) = [command for command in list_streams(name)[0]["commands"] if "df40" in command]
+    words = shlex.split(command)
+    assert words[words.index("--as") + 1] == "df40"
+    assert words[words.index("--out") + 1].endswith(
+        f"/df40-{STREAMS[name].image_size}px-{STREAMS[name].frames}f"
+    )
+
+
+def test_a_data_set_of_celeb_df_pp_is_read_by_its_importer(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'name = "mine"\n[[domains]]\nname = "a"\ndatasets = ["celeb-df-pp"]\nmethods = ["FLOAT"]\n'
+    )
+    (command,) = stream_state(read_stream_file(file))["commands"]
+    assert shlex.split(command)[4:6] == ["--as", "celeb-df-pp"]
+
+
 def test_the_few_shot_protocol_is_dfils_alone() -> None:
     assert STREAMS["dfil"].protocol.videos_per_class == 25
     assert [name for name, file in STREAMS.items() if file.protocol.videos_per_class] == ["dfil"]
@@ -131,7 +181,7 @@ def test_the_few_shot_protocol_is_dfils_alone() -> None:
 
 
 def test_no_two_streams_share_a_name_or_are_the_same_in_all_but_name() -> None:
-    assert len({file.name for file in STREAMS.values()}) == len(STREAMS) == 56
+    assert len({file.name for file in STREAMS.values()}) == len(STREAMS) == 62
     content = Counter((file.domains, file.protocol, file.source) for file in STREAMS.values())
     assert max(content.values()) == 1
     for file in STREAMS.values():

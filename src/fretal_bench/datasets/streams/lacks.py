@@ -12,7 +12,8 @@ from fretal_bench.datasets.importers import importer_names
 from fretal_bench.datasets.streams.data_folder import DATA_FOLDER, StoreAtHand, data_folder
 from fretal_bench.datasets.streams.file import DomainFile, StreamFile
 
-_CDDB: Final = "cddb-"
+_OF_PARTS: Final = ("cddb", "df40")
+"""Importers whose data sets are called after them and a part of theirs: ``df40-ff``."""
 _FOLDERS: Final = "image-folders"
 _JPEG: Final = "jpeg"
 # Where the commands put stores if there is no data folder.
@@ -73,7 +74,7 @@ def _command(file: StreamFile, domain: DomainFile) -> str:
     elif compression != "none":
         words += ["--compression", compression]
     # Sets of images have no videos to take frames of.
-    if file.frames and family not in (_CDDB.rstrip("-"), _FOLDERS):
+    if file.frames and family not in ("cddb", _FOLDERS):
         words += ["--frames", str(file.frames)]
         words[words.index("--out") + 1] += f"-{file.frames}f"
     if file.image_size:
@@ -84,8 +85,9 @@ def _command(file: StreamFile, domain: DomainFile) -> str:
 def _family(domain: DomainFile) -> str:
     """The importer that reads a domain's data set."""
     dataset = domain.datasets[0]
-    if dataset.startswith(_CDDB):
-        return _CDDB.rstrip("-")
+    first, dash, _ = dataset.partition("-")
+    if dash and first in _OF_PARTS:
+        return first
     return dataset if dataset in importer_names() else _FOLDERS
 
 
