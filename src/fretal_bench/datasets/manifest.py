@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
+from fretal_bench.datasets.dates import DATE_WORDS, date_of
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.names import NAME
 
@@ -30,6 +31,9 @@ COLUMNS: Final[dict[str, str]] = {
     "target": "str",
     "frame": "int32",
 }
+DATE: Final = "date"
+"""A column that a manifest may have besides: when what made a fake was published, as ``dates.date_of`` reads it; "" where
+that is not known."""
 
 
 def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
@@ -41,12 +45,14 @@ def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
     frame listed twice. An empty `source` or `target` means that the data set doesn't name the person.
 
     Args:
-        frame: One row a frame, with the columns of ``COLUMNS``; the pandas index is ignored.
+        frame: One row a frame, with the columns of ``COLUMNS``, and ``DATE`` if dates are known; the pandas index is
+            ignored.
         people: Also check that no person and no video is in two splits (``check_splits``); off for a
             part of a manifest.
 
     Returns:
-        A new frame with exactly ``COLUMNS``, in that order and of those types, and rows numbered from 0.
+        A new frame with exactly ``COLUMNS``, in that order and of those types, then ``DATE`` if it was there, and rows
+        numbered from 0.
 
     Raises:
         BenchError: At the first row that breaks a rule, with the row's number, what was found and what to do.
@@ -56,13 +62,14 @@ def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
     import pandas as pd
 
     for column in frame.columns:
-        if column not in COLUMNS:
-            raise unknown_name("manifest column", str(column), COLUMNS)
+        if column not in (*COLUMNS, DATE):
+            raise unknown_name("manifest column", str(column), (*COLUMNS, DATE))
     missing = [column for column in COLUMNS if column not in frame.columns]
     if missing:
         raise BenchError(f"the manifest lacks the column {missing[0]!r}; add it, one value a row")
-    frame = frame.loc[:, list(COLUMNS)].reset_index(drop=True)
-    for column in TEXT_COLUMNS:
+    types = column_types(dated=DATE in frame.columns)
+    frame = frame.loc[:, list(types)].reset_index(drop=True)
+    for column in (name for name, kind in types.items() if kind == "str"):
         if isinstance(frame[column].dtype, pd.StringDtype):
             is_text = frame[column].notna().to_numpy(dtype=bool)
         else:
@@ -76,11 +83,16 @@ def check_manifest(frame: pd.DataFrame, *, people: bool = True) -> pd.DataFrame:
             else "must be a frame number, or -1 for all frames"
         )
         _refuse(frame, column, ~((number >= least) & (number <= most) & (number == np.floor(number))), rule)
-    frame = frame.astype(COLUMNS)
+    frame = frame.astype(types)
     _check_rows(frame)
     if people:
         check_splits(frame)
     return frame
+
+
+def column_types(*, dated: bool) -> dict[str, str]:
+    """Return the columns of a manifest in their order, each with its type; with ``DATE`` at the end where it is dated."""
+    return {**COLUMNS, DATE: "str"} if dated else COLUMNS
 
 
 def check_splits(frame: pd.DataFrame) -> None:
@@ -167,6 +179,9 @@ def _check_rows(frame: pd.DataFrame) -> None:
     _refuse(frame, "method", called_real == fake, "must be 'real' where the label is 0, and only there")
     strange = ~fake & (frame["source"] != frame["target"]).to_numpy()
     _refuse(frame, "source", strange, "must equal the target in a real video")
+    if DATE in frame.columns:
+        undated = [text for text in frame[DATE].unique() if date_of(text) != text]
+        _refuse(frame, DATE, frame[DATE].isin(undated).to_numpy(dtype=bool), f"must be {DATE_WORDS}, or ''")
     repeated = frame.duplicated(["dataset", "method", "compression", "video", "path", "frame"]).to_numpy()
     _refuse(frame, "frame", repeated, "is listed twice for this video; list each frame once")
 

@@ -27,7 +27,7 @@ from fretal_bench.datasets.faces.processes import Job, run_units
 from fretal_bench.datasets.faces.reasons import Failure, ReasonCount, count_reasons, lost_videos
 from fretal_bench.datasets.importers import Import, ReadOptions, importer, read_dataset
 from fretal_bench.datasets.importers.family import KINDS
-from fretal_bench.datasets.manifest import COLUMNS
+from fretal_bench.datasets.manifest import DATE, column_types
 from fretal_bench.datasets.media.reasons import Cause, Reason
 from fretal_bench.datasets.media.versions import DECODERS, package_versions
 from fretal_bench.datasets.progress import ProgressCallback
@@ -210,7 +210,7 @@ def _key(frame: pd.DataFrame, left_out: list[Failure], about: dict[str, Any]) ->
     """A hash that differs for a store made of other rows or with other options."""
     lost = [(failure.path, str(failure.cause)) for failure in left_out]
     digest = hashlib.sha256(json.dumps([about, lost], sort_keys=True).encode())
-    for column in COLUMNS:
+    for column in column_types(dated=DATE in frame.columns):
         digest.update(pd.util.hash_array(frame[column].to_numpy(dtype=object), categorize=False).tobytes())
     return digest.hexdigest()
 

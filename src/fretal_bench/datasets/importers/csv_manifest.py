@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from fretal_bench import parsing
+from fretal_bench.datasets.dates import RELEASED
 from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.lists import read_fields, refused
 from fretal_bench.datasets.importers.names import (
@@ -18,13 +19,13 @@ from fretal_bench.datasets.importers.names import (
 from fretal_bench.datasets.importers.options import ReadOptions
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
 from fretal_bench.datasets.importers.walk import Entry, Tree
-from fretal_bench.datasets.manifest import COLUMNS, COMPRESSIONS, FAKE, REAL
+from fretal_bench.datasets.manifest import COLUMNS, COMPRESSIONS, DATE, FAKE, REAL
 from fretal_bench.datasets.media.suffixes import IMAGE_SUFFIXES
 from fretal_bench.errors import BenchError
 from fretal_bench.names import shown
 
 _NEEDED: Final = ("path", "label")
-_OPTIONAL: Final = tuple(column for column in COLUMNS if column not in _NEEDED)
+_OPTIONAL: Final = (*(column for column in COLUMNS if column not in _NEEDED), DATE, RELEASED)
 _LABELS: Final = {"0": REAL, "1": FAKE}
 _CORRECT: Final = "correct the line"
 # Understood lines that are remembered: the rows of a video mostly follow one another.
@@ -49,6 +50,8 @@ def recognise(root: Path) -> Match:
 def read(root: Path, options: ReadOptions) -> Import:
     """Read the rows; paths start from the CSV's folder. Without a column ``split`` the split is by identity.
 
+    A column ``date`` (or ``release_date``) is when what made a fake was published.
+
     Defaults: the folder's name as data set, ``fake`` as method, no compression, the file's path as video and target.
 
     Raises:
@@ -70,6 +73,10 @@ def read(root: Path, options: ReadOptions) -> Import:
     path = rows.tree.root / files[0].path
     header = parsing.csv_header(path, "list")
     parsing.check_header(header, str(path), _NEEDED, _OPTIONAL)
+    if DATE in header and RELEASED in header:
+        raise BenchError(
+            f"{path}, line 1: expected one column of dates, found {DATE!r} and {RELEASED!r}; keep one of them"
+        )
     _take_lines(rows, files[0], header)
     return rows.finish(
         "csv",
@@ -148,7 +155,8 @@ def _understood(
     assert isinstance(label, int)
     assert split is not None
     columns = {key: value for key, value in values.items() if key != "frame"}
-    return ManifestRow(path, label=label, split=split, frame=int(values["frame"]), **columns)
+    date = rows.date(line.get(DATE) or line.get(RELEASED, ""), entry.path, f"line {number}: ")
+    return ManifestRow(path, label=label, split=split, frame=int(values["frame"]), date=date, **columns)
 
 
 def _folder_of(rows: Rows) -> str:

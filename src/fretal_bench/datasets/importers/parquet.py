@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench import parsing
+from fretal_bench.datasets.dates import RELEASED
 from fretal_bench.datasets.importers.archives import ArchiveLimits
 from fretal_bench.datasets.importers.family import Import, Importer, Match
 from fretal_bench.datasets.importers.names import (
@@ -30,7 +31,7 @@ from fretal_bench.datasets.importers.parquet_files import (
 )
 from fretal_bench.datasets.importers.rows import ManifestRow, Rows, rooted
 from fretal_bench.datasets.importers.walk import Entry, Tree, is_plain
-from fretal_bench.datasets.manifest import FAKE, REAL
+from fretal_bench.datasets.manifest import DATE, FAKE, REAL
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.names import shown
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _IMAGE: Final = "image"
-_COLUMNS: Final = ("label", "split", "dataset", "method", "video", "source", "target", "frame")
+_COLUMNS: Final = ("label", "split", "dataset", "method", "video", "source", "target", "frame", DATE)
 _ROWS: Final = 4096
 """Rows of which the texts are read at once; never their pictures."""
 _SMALL: Final = 64 << 20
@@ -63,6 +64,7 @@ class _Reading:
         unsplit: Whether a file was met that says no split.
         counted: Rows of each video so far, which number its frames where no column does.
         known: Value of the label -> what it means.
+        dates: Value of the date -> the date, "" for what is none.
     """
 
     rows: Rows
@@ -71,6 +73,7 @@ class _Reading:
     unsplit: bool = False
     counted: dict[tuple[str, ...], int] = field(default_factory=dict)
     known: dict[str, int | str] = field(default_factory=dict)
+    dates: dict[str, str] = field(default_factory=dict)
 
 
 def recognise(root: Path) -> Match:
@@ -193,9 +196,19 @@ def _take(reading: _Reading, path: str, line: Mapping[str, str], of_file: str) -
             path, kind, words, _CORRECT, dataset=dataset, method=method, compression="none"
         )
         return
+    date = _date(reading, line.get(DATE, ""), path)
     reading.rows.add(
-        ManifestRow(path, dataset, method, "none", label, video, source, target, split, int(number))
+        ManifestRow(
+            path, dataset, method, "none", label, video, source, target, split, int(number), date=date
+        )
     )
+
+
+def _date(reading: _Reading, text: str, path: str) -> str:
+    """The date; each value is looked at once."""
+    if text not in reading.dates:
+        reading.dates[text] = reading.rows.date(text, path)
+    return reading.dates[text]
 
 
 def _label(reading: _Reading, text: str) -> int | str:
@@ -242,15 +255,37 @@ def _columns(rows: Rows, entry: Entry, schema: pa.Schema, options: ReadOptions) 
     path = rows.tree.root / entry.path
     columns = {}
     for column in _COLUMNS:
-        name = options.columns.get(column, column)
+        other = (
+            RELEASED if column == DATE and DATE not in schema.names and RELEASED in schema.names else column
+        )
+        name = options.columns.get(column, other)
         if schema.names.count(name) == 1:
-            columns[column] = name
+            kind = schema.field(name).type
+            if _is_readable(column, kind):
+                columns[column] = name
+                continue
+            words = f"expected texts or whole numbers in the column {name!r} for {column}, found {kind}"
+            if column in options.columns or column == "label":
+                raise BenchError(f"{path}: {words}; name another, e.g. --column {column}=NAME")
+            rows.note(
+                entry.path, "columns", "warning", f"{words}: it is not used", "name another with --column"
+            )
         elif column in options.columns or column == "label" or name in schema.names:
             raise BenchError(
                 f"{path}: expected one column {name!r} for {column}, found {', '.join(schema.names)}; "
                 f"name it, e.g. --column {column}=NAME"
             )
     return columns
+
+
+def _is_readable(column: str, kind: pa.DataType) -> bool:
+    """Whether values of a type are texts, or become texts that somebody wrote: not bytes, fractions or lists."""
+    import pyarrow as pa
+
+    plain = pa.types.is_integer(kind) or pa.types.is_null(kind) or _is_text(kind)
+    plain |= column == "label" and pa.types.is_boolean(kind)
+    plain |= column == DATE and (pa.types.is_date(kind) or pa.types.is_timestamp(kind))
+    return bool(plain)
 
 
 def _beyond(file: pq.ParquetFile, image: str, limits: ArchiveLimits) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fretal_bench.datasets.manifest import COLUMNS, SPLITS
+from fretal_bench.datasets.manifest import SPLITS, column_types
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,7 @@ class Video(NamedTuple):
     target: str
     split: str
     original: str
+    date: str = ""
 
     @property
     def key(self) -> str:
@@ -182,14 +183,14 @@ class Selection:
         import pandas as pd
 
         columns: dict[str, Any] = {}
-        for name, kind in COLUMNS.items():
+        for name, kind in column_types(dated=any(video.date for video in self.videos)).items():
             if name == "frame":
                 columns[name] = self.frame.astype(kind)
                 continue
             values = self.paths if name == "path" else [getattr(video, name) for video in self.videos]
             rows = self.path if name == "path" else self.video
             columns[name] = pd.Series(values, dtype=kind).take(rows).reset_index(drop=True)
-        return pd.DataFrame(columns, columns=list(COLUMNS))
+        return pd.DataFrame(columns, columns=list(columns))
 
 
 def numbered(values: Iterable[Hashable]) -> Ints:

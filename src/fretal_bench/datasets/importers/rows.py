@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from fretal_bench.datasets.dates import DATE_WORDS, date_of
 from fretal_bench.datasets.importers.family import Finding, Import, LeftOut, Severity
 from fretal_bench.datasets.importers.findings import Findings, ordered_findings
 from fretal_bench.datasets.importers.identity_split import IdentitySplit, split_by_identity
@@ -27,7 +28,7 @@ from fretal_bench.datasets.importers.row_table import (
 from fretal_bench.datasets.importers.walk import Tree
 from fretal_bench.datasets.manifest import FAKE, REAL, SPLITS, check_manifest
 from fretal_bench.errors import BenchError
-from fretal_bench.names import NAME
+from fretal_bench.names import NAME, shown
 
 _MANY: Final = 0.25
 """Share of the rows that may be lost to people in two splits; where more are, another split is needed."""
@@ -35,7 +36,7 @@ _MANY: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """One row to be: the manifest's columns, and the real video a fake was made from (its id; "" if unknown)."""
+    """One row to be: the manifest's columns; the real video a fake was made from (its id), and a date; "" if unknown."""
 
     path: str
     dataset: str
@@ -48,6 +49,7 @@ class ManifestRow:
     split: str = ""
     frame: int = -1
     original: str = ""
+    date: str = ""
 
 
 class Rows:
@@ -94,6 +96,7 @@ class Rows:
             row.target,
             row.split,
             row.original,
+            row.date,
         )
         if fault := "" if self._table.has(video) else _name_fault(video):
             self._lose(Entry(video, row.path, number), "name", fault, "rename it, or correct the list")
@@ -104,6 +107,20 @@ class Rows:
     def note(self, file: str, kind: str, severity: Severity, words: str, action: str = "") -> None:
         """Take a finding."""
         self._findings.add(Finding(file, kind, severity, words, action))
+
+    def date(self, text: str, file: str, where: str = "") -> str:
+        """Read a date of a list or table; what is none is told, and the row is taken without one.
+
+        Args:
+            text: What should be a date, or nothing.
+            file: The list or table.
+            where: Where it stands there, as the beginning of a sentence.
+        """
+        date = date_of(text)
+        if date is None:
+            words = f"{where}expected {DATE_WORDS}, found {shown(text)}"
+            self.note(file, "date", "warning", words, "correct it; the fakes of a dated order need one")
+        return date or ""
 
     def leave_out(
         self,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from fretal_bench import files
-from fretal_bench.datasets.manifest import COLUMNS, TEXT_COLUMNS, check_manifest
+from fretal_bench.datasets.manifest import DATE, TEXT_COLUMNS, check_manifest, column_types
 from fretal_bench.datasets.store.info import REMEDY, damaged
 from fretal_bench.errors import BenchError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Contents = Mapping[tuple[str, str, str], int]
 """Number of crops by data set, method and compression."""
 _COUNTED: Final = ("dataset", "method", "compression")
+_TEXTS: Final = (*TEXT_COLUMNS, DATE)
 _ROW_BYTES: Final = 1024
 """Bytes of text that a row may have, on average: a few bytes of a file may stand for texts that fill the memory."""
 _SPARE_BYTES: Final = 1 << 20
@@ -30,8 +31,8 @@ def write_index(index: pd.DataFrame, out: BinaryIO) -> None:
     import pyarrow.parquet as pq
 
     # An explicit schema without pandas' metadata: the bytes then depend on the rows alone.
-    schema = _schema()
-    columns = [pa.array(index[name].tolist(), schema.field(name).type) for name in COLUMNS]
+    schema = _schema(dated=DATE in index.columns)
+    columns = [pa.array(index[name].tolist(), schema.field(name).type) for name in schema.names]
     pq.write_table(pa.Table.from_arrays(columns, schema=schema), out, compression="zstd", version="2.6")
 
 
@@ -48,11 +49,11 @@ def read_index(path: Path, count: int) -> pd.DataFrame:
     """
     import pandas as pd
 
-    table = _read(path, count, list(COLUMNS))
+    table = _read(path, count)
     with _parquet(path):
         _check_lengths(table, path)
-        columns = {name: _plain(table.column(name)) for name in COLUMNS}
-        return pd.DataFrame(columns).astype(COLUMNS)
+        columns = {name: _plain(table.column(name)) for name in table.column_names}
+        return pd.DataFrame(columns).astype(column_types(dated=DATE in columns))
 
 
 def check_rows(index: pd.DataFrame, path: Path) -> None:
@@ -87,15 +88,16 @@ def count_rows(path: Path, count: int) -> Contents:
     return dict(sorted(((names[0][d], names[1][m], names[2][c]), n) for d, m, c, n in places))
 
 
-def _schema() -> pa.Schema:
+def _schema(*, dated: bool) -> pa.Schema:
     import pyarrow as pa
 
     types = {"str": pa.string(), "int8": pa.int8(), "int32": pa.int32()}
-    return pa.schema([pa.field(name, types[kind], nullable=False) for name, kind in COLUMNS.items()])
+    columns = column_types(dated=dated).items()
+    return pa.schema([pa.field(name, types[kind], nullable=False) for name, kind in columns])
 
 
-def _read(path: Path, count: int, columns: Sequence[str]) -> pa.Table:
-    """Read columns, texts as numbers of a dictionary, after a look at what the file says that it holds."""
+def _read(path: Path, count: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read columns, all if None, texts as numbers of a dictionary, after a look at what the file says that it holds."""
     import pyarrow.parquet as pq
 
     files.check_regular(path, "crop store", REMEDY)
@@ -103,14 +105,16 @@ def _read(path: Path, count: int, columns: Sequence[str]) -> pa.Table:
         file = pq.ParquetFile(path)
         schema, metadata = file.schema_arrow.remove_metadata(), file.metadata
         size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
-    if not schema.equals(_schema()):
-        raise damaged(path, "the manifest's columns and types", _difference(schema))
+    expected = _schema(dated=schema.names[-1:] == [DATE])
+    if not schema.equals(expected):
+        raise damaged(path, "the manifest's columns and types", _difference(expected, schema))
     if metadata.num_rows != count:
         raise damaged(path, f"{count:,} rows", f"{metadata.num_rows:,}")
     if size > _SPARE_BYTES + _ROW_BYTES * count:
         raise damaged(path, f"at most {_ROW_BYTES:,} bytes a row", f"{size // count:,}")
     with _parquet(path):
-        texts = [name for name in columns if name in TEXT_COLUMNS]
+        columns = schema.names if columns is None else columns
+        texts = [name for name in columns if name in _TEXTS]
         table = pq.ParquetFile(path, read_dictionary=texts).read(columns=columns, use_threads=False)
         # Texts that are no UTF-8, and numbers that point outside of the dictionary.
         table.validate(full=True)
@@ -130,9 +134,9 @@ def _parquet(path: Path) -> Iterator[None]:
         raise damaged(path, "Parquet as the suite writes it", "what cannot be read so") from error
 
 
-def _difference(schema: pa.Schema) -> str:
+def _difference(expected_columns: pa.Schema, schema: pa.Schema) -> str:
     """The first column that is another one, or of another type."""
-    for expected, there in zip(_schema(), schema, strict=False):
+    for expected, there in zip(expected_columns, schema, strict=False):
         if expected.name != there.name:
             return f"column {there.name!r} in the place of {expected.name!r}"
         if not expected.equals(there):
@@ -146,7 +150,7 @@ def _check_lengths(table: pa.Table, path: Path) -> None:
     import pyarrow.compute as pc
 
     total = 0
-    for name in TEXT_COLUMNS:
+    for name in (column for column in table.column_names if column in _TEXTS):
         for chunk in table.column(name).chunks:
             lengths = pc.binary_length(chunk.dictionary).to_numpy(zero_copy_only=False).astype(np.int64)
             total += int(lengths[chunk.indices.to_numpy()].sum())

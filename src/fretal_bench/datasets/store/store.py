@@ -16,7 +16,7 @@ import pandas as pd
 from filelock import FileLock
 
 from fretal_bench import files, records
-from fretal_bench.datasets.manifest import check_manifest
+from fretal_bench.datasets.manifest import DATE, check_manifest
 from fretal_bench.datasets.store import verified
 from fretal_bench.datasets.store.files import check_hashes, check_sizes, npy_header, open_crops
 from fretal_bench.datasets.store.index import check_rows, read_index, write_index
@@ -44,7 +44,7 @@ class CropStore:
     Attributes:
         path: The folder.
         crops: uint8 [N, H, W, 3], RGB, a read-only memory map.
-        index: The manifest's columns, one row a crop; row i describes ``crops[i]``.
+        index: The manifest's columns, one row a crop; row i describes ``crops[i]``. ``date`` where dates are known.
         info: The content of ``store.json``: name, size, count, detector, margin, failures, checksum, made_by,
             details.
     """
@@ -229,7 +229,9 @@ class CropStoreWriter:
             raise BenchError(
                 f"{self.path}: no crops to store ({len(self._failures)} frames failed); check the data set"
             )
-        index = check_manifest(pd.concat(self._rows, ignore_index=True))
+        rows = pd.concat(self._rows, ignore_index=True)
+        # Some of what was added may have had dates.
+        index = check_manifest(rows.fillna({DATE: ""}) if DATE in rows.columns else rows)
         with self._refusals():
             file.seek(0)
             file.write(npy_header(self._count, self._size))
