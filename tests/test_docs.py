@@ -22,6 +22,7 @@ PAGES = [
     "docs/recipes.md",
     "docs/reports.md",
     "docs/scale.md",
+    "docs/streams.md",
     "docs/tuning.md",
 ]
 # A path in backticks; capital words in it stand for any name.

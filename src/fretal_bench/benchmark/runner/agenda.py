@@ -112,8 +112,11 @@ class Agenda:
             node = self._nodes.get(id)
             if node is None:
                 node = self._nodes[id] = _Node(task, len(self._nodes))
-            elif task.trains and not node.task.trains:
-                node.task = task
+            else:
+                # Other orders may have other validation samples of a domain, of those that come first in one of them.
+                every = {of.id: of for of in (*node.task.sets, *task.sets)}
+                chosen = task if task.trains and not node.task.trains else node.task
+                node.task = dataclasses.replace(chosen, sets=tuple(every.values()))
             if task.needs in tasks and tasks[task.needs].trains:
                 node.after.add(task.needs)
             node.cells.append(place)

@@ -254,7 +254,9 @@ def _open(
 
 
 def check_validation(stream: Stream, use: str, remedy: str) -> None:
-    """Refuse a stream in which a domain has no validation rows.
+    """Refuse a stream in which a domain has no validation rows, or fakes alone.
+
+    On fakes alone, what calls everything fake has an accuracy of 1, and would be chosen.
 
     Args:
         stream: The stream.
@@ -262,9 +264,14 @@ def check_validation(stream: Stream, use: str, remedy: str) -> None:
         remedy: What to do instead of preparing a store that has them.
 
     Raises:
-        BenchError: A domain has none.
+        BenchError: A domain has none, or no real one.
     """
     for domain in stream:
+        if domain.fakes_only:
+            raise BenchError(
+                f"domain {domain.name!r} of stream {stream.name!r} has validation rows of fakes alone "
+                f"(later_reals = false), which {use}: what calls everything fake would win; {remedy}"
+            )
         if not len(domain.rows["val"]):
             raise BenchError(
                 f"domain {domain.name!r} of stream {stream.name!r} has no validation rows, which {use}; "

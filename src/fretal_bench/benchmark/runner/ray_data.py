@@ -72,6 +72,7 @@ class SentDomain:
     store: StorePlace
     rows: Mapping[str, npt.NDArray[np.int64]] = dataclasses.field(repr=False)
     withheld: tuple[str, ...]
+    fakes_only: bool
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def sent(name: str | Place) -> Sent:
 
 
 def _sent(domain: Domain) -> SentDomain:
-    return SentDomain(domain.name, _place(domain.store), domain.rows, domain.withheld)
+    return SentDomain(domain.name, _place(domain.store), domain.rows, domain.withheld, domain.fakes_only)
 
 
 def _place(store: CropStore) -> StorePlace:
@@ -330,7 +331,13 @@ def _domains(domains: Sequence[SentDomain], fetch: Fetch) -> tuple[Domain, ...]:
     places = {domain.store.checksum: domain.store for domain in domains}
     stores = {checksum: local_store(place, fetch) for checksum, place in places.items()}
     return tuple(
-        Domain(domain.name, stores[domain.store.checksum], dict(domain.rows), domain.withheld)
+        Domain(
+            domain.name,
+            stores[domain.store.checksum],
+            dict(domain.rows),
+            domain.withheld,
+            domain.fakes_only,
+        )
         for domain in domains
     )
 

@@ -89,6 +89,11 @@ def prepare_search(
     infos = tuple(dict.fromkeys(find_strategy(name) for name in call.strategies))
     recipe = call.recipe if isinstance(call.recipe, Recipe) else open_recipe(call.recipe)
     file = find_stream(call.stream)
+    if file.order:
+        raise BenchError(
+            f"{file.path}: key 'order': tuning takes the first domains as they stand in the file, found "
+            f"order = {file.order!r}; leave it out and write the domains in their order"
+        )
     first = _domains(domains, file)
     folder = Path(call.out) if call.out is not None else Path("results") / f"tune-{file.name}-{recipe.name}"
     tuning = Tuning(
@@ -155,7 +160,10 @@ def _shortened(file: StreamFile, first: int) -> StreamFile:
 
 def _cells(opened: Opened, draws: Mapping[str, Sequence[Mapping[str, Any]]], seed: int) -> list[Cell]:
     """Make the cell of every draw, by strategy."""
-    check_validation(opened.stream, "tuning is judged by", "give fewer --domains")
+    remedy = (
+        "give fewer --domains" if opened.stream.protocol.later_reals else "tune on a stream without that key"
+    )
+    check_validation(opened.stream, "tuning is judged by", remedy)
     return [
         cell
         for name, draws_of in draws.items()

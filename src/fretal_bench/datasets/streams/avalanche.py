@@ -39,8 +39,8 @@ def benchmark(domains: Sequence[Domain]) -> Any:
     """Make an Avalanche benchmark: one experience a domain in the streams ``train``, ``val`` and ``test``.
 
     A sample is (float32 [3, H, W], label, 0): the crop as (x / 255 - 0.5) / 0.5, its int label, its task label, which
-    is always 0: one head, both classes in every domain. Every experience also has ``source`` (the ``CropSource`` of
-    its split, for whole-batch loading) and ``domain_name``. Where some domain has no validation rows there is no
+    is always 0: one head for all domains. Every experience also has ``source`` (the ``CropSource`` of its split, for
+    whole-batch loading) and ``domain_name``. Where some domain has no validation rows there is no
     ``val`` stream.
 
     Args:

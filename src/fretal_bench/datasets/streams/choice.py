@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from fretal_bench.datasets.manifest import SPLITS, video_key
+from fretal_bench.datasets.manifest import FAKE, SPLITS, video_key
 from fretal_bench.datasets.streams.file import DomainFile, Protocol
 from fretal_bench.errors import BenchError, nearest
 
@@ -89,6 +89,11 @@ def training_rows(
             for videos in (real, fake)
         )
     return rows[np.isin(key, [*real, *fake])]
+
+
+def fakes_of(index: pd.DataFrame, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the rows that are fakes, of row numbers of ``index``."""
+    return rows[index["label"].to_numpy()[rows] == FAKE]
 
 
 def _draw(seed: int, purpose: str, video: str) -> bytes:

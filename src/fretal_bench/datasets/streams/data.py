@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from fretal_bench import files
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
+from fretal_bench.datasets.streams.chronology import in_order_of_dates
 from fretal_bench.datasets.streams.data_folder import StoreAtHand, found_stores, named_stores
 from fretal_bench.datasets.streams.file import BUILTIN_STORE, DomainFile, StreamFile
 from fretal_bench.datasets.streams.lacks import (
@@ -46,15 +46,16 @@ def locate(
         remembered: Store by domain, of an earlier run; used where it is still there and fits.
 
     Returns:
-        The same stream with every store named by its absolute path.
+        The same stream with every store named by its absolute path, and its domains in their order.
 
     Raises:
-        BenchError: Nothing at hand fits a domain, several stores do, or ``data`` names what is no store or isn't needed.
+        BenchError: Nothing at hand fits a domain, several stores do, or ``data`` names what is no store or isn't needed;
+            or the domains are to be in the order of dates that are not known.
     """
     if not file.needs_data:
         if data:
             raise BenchError(f"stream {file.name!r} names its stores itself; leave --data out")
-        return file
+        return in_order_of_dates(file)
     notes: list[str] = []
     tiers = _tiers(data, notes)
     lacks: list[Lack] = []
@@ -72,7 +73,7 @@ def locate(
         raise BenchError("; ".join([sentence(file, merged(lacks), stores), *notes]))
     for note in notes:
         warnings.warn(note, BenchWarning, stacklevel=2)
-    return absolute_stores(replace(file, domains=tuple(domains)))
+    return in_order_of_dates(absolute_stores(replace(file, domains=tuple(domains))))
 
 
 def absolute_stores(file: StreamFile) -> StreamFile:
@@ -188,12 +189,7 @@ def _fits(domain: DomainFile, store: StoreAtHand) -> bool:
     )
 
 
-def folder_of(file: StreamFile, store: str) -> Path:
-    """The folder of a store that a stream file names; relative ones start from the file's folder."""
-    return file.path.parent / files.expanded(store)
-
-
 def _absolute(file: StreamFile, domain: DomainFile) -> DomainFile:
     if not domain.store or domain.store.startswith(BUILTIN_STORE):
         return domain
-    return replace(domain, store=str(folder_of(file, domain.store).resolve()))
+    return replace(domain, store=str(file.folder_of(domain.store).resolve()))

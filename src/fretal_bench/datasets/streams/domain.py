@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from fretal_bench.datasets.manifest import SPLITS
+from fretal_bench.datasets.manifest import FAKE, REAL, SPLITS
 from fretal_bench.errors import BenchError, unknown_name
 
 if TYPE_CHECKING:
@@ -102,12 +102,14 @@ class Domain:
         store: Where the crops are.
         rows: For ``train``, ``val`` and ``test`` the row numbers of the store, int64, ascending.
         withheld: Splits left out on purpose; they have no rows.
+        fakes_only: Whether its reals are left out of ``train`` and ``val`` on purpose (``Protocol.later_reals``).
     """
 
     name: str
     store: CropStore
     rows: dict[str, npt.NDArray[np.int64]] = field(repr=False)
     withheld: tuple[str, ...] = ()
+    fakes_only: bool = False
     _sources: dict[str, CropSource] = field(default_factory=dict, init=False, repr=False)
     _hashes: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
@@ -117,9 +119,15 @@ class Domain:
             present = set(labels[self.rows[split]].tolist())
             if split in self.withheld and not present:
                 continue
+            needed = {FAKE} if self.fakes_only and split != "test" else {REAL, FAKE}
             # Without validation rows a recipe can still train to its last epoch; half of them is a mistake.
-            if present != {0, 1} and not (split == "val" and not present):
-                missing = "real" if 0 not in present else "fake"
+            if present != needed and not (split == "val" and not present):
+                if present > needed:
+                    raise BenchError(
+                        f"domain {self.name!r} holds real rows in its {split} split of {self.store.path}, where it "
+                        "should bring fakes alone; leave them out"
+                    )
+                missing = "fake" if FAKE not in present else "real"
                 raise BenchError(
                     f"domain {self.name!r} has no {missing} rows in its {split} split of {self.store.path}; "
                     "name other methods, or prepare a store that has them"

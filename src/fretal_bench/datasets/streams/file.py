@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from fretal_bench import names, parsing, records
+from fretal_bench import files, names, parsing, records
 from fretal_bench.datasets.manifest import Compression
 from fretal_bench.names import NAME, Rule
 from fretal_bench.records import Invalid, Record, limited, ruled
@@ -32,11 +32,21 @@ class Protocol(Record):
         shared_reals: Whether the domains of one store train on the same real videos. If not, each real training
             video goes to one of them. Validation and test reals are shared always, so that scores compare.
         seed: Of the choice of videos; the choice depends on it and on the videos' names alone.
+        later_reals: Whether domains after the first bring real videos. If not (fake-incremental), they train and are
+            validated on fakes alone: what a learner is not given chooses nothing either. Test sets keep their reals.
     """
 
     videos_per_class: int | None = limited(None, at_least=1)
     shared_reals: bool = True
     seed: int = 0
+    later_reals: bool = True
+
+    def content(self) -> dict[str, object]:
+        """Return the keys as plain data, for ids; without ``later_reals`` where they are there, as before that key."""
+        content = asdict(self)
+        if self.later_reals:
+            del content["later_reals"]
+        return content
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,9 @@ class StreamTable(Record):
             reals.
         withhold_test: Leave the test rows of every domain out, so that nothing can read them (tuning).
         protocol: What a learner is given at each domain.
-        domains: In the order in which they are learned.
+        order: ``date``: the domains are learned in the order of their dates (``chronology``); if it is empty, as they
+            stand here.
+        domains: In the order in which they are learned, if ``order`` says nothing else.
     """
 
     name: str = ruled(NAME)
@@ -100,6 +112,7 @@ class StreamTable(Record):
     first: int = limited(0, at_least=1)
     withhold_test: bool = False
     protocol: Protocol = Protocol()
+    order: Literal["", "date"] = ""
     domains: tuple[DomainFile, ...] = ()
 
     def __post_init__(self) -> None:
@@ -133,6 +146,10 @@ class StreamFile(StreamTable):
     def learned(self) -> tuple[DomainFile, ...]:
         """The domains that are learned, in order."""
         return self.domains[: self.first or None]
+
+    def folder_of(self, store: str) -> Path:
+        """Return the folder of a store that the file names; relative ones start from the file's folder."""
+        return self.path.parent / files.expanded(store)
 
     @property
     def needs_data(self) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fretal_bench.datasets.progress import ProgressCallback
-from fretal_bench.datasets.streams.data import folder_of
 from fretal_bench.datasets.streams.file import BUILTIN_STORE, StreamFile
 from fretal_bench.errors import BenchError, unknown_name
 
@@ -30,7 +29,7 @@ def _open_store(file: StreamFile, store: str, progress: ProgressCallback | None,
     from fretal_bench.datasets.store.store import CropStore
 
     if not store.startswith(BUILTIN_STORE):
-        return CropStore.open(folder_of(file, store), verify)
+        return CropStore.open(file.folder_of(store), verify)
     from fretal_bench.datasets.ffpp_mini.build import ffpp_mini_store
     from fretal_bench.datasets.ffpp_mini.codec import RATE_FACTORS
 
@@ -51,7 +50,7 @@ def contents(file: StreamFile, stores: Mapping[str, CropStore]) -> dict[str, str
     for name in {domain.store for domain in file.domains} - contents.keys():
         contents[name] = name
         if not name.startswith(BUILTIN_STORE):
-            folder = folder_of(file, name)
+            folder = file.folder_of(name)
             contents[name] = str(folder.resolve())
             with contextlib.suppress(BenchError):
                 contents[name] = read_info(folder).checksum

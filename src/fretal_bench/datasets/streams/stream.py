@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,7 +11,8 @@ import numpy as np
 from fretal_bench.datasets.manifest import SPLITS, check_splits
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.builtin import builtin_stream_files
-from fretal_bench.datasets.streams.choice import named_rows, training_rows
+from fretal_bench.datasets.streams.choice import fakes_of, named_rows, training_rows
+from fretal_bench.datasets.streams.chronology import in_order_of_dates
 from fretal_bench.datasets.streams.data import PathLike, list_streams, locate
 from fretal_bench.datasets.streams.domain import Domain, row_hash
 from fretal_bench.datasets.streams.file import DomainFile, Protocol, StreamFile, read_stream_file
@@ -144,7 +144,7 @@ class Stream:
         """
         return {
             "name": self.name,
-            "protocol": asdict(self.protocol),
+            "protocol": self.protocol.content(),
             "domains": [domain.fingerprint() for domain in self.domains],
         }
 
@@ -163,7 +163,7 @@ class Stream:
         """Make the Avalanche benchmark: one experience a domain in the streams ``train``, ``val`` and ``test``.
 
         A sample is (float32 [3, H, W], label, 0): the crop as (x / 255 - 0.5) / 0.5, its int label, its task label,
-        which is always 0: one head, both classes in every domain. Every experience also has ``source`` (the
+        which is always 0: one head for all domains. Every experience also has ``source`` (the
         ``CropSource`` of its split, for whole-batch loading) and ``domain_name``. A stream of which some domain has
         no validation rows has no ``val`` stream.
 
@@ -213,6 +213,7 @@ def open_located(
     file: StreamFile, progress: ProgressCallback | None = None, *, verify: bool = True
 ) -> Stream:
     """Open a stream all of whose stores are known (``data.locate``); arguments and errors as ``open_stream``."""
+    file = in_order_of_dates(file)
     (stream,) = open_orders(file, [[domain.name for domain in file.learned]], progress, verify=verify)
     return stream
 
@@ -226,8 +227,8 @@ def open_orders(
 ) -> tuple[Stream, ...]:
     """Open a stream with its domains in several orders.
 
-    The protocol holds for each of them: where it thins the videos of later domains, a domain's training rows are
-    thinned unless it is the first. All else is the same in every order, also which reals a domain has where they are
+    The protocol holds for each of them: where it thins the videos of later domains, or leaves their reals out, it does so
+    to a domain unless it is the first. All else is the same in every order, also which reals a domain has where they are
     not shared. So streams that begin alike have the same domains there, row for row and as the same objects.
 
     Args:
@@ -267,7 +268,7 @@ class _Domains:
         self._stores = stores
         self._contents = contents(file, stores)
         self._by_place: dict[tuple[str, bool], Domain] = {}
-        self._by_rows: dict[tuple[str, str], Domain] = {}
+        self._by_rows: dict[tuple[str, str, str], Domain] = {}
 
     def __iter__(self) -> Iterator[Domain]:
         return iter(self._by_rows.values())
@@ -277,7 +278,7 @@ class _Domains:
         place = name, position == 0
         if place not in self._by_place:
             domain = self._made(self._files[name], first=position == 0)
-            rows = name, row_hash(domain.rows["train"])
+            rows = name, row_hash(domain.rows["train"]), row_hash(domain.rows["val"])
             self._by_place[place] = self._by_rows.setdefault(rows, domain)
         return self._by_place[place]
 
@@ -289,9 +290,13 @@ class _Domains:
         rows["train"] = training_rows(
             file.protocol, store.index, rows["train"], domain.name, sharing, first=first
         )
+        fakes_only = not (first or file.protocol.later_reals)
+        if fakes_only:
+            for split in ("train", "val"):
+                rows[split] = fakes_of(store.index, rows[split])
         withheld = ("test",) if file.withhold_test else ()
         rows.update({split: rows[split][:0] for split in withheld})
-        return Domain(domain.name, store, rows, withheld)
+        return Domain(domain.name, store, rows, withheld, fakes_only)
 
 
 def _check_people(domains: Sequence[Domain]) -> None:
