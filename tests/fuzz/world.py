@@ -295,6 +295,28 @@ def _pictures() -> None:
         Image.fromarray(_pixels(50 + number)).save(folder / f"x.{suffix}", **options)
 
 
+def _parquet() -> None:
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    names = ("image", "label", "split", "method", "video", "source", "target", "frame")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for place, split in enumerate(("train", "train", "val", "test")):
+        for label in ("real", "fake"):
+            for frame in range(2):
+                data = io.BytesIO()
+                Image.fromarray(_pixels(20 * place + 2 * frame + (label == "fake"))).save(data, "png")
+                video = f"{label}{place}"
+                row = (data.getvalue(), label, split, label, video, f"p{place}", f"p{place}", frame)
+                for name, value in zip(names, row, strict=True):
+                    columns[name].append(value)
+    Path("parquet").mkdir()
+    pq.write_table(pa.table(columns), "parquet/train.parquet", row_group_size=5)
+
+
 def _clips() -> None:
     import av
     import numpy as np
@@ -339,6 +361,7 @@ PARTS: Final[dict[str, Callable[[], None]]] = {
     "picture": _picture,
     "pictures": _pictures,
     "clips": _clips,
+    "parquet": _parquet,
 }
 """What can be made, each after those that it needs."""
 FILES: Final = {

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +124,12 @@ def test_a_run_trains_on_fakes_alone_judges_both_classes_and_shares_its_first_st
     path = tiny_stream(tmp_path, domains=2)
     changed = path.with_name("fakes.toml")
     changed.write_text(path.read_text() + FAKES)
-    common = {"changes": {"recipe": TINY}, "jobs": 1, "pool": tmp_path / "steps", "orders": "D0,D1;D1,D0"}
+    common: dict[str, Any] = {
+        "changes": {"recipe": TINY},
+        "jobs": 1,
+        "pool": tmp_path / "steps",
+        "orders": "D0,D1;D1,D0",
+    }
     plain = prepare(Call(["finetuning", "er"], str(path), out=tmp_path / "plain", **common)).plan
     results = run(["finetuning", "er"], str(changed), out=tmp_path / "fakes", **common)
     planned = json.loads((tmp_path / "fakes" / "plan.json").read_text())

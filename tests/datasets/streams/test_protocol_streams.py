@@ -38,6 +38,7 @@ METHODS = {
     "celeb-df-v2": ("Celeb-synthesis",),
     "dfd": ("DeepFakeDetection",),
     "dfdc-preview": ("method_A", "method_B"),
+    "aigvdbench": ("EasyAnimate", "Pyramid-Flow", "LTX", "Sora"),
     "df40-ff": (
         *("mcnet", "blendface", "StyleGAN3", "StyleGANXL", "wav2lip", "sadtalker", "StyleGAN2", "simswap"),
         "inswap",
@@ -81,16 +82,18 @@ def test_every_stream_opens_when_its_data_are_there_with_its_own_rows_alone(name
     stream = open_stream(name, data=[data])
     assert [domain.name for domain in stream] == names(STREAMS[name])
     for position, (domain, domain_file) in enumerate(zip(stream, STREAMS[name].domains, strict=True)):
+        fakes_alone = position > 0 and not STREAMS[name].protocol.later_reals
         for split in ("train", "val", "test"):
             index = domain.store.index.iloc[domain.rows[split]]
             assert set(index["dataset"]) == set(domain_file.datasets)
             assert set(index["compression"]) == set(domain_file.compressions)
             every = {m for d in domain_file.datasets for m in rows_of(d, "none")["method"]}
-            assert set(index["method"]) == ({"real", *domain_file.methods} if domain_file.methods else every)
+            expected = {"real", *domain_file.methods} if domain_file.methods else every
+            assert set(index["method"]) == expected - ({"real"} if fakes_alone and split != "test" else set())
             assert "FaceShifter" not in set(index["method"])
         few = STREAMS[name].protocol.videos_per_class if position else None
         reals = domain.store.index.iloc[domain.rows["train"]].query("label == 0")["video"].nunique()
-        assert reals == min(few or 99, len(PEOPLE["train"]))
+        assert reals == (0 if fakes_alone else min(few or 99, len(PEOPLE["train"])))
 
 
 def test_there_are_twelve_pairs_at_each_quality_and_the_qualities_stay_apart() -> None:
@@ -137,6 +140,9 @@ def test_there_are_twelve_pairs_at_each_quality_and_the_qualities_stay_apart() -
         ("devfd-datasets", ("FF++", "DFDC-P", "DFD", "Celeb-DF")),
         ("devfd-datasets-2", ("FF++", "DFDC-P", "Celeb-DF", "DFD")),
         ("devfd-datasets-3", ("FF++", "DFD", "DFDC-P", "Celeb-DF")),
+        ("msfd-datasets", ("FF++", "DFD", "Celeb-DF", "DFDC-P", "FFIW", "KoDF")),
+        ("msfd-few-shot", ("FF++", "DFDC-P", "DFD", "Celeb-DF")),
+        ("msfd-fakes", ("EasyAnimate", "Pyramid-Flow", "LTX", "Sora")),
         (
             "chronological",
             ("DeepfakeTIMIT", "WildDeepfake", "DFFD", "FakeAVCeleb", "COCOFake", "CIFAKE"),
@@ -174,14 +180,24 @@ def test_a_data_set_of_celeb_df_pp_is_read_by_its_importer(tmp_path: Path) -> No
     assert shlex.split(command)[4:6] == ["--as", "celeb-df-pp"]
 
 
-def test_the_few_shot_protocol_is_dfils_alone() -> None:
-    assert STREAMS["dfil"].protocol.videos_per_class == 25
-    assert [name for name, file in STREAMS.items() if file.protocol.videos_per_class] == ["dfil"]
+def test_few_videos_are_dfils_and_msfds_and_fakes_alone_msfds() -> None:
+    assert {name: few for name, file in STREAMS.items() if (few := file.protocol.videos_per_class)} == {
+        "dfil": 25,
+        "msfd-datasets": 200,
+        "msfd-few-shot": 25,
+    }
+    files = builtin_stream_files()
+    assert [name for name in files if not files[name].protocol.later_reals] == [
+        "ffpp-mini-fakes",
+        "msfd-fakes",
+    ]
+    mini, fakes = files["ffpp-mini"], files["ffpp-mini-fakes"]
+    assert mini.domains == fakes.domains
     assert all(file.protocol.shared_reals for file in STREAMS.values())
 
 
 def test_no_two_streams_share_a_name_or_are_the_same_in_all_but_name() -> None:
-    assert len({file.name for file in STREAMS.values()}) == len(STREAMS) == 62
+    assert len({file.name for file in STREAMS.values()}) == len(STREAMS) == 65
     content = Counter((file.domains, file.protocol, file.source) for file in STREAMS.values())
     assert max(content.values()) == 1
     for file in STREAMS.values():
@@ -215,7 +231,7 @@ def test_every_command_is_one_that_bench_takes() -> None:
     from fretal_bench.cli.main import app
 
     commands = {command for row in list_streams() for command in row["commands"]}
-    assert len(commands) == 17
+    assert len(commands) == 33
     for command in commands:
         words = shlex.split(command)
         assert words[words.index("--as") + 1] in importers()
@@ -316,7 +332,7 @@ def test_the_list_says_which_can_run_and_gathers_orders_in_a_terminal(data: Path
     short = [row["name"] for row in list_streams(grouped=True)]
     assert short.count("ffpp-hq-A-B") == 1
     assert "ffpp-hq-df-f2f" not in short
-    assert len(short) < 30
+    assert len(short) < 40
 
 
 def test_data_for_a_stream_that_names_its_stores_is_refused(data: Path) -> None:

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
-from fuzz.readers import READERS, checkpoints, labels, pictures, recipes, reports, results, stores
+from fuzz.readers import (
+    READERS,
+    checkpoints,
+    labels,
+    parquets,
+    pictures,
+    recipes,
+    reports,
+    results,
+    stores,
+)
 
-__all__ = ["READERS", "checkpoints", "labels", "pictures", "recipes", "reports", "results", "stores"]
+__all__ = [
+    "READERS",
+    "checkpoints",
+    "labels",
+    "parquets",
+    "pictures",
+    "recipes",
+    "reports",
+    "results",
+    "stores",
+]

@@ -19,7 +19,7 @@ from fuzz.readers.checkpoints import judge_pictures, strict
 from fuzz.running import Bench
 
 SIDE: Final = 32
-_CLOSE: Final = 24
+CLOSE: Final = 24
 """How far decoders of one lossy picture may be apart, in the mean of 0 to 255."""
 
 
@@ -87,7 +87,7 @@ def pictures(bench: Bench) -> Claim:
         seen = _decoded(path) if path.stem == "x" else None
         if isinstance(seen, Unreadable):
             used[key] = {"label": label, "picture": f"accepted, though {seen.reason}"}
-        elif seen is not None and np.abs(crop.astype(int) - seen).mean() > _CLOSE:
+        elif seen is not None and np.abs(crop.astype(int) - seen).mean() > CLOSE:
             used[key] = {"label": label, "picture": "other pixels than another decoder sees"}
         else:
             used[key] = {"label": label, "picture": "as another decoder sees it"}

@@ -93,7 +93,8 @@ def training_rows(
 
 def fakes_of(index: pd.DataFrame, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the rows that are fakes, of row numbers of ``index``."""
-    return rows[index["label"].to_numpy()[rows] == FAKE]
+    fakes: npt.NDArray[np.int64] = rows[index["label"].to_numpy()[rows] == FAKE]
+    return fakes
 
 
 def _draw(seed: int, purpose: str, video: str) -> bytes:
