@@ -14,7 +14,16 @@ from fretal_bench.strategies.registry import names
 from tests_support import NEEDING_ATTENTION
 
 ROOT = Path(__file__).parents[1]
-NEWER = {"ewc-by-class", "weight-averaging", "task-arithmetic", "cls-er", "esmer", "ranpac"}
+NEWER = {
+    "ewc-by-class",
+    "weight-averaging",
+    "task-arithmetic",
+    "cls-er",
+    "esmer",
+    "ranpac",
+    "hdp",
+    "sur-lid",
+}
 """Strategies that came after the reference was made."""
 # What each recipe's strategies are; adapters need attention.
 TABLES = {

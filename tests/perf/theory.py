@@ -18,6 +18,10 @@ LEAST: Final = {
     "tgd": _TEACHER,
     "icarl": _TEACHER,
     "dfil": _TEACHER,
+    "hdp": (
+        11 / 6,
+        "half a batch of pseudo-fakes more, and a teacher's forward pass of reals and pseudo-fakes",
+    ),
     "ewc": _WEIGHTS,
     "ewc-by-class": _WEIGHTS,
     "online-ewc": _WEIGHTS,
@@ -30,6 +34,7 @@ LEAST: Final = {
     "agem": (2.0, "the gradient of a batch of the memory"),
     "cls-er": (8 / 3, "a batch twice as large, and two averages' forward passes over its old half"),
     "esmer": (8 / 3, "a batch twice as large, and an average's forward pass over it"),
+    "sur-lid": (5 / 4, "6 samples of the memory to 32 new ones, and a teacher's forward pass of the 6"),
     "gdumb": (1.0, "the same update, from the memory"),
     "ncm": (1 / 3, "one forward pass over the domain, no updates"),
     "slda": (1 / 3, "one forward pass over the domain, no updates"),

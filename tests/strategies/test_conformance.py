@@ -11,6 +11,12 @@ OPTIONS = {
     "orthogonal-lora": {"model": tiny_transformer},
     # What it keeps grows with the square of the projections, which are many on purpose.
     "ranpac": {"settings": {"projections": 16}},
+    "hdp": {
+        "exempt": {
+            "respects_its_memory_budget": "keeps a perturbation a domain: as large as an image, made of noise and "
+            "gradients; that it reads no old image is a test of its own"
+        }
+    },
 }
 """Strategies for which the kit's defaults don't do."""
 

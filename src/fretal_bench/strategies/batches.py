@@ -98,6 +98,17 @@ def source_of(experience: Any, *, train: bool = False) -> BatchSource:
     return DatasetSource(dataset.train() if train else dataset.eval())
 
 
+def pixel_range(source: BatchSource, transform: Transform) -> tuple[Tensor, Tensor]:
+    """Return what black and white pixels become as inputs of the model, [1, 3, 1, 1] each.
+
+    The transform is asked: it is given an image of zeros and one of 255, of the size that the source's have. So the
+    answer holds for any mean and standard deviation, and for any transform.
+    """
+    image = source.images(torch.tensor([0]))
+    black, white = (transform.eval(torch.full_like(image, value)) for value in (0, 255))
+    return black.amin(dim=(0, 2, 3), keepdim=True), white.amax(dim=(0, 2, 3), keepdim=True)
+
+
 class TensorSource:
     """Images in memory as a batch source.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from fretal_bench.records import Record
+from fretal_bench.records import Record, limited
 from fretal_bench.strategies.record import StrategyInfo, fixed, tunable
 
 Teacher = Literal["previous", "source"]
@@ -79,6 +79,32 @@ class FeatureDistillationHyperparameters(Record):
     freeze_classifier: bool = True
 
 
+@dataclass(frozen=True)
+class HDPHyperparameters(Record):
+    """Constants of HDP.
+
+    Args:
+        feature_weight: Weight of the squared distance to the teacher's features (the released code's 1).
+        kl: Weight of the divergence from the teacher's outputs (the released code's 1, "optional" there; 0 leaves it
+            out).
+        epsilon: Largest change of a pixel by a perturbation, as a share of full scale: 0.15 of the released code's
+            [-1, 1].
+        step_size: Change of a pixel a step, as a share of ``epsilon``. The suite's choice: with the released code's
+            1/1500 a pixel could not reach ``epsilon``.
+        success: Share of reals taken for fakes at which a batch is done, and a pass the last (the released code's 0.8).
+        steps: Most steps a batch. The released code has no bound and may never end; 10 is a later comparison's number.
+        passes: Most passes over the domain's reals (the released code's 5).
+    """
+
+    feature_weight: float = tunable(1.0, 0.01, 100, at_least=0)
+    kl: float = tunable(1.0, 0.01, 100, at_least=0)
+    epsilon: float = tunable(0.075, 0.01, 0.3, above=0, at_most=1)
+    step_size: float = limited(0.025, above=0, at_most=1)
+    success: float = limited(0.8, above=0, at_most=1)
+    steps: int = limited(10, at_least=1, at_most=1_000_000)
+    passes: int = limited(5, at_least=1, at_most=1_000_000)
+
+
 FRETAL = StrategyInfo(
     "fretal",
     f"{__name__}.fretal:FReTAL",
@@ -119,5 +145,13 @@ FEATURE_DISTILLATION = StrategyInfo(
     teacher=True,
     constants=FeatureDistillationHyperparameters,
 )
-STRATEGIES = (FRETAL, CORED, KD, LWF, FEATURE_DISTILLATION)
+HDP = StrategyInfo(
+    "hdp",
+    f"{__name__}.hdp:HDP",
+    "today's reals under stored universal perturbations as fakes of the past, and distillation on reals",
+    "Sun et al., IJCV 2025",
+    teacher=True,
+    constants=HDPHyperparameters,
+)
+STRATEGIES = (FRETAL, CORED, KD, LWF, FEATURE_DISTILLATION, HDP)
 """In the order in which they are listed."""

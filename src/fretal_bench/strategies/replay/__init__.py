@@ -136,6 +136,33 @@ class ESMERHyperparameters(AveragedReplayHyperparameters):
     warmup: float = tunable(0.02, 0, 0.5, log=False, at_least=0, at_most=1)
 
 
+@dataclass(frozen=True)
+class SURLIDHyperparameters(MemoryHyperparameters):
+    """Constants of SUR-LID: the paper's weights; the temperature and the samples an update are the released code's.
+
+    Args:
+        memory_batch: Samples of each class of each past domain an update. One alone has no partner in ``isolation``.
+        isolation: Weight of the supervised contrastive loss between domains and classes.
+        isolation_temperature: Its temperature.
+        feature_weight: Weight of the squared distance to the teacher's features, on the memory's samples (mu_1).
+        detection: Weight of the cross-entropy (mu_2).
+        heads: ``per-domain``: a linear head a domain, their mean at test time (the paper); ``shared``: one for all.
+        alignment: Share by which the newest head turns to the one before it at every update (gamma); of
+            ``heads="per-domain"`` alone.
+        real_groups: Reals of each domain are a group of their own in ``isolation`` (``per-domain``, the paper's streams
+            of data sets), or all reals are one (``shared``, its stream of manipulations of the same real videos).
+    """
+
+    memory_batch: int = limited(3, at_least=1, at_most=MOST_SAMPLES)
+    isolation: float = tunable(1.0, 0.03, 10, at_least=0)
+    isolation_temperature: float = tunable(0.1, 0.03, 2, above=0)
+    feature_weight: float = tunable(1.0, 0.01, 100, at_least=0)
+    detection: float = tunable(0.1, 0.01, 10, at_least=0)
+    heads: Literal["per-domain", "shared"] = fixed("per-domain")
+    alignment: float = tunable(0.001, 0.0001, 0.1, at_least=0, at_most=1)
+    real_groups: Literal["per-domain", "shared"] = fixed("per-domain")
+
+
 ER = StrategyInfo(
     "er",
     f"{__name__}.er:ExperienceReplay",
@@ -211,5 +238,14 @@ ESMER = StrategyInfo(
     memory="budget",
     constants=ESMERHyperparameters,
 )
-STRATEGIES = (ER, DER, DERPP, AGEM, GDUMB, ICARL, DFIL, CLS_ER, ESMER)
+SUR_LID = StrategyInfo(
+    "sur-lid",
+    f"{__name__}.sur_lid:SURLID",
+    "a sparse, uniform memory; domains and classes kept apart in feature space; a head a domain, aligned",
+    "Cheng et al., CVPR 2025",
+    teacher=True,
+    memory="budget",
+    constants=SURLIDHyperparameters,
+)
+STRATEGIES = (ER, DER, DERPP, AGEM, GDUMB, ICARL, DFIL, CLS_ER, ESMER, SUR_LID)
 """In the order in which they are listed."""

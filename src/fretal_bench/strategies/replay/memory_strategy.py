@@ -82,6 +82,15 @@ class MemoryStrategy(ContinualStrategy):
         """Return what makes inputs of a domain's images: the recipe's transform, or none where they are inputs."""
         return self.transform if hasattr(experience, "source") else IdentityTransform()
 
+    def join(self, batch: MemoryBatch) -> None:
+        """Put samples from the memory behind those of the new domain: one mini-batch, one forward pass."""
+        tasks = self.mb_task_id.new_zeros(len(batch.targets))
+        self.mbatch = [
+            torch.cat([self.mb_x, batch.inputs]),
+            torch.cat([self.mb_y, batch.targets]),
+            torch.cat([self.mb_task_id, tasks]),
+        ]
+
     def extra_state(self) -> dict[str, Any]:
         """Keep the memory."""
         return {**super().extra_state(), "memory": self.memory.state_dict()}
@@ -123,15 +132,6 @@ class ReplayStrategy(MemoryStrategy):
         images = self.opened_memory.images(places).to(self.device, non_blocking=True)
         inputs = self.memory_transform.train(images, targets, self.memory_draws)
         return MemoryBatch(places, inputs, targets.to(self.device, non_blocking=True))
-
-    def join(self, batch: MemoryBatch) -> None:
-        """Put samples from the memory behind those of the new domain: one mini-batch, one forward pass."""
-        tasks = self.mb_task_id.new_zeros(len(batch.targets))
-        self.mbatch = [
-            torch.cat([self.mb_x, batch.inputs]),
-            torch.cat([self.mb_y, batch.targets]),
-            torch.cat([self.mb_task_id, tasks]),
-        ]
 
     def logits_of(self, inputs: Tensor) -> Tensor:
         """Return the model's logits, at least float32 [B, 2], at the strategy's precision."""
