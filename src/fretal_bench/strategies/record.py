@@ -100,6 +100,8 @@ class StrategyInfo:
         resumable: Its state between two domains can be saved. If not, a cell is trained in one piece by one object, and
             one that was stopped begins again.
         caution: What whoever runs it must know, in one line; shown once, when the run is planned.
+        refuses: Which ``trainable`` of a recipe it does not train with, each with the reason: (``"lora"``, ``it adds
+            adapters of its own``).
         revision: Raised when a change of the code changes what a cell's numbers are; part of a cell's id when above 0.
         origin: Where it comes from, set when it is registered: "" for the suite's own, ``DISTRIBUTION VERSION`` or
             ``FILE sha256:...`` for a plugin's. Part of a cell's id: results of an older plugin don't pass for a newer's.
@@ -116,6 +118,7 @@ class StrategyInfo:
     constants: type = NoHyperparameters
     resumable: bool = True
     caution: str = ""
+    refuses: tuple[tuple[str, str], ...] = ()
     revision: int = 0
     origin: str = ""
 
@@ -154,9 +157,15 @@ def check_info(info: object) -> str | None:
         return f"target {info.target!r}: expected 'package.module:Class'"
     if not info.summary.strip() or "\n" in info.summary:
         return f"summary must be one line, found {info.summary!r}"
+    if not isinstance(info.refuses, tuple) or not all(_is_pair(pair) for pair in info.refuses):
+        return f"refuses must be pairs of a recipe's trainable and a reason, found {info.refuses!r}"
     if info.memory not in typing.get_args(Memory):
         return f"memory {info.memory!r}: expected {', '.join(map(repr, typing.get_args(Memory)))}"
     return check_constants(info.constants)
+
+
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
 
 
 def check_constants(kind: object) -> str | None:

@@ -153,10 +153,11 @@ def test_texts_become_the_keys_types():
 
 def test_content_leaves_out_only_what_is_not_content():
     not_content = {"name", "description", "hyperparameters", "tuning"}
-    recipe = Recipe(mean=0.4, std=0.5)
+    recipe = Recipe(mean=0.4, std=0.5, trainable="lora", layer_decay=0.5)
     assert set(recipe.content()) == set(Recipe.__dataclass_fields__) - not_content
-    # What is scaled by 0.5 is what there was before recipes said how pixels are scaled.
-    assert set(Recipe().content()) == set(recipe.content()) - {"mean", "std"}
+    # What is scaled by 0.5 is what there was before recipes said how pixels are scaled, and so is what learns whole.
+    later = {"mean", "std", "trainable", "lora_rank", "lora_alpha", "layer_decay"}
+    assert set(Recipe().content()) == set(recipe.content()) - later
 
 
 @pytest.mark.parametrize("recipe", list_recipes(), ids=lambda recipe: recipe.name)

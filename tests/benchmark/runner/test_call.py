@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+import fretal_bench.benchmark.recipes.model as model_module
 import fretal_bench.datasets.streams.stream as stream_module
 from fretal_bench import parsing
 from fretal_bench.benchmark.recipes.recipe import Recipe
@@ -129,3 +130,25 @@ def test_a_domain_whose_fakes_were_learned_before_is_said(methods, shared, tmp_p
     expected = "stream 'again': 6 of the 6 fakes that domain '2' trains on are those of domain '0'"
     assert said.count(expected) == (1 if shared else 0)
     assert not any("trains on are those" in line for line in said if line != expected)
+
+
+def test_a_backbone_that_stays_random_is_said_once_and_one_that_learns_or_knows_something_is_not(
+    stream, tmp_path, recwarn, monkeypatch
+):
+    monkeypatch.setattr(model_module, "check_trainable", lambda *_: None)
+    for name, values in (("a", {}), ("b", {"trainable": "norms", "pretrained": True})):
+        prepare(Call(("finetuning",), stream, changes={"recipe": {**TINY, **values}}, out=tmp_path / name))
+    assert not [warning for warning in recwarn if issubclass(warning.category, BenchWarning)]
+    with pytest.warns(BenchWarning, match=r"trainable = 'head' leaves the backbone at weights .* random"):
+        prepare(Call(("ewc",), stream, changes={"recipe": {**TINY, "trainable": "head"}}, out=tmp_path / "c"))
+
+
+def test_what_cannot_learn_as_the_recipe_says_is_refused_before_anything_is_written(stream, tmp_path):
+    lora = {"recipe": {**TINY, "trainable": "lora"}}
+    for names, reason in (
+        (("finetuning",), r"^--set recipe\.trainable: .*attention blocks"),
+        (("domain-lora",), r"^strategy 'domain-lora' does not train with trainable = 'lora'"),
+    ):
+        with pytest.raises(BenchError, match=reason):
+            prepare(Call(names, stream, changes=lora, out=tmp_path / "r"))
+    assert not (tmp_path / "r").exists()

@@ -87,7 +87,7 @@ class StopWhenDiverged(SupervisedPlugin):  # type: ignore[misc]
 
 
 class LearningRate(SupervisedPlugin):  # type: ignore[misc]
-    """Sets the learning rate before every update."""
+    """Sets the learning rate before every update; a group of weights with an ``lr_scale`` learns at that share of it."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class LearningRate(SupervisedPlugin):  # type: ignore[misc]
         """Set this update's learning rate."""
         rate = learning_rate(self.recipe, self.update, self.updates)
         for group in strategy.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         self.update += 1
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.recipes.trainable import freeze, layer_groups
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.strategies.features import head_of
 
@@ -31,11 +32,33 @@ def check_backbone(recipe: Recipe, where: str | None = None) -> None:
         raise BenchError(f"{where or f'recipe {recipe.name!r}'}: key 'backbone': {reason}")
 
 
+def check_trainable(recipe: Recipe, where: str | None = None) -> None:
+    """Find out whether the backbone has the weights that the recipe lets learn; it is built for that, at random.
+
+    Args:
+        recipe: The recipe; where all weights learn at one rate nothing is built.
+        where: What names the backbone, for the error; by default the recipe.
+
+    Raises:
+        BenchError: It has no head, no normalisation, no attention, or no layers, or BatchNorm that cannot be frozen.
+    """
+    if recipe.trainable == "all" and recipe.layer_decay == 1:
+        return
+    plain = recipe.changed({"pretrained": False, "compile": False})
+    try:
+        build_optimizer(plain, build_model(plain, 0))
+    except BenchError as error:
+        raise BenchError(f"{where or f'recipe {recipe.name!r}'}: {error}") from error
+
+
 def build_model(recipe: Recipe, seed: int) -> nn.Module:
     """Build the recipe's backbone with two outputs (real, fake); its initial weights depend on ``seed`` alone.
 
+    Weights that the recipe does not let learn are frozen.
+
     Raises:
-        BenchError: timm has no such model, its published weights cannot be had, or it cannot take the recipe's images.
+        BenchError: timm has no such model, its published weights cannot be had, it cannot take the recipe's images, or it
+            has no weights of the kind that the recipe lets learn.
     """
     import timm
 
@@ -58,6 +81,7 @@ def build_model(recipe: Recipe, seed: int) -> nn.Module:
         if first is None:
             raise BenchError(f"backbone {recipe.backbone!r} has no convolution; set recipe.stem_stride=0")
         first.stride = (recipe.stem_stride, recipe.stem_stride)
+    freeze(model, recipe, seed)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if recipe.compile:
@@ -91,9 +115,19 @@ def compile_parts(model: nn.Module) -> None:
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
-    """Build the recipe's optimiser over all weights of ``model``."""
+    """Build the recipe's optimiser over all weights of ``model``; those that are frozen have no gradient.
+
+    Raises:
+        BenchError: The recipe's rate decays by layer, and timm does not know the layers of the model.
+    """
     common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    weights: Any = model.parameters()
+    if recipe.layer_decay != 1:
+        weights = [
+            {"params": group, "lr": recipe.lr * scale, "lr_scale": scale}
+            for scale, group in layer_groups(model, recipe.layer_decay)
+        ]
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=recipe.momentum, **common)
+        return torch.optim.SGD(weights, momentum=recipe.momentum, **common)
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(model.parameters(), **common)
+    return kind(weights, **common)

@@ -21,12 +21,15 @@ from fretal_bench.strategies.registry import find_strategy
 Channels = tuple[float, float, float]
 """One number for red, green and blue each."""
 Device = Literal["auto", "cpu", "cuda"]
+Trainable = Literal["all", "head", "norms", "lora"]
 TABLES: Final = ("hyperparameters", "tuning")
 """Keys of a recipe that are tables; its others are what training does, the same for every strategy."""
 SEEDS: Final = 2**32
 """Seeds are whole numbers from 0 that are below this: two that are equal modulo it would draw the same batches."""
 HALF: Final[Channels] = (0.5, 0.5, 0.5)
 """Mean and standard deviation that bring pixels to [-1, 1]: what there was before recipes named any."""
+_LORA: Final = ("lora_rank", "lora_alpha")
+"""Keys that say something where ``trainable`` is ``lora`` alone."""
 _FILE: Final = "give the name of a recipe (`bench list recipes`), or a TOML file"
 
 
@@ -63,6 +66,14 @@ class Recipe(Record):
         backbone: Any timm model name, with the tag of its published weights where it has several (``NAME.TAG``).
         pretrained: Start from timm's published weights (downloaded by timm; nothing is downloaded unless this is set).
         stem_stride: Stride of the first convolution; 0 leaves it as it is, 1 keeps the full resolution of small crops.
+        trainable: Which of the model's weights learn, on every domain, the first included; the others stay as they
+            began, BatchNorm's statistics among them (``recipes/trainable.py``). ``all``; the ``head`` alone (linear
+            probing); the affine weights of all normalisation layers, and the head (``norms``); low-rank adapters on the
+            attention's linear layers, and the head (``lora``). What a strategy adds to a model learns as it says.
+        lora_rank: Rank of these adapters; the suite's choice.
+        lora_alpha: Their scale is ``lora_alpha / lora_rank``; the suite's choice.
+        layer_decay: Layer-wise decay of the learning rate: a layer that is n layers below the head learns at
+            ``layer_decay**n`` times the rate, layers as timm groups them; 1 = all at one rate.
         image_size: Side of the model's input in pixels; 0 = the crops' own. Other sizes are resized on the device.
         source_epochs: Epochs on the first domain.
         epochs: Epochs on every later domain.
@@ -103,6 +114,10 @@ class Recipe(Record):
     backbone: str = "test_byobnet"
     pretrained: bool = False
     stem_stride: int = limited(0, at_least=0, at_most=64)
+    trainable: Trainable = "all"
+    lora_rank: int = limited(4, at_least=1, at_most=4096)
+    lora_alpha: float = limited(8.0, above=0, at_most=1e6)
+    layer_decay: float = limited(1.0, above=0, at_most=1)
     image_size: int = limited(0, at_least=8, at_most=4096)
     source_epochs: int = limited(15, at_least=1, at_most=1_000_000)
     epochs: int = limited(15, at_least=1, at_most=1_000_000)
@@ -144,6 +159,13 @@ class Recipe(Record):
             if not all(low <= part <= 1 for part in channels):
                 raise Invalid(key, f"one or three numbers in [{low:g}, 1]", value)
             object.__setattr__(self, key, channels)
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for key in _LORA:
+            # What changes nothing must not seem to.
+            if self.trainable != "lora" and getattr(self, key) != defaults[key]:
+                raise Invalid(key, f"{defaults[key]:g} unless trainable is 'lora'", getattr(self, key))
+        if self.trainable == "head" and self.layer_decay != 1:
+            raise Invalid("layer_decay", "1 where the head alone learns", self.layer_decay)
 
     @property
     def normalisation(self) -> tuple[Channels, Channels]:
@@ -166,11 +188,19 @@ class Recipe(Record):
         """Return what determines results: every key but the name, the description and the strategies' own tables.
 
         The normalisation is written out. One of 0.5 is left out: that is what all recipes had before they named any, and
-        what is the same has the same id. ``recorded_recipe`` reads it so.
+        what is the same has the same id. ``recorded_recipe`` reads it so. So are the keys that say which weights learn,
+        and at which rate, where all learn at one.
         """
         values = dataclasses.asdict(self)
         for key in ("name", "description", "mean", "std", *TABLES):
             del values[key]
+        for keys, usual in (
+            (("trainable",), self.trainable == "all"),
+            (_LORA, self.trainable != "lora"),
+            (("layer_decay",), self.layer_decay == 1),
+        ):
+            for key in keys if usual else ():
+                del values[key]
         if self.normalisation != (HALF, HALF):
             values["mean"], values["std"] = self.normalisation
         return values

@@ -214,9 +214,11 @@ def prepare(
     pool = Pool(call.pool if call.pool is not None else folder.pool)
     agenda = Agenda(plan, folder, pool, call.keep)
     if agenda.tasks:
-        from fretal_bench.benchmark.recipes.model import check_backbone
+        from fretal_bench.benchmark.recipes.model import check_backbone, check_trainable
 
         check_backbone(recipe, where_from("backbone", call.recipe, call.changes))
+        key = "layer_decay" if recipe.trainable == "all" else "trainable"
+        check_trainable(recipe, where_from(key, call.recipe, call.changes))
     if call.pool is not None and agenda.cells:
         # Before the folder is made: the pool beside a folder that can be made can be made too.
         pool.create()
@@ -227,6 +229,7 @@ def prepare(
     if keeps_file:
         folder.keep(STREAM_FILE, toml_of_stream(file))
     _say_cautions(plan)
+    _say_frozen(recipe)
     _say_repeated(opened.stream)
     _say_older_code(plan, folder)
     _say_older_steps(agenda, pool)
@@ -298,6 +301,17 @@ def _say_cautions(plan: Plan) -> None:
         caution = find_strategy(name).caution
         if caution:
             warnings.warn(f"{name}: {caution}", BenchWarning, stacklevel=3)
+
+
+def _say_frozen(recipe: Recipe) -> None:
+    """Warn of a backbone that never learns, and that knows nothing."""
+    if recipe.trainable != "all" and not recipe.pretrained:
+        warnings.warn(
+            f"recipe {recipe.name!r}: trainable = {recipe.trainable!r} leaves the backbone at weights that begin at "
+            "random (pretrained = false), on every domain; to start from published weights: --set recipe.pretrained=true",
+            BenchWarning,
+            stacklevel=3,
+        )
 
 
 def _say_repeated(stream: Stream) -> None:

@@ -201,6 +201,12 @@ def check_strategies(
                 "Add it to --strategies, or correct its name"
             )
     for info in infos:
+        reason = dict(info.refuses).get(recipe.trainable)
+        if reason is not None:
+            raise BenchError(
+                f"strategy {info.name!r} does not train with trainable = {recipe.trainable!r}: {reason}; leave it out, "
+                "or set recipe.trainable=all"
+            )
         info.hyperparameters({**recipe.hyperparameters.get(info.name, {}), **changes.get(info.name, {})})
     return infos
 

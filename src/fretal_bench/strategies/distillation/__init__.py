@@ -144,6 +144,7 @@ FEATURE_DISTILLATION = StrategyInfo(
     "Jung, Ju, Jung, Kim, arXiv 2016",
     teacher=True,
     constants=FeatureDistillationHyperparameters,
+    refuses=(("head", "it holds features in place, which then cannot move"),),
 )
 HDP = StrategyInfo(
     "hdp",

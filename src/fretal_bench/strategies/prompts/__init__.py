@@ -69,6 +69,7 @@ DOMAIN_LORA = StrategyInfo(
     "low-rank adapters and a head a domain, chosen by the nearest centroid (vision transformers)",
     "Wang, Huang, Hong, NeurIPS 2022",
     constants=DomainLoRAHyperparameters,
+    refuses=(("lora", "it adds low-rank adapters of its own"),),
 )
 S_PROMPTS = StrategyInfo(
     "s-prompts",
