@@ -12,7 +12,8 @@ from fretal_bench.errors import BenchError
 from fretal_bench.metrics.continual import CONTINUAL_METRICS
 from fretal_bench.metrics.matrices import accuracy_matrix
 from fretal_bench.metrics.registry import OWN
-from fretal_bench.reporting.quantities import cost, quantities
+from fretal_bench.reporting.contents import cost_table
+from fretal_bench.reporting.quantities import FOOTPRINT, cost, quantities
 from fretal_bench.reporting.summary import summarize, tidy_matrices, tidy_values
 
 
@@ -42,7 +43,8 @@ def test_every_quantity_is_computed_for_every_metric_and_level(make):
         for level in ("frame", "video"):
             summary = summarize(results, metric, level)
             found = summary.strategies[0].values
-            assert found.keys() == summary.quantities.keys() == quantities(metric).keys()
+            # Results of an earlier version have no footprint.
+            assert found.keys() == summary.quantities.keys() == quantities(metric).keys() - set(FOOTPRINT)
             assert set(CONTINUAL_METRICS) < found.keys()
             assert not np.isnan([interval.mean for interval in found.values()]).any()
             expected = accuracy_matrix(results.cells[0].scores, metric, level)
@@ -148,6 +150,55 @@ def test_cost_leaves_evaluation_out_and_says_nothing_of_what_was_not_measured():
     ]
     assert cost({"phases": phases}) == {"train_seconds": 3.0, "peak_memory_mb": 30.0}
     assert np.isnan(list(cost({}).values())).all()
+
+
+def footprint_phases(**of_last):
+    """Phases of three domains with footprints; of the last, values that differ (None: an earlier version's)."""
+    sizes = {"weights": 2_000_000, "trainable": 2_000_000, "extra": 0, "kept": 0}
+    later = {"weights": 2_000_000, "trainable": 20_000, "extra": 50_000, "kept": 3 * 2**20}
+    last = {key: value for key, value in {**later, **of_last}.items() if value is not None}
+    return [
+        {"phase": "train", "step": step, "seconds": 1.0, **of_step}
+        for step, of_step in enumerate((sizes, later, last))
+    ]
+
+
+def test_a_footprint_is_the_most_of_any_later_domain_in_shares_of_the_models_weights():
+    phases = footprint_phases(extra=100_000, kept=5 * 2**20, trainable=10_000)
+    values = cost({"phases": phases})
+    assert values["trainable_percent"] == pytest.approx(1.0)
+    assert values["extra_percent"] == pytest.approx(5.0)
+    assert values["kept_mb"] == pytest.approx(5.0)
+    assert values["model_weights"] == 2_000_000
+
+
+def test_a_footprint_that_an_earlier_version_did_not_write_for_every_domain_is_not_known():
+    values = cost({"phases": footprint_phases(kept=None)})
+    assert "kept_mb" not in values
+    assert values["trainable_percent"] == pytest.approx(1.0)
+    nothing = footprint_phases(weights=None, trainable=None, extra=None, kept=None)
+    assert set(cost({"phases": nothing})) == {"train_seconds", "peak_memory_mb"}
+
+
+def test_the_cost_table_has_the_footprint_where_a_cell_has_it_and_no_such_columns_elsewhere(make):
+    results = make({"ewc": (0.9, 0.05), "lwf": (0.9, 0.05)}, seeds=2, domains=("a", "b"))
+    plain = {column.key for column in cost_table(summarize(results)).columns}
+    assert not plain & {"trainable_percent", "extra_percent", "kept_mb"}
+    cells = [
+        dataclasses.replace(cell, environment={**cell.environment, "phases": footprint_phases()})
+        if cell.strategy == "ewc"
+        else cell
+        for cell in results.cells
+    ]
+    summary = summarize(dataclasses.replace(results, cells=tuple(cells)))
+    table = cost_table(summary)
+    keys = [column.key for column in table.columns]
+    by_name = {row.cells[0]: row.cells for row in table.rows}
+    kept = keys.index("kept_mb")
+    assert by_name["ewc"][kept].value == pytest.approx(3.0)
+    assert np.isnan(by_name["lwf"][kept].value)
+    assert "2 million" in table.notes[0]
+    assert {q.title for q in summary.quantities.values()} >= {"trainable, %", "extra, %", "kept, MiB"}
 
 
 def test_tidy_data_hold_every_value_of_every_cell(make):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.numbers import NAN, Floats
 from fretal_bench.reporting.inputs import seed_words
-from fretal_bench.reporting.quantities import TableName
+from fretal_bench.reporting.quantities import EXTRA, KEPT, WEIGHTS, TableName
 from fretal_bench.reporting.summary import NONE, StrategySummary, Summary
 from fretal_bench.reporting.tables import Column, Number, Row, Table, mark_best
 
@@ -47,10 +47,17 @@ def detection_table(summary: Summary) -> Table:
 
 
 def cost_table(summary: Summary) -> Table:
-    """Time and memory."""
+    """Time and memory, and the footprint where it is known."""
     note = (
         "Everything but evaluation, the first domain included; CPU time where a CPU trains; lower is better."
     )
+    if KEPT in summary.quantities or EXTRA in summary.quantities:
+        weights = {mean for s in summary.strategies if (mean := s.values[WEIGHTS].mean) == mean}
+        of = f", which has {max(weights) / 1e6:.3g} million" if len(weights) == 1 else ""
+        note += (
+            f" Trainable on later domains, and extra when judging: in % of the weights of the recipe's model{of}. Kept: "
+            "stored between domains beyond one such model, images of a memory included."
+        )
     return _quantity_table(summary, "cost", "What training took", note)
 
 

@@ -22,6 +22,7 @@ from fretal_bench.reporting.inputs import (
 )
 from fretal_bench.reporting.quantities import (
     AVERAGE,
+    FOOTPRINT,
     FORGETTING,
     CellMeasures,
     Quantity,
@@ -146,7 +147,12 @@ def across_orders(
         return None
     domains = domain_names(results.plan)
     of_report = quantities(metric)
-    names = tuple(name for name, quantity in of_report.items() if quantity.table != "detection")
+    # A footprint is the same in every order.
+    names = tuple(
+        name
+        for name, quantity in of_report.items()
+        if quantity.table != "detection" and name not in FOOTPRINT
+    )
     cells: dict[str, dict[int, Values]] = {}
     for measures in own:
         cells.setdefault(measures.label, {})[measures.seed] = {name: measures.values[name] for name in names}

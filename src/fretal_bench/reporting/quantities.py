@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -29,6 +30,12 @@ AVERAGE: Final = "average"
 MICRO: Final = "average_micro"
 SECONDS: Final = "train_seconds"
 MEMORY: Final = "peak_memory_mb"
+TRAINABLE: Final = "trainable_percent"
+EXTRA: Final = "extra_percent"
+KEPT: Final = "kept_mb"
+FOOTPRINT: Final = (TRAINABLE, EXTRA, KEPT)
+WEIGHTS: Final = "model_weights"
+"""Weights of the recipe's model, which these are shares of; no column of a table."""
 
 TableName = Literal["summary", "transfer", "detection", "cost"]
 """What a stream comes to, what else it does, what the final detector is worth, and what it costs."""
@@ -173,6 +180,31 @@ _COST: Final = (
         digits=1,
     ),
     Quantity(MEMORY, "memory, MiB", "peak of all phases but evaluation", "lower", "cost", digits=0),
+    Quantity(
+        TRAINABLE,
+        "trainable, %",
+        "weights that learn on a later domain, in % of the weights of the recipe's model; the most of any domain",
+        "lower",
+        "cost",
+        digits=2,
+    ),
+    Quantity(
+        EXTRA,
+        "extra, %",
+        "numbers that judging needs beyond the recipe's model (adapters, heads, statistics), in % of its weights",
+        "lower",
+        "cost",
+        digits=2,
+    ),
+    Quantity(
+        KEPT,
+        "kept, MiB",
+        "bytes stored from one domain to the next beyond one plain model: state, and the images that a memory names as "
+        "the crop store has them; the most after any domain",
+        "lower",
+        "cost",
+        digits=2,
+    ),
 )
 
 
@@ -225,7 +257,7 @@ def _of_stream(r: Matrix, scores: StreamScores) -> dict[str, float]:
 
 
 def cost(environment: Mapping[str, Any]) -> dict[str, float]:
-    """Add up what training took: all phases but evaluation; NaN where nothing was measured.
+    """Add up what training took, all phases but evaluation (NaN where nothing was measured), and give the footprint.
 
     Seconds are the process's CPU time where that was recorded (training on a CPU), else the wall's.
     """
@@ -236,7 +268,30 @@ def cost(environment: Mapping[str, Any]) -> dict[str, float]:
     return {
         SECONDS: sum(measured) if measured else NAN,
         MEMORY: max((float(value) for value in memory if value is not None), default=NAN),
+        **_footprint(phases),
     }
+
+
+def _footprint(phases: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Give the footprint of a cell; what is not known of every later domain, as of earlier versions, is left out."""
+    later = [phase for phase in phases if phase.get("phase") == "train" and phase.get("step", 0) > 0]
+
+    def most(key: str) -> float:
+        values = [phase.get(key) for phase in later]
+        return (
+            max((float(value) for value in values if value is not None), default=NAN)
+            if all(value is not None for value in values)
+            else NAN
+        )
+
+    weights = most("weights")
+    values = {
+        TRAINABLE: 100 * most("trainable") / weights,
+        EXTRA: 100 * most("extra") / weights,
+        KEPT: most("kept") / 2**20,
+        WEIGHTS: weights,
+    }
+    return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 def _better(higher_is_better: bool) -> str:

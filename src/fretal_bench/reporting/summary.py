@@ -13,7 +13,7 @@ from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interval
 from fretal_bench.metrics.matrices import LEVELS
-from fretal_bench.metrics.numbers import Floats, or_none
+from fretal_bench.metrics.numbers import NAN, Floats, or_none
 from fretal_bench.reporting.further import Further, further_record, measure_further
 from fretal_bench.reporting.inputs import (
     Problem,
@@ -191,7 +191,10 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
         problems += order.problems
     further = measure_further(results, measured)
     cells = {cell.label: cell for cell in results.cells}
-    strategies = [_over_seeds(by_seed, cells[label]) for label, by_seed in by_label.items()]
+    # What no cell has is no column: results of earlier versions have no footprint.
+    known = tuple(dict.fromkeys(name for measures in measured for name in measures.values))
+    of_report = {name: quantity for name, quantity in of_report.items() if name in known}
+    strategies = [_over_seeds(by_seed, cells[label], known) for label, by_seed in by_label.items()]
     seeds = {seed for strategy in strategies for seed in strategy.seeds}
     seeds.update(problem.seed for problem in problems)
     return Summary(
@@ -326,13 +329,11 @@ def _without_order(of_cells: Problem | Progress) -> dict[str, Any]:
     return {key: value for key, value in asdict(of_cells).items() if key != "order" or value}
 
 
-def _over_seeds(measures: list[CellMeasures], cell: CellResult) -> StrategySummary:
-    """Bring the cells of one label together; ``cell`` is any of them."""
+def _over_seeds(measures: list[CellMeasures], cell: CellResult, known: tuple[str, ...]) -> StrategySummary:
+    """Bring the cells of one label together; ``cell`` is any of them, ``known`` the quantities of the report."""
     in_order = sorted(measures, key=lambda of_seed: of_seed.seed)
     info = strategy_info(cell.strategy)
-    by_seed = {
-        name: {of_seed.seed: of_seed.values[name] for of_seed in in_order} for name in in_order[0].values
-    }
+    by_seed = {name: {of_seed.seed: of_seed.values.get(name, NAN) for of_seed in in_order} for name in known}
     return StrategySummary(
         cell.label,
         cell.strategy,

@@ -204,6 +204,7 @@ def adopt(strategy: ContinualStrategy, weights: Mapping[str, Tensor], first: Any
 
 def train(strategy: ContinualStrategy, experience: Any) -> None:
     """Train one domain, the optimiser new."""
+    strategy.trainable_weights = 0
     strategy.train(experience, eval_streams=[], num_workers=0, reset_optimizer_state=True)
 
 

@@ -159,6 +159,30 @@ def check_tensor(
     return tensor
 
 
+def numbers_in(value: Any) -> int:
+    """Count the numbers of all tensors in nested tables and lists."""
+    return sum(tensor.numel() for tensor in _tensors(value))
+
+
+def tensor_bytes(value: Any) -> int:
+    """Add up the bytes of all tensors in nested tables and lists, as a file holds them: memory that is shared once.
+
+    A tensor that is a part of a larger one counts as the larger one, since that is what is saved.
+    """
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in _tensors(value)}
+    return sum(storage.nbytes() for storage in storages.values())
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        return [tensor for part in value.values() for tensor in _tensors(part)]
+    if isinstance(value, list | tuple):
+        return [tensor for part in value for tensor in _tensors(part)]
+    return []
+
+
 def _check_alike(values: Any, expected: Mapping[str, Any], what: str) -> None:
     if not isinstance(values, Mapping):
         raise BadState(f"expected {what}, found {_kind(values)}")

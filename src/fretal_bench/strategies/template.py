@@ -32,7 +32,7 @@ from fretal_bench.strategies.batches import (
 )
 from fretal_bench.strategies.features import at_least_float32
 from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo
-from fretal_bench.strategies.state import check_weights
+from fretal_bench.strategies.state import check_weights, numbers_in, tensor_bytes
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -70,6 +70,8 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
     """The strategy's row, which has its hyperparameters' class."""
     Hyperparameters: ClassVar[type] = NoHyperparameters
     """The class of its hyperparameters: that of ``info``, or declared here where a class has no row of its own."""
+    judged_by: ClassVar[tuple[str, ...]] = ()
+    """The keys of ``extra_state`` that scores depend on: what judging needs besides the model."""
     hyperparameters: Any
     loss: Tensor
     dataloader: Any
@@ -119,6 +121,11 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         self.past: list[Any] = []
         """The experiences learned before this one, of a strategy with a memory: it appends to them after a domain, and
         what begins it from a file sets them. Empty for all others."""
+        self.plain_weights = sum(weight.numel() for weight in model.parameters())
+        """Weights of the model as it was given, before a strategy adds to it."""
+        self.plain_bytes = tensor_bytes(model.state_dict())
+        self.trainable_weights = 0
+        """Weights that learned in the domain that was trained last; 0 where none did."""
         self._given_plugins = tuple(plugins or ())
         self._scaler = torch.amp.GradScaler(
             self.device.type, enabled=precision == "fp16" and self.device.type == "cuda"
@@ -163,6 +170,21 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         A recipe that goes back to an earlier epoch's weights goes back to this as well, so that both belong together.
         """
         return {}
+
+    # What it takes besides time
+
+    def extra_weights(self) -> int:
+        """Return how many numbers judging needs beyond the model that the strategy was given.
+
+        What the model has more, and what ``judged_by`` names of ``extra_state``.
+        """
+        added: int = sum(weight.numel() for weight in self.model.parameters()) - self.plain_weights
+        kept = self.extra_state() if self.judged_by else {}
+        return added + numbers_in([kept.get(key) for key in self.judged_by])
+
+    def kept_images(self) -> int | None:
+        """Return how many training images must be stored for later domains; None where that is not known."""
+        return None if self.past else 0
 
     # State between two domains
 
@@ -285,6 +307,12 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         super()._before_training_exp(**kwargs)
 
     def _before_training_epoch(self, **kwargs: Any) -> None:
+        self.trainable_weights = sum(
+            weight.numel()
+            for group in self.optimizer.param_groups
+            for weight in group["params"]
+            if weight.requires_grad
+        )
         if isinstance(self.dataloader, BatchLoader):
             # Dropout and the like draw from the global generator: from here on it depends on this epoch alone.
             torch.manual_seed(draws.epoch_number(self.seed, self.step, self.dataloader.epoch))

@@ -183,13 +183,20 @@ class CellFile(Record):
 
 @dataclass(frozen=True)
 class Phase(Record):
-    """What one phase of a step took."""
+    """What one phase of a step took, and the footprint of the strategy after it (``strategies/footprint.py``).
+
+    Earlier versions wrote no footprint; judging has none.
+    """
 
     phase: str = ruled(TITLE)
     step: int = limited(at_least=-1)
     seconds: float = limited(at_least=0)
     cpu_seconds: float | None = limited(None, at_least=0)
     peak_memory_mb: float | None = limited(None, at_least=0)
+    weights: int | None = limited(None, at_least=1)
+    trainable: int | None = limited(None, at_least=0)
+    extra: int | None = None
+    kept: int | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ _TRAINS = tuple(
 )
 """The code that makes a cell's numbers."""
 Phases = list[dict[str, Any]]
-"""What ``measured`` measured."""
+"""What ``measured`` measured, and what else is known of the same phase."""
 
 _PACKAGES = (
     "fretal-bench",

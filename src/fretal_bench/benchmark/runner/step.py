@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -32,6 +33,7 @@ from fretal_bench.benchmark.runner.reporter import Reporter
 from fretal_bench.benchmark.runner.task import Task
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import life
+from fretal_bench.strategies.footprint import footprint
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.template import ContinualStrategy
@@ -135,6 +137,9 @@ def _saved(step: Step, strategy: ContinualStrategy, phases: Phases, judges_as: s
     buffer = io.BytesIO()
     life.save(strategy, buffer)
     store = the_stream(step.stream, step.order)[0].store
+    image = 3 * store.size**2
+    taken = footprint(strategy, image, trained=step.kind == "trained", resumable=step.resumable)
+    phases[-1].update({key: value for key, value in dataclasses.asdict(taken).items() if value is not None})
     return NewStep(
         step,
         buffer.getvalue(),

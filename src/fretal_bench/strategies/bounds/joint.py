@@ -33,3 +33,8 @@ class Joint(ContinualStrategy):
     def after_domain(self, experience: Any) -> None:
         """Remember the domain."""
         self.past.append(experience)
+
+    def kept_images(self) -> int:
+        """Return the number of all training samples seen so far."""
+        sources = (past.source if hasattr(past, "source") else past.dataset for past in self.past)
+        return sum(len(source) for source in sources)

@@ -32,6 +32,7 @@ class NCM(FrozenFeatures):
     """
 
     info = frozen.NCM
+    judged_by = ("sums", "counts")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -71,6 +71,7 @@ class RanPAC(FrozenFeatures):
     """
 
     info = frozen.RANPAC
+    judged_by = ("projection", "gram", "moments")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -137,6 +138,10 @@ class RanPAC(FrozenFeatures):
     def class_scores(self, features: Tensor) -> Tensor:
         """Return ``W_o^T h``."""
         return self.project(features) @ self.decision_rule()
+
+    def extra_weights(self) -> int:
+        """Return the numbers of the projection and of ``W_o``, which is all that judging needs of the sums."""
+        return self.projection.numel() + self.moments.numel()
 
     def extra_state(self) -> dict[str, Any]:
         """Keep the projection, both sums and lambda."""

@@ -63,6 +63,7 @@ class SLDA(FrozenFeatures):
     """
 
     info = frozen.SLDA
+    judged_by = ("sums", "counts", "scatter")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -32,6 +32,8 @@ class RoutedStrategy(FrozenBackbone):
     that enter the source model's head, or what ``keys`` makes of them. Domain 0 is the source model.
     """
 
+    judged_by = ("centroids",)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.centroids: list[Tensor] = []

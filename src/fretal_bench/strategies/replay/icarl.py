@@ -80,6 +80,7 @@ class ICaRL(RehearsalStrategy, DistillationStrategy):
     """
 
     info = replay.ICARL
+    judged_by = ("class_means",)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -91,6 +91,10 @@ class MemoryStrategy(ContinualStrategy):
             torch.cat([self.mb_task_id, tasks]),
         ]
 
+    def kept_images(self) -> int:
+        """Return the number of samples in the memory, whose images must be there when they are drawn."""
+        return len(self.memory)
+
     def extra_state(self) -> dict[str, Any]:
         """Keep the memory."""
         return {**super().extra_state(), "memory": self.memory.state_dict()}
