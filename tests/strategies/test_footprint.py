@@ -11,8 +11,7 @@ from fretal_bench.strategies.state import numbers_in, tensor_bytes
 from fretal_bench.testing import TinyConvNet, tiny_transformer
 from fretal_bench.testing.rig import Rig
 from fretal_bench.testing.world import TinyAugmentation, tiny_benchmark
-
-NEED_ATTENTION = {"domain-lora"}
+from tests_support import NEEDING_ATTENTION
 
 
 def without(value):
@@ -27,7 +26,7 @@ def without(value):
 @pytest.mark.parametrize("name", names(plugins=False))
 def test_scores_depend_on_what_a_strategy_says_that_judging_needs_and_on_nothing_else_that_it_keeps(name):
     info = find_strategy(name)
-    factory = tiny_transformer if name in NEED_ATTENTION else TinyConvNet
+    factory = tiny_transformer if name in NEEDING_ATTENTION else TinyConvNet
     rig = Rig(info, factory)
     state = rig.trained.saved[-1]
 

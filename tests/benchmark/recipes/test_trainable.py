@@ -14,12 +14,11 @@ from fretal_bench.benchmark.recipes.trainable import freeze
 from fretal_bench.benchmark.runner.plan import check_strategies
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.registry import find_strategy, names
-from fretal_bench.testing import TinyConvNet
+from fretal_bench.testing import TinyConvNet, tiny_transformer
 from fretal_bench.testing.rig import Rig, Walk
 from fretal_bench.testing.watcher import PARAMETERS
-from tests_support import namespace
+from tests_support import NEEDING_ATTENTION, namespace
 
-NEED_ATTENTION = {"domain-lora"}
 MODES = ("head", "norms", "lora")
 VIT = {"backbone": "test_vit", "image_size": 160}
 
@@ -228,7 +227,7 @@ def factory(kind, mode):
     """A function that makes a tiny model of which the weights of ``mode`` learn; the same for a kind and mode."""
 
     def make():
-        model = TinyAttentionNet() if kind == "attention" else TinyConvNet()
+        model = {"vit": tiny_transformer, "attention": TinyAttentionNet, "conv": TinyConvNet}[kind]()
         freeze(model, Recipe(trainable=mode), 0)
         return model
 
@@ -243,7 +242,8 @@ def test_every_strategy_leaves_frozen_weights_alone_or_refuses(name, mode):
         with pytest.raises(BenchError, match=rf"^strategy '{name}' .*trainable = '{mode}'.*;"):
             check_strategies((name,), Recipe(**VIT, trainable=mode), (0,), {})
         return
-    make = factory("attention" if mode == "lora" or name in NEED_ATTENTION else "conv", mode)
+    kind = "vit" if name in NEEDING_ATTENTION else "attention" if mode == "lora" else "conv"
+    make = factory(kind, mode)
     torch.manual_seed(1)
     model = make()
     frozen = {key: value.clone() for key, value in model.state_dict().items() if key not in learning(model)}

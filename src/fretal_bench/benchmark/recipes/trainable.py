@@ -16,13 +16,13 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from torch import nn
-from torch.nn.utils import parametrize
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import draws
 from fretal_bench.strategies.features import head_of
-from fretal_bench.strategies.prompts.domain_lora import LowRank, adapted_layers
+from fretal_bench.strategies.prompts.layers import attention_layers
+from fretal_bench.strategies.prompts.parts import LowRank, activate, add_to
 
 _NORMS: Final = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _TIMMS: Final = tuple(
@@ -47,7 +47,7 @@ def freeze(model: nn.Module, recipe: Recipe, seed: int) -> None:
     if recipe.trainable == "all":
         return
     heads = head_of(model)
-    adapted = adapted_layers(model)[0] if recipe.trainable == "lora" else []
+    adapted = attention_layers(model, "trainable = 'lora'") if recipe.trainable == "lora" else []
     learning = {id(weight) for head in heads for weight in head.parameters()}
     if recipe.trainable == "norms":
         learning |= _of_norms(model)
@@ -57,10 +57,8 @@ def freeze(model: nn.Module, recipe: Recipe, seed: int) -> None:
         _rest_statistics(model, {id(head) for head in heads})
     generator = draws.of(seed, 0, "lora")
     for layer in adapted:
-        adapter = LowRank(recipe.lora_rank, recipe.lora_alpha)
-        adapter.add(layer.weight, generator)
-        adapter.active = 1
-        parametrize.register_parametrization(layer, "weight", adapter)
+        add_to(layer, "weight", LowRank(recipe.lora_rank, recipe.lora_alpha), generator)
+    activate(model, 1)
 
 
 def _of_norms(model: nn.Module) -> set[int]:

@@ -130,6 +130,10 @@ class SLDA(FrozenFeatures):
         weights, biases = self.decision_rule()
         return features @ weights.T + biases
 
+    def extra_weights(self) -> int:
+        """Return the numbers of the decision rule, which is all that judging needs of the statistics."""
+        return sum(part.numel() for part in self.decision_rule())
+
     def extra_state(self) -> dict[str, Any]:
         """Keep the class sums, counts and the scatter."""
         return {"sums": self.sums, "counts": self.counts, "scatter": self.scatter}

@@ -77,6 +77,12 @@ S_PROMPTS = StrategyInfo(
     "prompt tokens and a head a domain, chosen by the nearest centroid (plain vision transformers)",
     "Wang, Huang, Hong, NeurIPS 2022",
     constants=SPromptsHyperparameters,
+    refuses=(
+        (
+            "lora",
+            "it switches off what depends on the domain to tell domains apart, these adapters too",
+        ),
+    ),
 )
 ORTHOGONAL_LORA = StrategyInfo(
     "orthogonal-lora",
@@ -84,6 +90,7 @@ ORTHOGONAL_LORA = StrategyInfo(
     "low-rank adapters that add up, a new domain's orthogonal to the old ones' (vision transformers)",
     "Wang et al., Findings of EMNLP 2023",
     constants=OrthogonalLoRAHyperparameters,
+    refuses=(("lora", "it adds low-rank adapters of its own"),),
 )
 STRATEGIES = (DOMAIN_LORA, S_PROMPTS, ORTHOGONAL_LORA)
 """In the order in which they are listed."""

@@ -74,6 +74,8 @@ class AveragedReplay(ReplayStrategy):
     of parameters alone, in train mode: their statistics are those of batches of the memory.)
     """
 
+    judged_by = ("averages",)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.averages: dict[str, MovingAverage] = {}
@@ -129,6 +131,10 @@ class AveragedReplay(ReplayStrategy):
     def forward(self) -> Tensor:
         """Return the model's logits while it is trained, those of what judges when Avalanche evaluates."""
         return super().forward() if self.is_training else self.judged_logits(self.mb_x)
+
+    def extra_weights(self) -> int:
+        """Return 0: the stable average judges in the place of the model, not beside it."""
+        return 0
 
     def running_state(self) -> dict[str, Any]:
         """Return the averages: they must end where the weights do."""
