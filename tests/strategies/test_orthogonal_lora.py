@@ -117,13 +117,13 @@ def test_the_penalty_is_the_mean_squared_overlap_with_older_domains_summed_over_
                 for column in other.detach():
                     expected += 0.7 * float(sum(row * column)) ** 2 / 2
     assert expected > 0
-    assert float(strategy.penalty()) == pytest.approx(expected, rel=1e-4)
+    assert strategy.penalty().item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_there_is_no_overlap_before_there_are_two_adapters():
     strategy = train(build(), 0)
     strategy.before_domain(experience_of(*DOMAINS[1], 1))
-    assert float(strategy.penalty()) == 0.0
+    assert strategy.penalty().item() == 0.0
 
 
 def test_a_strong_penalty_makes_new_adapters_orthogonal_to_old_ones():
@@ -226,6 +226,21 @@ def test_of_a_hybrid_everything_but_adapters_and_head_stays_batchnorm_statistics
     moved = {name for name, old in before.items() if not torch.equal(after.get(name, old), old)}
     assert moved == {"head.fc.weight", "head.fc.bias"}
     assert any(name.endswith("running_mean") for name in before)
+
+
+def test_new_parts_learn_at_the_whole_rate_where_layers_learn_at_shares_of_it():
+    model = vit()
+    named = dict(model.named_parameters())
+    head, blocks = ({name for name in named if name.startswith(part)} for part in ("head.", "blocks."))
+    shares = ((0.1, set(named) - head - blocks), (1.0, head), (0.5, blocks))
+    groups = [
+        {"params": [named[name] for name in sorted(part)], "lr": 0.01 * share, "lr_scale": share}
+        for share, part in shares
+    ]
+    strategy = OrthogonalLoRA(model=model, optimizer=torch.optim.SGD(groups), train_mb_size=8)
+    train(strategy, 0, 1)
+    counts = {group["lr_scale"]: len(group["params"]) for group in strategy.optimizer.param_groups}
+    assert counts == {0.1: 0, 1.0: 2 * 4 + 2, 0.5: 0}
 
 
 @pytest.fixture

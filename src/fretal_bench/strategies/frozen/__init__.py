@@ -29,7 +29,8 @@ class RanPACHyperparameters(Record):
             for features of 768 numbers of a large network. 1,000 is the suite's choice.
         ridge: lambda: a number above 0; ``select``: the best of 17 powers of ten on a fifth of the current domain, the
             rest of that domain fitted (the released code's rule); ``select-with-past``: with the older domains fitted too
-            (LayUP's).
+            (LayUP's). On FF++-mini ``select`` takes 0.1 or 1; its validation people are judged best with 1,000 (of 0.1,
+            1, ..., 10^5; recipe mini, one seed).
     """
 
     projections: int = limited(1000, at_least=1, at_most=20_000)

@@ -60,6 +60,8 @@ class RanPAC(FrozenFeatures):
     this domain alone. So it is released, and so lambda may jump from domain to domain. With ``select-with-past`` the
     sums over the older domains are fitted with them, which is LayUP's rule (Ahrens et al., TMLR 2024). With fewer than
     two samples there is nothing to hold out, and lambda stays as it was (1 at first).
+    Where a domain's samples are frames of videos, those held out are of the same videos and people as those fitted, and
+    a lambda that is too small for other people looks best: set a number there.
 
     The scores are near 0 for one class and near 1 for the other. P(fake) is their softmax, so it lies near the middle, in
     the right order and on the right side of one half, but it is not calibrated.

@@ -37,13 +37,18 @@ class FrozenBackbone(ContinualStrategy):
         parts.activate(self.model, self.step)
 
     def make_optimizer(self, **kwargs: Any) -> None:
-        """Give the optimiser the parameters that learn, and no others: it would decay frozen weights too."""
+        """Give the optimiser the parameters that learn, and no others: it would decay frozen weights too.
+
+        They learn at the whole rate, also where the model's layers learn at shares of it (``lr_scale`` of a group).
+        """
         if self.step == 0:
             super().make_optimizer(**kwargs)
             return
-        for group in self.optimizer.param_groups:
+        groups = self.optimizer.param_groups
+        for group in groups:
             group["params"] = []
-        self.optimizer.param_groups[0]["params"] = [w for w in self.model.parameters() if w.requires_grad]
+        whole = max(groups, key=lambda group: group.get("lr_scale", 1.0))
+        whole["params"] = [w for w in self.model.parameters() if w.requires_grad]
         self.optimizer.state.clear()
 
     def _before_training_epoch(self, **kwargs: Any) -> None:

@@ -130,13 +130,13 @@ class OrthogonalLoRA(FrozenBackbone):
     The head is shared and goes on learning, so it is what is not protected. A domain with one class only, as in
     fake-incremental streams, pulls it towards that class.
 
-    Not DevFD. It is after Zhang et al., "Developmental MoE with Real-LoRA and orthogonal Fake-LoRAs" (DevFD), NeurIPS
-    2025, of which it leaves out the integrated gradient constraint and the weighting of experts by their responses: the
-    formulas of both, and the rank, are not known here. DevFD also adds an expert in its first domain, to published
-    weights. Its published numbers are not to be expected of this. What is known of it is kept: layers, subspace loss,
-    constants of the balancing (delta 0.15, weight 0.2). The orthogonality alone is O-LoRA: Wang et al., "Orthogonal
-    Subspace Learning for Language Model Continual Learning", Findings of EMNLP 2023, which adapts the attention's queries
-    and values and sums over older tasks where this takes the mean.
+    Not DevFD. It is after Zhang, Gao, Peng, Zhu, Lei, "DevFD: Developmental Face Forgery Detection by Learning Shared
+    and Orthogonal LoRA Subspaces", NeurIPS 2025, of which it leaves out the integrated gradient constraint and the
+    weighting of experts by their responses: the formulas of both, and the rank, are not known here. DevFD also adds an
+    expert in its first domain, to published weights. Its published numbers are not to be expected of this. What is known
+    of it is kept: layers, subspace loss, constants of the balancing (delta 0.15, weight 0.2). The orthogonality alone is
+    O-LoRA: Wang et al., "Orthogonal Subspace Learning for Language Model Continual Learning", Findings of EMNLP 2023,
+    which adapts the attention's queries and values and sums over older tasks where this takes the mean.
 
     The frozen backbone must have learned something to adapt: see ``domain-lora``. BatchNorm's statistics are frozen.
     """
