@@ -180,10 +180,11 @@ def test_a_task_needs_the_stream_it_trains_on_and_the_sets_it_is_judged_on():
     assert needs(Task(step, (further,), trains=False)) == (("there", ("d",)),)
 
 
-def test_a_stream_that_is_sent_has_the_same_rows_in_every_order(tmp_path, cache, fetched):
+@pytest.mark.parametrize("protocol", ["videos_per_class = 2", "later_reals = false"])
+def test_a_stream_that_is_sent_has_the_same_rows_in_every_order(tmp_path, cache, fetched, protocol):
     path = tiny_stream(tmp_path, domains=3, people=16)
     # Later domains are thinned, the first is not: an order changes which rows a domain has.
-    path.write_text(path.read_text() + "\n[protocol]\nvideos_per_class = 2\n")
+    path.write_text(path.read_text() + f"\n[protocol]\n{protocol}\n")
     here = the_stream(str(path))
     prints = {order: here.in_order(order).fingerprint() for order in (("D0", "D1", "D2"), ("D2", "D0", "D1"))}
     of_test = TestSet(set_id(here[1].content("test"), "test"), "D1", "test", str(path))
@@ -194,6 +195,11 @@ def test_a_stream_that_is_sent_has_the_same_rows_in_every_order(tmp_path, cache,
     assert {order: the_stream(str(path), order).fingerprint() for order in prints} == prints
     assert len({str(content) for content in prints.values()}) == 2
     assert np.array_equal(samples(of_test).rows, test)
+    # A domain's validation samples are found as they are where it comes first, and where it comes later.
+    for place in (0, 1):
+        domain = here.at("D2", place)
+        of_val = TestSet(set_id(domain.content("val"), "val"), "D2", "val", str(path))
+        assert np.array_equal(samples(of_val).rows, domain.rows["val"])
     # It stays open for the next task.
     again = the_stream(str(path))
     open_here([of], fetched)
