@@ -38,7 +38,7 @@ def test_a_download_becomes_a_stream_without_editing_a_file(bench, tmp_path):
     code, _, err = bench(*words, *recipe_options())
     assert code == 0, err
     results = load_results(tmp_path / "results" / "ffpp-hq-mini")
-    assert [cell.label for cell in results.cells] == ["fretal", "ewc"]
+    assert [cell.label for cell in results.cells] == ["fretal/cored", "ewc"]
     scores = pd.concat([cell.scores for cell in results.cells])
     assert scores["domain"].nunique() == 4
     assert scores["video"].str.startswith("ffpp/").all()

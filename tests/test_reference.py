@@ -1,12 +1,14 @@
 """What is committed under reports follows from what is committed under results, and the docs quote it to the letter."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from fretal_bench.benchmark.runner.results import load_results
+from fretal_bench.reporting.pairing import difference
 from fretal_bench.reporting.report import print_summary, write_report
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
@@ -66,6 +68,31 @@ def test_every_row_of_a_strategy_in_the_docs_stands_so_in_the_report():
     assert len(quoted) > len(TABLES["reference"])
     for row in quoted:
         assert row in rows
+
+
+def test_the_effect_of_the_teacher_in_the_docs_is_that_of_the_stored_cells():
+    results = load_results(ROOT / "results" / "reference")
+    by_teacher = {
+        teacher: [
+            cell
+            for cell in results.cells
+            if cell.strategy in ("fretal", "cored") and cell.hyperparameters["teacher"] == teacher
+        ]
+        for teacher in ("source", "previous")
+    }
+    both = summarize(replace(results, cells=tuple(cell for of in by_teacher.values() for cell in of)))
+    before, now = (
+        next(s for s in both.strategies if s.label == by_teacher[teacher][0].label)
+        for teacher in ("source", "previous")
+    )
+    docs = (ROOT / "docs" / "ffpp-mini.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([a-z_]+) \| (.*\[.*\]) \|$", docs, re.MULTILINE)
+    assert [name for name, _ in rows] == ["forgetting", "learning", "average", "minimum_old", "final_auc"]
+    for name, numbers in rows:
+        effect = difference(now, before, name)
+        assert effect.seeds == (0, 1, 2)
+        means = f"{before.values[name].mean:.3f} | {now.values[name].mean:.3f}"
+        assert numbers == f"{means} | {effect.mean:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]", name
 
 
 def test_what_the_readme_says_is_printed_is_printed():

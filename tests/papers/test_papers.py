@@ -166,7 +166,7 @@ def test_a_table_without_a_file_cannot_be_run_and_says_why():
         ),
         (
             {"columns": {"A": {"domain": "x", "after": "middle"}}},
-            ["key 'columns.A.after'", "'first', 'last'", "'middle'"],
+            ["key 'columns.A.after'", "unknown step 'middle'", "first, last"],
         ),
         ({"columns": {"A": {"mean": ["B"]}}}, ["key 'columns.A.mean'", "unknown column 'B'"]),
         ({"columns": {"A": {"mean": [["A"]]}}}, ["key 'columns.A.mean[0]'", "text", "['A']"]),
@@ -281,7 +281,7 @@ def tiny_run(tmp_path_factory):
 [rows]
 FT = { strategy = "finetuning", stream = "all" }
 KD = { strategy = "kd", stream = "all" }
-"KD refreshed" = { strategy = "kd", stream = "all", set = { teacher = "previous" } }
+"KD from the source" = { strategy = "kd", stream = "all", set = { teacher = "source" } }
 [columns]
 first = { domain = "D1", after = "first" }
 last = { domain = "D0" }
@@ -319,7 +319,7 @@ def test_values_are_the_tables_formulas_of_the_cells_that_belong_to_row_and_seed
     _, prepared, measured, out = tiny_run
     (folder,) = [path for path in out.iterdir() if path.name != "streams"]
     seen = set()
-    for row, teacher in [("FT", None), ("KD", "source"), ("KD refreshed", "previous")]:
+    for row, teacher in [("FT", None), ("KD", "previous"), ("KD from the source", "source")]:
         for seed in (0, 1):
             id = prepared.cells[(row, "AA")][seed]
             about = pd.read_json(folder / "cells" / id / "cell.json", typ="series")
@@ -363,10 +363,10 @@ def test_a_run_goes_on_where_it_stopped_and_measures_the_same(tiny_run):
 def test_hyperparameters_from_the_call_go_before_the_tables(tiny_run):
     paper, _, _, out = tiny_run
     changes = {**FAST, "kd": {"temperature": "5"}}
-    places = [("KD refreshed", "AA")]
+    places = [("KD from the source", "AA")]
     (cell,) = prepare(paper, places, out, changes=changes, jobs=1).jobs[0].prepared.plan.cells
     assert cell.hyperparameters["temperature"] == 5
-    assert cell.hyperparameters["teacher"] == "previous"
+    assert cell.hyperparameters["teacher"] == "source"
     for changes, message in [
         ({"ewc": {"lambda_": "3"}}, "the table has no value of ewc"),
         ({"kd": {"temprature": "3"}}, "did you mean 'temperature'"),

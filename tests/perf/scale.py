@@ -25,8 +25,6 @@ _MODEL: Final = 83_548_695
 """Bytes of a state that is Xception's weights alone."""
 STATES: Final = {
     "source": (_MODEL,),
-    "fretal": (_MODEL, 2 * _MODEL),
-    "kd": (_MODEL, 2 * _MODEL),
     "ewc": (250_126_501,),
     "ewc-by-class": (250_126_501,),
     "online-ewc": (166_837_471,),

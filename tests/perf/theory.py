@@ -11,7 +11,6 @@ _TEACHER = (4 / 3, "a teacher's forward pass")
 _WEIGHTS = (1.0, "element-wise work on the weights")
 LEAST: Final = {
     "fretal": _TEACHER,
-    "cored": _TEACHER,
     "kd": _TEACHER,
     "lwf": _TEACHER,
     "feature-distillation": _TEACHER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from fretal_bench.cli.options import DataOption, JsonOption, PluginOption
 from fretal_bench.cli.paper import print_tables
 from fretal_bench.cli.screen import print_json, print_line, print_rows
 from fretal_bench.errors import BenchError, unknown_name
+
+if TYPE_CHECKING:
+    from fretal_bench.strategies.record import StrategyInfo
 
 _LISTS = ("strategies", "streams", "recipes", "tables")
 _WITH_DATA = ("streams", "tables")
@@ -50,21 +53,28 @@ def _rows(what: str, pattern: str, data: Sequence[Path], *, whole: bool) -> list
         return table_rows(pattern, data)
     if what == "streams":
         return _streams(pattern, data, whole)
-    return _strategies(pattern) if what == "strategies" else _recipes(pattern)
+    return _strategies(pattern, whole) if what == "strategies" else _recipes(pattern)
 
 
-def _strategies(pattern: str) -> list[dict[str, Any]]:
+def _strategies(pattern: str, whole: bool) -> list[dict[str, Any]]:
     from fretal_bench.strategies.registry import list_strategies
 
     return [
         {
             "name": info.name,
-            "what": f"{info.summary} (bound)" if info.bound else info.summary,
+            **({"aliases": list(info.aliases)} if whole else {}),
+            "what": _what(info),
             "paper": info.paper,
             "old data": info.memory,
         }
         for info in list_strategies(pattern)
     ]
+
+
+def _what(info: StrategyInfo) -> str:
+    parts = [info.summary, "(bound)" if info.bound else ""]
+    parts.append(f"(also called {', '.join(info.aliases)})" if info.aliases else "")
+    return " ".join(filter(None, parts))
 
 
 def _streams(pattern: str, data: Sequence[Path], whole: bool) -> list[dict[str, Any]]:

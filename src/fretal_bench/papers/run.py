@@ -13,7 +13,7 @@ from fretal_bench import files
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.call import Call, Opened, Prepared, check_jobs, prepare, resolved_recipe
 from fretal_bench.benchmark.runner.folder import POOL
-from fretal_bench.benchmark.runner.plan import Cell, Changes, check_strategies
+from fretal_bench.benchmark.runner.plan import Cell, Changes, by_strategy, check_strategies
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.run import train
 from fretal_bench.datasets.progress import ProgressCallback
@@ -159,6 +159,7 @@ def prepare_paper(call: PaperCall, building: ProgressCallback | None = None) -> 
     if not call.seeds:
         raise BenchError("nothing to run: name at least one seed")
     check_jobs(call.jobs)
+    call = dataclasses.replace(call, changes=by_strategy(call.changes))
     name = call.paper.recipe if call.own_recipe else call.recipe or "mini"
     recipe = resolved_recipe(name, call.changes, call.device, elsewhere=call.ray is not None)
     streams = TableStreams(call.paper, call.out, call.stream_as, call.data)

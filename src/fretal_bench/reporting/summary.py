@@ -221,7 +221,7 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
         tuning_words(
             results.plan,
             unique(strategy.strategy for strategy in strategies if strategy.hyperparameters),
-            any(strategy.label != strategy.strategy for strategy in strategies),
+            any("(" in strategy.label for strategy in strategies),
         ),
         versions_words(results),
         measured,

@@ -102,6 +102,8 @@ class StrategyInfo:
         caution: What whoever runs it must know, in one line; shown once, when the run is planned.
         refuses: Which ``trainable`` of a recipe it does not train with, each with the reason: (``"lora"``, ``it adds
             adapters of its own``).
+        aliases: Other names that it is known by, each of the form of a name: papers use two names where one method does.
+            They stand for it everywhere. Where its results are shown they stand beside its name (``called``).
         revision: Raised when a change of the code changes what a cell's numbers are; part of a cell's id when above 0.
         origin: Where it comes from, set when it is registered: "" for the suite's own, ``DISTRIBUTION VERSION`` or
             ``FILE sha256:...`` for a plugin's. Part of a cell's id: results of an older plugin don't pass for a newer's.
@@ -121,6 +123,23 @@ class StrategyInfo:
     refuses: tuple[tuple[str, str], ...] = ()
     revision: int = 0
     origin: str = ""
+    aliases: tuple[str, ...] = ()
+
+    def called(self, hyperparameters: Mapping[str, Any]) -> str:
+        """Return what it is called where results are shown: all its names with a slash, as ``fretal/cored``.
+
+        Its other names are left out where a hyperparameter that is ``fixed`` has another value than its default, which
+        makes it another method, or is not known.
+
+        Args:
+            hyperparameters: Values by key.
+        """
+        is_it = all(
+            field.name in hyperparameters and hyperparameters[field.name] == field.default
+            for field in dataclasses.fields(self.constants)
+            if not field.metadata.get("search", True)
+        )
+        return "/".join((self.name, *self.aliases)) if is_it else self.name
 
     def hyperparameters(self, changes: Mapping[str, Any] | None = None) -> Any:
         """Return the strategy's hyperparameters, with ``changes`` applied to the defaults.
@@ -159,6 +178,8 @@ def check_info(info: object) -> str | None:
         return f"summary must be one line, found {info.summary!r}"
     if not isinstance(info.refuses, tuple) or not all(_is_pair(pair) for pair in info.refuses):
         return f"refuses must be pairs of a recipe's trainable and a reason, found {info.refuses!r}"
+    if problem := _check_aliases(info):
+        return problem
     if info.memory not in typing.get_args(Memory):
         return f"memory {info.memory!r}: expected {', '.join(map(repr, typing.get_args(Memory)))}"
     return check_constants(info.constants)
@@ -166,6 +187,17 @@ def check_info(info: object) -> str | None:
 
 def _is_pair(pair: object) -> bool:
     return isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
+
+
+def _check_aliases(info: StrategyInfo) -> str | None:
+    if not isinstance(info.aliases, tuple):
+        return f"aliases must be a tuple of names, found {info.aliases!r}"
+    for place, alias in enumerate(info.aliases):
+        if not isinstance(alias, str) or not _NAME.fullmatch(alias):
+            return f"alias {alias!r}: expected lower-case words joined by '-', e.g. 'my-method'"
+        if alias in (info.name, *info.aliases[:place]):
+            return f"alias {alias!r} is one of its names already; leave it out"
+    return None
 
 
 def check_constants(kind: object) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import sys
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.plugins import Plugin, register, why_left_out
@@ -24,7 +24,7 @@ def find_strategy(name: str) -> StrategyInfo:
     """Return the strategy called ``name``; the only look-up of a strategy.
 
     Args:
-        name: A name of ``names()``, or ``avalanche:NAME``.
+        name: A name of ``names()``, another name of one of these (``StrategyInfo.aliases``), or ``avalanche:NAME``.
 
     Raises:
         BenchError: There is none; the nearest names are in the message.
@@ -44,29 +44,74 @@ def find_strategy(name: str) -> StrategyInfo:
 
 
 def list_strategies(pattern: str = "*") -> list[StrategyInfo]:
-    """Return the strategies whose name fits a shell ``pattern`` such as ``fre*``; Avalanche's for ``avalanche:*``."""
-    known = STOCK if pattern.lower().startswith(PREFIX) else _registered().values()
-    return [info for info in known if fnmatch.fnmatchcase(info.name, pattern.lower())]
+    """Return the strategies with a name that fits a shell ``pattern`` such as ``fre*``; Avalanche's: ``avalanche:*``."""
+    known = STOCK if pattern.lower().startswith(PREFIX) else dict.fromkeys(_registered().values())
+    return [
+        info
+        for info in known
+        if any(fnmatch.fnmatchcase(name, pattern.lower()) for name in (info.name, *info.aliases))
+    ]
 
 
-def names(*, stock: bool = False, plugins: bool = True) -> tuple[str, ...]:
+def names(*, stock: bool = False, plugins: bool = True, aliases: bool = False) -> tuple[str, ...]:
     """Return the names of all strategies, in the order in which they are listed.
 
     Args:
         stock: With Avalanche's own, ``avalanche:NAME``.
         plugins: With those of plugins.
+        aliases: With the other names that some have.
     """
-    own = (info.name for info in (_registered().values() if plugins else BUILT_IN))
+    known = _registered() if plugins else _by_name(BUILT_IN)
+    own = (name for name, info in known.items() if aliases or name == info.name)
     return (*own, *(info.name for info in STOCK if stock))
 
 
+def own_name(name: str) -> str:
+    """Return the name of the strategy that ``name`` stands for: another one if it is an alias, else ``name`` itself."""
+    known = _registered()
+    return known[name].name if name in known else name
+
+
+def by_own_name(
+    values: Mapping[str, Mapping[str, Any]], written: Callable[[str, str], str]
+) -> dict[str, dict[str, Any]]:
+    """Gather what is given by strategy and key under the strategies' own names.
+
+    Args:
+        values: Values by owner and key; an owner that is no strategy stays as it is.
+        written: How an owner's key is written there, for the error.
+
+    Raises:
+        BenchError: A key of a strategy is given under two of its names.
+    """
+    gathered: dict[str, dict[str, Any]] = {}
+    owners: dict[tuple[str, str], str] = {}
+    for owner, of_owner in values.items():
+        name = own_name(owner)
+        of_strategy = gathered.setdefault(name, {})
+        for key, value in of_owner.items():
+            other = owners.setdefault((name, key), owner)
+            if other != owner:
+                alias = owner if owner != name else other
+                raise BenchError(
+                    f"{written(other, key)} and {written(owner, key)} are the same, since {alias!r} is another name of "
+                    f"{name!r}; give one of them"
+                )
+            of_strategy[key] = value
+    return gathered
+
+
+def _by_name(infos: Iterable[StrategyInfo]) -> dict[str, StrategyInfo]:
+    return {name: info for info in infos for name in (info.name, *info.aliases)}
+
+
 def _registered() -> dict[str, StrategyInfo]:
-    """Return the suite's own strategies, then those of plugins, by name.
+    """Return the suite's own strategies, then those of plugins, by name; one that has several under each of them.
 
     A plugin names a ``StrategyInfo`` (or several) in the entry-point group ``fretal_bench.strategies``, or as
     ``STRATEGY`` (or ``STRATEGIES``) in a file given with ``--plugin``; see ``plugins.register`` for one that is wrong.
     """
-    return register("strategies", {info.name: info for info in BUILT_IN}, _read)
+    return register("strategies", _by_name(BUILT_IN), _read)
 
 
 def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, StrategyInfo]]:
@@ -77,15 +122,17 @@ def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, StrategyInfo]]:
         name = getattr(value, "name", None)
         raise ValueError(f"strategy {name!r}: {problem}" if isinstance(name, str) else problem)
     assert isinstance(value, StrategyInfo)
-    if value.name == RESERVED:
-        raise ValueError(
-            f"strategy {value.name!r}: --set {RESERVED}.KEY=VALUE is of the recipe; choose another name"
-        )
-    if value.name == _SOURCE:
-        raise ValueError(
-            f"strategy {value.name!r}: the source model's training is called so; choose another name"
-        )
-    yield value.name, dataclasses.replace(value, origin=plugin.origin)
+    info = dataclasses.replace(value, origin=plugin.origin)
+    for name in (info.name, *info.aliases):
+        if name == RESERVED:
+            raise ValueError(
+                f"strategy {name!r}: --set {RESERVED}.KEY=VALUE is of the recipe; choose another name"
+            )
+        if name == _SOURCE:
+            raise ValueError(
+                f"strategy {name!r}: the source model's training is called so; choose another name"
+            )
+        yield name, info
 
 
 def _with_its_class(info: StrategyInfo, module: str) -> StrategyInfo:

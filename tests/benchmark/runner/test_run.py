@@ -54,7 +54,7 @@ def cells(out):
 
 def test_every_test_sample_of_every_domain_is_scored_at_every_step(reference):
     results = load_results(reference)
-    assert [cell.label for cell in results.cells] == list(STRATEGIES)
+    assert [cell.strategy for cell in results.cells] == list(STRATEGIES)
     for cell in results.cells:
         scores = cell.scores
         assert list(scores.columns) == ["step", "domain", "row", "label", "video", "score"]
@@ -70,9 +70,9 @@ def test_every_test_sample_of_every_domain_is_scored_at_every_step(reference):
 
 
 def test_strategies_share_the_source_model_and_differ_afterwards(reference):
-    by_label = {cell.label: cell.scores for cell in load_results(reference).cells}
-    first = [frame[frame["step"] <= 0]["score"].to_numpy() for frame in by_label.values()]
-    later = [frame[frame["step"] == 2]["score"].to_numpy() for frame in by_label.values()]
+    by_name = {cell.strategy: cell.scores for cell in load_results(reference).cells}
+    first = [frame[frame["step"] <= 0]["score"].to_numpy() for frame in by_name.values()]
+    later = [frame[frame["step"] == 2]["score"].to_numpy() for frame in by_name.values()]
     for k in range(1, len(first)):
         assert np.array_equal(first[0], first[k])
         assert not np.array_equal(later[0], later[k])
@@ -95,7 +95,7 @@ def test_a_done_run_trains_nothing_and_a_larger_one_only_what_is_missing(stream,
     assert reports == []
     results = run((*STRATEGIES, "kd"), stream, listener=reports.append, **common)
     assert {report.label for report in reports} == {"kd, seed 0"}
-    assert [cell.label for cell in results.cells] == [*STRATEGIES, "kd"]
+    assert [cell.strategy for cell in results.cells] == [*STRATEGIES, "kd"]
 
 
 def test_a_failing_strategy_is_kept_with_its_reason_and_stops_no_other(
@@ -109,7 +109,7 @@ def test_a_failing_strategy_is_kept_with_its_reason_and_stops_no_other(
     monkeypatch.setattr(EWC, "penalty", broken)
     common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
     results = run(STRATEGIES, stream, **common)
-    assert [cell.label for cell in results.cells] == ["fretal", "joint"]
+    assert [cell.strategy for cell in results.cells] == ["fretal", "joint"]
     (failure,) = results.failures
     assert (failure.label, failure.reason) == ("ewc", "ZeroDivisionError: no penalty today")
     assert "in broken" in failure.traceback

@@ -16,7 +16,7 @@ from fretal_bench import files, parsing, records
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.names import NAME, shown
 from fretal_bench.records import Invalid, Record, limited, ruled
-from fretal_bench.strategies.registry import find_strategy
+from fretal_bench.strategies.registry import by_own_name, find_strategy, own_name
 
 Channels = tuple[float, float, float]
 """One number for red, green and blue each."""
@@ -147,8 +147,10 @@ class Recipe(Record):
     tuning: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check every key, and those that belong together; raises ``Invalid``."""
+        """Check every key, and those that belong together; raises ``Invalid``, or ``ValueError`` in its own words."""
         super().__post_init__()
+        if self.hyperparameters:
+            object.__setattr__(self, "hyperparameters", _of_own_names(self.hyperparameters))
         for key, other, low in (("mean", "std", 0.0), ("std", "mean", 1e-3)):
             value = getattr(self, key)
             if value is None:
@@ -279,7 +281,10 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
         values = parsing.parse_toml(text, where)
     recipe = records.read(Recipe, {"name": stem, **values}, where)
     if recipe.tuning:
-        records.read(Tuning, recipe.tuning, f"{where}: [tuning]")
+        tuning = records.read(Tuning, recipe.tuning, f"{where}: [tuning]")
+        # One that was written when a strategy had the name that is another of its names now.
+        searched = list(dict.fromkeys(map(own_name, tuning.strategies)))
+        recipe = dataclasses.replace(recipe, tuning={**recipe.tuning, "strategies": searched})
     return dataclasses.replace(recipe, hyperparameters=_hyperparameters(recipe.hyperparameters, where))
 
 
@@ -305,6 +310,14 @@ def _no_recipe(name: str) -> BenchError:
 def _built_in() -> list[str]:
     names = sorted(path.name for path in resources.files(__package__).iterdir())
     return [name.removesuffix(".toml") for name in names if name.endswith(".toml")]
+
+
+def _of_own_names(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return ``[hyperparameters.NAME]`` tables under the strategies' own names; raises ``ValueError``."""
+    try:
+        return by_own_name(tables, lambda owner, key: f"{key} in [hyperparameters.{owner}]")
+    except BenchError as error:
+        raise ValueError(str(error)) from error
 
 
 def _hyperparameters(tables: Mapping[str, Mapping[str, Any]], where: str) -> dict[str, dict[str, Any]]:

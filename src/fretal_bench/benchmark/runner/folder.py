@@ -3,7 +3,7 @@
 plan.json                 stream, recipe and every cell that was ever asked for here
 cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checksums.json
 further/SET/ID/           scores of a done cell on a test set that was never trained on (``judging``)
-replaced/ID/              a done cell whose place another took: its strategy's plugin, or a default, was changed
+replaced/ID/              a done cell whose place another took: its strategy's plugin, name or a default was changed
 failures/ID.json          why a cell failed, until it succeeds
 locks/ID.lock             held by the process that puts cell ID together
 
@@ -276,8 +276,9 @@ def _joined(
         is_done: Whether a cell is done.
     """
     numbers = [0, *(orders.index(parsing.plain(of["domains"])) + 1 for of in plan.orders)]
-    # A plugin that was changed, or a default: the new cell takes the place of the old one of its name.
-    new = {(cell.name, cell.seed, numbers[cell.order]): cell.id for cell in plan.cells}
+    # A plugin that was changed, or a default: the new cell takes the place of the old one of its name, or of what is
+    # another name of its strategy now.
+    new = {(name, cell.seed, numbers[cell.order]): cell.id for cell in plan.cells for name in cell.names}
     entries = {
         id: entry
         for id, entry in earlier.items()

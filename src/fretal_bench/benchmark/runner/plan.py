@@ -13,7 +13,7 @@ from fretal_bench.benchmark.runner.graph import Step, TestSet, path_of, set_id, 
 from fretal_bench.datasets.streams.domain import NO_ROWS
 from fretal_bench.errors import BenchError, nearest
 from fretal_bench.strategies.record import StrategyInfo
-from fretal_bench.strategies.registry import find_strategy
+from fretal_bench.strategies.registry import by_own_name, find_strategy, own_name
 
 Changes = Mapping[str, Mapping[str, Any]]
 
@@ -60,6 +60,12 @@ class Cell:
         """The strategy, with the hyperparameters that were changed: ``fretal(temperature=10.0)``."""
         inside = ", ".join(f"{key}={value}" for key, value in self.changed.items())
         return f"{self.strategy}({inside})" if inside else self.strategy
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name, and those that it has where the strategy is called otherwise."""
+        called = find_strategy(self.strategy).called(self.hyperparameters)
+        return tuple(name + self.name.removeprefix(self.strategy) for name in called.split("/"))
 
     @property
     def label(self) -> str:
@@ -165,10 +171,10 @@ def make_plan(
 
     Raises:
         BenchError: A strategy or hyperparameter does not exist, a value is not valid, a change names a strategy that
-            is not in the run, or there is nothing to run.
+            is not in the run, or names it by two of its names, or there is nothing to run.
     """
-    changes = changes or {}
-    infos = check_strategies(strategies, recipe, seeds, changes)
+    infos = check_strategies(strategies, recipe, seeds, changes or {})
+    changes = by_strategy(changes or {})
     cells = [
         _cell(info, changes.get(info.name, {}), stream, of_order, number, recipe, seed)
         for number, of_order in enumerate((fingerprint, *orders))
@@ -176,6 +182,11 @@ def make_plan(
         for info in infos
     ]
     return Plan(fingerprint, recipe, tuple(cells), tuple(orders))
+
+
+def by_strategy(changes: Changes) -> Changes:
+    """Return changes under the strategies' own names; ``BenchError`` where one is changed twice, under two names."""
+    return by_own_name(changes, lambda owner, key: f"--set {owner}.{key}")
 
 
 def check_strategies(
@@ -193,13 +204,14 @@ def check_strategies(
         if not 0 <= seed < SEEDS:
             raise BenchError(f"seed {seed}: expected a whole number from 0 to {SEEDS - 1}; give one of them")
     for owner in changes:
-        if owner not in {info.name for info in infos}:
+        if own_name(owner) not in {info.name for info in infos}:
             known = nearest(owner, ["recipe", *(info.name for info in infos)])
             key = next(iter(changes[owner]), "KEY")
             raise BenchError(
                 f"--set {owner}.{key}: {owner!r} is not in this run{known}. "
                 "Add it to --strategies, or correct its name"
             )
+    changes = by_strategy(changes)
     for info in infos:
         reason = dict(info.refuses).get(recipe.trainable)
         if reason is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +26,8 @@ from fretal_bench.benchmark.runner.plan import base_content, cell_id
 from fretal_bench.benchmark.runner.score_table import UnusableScores
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies.record import StrategyInfo
+from fretal_bench.strategies.registry import find_strategy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +43,8 @@ class CellResult:
     Args:
         id: The cell's id.
         strategy: The strategy's name.
-        label: The name, with the hyperparameters that differ from the defaults.
+        label: What reports call it: the name, and others that it has (``StrategyInfo.called``), with the hyperparameters
+            that differ from the defaults; see ``labels_of``.
         hyperparameters: All of them.
         seed: The seed.
         scores: One row a test sample a step: step, domain, row, label, video, score.
@@ -127,13 +130,72 @@ def load_results(path: str | os.PathLike[str]) -> Results:
     folder = ResultFolder(path)
     values, plan = documents.read_plan(folder.path)
     agreement = Agreement()
-    others = [_of_order(folder, values, plan, number, agreement) for number in range(1, len(plan.orders) + 1)]
-    own = _of_order(folder, values, plan, 0, agreement)
+    labels = labels_of(plan.cells)
+    others = [
+        _of_order(folder, values, plan, number, agreement, labels)
+        for number in range(1, len(plan.orders) + 1)
+    ]
+    own = _of_order(folder, values, plan, 0, agreement, labels)
     return replace(own, in_other_orders=tuple(others))
 
 
+def labels_of(cells: Sequence[Entry]) -> dict[str, str]:
+    """Return by id what reports call cells: what the plan calls them, with the other names of their strategies.
+
+    One label is one method. Cells that were planned under one label before and after a default was changed are told apart
+    by the hyperparameters in which they differ.
+
+    Args:
+        cells: All entries of a plan.
+    """
+    infos = {name: _info(name) for name in dict.fromkeys(entry.strategy for entry in cells)}
+    labels = {}
+    by_label: dict[str, list[Entry]] = {}
+    for entry in cells:
+        info = infos[entry.strategy]
+        # The name of a cell that has its strategy's alias for one was its own when it was made.
+        named = info is not None and info.name == entry.strategy
+        called = info.called(entry.hyperparameters) if info is not None and named else entry.strategy
+        labels[entry.id] = called + entry.label.removeprefix(entry.strategy)
+        by_label.setdefault(labels[entry.id], []).append(entry)
+    for label, entries in by_label.items():
+        keys = dict.fromkeys(key for entry in entries for key in entry.hyperparameters)
+        apart = [key for key in keys if _differ(entries, key)]
+        for entry in entries:
+            values = [f"{key}={entry.hyperparameters[key]}" for key in apart if key in entry.hyperparameters]
+            labels[entry.id] = _with_values(label, values)
+    return labels
+
+
+def _info(strategy: str) -> StrategyInfo | None:
+    """Look up a strategy; None if it is of a plugin that is not here."""
+    try:
+        return find_strategy(strategy)
+    except BenchError:
+        return None
+
+
+def _differ(entries: Sequence[Entry], key: str) -> bool:
+    """Whether cells that have a hyperparameter have it with several values; it may be newer than others."""
+    values = [entry.hyperparameters[key] for entry in entries if key in entry.hyperparameters]
+    return any(value != values[0] for value in values)
+
+
+def _with_values(label: str, values: Sequence[str]) -> str:
+    """Add values to those in a label."""
+    if not values:
+        return label
+    head, _, inside = label.removesuffix(")").partition("(")
+    return f"{head}({', '.join(filter(None, (inside, *values)))})"
+
+
 def _of_order(
-    folder: ResultFolder, values: Mapping[str, Any], plan: PlanFile, order: int, agreement: Agreement
+    folder: ResultFolder,
+    values: Mapping[str, Any],
+    plan: PlanFile,
+    order: int,
+    agreement: Agreement,
+    labels: Mapping[str, str],
 ) -> Results:
     """Read the cells of one order of the domains; 0 is the stream's own."""
     values = plan_of_order(values, order)
@@ -143,19 +205,19 @@ def _of_order(
     for entry in plan.cells:
         if entry.order != order:
             continue
-        done, failed = folder.cell(entry.id), folder.failure(entry.id)
+        done, failed, label = folder.cell(entry.id), folder.failure(entry.id), labels[entry.id]
         if os.path.lexists(done):
             try:
                 cell = read_cell(done, entry, stream, values, agreement)
-                cells.append(replace(cell, further=_further(folder.path, plan, cell)))
+                cells.append(replace(cell, label=label, further=_further(folder.path, plan, cell)))
             except UnusableScores as error:
-                unusable.append(CellFailure(entry.id, entry.label, entry.seed, str(error), ""))
+                unusable.append(CellFailure(entry.id, label, entry.seed, str(error), ""))
         elif os.path.lexists(failed):
             failure = documents.read_failure(failed, entry)
             reason = " ".join(failure.reason.split())
-            failures.append(CellFailure(failure.id, failure.label, failure.seed, reason, failure.traceback))
+            failures.append(CellFailure(failure.id, label, failure.seed, reason, failure.traceback))
         else:
-            missing.append(MissingCell(entry.label, entry.seed))
+            missing.append(MissingCell(label, entry.seed))
     return Results(folder.path, values, tuple(cells), tuple(failures), tuple(missing), tuple(unusable))
 
 

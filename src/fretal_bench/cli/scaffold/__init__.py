@@ -72,7 +72,7 @@ def _check_name(name: str, package: str) -> None:
         raise BenchError(
             f"strategy name {name!r}: a word of Python's own cannot name a package; choose another"
         )
-    if name == RESERVED or name in names():
+    if name == RESERVED or name in names(aliases=True):
         raise BenchError(
             f"strategy name {name!r} is taken; choose another (`bench list strategies` shows all)"
         )

@@ -32,20 +32,19 @@ class KDHyperparameters(Record):
     Args:
         temperature: T of the softened outputs.
         alpha: a, the share of the divergence against the labels inside the loss.
-        teacher: ``source`` (the model after the first domain, FReTAL's) or ``previous`` (the model before this domain,
-            CoReD's). On a stream of two domains they are the same.
+        teacher: ``previous`` (the model before this domain: a stream is one adaptation after another, and the authors'
+            own second step loads the first step's student as its teacher) or ``source`` (the model after the first
+            domain, all along). On a stream of two domains they are the same. Not tuned: it tells variants apart.
     """
 
     temperature: float = tunable(20.0, 1, 40, above=0)
     alpha: float = tunable(0.5, 0.01, 1, at_least=0, at_most=1)
-    teacher: Teacher = "source"
+    teacher: Teacher = fixed("previous")  # noqa: RUF009  (a dataclass field)
 
 
 @dataclass(frozen=True)
 class FReTALHyperparameters(KDHyperparameters):
-    """Constants of FReTAL; the distillation loss's own are KD's.
-
-    The teacher is not tuned: it is what tells FReTAL from CoReD.
+    """Constants of FReTAL; the distillation loss's own, and the teacher, are KD's.
 
     Args:
         feature: ``scalar``: features averaged over channels and samples of a bin (the released code); ``vector``:
@@ -53,16 +52,8 @@ class FReTALHyperparameters(KDHyperparameters):
         representation_weight: Weight of the representation loss.
     """
 
-    teacher: Teacher = fixed("source")  # noqa: RUF009  (a dataclass field)
     feature: Feature = "scalar"
     representation_weight: float = tunable(1.0, 0.01, 100, at_least=0)
-
-
-@dataclass(frozen=True)
-class CoReDHyperparameters(FReTALHyperparameters):
-    """FReTAL's constants, with the teacher refreshed at every domain."""
-
-    teacher: Teacher = fixed("previous")  # noqa: RUF009  (a dataclass field)
 
 
 @dataclass(frozen=True)
@@ -109,17 +100,10 @@ FRETAL = StrategyInfo(
     "fretal",
     f"{__name__}.fretal:FReTAL",
     "distillation and feature representations matched in bins of confidence",
-    "Kim, Tariq, Woo, CVPRW 2021",
+    "Kim, Tariq, Woo, CVPRW 2021; along a stream ACM MM 2021 (CoReD)",
     teacher=True,
     constants=FReTALHyperparameters,
-)
-CORED = StrategyInfo(
-    "cored",
-    f"{__name__}.cored:CoReD",
-    "FReTAL with the teacher refreshed at every domain",
-    "Kim, Tariq, Woo, ACM MM 2021",
-    teacher=True,
-    constants=CoReDHyperparameters,
+    aliases=("cored",),
 )
 KD = StrategyInfo(
     "kd",
@@ -154,5 +138,5 @@ HDP = StrategyInfo(
     teacher=True,
     constants=HDPHyperparameters,
 )
-STRATEGIES = (FRETAL, CORED, KD, LWF, FEATURE_DISTILLATION, HDP)
+STRATEGIES = (FRETAL, KD, LWF, FEATURE_DISTILLATION, HDP)
 """In the order in which they are listed."""

@@ -73,11 +73,14 @@ class FReTAL(DistillationStrategy):
     backbone before the classifier, its maximum over space: for a timm model ``forward_features``, then global max-pool.
     (The released code takes Xception's ``bn4``, before the final ReLU; ``forward_features`` of timm comes after it.)
 
-    The teacher is the source model throughout; with ``teacher="previous"`` it is refreshed at every domain, which on a
-    stream of more than two is CoReD (``cored.py``).
+    The teacher is the model before this domain: along a stream FReTAL is applied at every adaptation, and each student
+    teaches the next. This is what CoReD does, so that ``cored`` is another name of this strategy. With
+    ``teacher="source"`` the model after the first domain teaches throughout.
 
     Source: Kim, Tariq, Woo, "FReTAL: Generalizing Deepfake Detection using Knowledge Distillation and Representation
-    Learning", CVPR Workshops 2021, and its released code.
+    Learning", CVPR Workshops 2021, and its released code, whose second step loads the student of the first as teacher;
+    Kim, Tariq, Woo, "CoReD: Generalizing Fake Media Detection with Continual Representation using Distillation", ACM
+    Multimedia 2021, and its released code.
     """
 
     info = distillation.FRETAL

@@ -28,7 +28,8 @@ def distillation_loss(
 class KD(DistillationStrategy):
     """``L = CE(s, y) + L_KD``: FReTAL without the representation term ("DL" in its tables).
 
-    With the published constants that is 1.5 CE + 200 KL, since ``L_KD`` itself holds half a cross-entropy.
+    With the published constants that is 1.5 CE + 200 KL, since ``L_KD`` itself holds half a cross-entropy. The teacher is
+    FReTAL's: the model before this domain, or with ``teacher="source"`` the one after the first.
 
     Source: Kim, Tariq, Woo, "FReTAL", CVPR Workshops 2021, and its released code.
     """
