@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fretal_bench.errors import BenchError
+from fretal_bench.papers.file import open_paper
 from fretal_bench.papers.published import COLUMNS, as_rows, find_table, published_tables
 from fretal_bench.papers.published_table import published_notes, published_table
 from fretal_bench.reporting.formats import to_csv
@@ -135,10 +136,10 @@ def test_a_file_that_is_not_there_and_an_unknown_table_are_named(tmp_path):
 
 def test_a_shown_table_holds_the_values_in_their_places_and_leaves_gaps_empty():
     table = published_tables()["fretal-fig1-hq"]
-    lines = to_csv(published_table(table)).splitlines()
-    assert lines[0] == "method,base/Pristine,base/Face2Face,FaceSwap"
-    assert lines[1] == "base model,99.2,99.2,"
-    assert lines[-1] == "FReTAL,,,82.0"
+    lines = to_csv(published_table(table, open_paper(table.name))).splitlines()
+    assert lines[0] == "method,strategy,base/Pristine,base/Face2Face,FaceSwap"
+    assert lines[1] == "base model,zero-shot,99.2,99.2,"
+    assert lines[-1] == "FReTAL,fretal/cored,,,82.0"
 
 
 def test_what_is_the_same_for_all_values_is_one_note_and_what_is_not_says_whose_it_is():

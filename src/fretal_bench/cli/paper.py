@@ -54,9 +54,6 @@ PublishedOption = Annotated[
     Path | None,
     typer.Option("--published", help="A CSV of your own with more rows or tables.", metavar="CSV"),
 ]
-TableArgument = Annotated[
-    str, typer.Argument(help="Name of a table; see `bench paper list`.", metavar="TABLE")
-]
 TableOrFileArgument = Annotated[
     str, typer.Argument(help="Name of a table, or the TOML file that maps one of yours.", metavar="TABLE")
 ]
@@ -94,16 +91,23 @@ def list_(
 
 
 @paper.command()
-def show(table: TableArgument, published: PublishedOption = None, json_: JsonOption = False) -> None:
-    """Show a published table, with the source and confidence of every value."""
-    from fretal_bench.papers.published import as_rows, find_table, published_tables
-    from fretal_bench.papers.published_table import print_published
+def show(
+    table: TableOrFileArgument,
+    published: PublishedOption = None,
+    plugin: PluginOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Show a published table: the source and confidence of every value, and which strategy of the suite each row is.
 
-    values = find_table(table, published_tables(published))
+    Averages are computed again from the table's cells; where one is printed otherwise, a line says so.
+    """
+    from fretal_bench.papers.published_table import print_published, rows_with_strategies
+
+    values, file = _open(table, published)
     if json_:
-        print_json(as_rows(values))
+        print_json(rows_with_strategies(values, file))
     else:
-        print_published(values, Console())
+        print_published(values, file, Console())
 
 
 @paper.command()
@@ -222,6 +226,7 @@ def print_tables(rows: Sequence[dict[str, Any]]) -> None:
         console.print(row["name"], style="bold", **PLAIN)
         lines = {key: row[key] for key in ("paper", "protocol", "quantity")}
         lines |= {"values": f"{row['values']}, {row['confidence']}", "runs here": row["runs here"]}
+        lines |= {"differs": "; ".join(row["differences"])} if row["differences"] else {}
         for key, text in lines.items():
             head.add_row(f"  {key}", Text(text))
         console.print(head, highlight=False)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fretal_bench.metrics import registry
-from fretal_bench.metrics.continual import CONTINUAL_METRICS
 from fretal_bench.metrics.intervals import Interval, mean_interval
+from fretal_bench.papers.averages import definition, differences
 from fretal_bench.papers.file import PaperFile
 from fretal_bench.papers.published import PublishedTable, PublishedValue
 from fretal_bench.papers.published_table import where
@@ -94,6 +94,7 @@ def compare(
             *paper.notes,
             *(() if stand_in else paper.notes_data),
             *(paper.notes_recipe if call.own_recipe else ()),
+            *map("{}.".format, differences(table, paper)),
         ),
         stand_in=stand_in,
         command=command,
@@ -106,14 +107,9 @@ def _measures(paper: PaperFile) -> str:
     """Say what the suite's numbers are: the metric, over what, and how columns of a whole stream come from R."""
     metric = registry.find(paper.metric)
     names: dict[str, list[str]] = {}
-    for name, column in paper.columns.items():
-        if column.mean:
-            names.setdefault(f"mean of {', '.join(column.mean)}", []).append(name)
-        elif column.quantity:
-            quantity = CONTINUAL_METRICS[column.quantity]
-            title = quantity.title.format(metric=metric.title)
-            minus = "minus " if column.sign == -1 else ""
-            names.setdefault(f"{minus}{title} ({quantity.formula})", []).append(name)
+    for name in paper.columns:
+        if words := definition(paper, name):
+            names.setdefault(words, []).append(name)
     unit = " in percent" if paper.scale == 100 else f" x {paper.scale}" if paper.scale != 1 else ""
     sentence = f"{metric.title}{unit} ({metric.summary}) over {paper.level}s"
     return "; ".join([sentence, *(f"{', '.join(of)} = {what}" for what, of in names.items())])

@@ -168,12 +168,17 @@ def _check_column(path: Path, paper: PaperFile, name: str, column: Column) -> No
             raise BenchError(
                 f"{path}: key {key + '.mean'!r}: {part!r} is a mean itself; name the columns that it averages"
             )
+    if column.after is not None:
+        names = {domain.name for stream in paper.streams.values() for domain in stream.domains}
+        _check_known(path, f"{key}.after", "step", column.after, {"first", "last", *names})
     for row in () if column.mean else paper.rows.values():
         stream = paper.joined(row, name).stream
         _check_known(path, key, "stream", stream, paper.streams)
         if column.domain:
             domains = [domain.name for domain in paper.streams[stream].domains]
             _check_known(path, f"{key}.domain", "domain", column.domain, domains)
+            if column.after not in (None, "first", "last"):
+                _check_known(path, f"{key}.after", "domain", column.after, domains)
 
 
 def _check_strategies(path: Path, paper: PaperFile) -> None:

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fretal_bench.metrics.numbers import NAN
-from fretal_bench.papers.published import PublishedTable, PublishedValue
+from fretal_bench.papers.averages import differences
+from fretal_bench.papers.file import PaperFile
+from fretal_bench.papers.published import PublishedTable, PublishedValue, as_rows
+from fretal_bench.papers.table import strategy_of_row
 from fretal_bench.reporting.tables import Column, Number, Row, Table, fitted, to_rich
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def published_table(table: PublishedTable) -> Table:
-    """Make the table as it was published: methods by columns, with source and confidence of every value as notes."""
+def published_table(table: PublishedTable, paper: PaperFile) -> Table:
+    """Make the table as it was published: methods by columns, with source and confidence of every value as notes.
+
+    Args:
+        table: The table.
+        paper: Its file. It says which strategy of the suite a row is, and how averages come from the cells: one that is
+            printed otherwise than its cells say is noted.
+    """
     digits = {c: max(v.digits for v in table.values if v.column == c) for c in table.columns}
     rows = []
     for method in table.methods:
         values = [table.get(method, column) for column in table.columns]
-        rows.append(Row((method, *(Number(v.number if v else NAN, empty=v is None) for v in values))))
+        strategy = strategy_of_row(paper, method) or "none"
+        rows.append(
+            Row((method, strategy, *(Number(v.number if v else NAN, empty=v is None) for v in values)))
+        )
     return Table(
         name=table.name,
         title=f"{table.name}: {'; '.join(table.distinct('paper'))}",
         columns=(
             Column("method", "method"),
+            Column("strategy", "strategy here"),
             *(Column(column, column, digits=digits[column]) for column in table.columns),
         ),
         rows=tuple(rows),
-        notes=tuple(published_notes(table)),
+        notes=(*published_notes(table), *map("{}.".format, differences(table, paper))),
     )
 
 
@@ -82,9 +95,15 @@ def _is_whole(
     return all(place in places for place in all_places if place[axis] == name)
 
 
-def print_published(table: PublishedTable, console: Console) -> None:
+def rows_with_strategies(table: PublishedTable, paper: PaperFile) -> list[dict[str, Any]]:
+    """Give the values as plain data, each with the strategy of the suite that its row is; None if it is none."""
+    strategies = {method: strategy_of_row(paper, method) or None for method in table.methods}
+    return [{**row, "strategy": strategies[str(row["method"])]} for row in as_rows(table)]
+
+
+def print_published(table: PublishedTable, paper: PaperFile, console: Console) -> None:
     """Print a published table with its sources."""
-    print_table(published_table(table), console)
+    print_table(published_table(table, paper), console)
 
 
 def print_table(table: Table, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -68,18 +68,34 @@ class Column(Setting):
     """A column: a setting, and how its value is read from the matrix R of a cell, in exactly one of three ways.
 
     Attributes:
-        domain: The value on this domain, ``R[i, domain]``, after the ``first`` or the ``last`` step.
-        after: That step; the last where it is left out.
+        domain: The value on this domain, ``R[i, domain]``.
+        after: After which step: the ``first``, the ``last``, or the one that learns the domain of this name; the last
+            where it is left out.
         quantity: A number of the whole stream, a key of ``CONTINUAL_METRICS``.
         sign: -1 where the paper counts the other way round (DFIL's AF is minus BWT); 1 where it is left out.
         mean: The mean of these columns.
     """
 
     domain: str = ""
-    after: Literal["first", "last"] | None = None
+    after: str | None = None
     quantity: str = ""
     sign: Literal[1, -1] | None = None
     mean: tuple[str, ...] = ()
+
+    def step(self, domains: Sequence[str]) -> int:
+        """Return the row of R that the value on ``domain`` is read from.
+
+        Args:
+            domains: Those of the stream, in order.
+        """
+        if self.after == "first":
+            return 0
+        return len(domains) - 1 if self.after in (None, "last") else domains.index(self.after)
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the domains that the stream must have for the value to be read; "" for none in particular."""
+        named = self.after if self.after not in ("first", "last") else None
+        return (self.domain, named) if named else (self.domain,)
 
     def __post_init__(self) -> None:
         super().__post_init__()

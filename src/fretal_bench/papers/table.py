@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fretal_bench.errors import BenchError
+from fretal_bench.papers.averages import differences
 from fretal_bench.papers.file import PaperFile, open_paper
 from fretal_bench.papers.published import PublishedTable, published_tables
 from fretal_bench.papers.setting import Cannot, Setting
@@ -45,6 +47,31 @@ def setting_of(paper: PaperFile, method: str, column: str) -> Setting | Cannot:
     return replace(setting, strategy=info.name)
 
 
+def strategy_of_row(paper: PaperFile, method: str) -> str:
+    """Say which strategy of the suite a row is, all its names and the hyperparameters that the row sets.
+
+    Returns:
+        E.g. ``icarl(memory=1000)``; empty if the suite has none. Columns that set hyperparameters are not looked at.
+    """
+    row = paper.rows.get(method, Setting(strategy=method))
+    by_column = (
+        paper.joined(row, name).strategy for name, column in paper.columns.items() if not column.mean
+    )
+    strategies = dict.fromkeys((row.strategy,) if row.strategy else by_column)
+    return ", ".join(filter(None, (_called(name, row.set) for name in strategies)))
+
+
+def _called(strategy: str, changes: Mapping[str, Any]) -> str:
+    """Name a strategy with what is changed of it; nothing if the suite does not have it, or not so."""
+    try:
+        info = find_strategy(strategy)
+        values = dataclasses.asdict(info.hyperparameters(changes))
+    except BenchError:
+        return ""
+    inside = ", ".join(f"{key}={values[key]}" for key in changes)
+    return f"{info.called(values)}({inside})" if inside else info.called(values)
+
+
 def settings_here(
     paper: PaperFile, places: Iterable[Place], streams: TableStreams
 ) -> dict[Place, Setting | Cannot]:
@@ -55,7 +82,9 @@ def settings_here(
             if (method, part) not in settings:
                 setting = setting_of(paper, method, part)
                 if isinstance(setting, Setting):
-                    setting = streams.lacks(setting.stream, paper.columns[part].domain) or setting
+                    needed = paper.columns[part].needs()
+                    lacks = (streams.lacks(setting.stream, domain) for domain in needed)
+                    setting = next(filter(None, lacks), None) or setting
                 settings[(method, part)] = setting
     return settings
 
@@ -90,6 +119,7 @@ def _table_row(table: PublishedTable, data: Sequence[Path]) -> dict[str, Any]:
         "can be run": able,
         "reasons": [str(reason) for reason in reasons],
         "commands": list(streams.commands),
+        "differences": list(map(str, differences(table, paper))),
     }
 
 

@@ -98,7 +98,6 @@ def _diverged(cell: CellResult) -> bool:
 
 def _read(matrix: Matrix, column: Column) -> float:
     if column.domain:
-        step = 0 if column.after == "first" else -1
-        return float(matrix.values[step, matrix.domains.index(column.domain)])
+        return float(matrix.values[column.step(matrix.domains), matrix.domains.index(column.domain)])
     function = CONTINUAL_METRICS[column.quantity].function
     return (column.sign or 1) * function(matrix.values, matrix.baseline, matrix.higher_is_better)
