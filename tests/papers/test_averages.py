@@ -146,6 +146,11 @@ def test_a_shown_table_says_which_strategy_each_row_is(bench):
     assert {row["method"]: row["strategy"] for row in rows}["CoReD"] == "fretal/cored(teacher=previous)"
     assert {row["method"]: row["strategy"] for row in rows}["DMP"] is None
     assert strategy_of_row(open_paper("fretal-headline"), "FReTAL") == "fretal/cored"
+    for name in ("surlid-p1", "devfd-types"):
+        paper = open_paper(name)
+        assert strategy_of_row(paper, "HDP") == "hdp"
+        assert strategy_of_row(paper, "SUR-LID").startswith("sur-lid(memory=1500")
+    assert strategy_of_row(open_paper("cddb-hard"), "S-iPrompts (0/class)") == "s-prompts(distance=cityblock)"
     # A row of the user's own is the strategy of its name.
     assert strategy_of_row(open_paper("cored-task2"), "avalanche:ewc") == "avalanche:ewc"
 
