@@ -15,6 +15,7 @@ PAGES = [
     "docs/architecture.md",
     "docs/data-check.md",
     "docs/ffpp-mini.md",
+    "docs/inference.md",
     "docs/layouts.md",
     "docs/papers.md",
     "docs/plugins.md",
