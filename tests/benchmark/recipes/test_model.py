@@ -64,6 +64,22 @@ def test_a_vision_transformer_is_built_for_the_size_of_the_recipes_images():
     assert model.pos_embed.shape[1] == 1 + 16 * 16
 
 
+def test_a_compiled_model_of_which_a_part_learns_learns_what_the_plain_one_does(compiled_calls):
+    ends = []
+    for compiled in (False, True):
+        model = build_model(Recipe(name="r", trainable="norms", compile=compiled), 0).train()
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.SGD(weights, 0.1)
+        inputs = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        for _ in range(2):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(inputs), torch.tensor([0, 1, 0, 1])).backward()
+            optimizer.step()
+        ends.append(torch.cat([weight.detach().flatten() for weight in weights]))
+    assert compiled_calls
+    torch.testing.assert_close(*ends, rtol=1e-4, atol=1e-5)
+
+
 def test_a_copy_of_a_compiled_model_has_weights_of_its_own(compiled_calls):
     model = build_model(Recipe(name="r", backbone="test_byobnet", compile=True), 0).eval()
     inputs = torch.randn(2, 3, 32, 32)
