@@ -542,7 +542,7 @@ def test_a_stream_that_is_wrong_is_named_and_left_out(install, bench, tmp_path):
 METRIC = """
 from fretal_bench.metrics.registry import Metric
 
-def brier(labels, scores):
+def unsure(labels, scores):
     scores.sort()  # an ill-behaved function
     return 0.25
 
@@ -550,7 +550,7 @@ def picky(labels, scores):
     raise ValueError("needs a third class")
 
 METRICS = (
-    Metric("brier", "Brier score", False, "mean squared error of P(fake)", brier),
+    Metric("unsure", "unsure", False, "something", unsure),
     Metric("picky", "picky", True, "something else", picky),
     Metric("share", "share", True, "share of fakes", lambda labels, scores: float(labels.mean())),
 )
@@ -569,12 +569,12 @@ def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, stream, tmp
     row = dict(zip(lines[0].split(","), lines[1].split(","), strict=True))
     labels = load_results("results/tiny-mini").cells[0].scores.query("step == 1")
     share = labels.groupby("domain")["label"].mean().mean()
-    assert float(row["plugin_brier"]) == 0.25
+    assert float(row["plugin_unsure"]) == 0.25
     assert float(row["plugin_share"]) == pytest.approx(share, abs=5e-4)
     assert row["plugin_picky"] in ("", "nan", "–")
     summary = (tmp_path / "reports" / "tiny-mini" / "summary.md").read_text()
     assert "picky (frame level) does not exist on D0: needs a third class" in summary
-    assert "plugin_brier" not in before
+    assert "plugin_unsure" not in before
 
 
 def test_a_metric_of_a_plugin_may_be_that_of_the_matrices(bench, write, stream, tmp_path):
@@ -649,7 +649,7 @@ def test_an_importer_in_a_file_reads_a_folder_of_its_own(bench, write, tmp_path)
     ("mark", "find"),
     [
         ("# my_method.py", lambda: find_strategy("my-method")),
-        ("import numpy", lambda: registry.find("brier")),
+        ("import numpy", lambda: registry.find("doubt")),
     ],
 )
 def test_the_examples_in_the_documentation_are_plugins(write, mark, find):
@@ -665,4 +665,4 @@ def test_the_examples_in_the_documentation_are_plugins(write, mark, find):
     if mark.startswith("#"):
         assert load(record).__name__ == "MyMethod"
     else:
-        assert record.evaluate([0, 1], [0.5, 1.0]) == (0.125, "")
+        assert record.evaluate([0, 1], [0.5, 1.0]) == (0.5, "")

@@ -19,6 +19,8 @@ from fretal_bench.metrics.continual import (
     forward_transfer,
     learning_accuracy,
     minimum_old_accuracy,
+    relative_forgetting,
+    without_best,
     zero_shot_accuracy,
 )
 
@@ -40,6 +42,7 @@ longer = st.integers(2, 6).flatmap(lambda t: arrays(np.float64, (t, t), elements
         (zero_shot_accuracy, 0.5),
         (backward_transfer, (-0.2 - 0.1) / 2),
         (forgetting, (0.2 + 0.1) / 2),
+        (relative_forgetting, (0.2 / 0.9 + 0.1 / 0.8) / 2),
     ],
 )
 def test_worked_example(function, expected):
@@ -48,6 +51,32 @@ def test_worked_example(function, expected):
 
 def test_worked_example_of_forward_transfer():
     assert forward_transfer(R, B) == pytest.approx(((0.6 - 0.4) + (0.4 - 0.6)) / 2)
+
+
+@given(longer, st.booleans())
+def test_relative_forgetting_is_the_share_of_the_best_value_that_is_lost(r, higher):
+    r = (r + 1) / 2
+    last, shares = len(r) - 1, []
+    for j in range(last):
+        column = [r[i, j] for i in range(j, last)]
+        best = max(column) if higher else min(column)
+        shares.append((best - r[last, j] if higher else r[last, j] - best) / best)
+    assert relative_forgetting(r, higher_is_better=higher) == pytest.approx(sum(shares) / last)
+    assert without_best(r, higher_is_better=higher) == ()
+
+
+def test_relative_forgetting_of_an_error_that_was_0_does_not_exist():
+    errors = [[0.0, 0.5, 0.5], [0.1, 0.2, 0.5], [0.1, 0.3, 0.2]]
+    assert np.isnan(relative_forgetting(errors, higher_is_better=False))
+    assert without_best(errors, higher_is_better=False) == (0,)
+    assert np.isnan(relative_forgetting([[0.9]]))
+
+
+def test_a_loss_that_rises_is_forgotten():
+    nll = [[0.1, 0.9], [0.3, 0.2]]
+    assert forgetting(nll, higher_is_better=False) == pytest.approx(0.2)
+    assert relative_forgetting(nll, higher_is_better=False) == pytest.approx(2.0)
+    assert backward_transfer(nll, higher_is_better=False) == pytest.approx(-0.2)
 
 
 def test_forgetting_is_from_the_best_not_from_the_first_value():
@@ -147,6 +176,9 @@ def test_a_baseline_of_another_length_is_refused():
 @given(longer)
 def test_every_registered_metric_turns_with_its_direction(r):
     for metric in CONTINUAL_METRICS.values():
+        if metric.name == "relative_forgetting":
+            # A share of an accuracy is none of the error.
+            continue
         value = metric.function(r, r[0], True)
         of_error = metric.function(1 - r, 1 - r[0], False)
         turned = 1 - of_error if metric.better == "as metric" else of_error

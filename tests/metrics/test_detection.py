@@ -5,23 +5,16 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics.detection import (
-    accuracy,
-    auc,
-    average_precision,
-    balanced_accuracy,
-    ece,
-    eer,
-    video_level,
-    why_undefined,
-)
+from fretal_bench.metrics.checks import why_undefined
+from fretal_bench.metrics.detection import accuracy, auc, average_precision, balanced_accuracy, ece, eer
+from fretal_bench.metrics.losses import brier, nll
+from fretal_bench.metrics.rates import TPR_AT, f1, fake_accuracy, least_reals, real_accuracy, tpr_at_fpr
 from fretal_bench.metrics.registry import OWN
 
 # Few distinct scores, among them the threshold and the bin edges, so that ties are the rule.
@@ -150,21 +143,106 @@ def test_ece_is_zero_for_a_perfectly_calibrated_coin():
     assert ece([1, 1, 0], [1.0, 1.0, 0.0]) == 0
 
 
+@given(samples(both=False))
+def test_accuracy_by_class_is_scikit_learns_recall_of_each_class(sample):
+    labels, scores = sample
+    for function, of in ((real_accuracy, 0), (fake_accuracy, 1)):
+        if (labels == of).any():
+            recall = sk.recall_score(labels, scores >= 0.5, pos_label=of)
+            assert function(labels, scores) == pytest.approx(recall, abs=1e-12)
+        else:
+            assert np.isnan(function(labels, scores))
+
+
+@given(samples())
+def test_the_two_accuracies_by_class_average_to_balanced_accuracy(sample):
+    mean = (real_accuracy(*sample) + fake_accuracy(*sample)) / 2
+    assert mean == pytest.approx(balanced_accuracy(*sample), abs=1e-12)
+
+
+@given(samples())
+def test_f1_equals_scikit_learns(sample):
+    labels, scores = sample
+    expected = sk.f1_score(labels, scores >= 0.5, zero_division=0)
+    assert f1(labels, scores) == pytest.approx(expected, abs=1e-12)
+
+
+def test_f1_of_a_detector_that_calls_nothing_fake_is_0_and_of_one_that_calls_all_fake_two_thirds():
+    assert f1([0, 1], [0.1, 0.1]) == 0
+    assert f1([0, 1], [0.9, 0.9]) == pytest.approx(2 / 3)
+
+
+@given(samples(), st.sampled_from([0, 1, 5, 25, 100]))
+def test_tpr_at_fpr_is_the_best_of_all_thresholds_that_keep_the_budget(sample, percent):
+    labels, scores = sample
+    best = 0.0
+    for threshold in (np.inf, *scores):
+        called = scores >= threshold
+        if 100 * sum(called[labels == 0]) <= percent * sum(labels == 0):
+            best = max(best, sum(called[labels == 1]) / sum(labels == 1))
+    assert tpr_at_fpr(labels, scores, percent) == pytest.approx(best, abs=1e-12)
+
+
+@given(samples())
+def test_tpr_at_fpr_5_is_read_from_scikit_learns_roc(sample):
+    fpr, tpr, _ = sk.roc_curve(*sample, drop_intermediate=False)
+    # Below 20 reals, no FPR but 0 is at most 5%, so that rounding cannot matter.
+    assert tpr_at_fpr(*sample, 5) == pytest.approx(tpr[fpr <= 0.05 + 1e-12].max(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("reals", "percent", "expected"), [(99, 1, 0.0), (100, 1, 0.5), (19, 5, 0.0), (20, 5, 0.5)]
+)
+def test_too_few_reals_leave_no_false_alarm_at_all(reals, percent, expected):
+    # One real above the first of two fakes, the other fake below all.
+    labels = [0] * reals + [1, 1]
+    scores = [0.9] + [0.5] * (reals - 1) + [0.8, 0.1]
+    assert TPR_AT[percent](labels, scores) == expected
+    assert (reals < least_reals(percent)) == (expected == 0)
+
+
+@given(samples(both=False))
+def test_brier_equals_scikit_learns(sample):
+    labels, scores = sample
+    expected = sk.brier_score_loss(labels, scores.astype(float), labels=[0, 1], pos_label=1)
+    assert brier(labels, scores) == pytest.approx(expected, abs=1e-12)
+
+
+@given(samples(both=False))
+def test_nll_equals_scikit_learns_of_scores_that_are_cut(sample):
+    labels, scores = sample
+    cut = np.clip(scores.astype(float), 2**-24, 1 - 2**-24)
+    assert nll(labels, scores) == pytest.approx(sk.log_loss(labels, cut, labels=[0, 1]), abs=1e-9)
+
+
+def test_nll_weighs_a_certain_error_alike_on_both_sides_and_not_infinitely():
+    least = np.float32(1e-38)
+    assert nll([1], [0]) == nll([0], [1]) == nll([1], [least]) == pytest.approx(24 * np.log(2))
+
+
+def test_losses_of_a_detector_that_knows_nothing():
+    assert brier([0, 1], [0.5, 0.5]) == 0.25
+    assert nll([0, 1], [0.5, 0.5]) == pytest.approx(np.log(2))
+
+
 @pytest.mark.parametrize("metric", OWN.values(), ids=lambda m: m.name)
 class TestEveryMetric:
     def test_is_nan_without_samples(self, metric):
         assert np.isnan(metric.function([], []))
 
     @pytest.mark.parametrize("label", [0, 1])
-    def test_is_nan_for_one_class_exactly_if_it_needs_both(self, metric, label):
+    def test_is_nan_for_one_class_exactly_if_it_needs_the_other(self, metric, label):
+        needs = metric.needs_both_classes or metric.needs_class == ("fake", "real")[label]
         value = metric.function([label] * 3, [0.2, 0.5, 0.9])
-        assert np.isnan(value) == metric.needs_both_classes
-        reason = why_undefined([label] * 3, both_classes=metric.needs_both_classes)
-        assert (reason is not None) == metric.needs_both_classes
+        assert np.isnan(value) == needs
+        reason = why_undefined([label] * 3, classes=metric.classes)
+        assert (reason is not None) == needs
+        assert np.isnan(metric.evaluate([label] * 3, [0.2, 0.5, 0.9])[0]) == needs
 
     @pytest.mark.parametrize("bad", [np.nan, np.inf])
     def test_is_nan_for_scores_that_are_not_finite(self, metric, bad):
-        if metric.name in ("accuracy", "balanced_accuracy", "ece") and np.isinf(bad):
+        any_scale = metric.name in ("auc", "ap", "eer", "tpr_at_fpr1", "tpr_at_fpr5")
+        if np.isinf(bad) and not any_scale:
             with pytest.raises(BenchError, match=r"P\(fake\)"):
                 metric.function([0, 1], [0.5, bad])
         else:
@@ -181,7 +259,8 @@ class TestEveryMetric:
         labels = np.array([0, 1] * 10)
         perfect, opposite = metric.function(labels, labels), metric.function(labels, 1 - labels)
         assert (perfect > opposite) == metric.higher_is_better
-        assert perfect == float(metric.higher_is_better)
+        # No loss is 0: probabilities are cut.
+        assert perfect == pytest.approx(float(metric.higher_is_better), abs=1e-7)
 
     def test_refuses_arrays_of_different_length(self, metric):
         with pytest.raises(BenchError, match=r"shape \(2,\) and scores \(3,\)"):
@@ -192,7 +271,9 @@ class TestEveryMetric:
             metric.function([0, 2], [0.1, 0.2])
 
 
-@pytest.mark.parametrize("function", [accuracy, balanced_accuracy, ece])
+@pytest.mark.parametrize(
+    "function", [accuracy, balanced_accuracy, ece, real_accuracy, fake_accuracy, f1, brier, nll]
+)
 def test_metrics_with_a_threshold_refuse_logits(function):
     with pytest.raises(BenchError, match=r"score 3\.5 found"):
         function([0, 1], [0.5, 3.5])
@@ -203,7 +284,7 @@ def test_metrics_with_a_threshold_refuse_logits(function):
 def test_ranking_metrics_depend_on_the_order_of_scores_alone(sample):
     labels, scores = sample
     ranks = np.unique(scores, return_inverse=True)[1] * 3.0 - 7
-    for function in (auc, average_precision, eer):
+    for function in (auc, average_precision, eer, *TPR_AT.values()):
         assert function(labels, ranks) == pytest.approx(function(labels, scores), abs=1e-12)
 
 
@@ -219,42 +300,3 @@ def test_ranking_metrics_depend_on_the_order_of_scores_alone(sample):
 )
 def test_why_undefined_says_what_is_missing(labels, scores, reason):
     assert why_undefined(labels, scores) == reason
-
-
-def frames(**columns: list) -> pd.DataFrame:
-    return pd.DataFrame(columns)
-
-
-def test_a_videos_score_is_the_mean_of_its_frames():
-    videos = video_level(frames(video=["b", "a", "b"], label=[1, 0, 1], score=np.float32([0.25, 0.5, 0.75])))
-    assert videos.to_dict("list") == {
-        "video": ["b", "a"],
-        "label": [1, 0],
-        "score": [0.5, 0.5],
-        "frames": [2, 1],
-    }
-
-
-def test_videos_of_different_steps_and_domains_are_not_mixed():
-    videos = video_level(
-        frames(
-            step=[0, 0, 1], domain=["x", "y", "x"], video=["v"] * 3, label=[1, 0, 1], score=[0.1, 0.2, 0.3]
-        )
-    )
-    assert videos["score"].tolist() == [0.1, 0.2, 0.3]
-
-
-def test_a_video_with_two_labels_is_an_error():
-    with pytest.raises(BenchError, match="video 'ff/DF/c23/7' holds both real and fake"):
-        video_level(
-            frames(step=[0, 0], domain=["x", "x"], video=["ff/DF/c23/7"] * 2, label=[0, 1], score=[0.1, 0.2])
-        )
-
-
-def test_a_video_with_a_frame_without_a_score_has_none():
-    assert np.isnan(video_level(frames(video=["v", "v"], label=[1, 1], score=[0.5, np.nan]))["score"][0])
-
-
-def test_video_level_names_the_column_that_is_missing():
-    with pytest.raises(BenchError, match="no column 'video'"):
-        video_level(frames(label=[0], score=[0.1]))

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics.detection import accuracy, auc, video_level
+from fretal_bench.metrics.detection import accuracy, auc
 from fretal_bench.metrics.matrices import Undefined, accuracy_matrix, align, align_levels, micro_average
 from fretal_bench.metrics.registry import OWN
+from fretal_bench.metrics.videos import video_level
 
 DOMAINS = ("b", "a", "c")
 

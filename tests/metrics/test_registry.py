@@ -23,7 +23,7 @@ from fretal_bench.metrics.registry import Metric
 def brier(labels, scores):
     return float(np.mean((scores - labels) ** 2))
 
-METRIC = Metric("brier", "Brier score", False, "mean squared error of P(fake)", brier{more})
+METRIC = Metric("squared_error", "squared error", False, "mean squared error of P(fake)", brier{more})
 """
 OLD = """
 from fretal_bench.metrics.plugin_metrics import MetricInfo
@@ -86,36 +86,36 @@ def test_an_unknown_metric_is_answered_with_the_nearest_name():
 
 def test_a_metric_of_a_plugin_is_found_and_listed_like_one_of_the_suite(use):
     use(NEW.format(more=""))
-    assert registry.names() == (*OWN, "brier")
-    metric = registry.find("brier")
-    assert metric.title == "Brier score"
+    assert registry.names() == (*OWN, "squared_error")
+    metric = registry.find("squared_error")
+    assert metric.title == "squared error"
     assert metric.origin.startswith("a_metric.py sha256:")
     assert metric.evaluate(LABELS, SCORES) == (0.375, "")
-    with pytest.raises(BenchError, match="did you mean 'brier'"):
-        registry.find("brie")
+    with pytest.raises(BenchError, match="did you mean 'squared_error'"):
+        registry.find("squared_eror")
 
 
 def test_a_metric_of_a_plugin_fills_matrices_and_micro_averages(use):
     use(NEW.format(more=""))
     scores = stream_of({"a": (LABELS, SCORES), "b": ([0, 1], [0.25, 0.75])})
-    r = accuracy_matrix(scores, "brier")
+    r = accuracy_matrix(scores, "squared_error")
     np.testing.assert_allclose(r.values, [[0.375, 0.0625]] * 2)
     np.testing.assert_allclose(r.baseline, [0.375, 0.0625])
     assert not r.higher_is_better
-    assert micro_average(align(scores), "brier") == pytest.approx((4 * 0.375 + 2 * 0.0625) / 6)
+    assert micro_average(align(scores), "squared_error") == pytest.approx((4 * 0.375 + 2 * 0.0625) / 6)
 
 
 def test_the_file_of_a_published_table_may_name_a_metric_of_a_plugin(use):
     content = {
-        "metric": "brier",
+        "metric": "squared_error",
         "streams": {"mini": "ffpp-mini"},
         "rows": {"fine-tuning": {"strategy": "finetuning"}},
         "columns": {"average": {"quantity": "average"}},
     }
-    with pytest.raises(BenchError, match="unknown metric 'brier'"):
+    with pytest.raises(BenchError, match="unknown metric 'squared_error'"):
         paper_of_table(Path("mine.toml"), content)
     use(NEW.format(more=""))
-    assert paper_of_table(Path("mine.toml"), content).metric == "brier"
+    assert paper_of_table(Path("mine.toml"), content).metric == "squared_error"
 
 
 def test_a_plugin_that_needs_both_classes_says_so_once_and_is_not_asked_without(use):
@@ -124,7 +124,7 @@ def test_a_plugin_that_needs_both_classes_says_so_once_and_is_not_asked_without(
             "return float", "assert set(labels) == {0, 1}\n    return float"
         )
     )
-    value, reason = registry.find("brier").evaluate([1, 1], [0.5, 0.5])
+    value, reason = registry.find("squared_error").evaluate([1, 1], [0.5, 0.5])
     assert np.isnan(value)
     assert reason == "no real sample among 2"
 
@@ -144,7 +144,7 @@ def test_a_plugin_that_needs_both_classes_says_so_once_and_is_not_asked_without(
 def test_whatever_the_function_of_a_plugin_does_is_a_reason_and_no_crash(use, body, reason):
     use(NEW.format(more="").replace("return float(np.mean((scores - labels) ** 2))", body))
     scores = stream_of({"a": (LABELS, SCORES)})
-    r = accuracy_matrix(scores, "brier")
+    r = accuracy_matrix(scores, "squared_error")
     assert np.isnan(r.values).all()
     assert [value.step for value in r.undefined] == [-1, 0]
     assert all(value.reason.startswith(reason) for value in r.undefined)
@@ -154,7 +154,7 @@ def test_whatever_the_function_of_a_plugin_does_is_a_reason_and_no_crash(use, bo
 def test_a_function_that_sorts_its_arguments_does_not_change_the_scores(use):
     use(NEW.format(more="").replace("return float", "scores.sort()\n    return float"))
     scores = np.array(SCORES)
-    registry.find("brier").evaluate(LABELS, scores)
+    registry.find("squared_error").evaluate(LABELS, scores)
     assert scores.tolist() == SCORES
 
 
@@ -176,17 +176,17 @@ def test_a_new_record_is_not_warned_about(use):
     use(NEW.format(more=""))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        registry.find("brier")
+        registry.find("squared_error")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('"brier", "B', '"auc", "B', "the name 'auc' is taken"),
-        ('"brier", "B', '"Brier", "B', "lower-case words"),
+        ('"squared_error", "s', '"auc", "s', "the name 'auc' is taken"),
+        ('"squared_error", "s', '"Brier", "s', "lower-case words"),
         (", brier)", ", 3)", "function cannot be called"),
         ("False,", "'no',", "higher_is_better must be a bool"),
-        ('"Brier score"', "None", "title must be a str"),
+        ('"squared error"', "None", "title must be a str"),
         ("METRIC = Metric(", "METRIC = dict(name=", "expected a fretal_bench.metrics.registry.Metric"),
     ],
 )

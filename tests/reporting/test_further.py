@@ -106,6 +106,19 @@ def test_every_value_is_the_mean_over_seeds_of_the_metric_after_its_step(results
             assert number.half == pytest.approx(half)
 
 
+def test_the_mean_of_sets_is_of_each_seed_that_was_judged_on_all_of_them(plain):
+    results = judged(plain, only=lambda label, seed, name: (label, seed, name) != ("ewc", 1, SETS[0]))
+    table = table_of(summarize(results), "frame")
+    for label, seeds in (("finetuning", {0, 1, 2}), ("ewc", {0, 2})):
+        cells = [cell for cell in results.cells if cell.label == label and cell.seed in seeds]
+        values = [
+            statistics.fmean(value_of(cell, name, 1, "frame", "accuracy") for name in SETS) for cell in cells
+        ]
+        number = cell_of(table, label, "mean_of_sets")
+        assert number.value == pytest.approx(statistics.fmean(values))
+        assert set(number.over) == seeds
+
+
 def test_the_reports_level_comes_first_and_bounds_are_apart(results):
     for level, other in (("frame", "video"), ("video", "frame")):
         tables = further_tables(summarize(results, level=level))
@@ -115,7 +128,7 @@ def test_the_reports_level_comes_first_and_bounds_are_apart(results):
 
 def test_without_the_step_after_the_first_domain_there_is_no_column_of_it(plain):
     table = table_of(summarize(judged(plain, steps=(1,))), "frame")
-    assert [column.key for column in table.columns] == ["strategy", *SETS]
+    assert [column.key for column in table.columns] == ["strategy", *SETS, "mean_of_sets"]
     assert "after the first domain" not in " ".join(table.notes)
     table = table_of(summarize(judged(plain, steps=(0, 1))), "frame")
     assert [column.title for column in table.columns][1:3] == ["a (c40)", "a (c40), after a"]

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from fretal_bench import plugins
 from fretal_bench.errors import BenchError, RunError
+from fretal_bench.metrics import registry
 from fretal_bench.metrics.matrices import align_levels
 from fretal_bench.reporting import quantities
 from fretal_bench.reporting.contents import quantity_tables
@@ -58,7 +59,8 @@ def printed(results, width=100):
 def test_every_file_is_there_and_named_in_the_report(report):
     names = sorted(str(path.relative_to(report.path)) for path in report.path.rglob("*") if path.is_file())
     assert names == sorted(str(path.relative_to(report.path)) for path in report.files)
-    tables = ("summary", "final", "transfer", "detection", "cost", "accuracy-matrices", "forgetting-matrices")
+    tables = ("summary", "final", "transfer", "detection", "metrics", "cost")
+    tables += ("accuracy-matrices", "class-matrices", "forgetting-matrices")
     pictures = ("accuracy-matrices", "forgetting-matrices", "domain-courses", "forgetting-against-average")
     expected = {
         "index.html",
@@ -84,9 +86,9 @@ def test_the_same_results_give_the_same_bytes_and_other_files_are_kept(small, tm
 def test_every_cell_is_laid_out_once_for_all_that_is_written_and_printed(small, tmp_path, monkeypatch):
     laid_out = []
 
-    def counted(scores, domains):
+    def counted(scores, domains, video):
         laid_out.append(id(scores))
-        return align_levels(scores, domains)
+        return align_levels(scores, domains, video)
 
     monkeypatch.setattr(quantities, "align_levels", counted)
     written = write_report(small, tmp_path)
@@ -345,8 +347,11 @@ def test_the_terminal_report_begins_with_the_verdict_and_shows_everything(result
         assert words.lower() in text.lower()
 
 
-def test_both_matrices_stand_side_by_side_where_the_width_allows(results):
-    assert "ewc: accuracy │ forgetting" in printed(results, 120)
+def test_matrices_stand_side_by_side_where_the_width_allows(results):
+    assert "ewc: accuracy │ accuracy on reals/fakes │ forgetting" in printed(results, 120)
+    middle = re.sub(" +\n", "\n", printed(results, 84))
+    assert "ewc: accuracy │ accuracy on reals/fakes\n" in middle
+    assert "ewc: forgetting\n" in middle
     narrow = printed(results, 60)
     assert "ewc: accuracy\n" in re.sub(" +\n", "\n", narrow)
     assert "ewc: forgetting\n" in re.sub(" +\n", "\n", narrow)
@@ -355,8 +360,9 @@ def test_both_matrices_stand_side_by_side_where_the_width_allows(results):
 def test_a_side_by_side_row_holds_r_and_f_of_the_same_step(make):
     text = printed(make({"ewc": (0.90, 0.06)}, 1, ("a", "b", "c")), 100)
     row = next(line for line in text.splitlines() if line.startswith("c ") and "│" in line)
-    left, right = (part.split() for part in row.split("│"))
+    left, by_class, right = (part.split() for part in row.split("│"))
     assert left == ["c", "0.790", "0.850", "0.910"]
+    assert len(by_class) == 3
     assert right == ["+0.120", "+0.060"]
 
 
@@ -418,3 +424,39 @@ def test_plots_show_values_outside_of_0_to_1_whole(plugin, small):
     assert high >= max(means) - 1e-9
     bottom, top = scatter.axes[0].get_ylim()
     assert all(bottom < s.values["average"].mean < top for s in summary.strategies)
+
+
+def test_accuracy_by_class_stands_beside_every_matrix_and_whole_in_the_files(report, results):
+    summary = report.summary
+    ewc = next(strategy for strategy in summary.strategies if strategy.label == "ewc")
+    reals, fakes = ewc.by_class.mean
+    text = f"{reals[3, 0]:.2f}/{fakes[3, 0]:.2f}"
+    assert "ewc: accuracy on reals/fakes" in report.page.read_text()
+    assert text in report.page.read_text()
+    assert text in (report.path / "summary.md").read_text()
+    wide = printed(results, 160)
+    assert "ewc: accuracy │ accuracy on reals/fakes │ forgetting" in wide
+    assert any(line.startswith("FaceSwap") and text in line for line in wide.splitlines())
+    assert "ewc: accuracy on reals/fakes" in printed(results, 70)
+    rows = list(csv.DictReader((report.path / "tables/class-matrices.csv").open()))
+    row = next(row for row in rows if (row["strategy"], row["after"]) == ("ewc", "FaceSwap"))
+    assert float(row["Deepfakes_reals"]) == pytest.approx(reals[3, 0])
+    assert float(row["Deepfakes_fakes"]) == pytest.approx(fakes[3, 0])
+
+
+def test_every_metric_of_the_final_detector_is_one_table_folded_on_the_page(report):
+    rows = {row["strategy"]: row for row in csv.DictReader((report.path / "tables/metrics.csv").open())}
+    cells = [cell for cell in report.summary.cells if cell.label == "ewc"]
+    for name in registry.names():
+        values = [cell.matrices["frame", name].values[-1].mean() for cell in cells]
+        assert float(rows["ewc"][name]) == pytest.approx(sum(values) / len(values))
+    page = report.page.read_text()
+    assert (
+        page.count("<details><summary>The final detector by every metric, mean over domains</summary>") == 1
+    )
+
+
+def test_how_videos_are_scored_is_said_where_it_is_not_by_the_mean(small):
+    text = page_of(small, level="video", video="logit")
+    assert "Accuracy at video level (mean frame logit)." in text
+    assert "video: mean frame logit of each video" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,9 @@ from fretal_bench.errors import BenchError
 from fretal_bench.metrics.continual import CONTINUAL_METRICS
 from fretal_bench.metrics.matrices import accuracy_matrix
 from fretal_bench.metrics.registry import OWN
-from fretal_bench.reporting.contents import cost_table
+from fretal_bench.reporting.contents import cost_table, metric_table, summary_table
 from fretal_bench.reporting.quantities import FOOTPRINT, cost, quantities
-from fretal_bench.reporting.summary import summarize, tidy_matrices, tidy_values
+from fretal_bench.reporting.summary import summarize, summary_record, tidy_matrices, tidy_values
 
 
 def changed(results, **fields):
@@ -216,3 +217,54 @@ def test_tidy_data_hold_every_value_of_every_cell(make):
     expected = accuracy_matrix(results.cells[3].scores, "auc", "video")
     pd.testing.assert_index_equal(table.index, pd.Index([-1, 0, 1], name="step"))
     np.testing.assert_array_equal(table.to_numpy(), np.vstack([expected.baseline, expected.values]))
+
+
+@pytest.mark.parametrize("level", ["frame", "video"])
+def test_accuracy_by_class_is_that_of_the_reals_and_of_the_fakes_after_every_step(make, level):
+    results = make({"ewc": (0.90, 0.06)}, seeds=2, domains=("a", "b"))
+    (strategy,) = summarize(results, "auc", level).strategies
+    for kind, i, j in itertools.product((0, 1), range(3), range(2)):
+        shares = []
+        for cell in results.cells:
+            of = cell.scores
+            part = of[(of["step"] == i - 1) & (of["domain"] == "ab"[j]) & (of["label"] == kind)]
+            scores = part["score"].astype(float)
+            scores = scores.groupby(part["video"]).mean() if level == "video" else scores
+            shares.append(((scores >= 0.5) == (kind == 1)).mean())
+        assert strategy.by_class.mean[kind, i, j] == pytest.approx(np.mean(shares))
+
+
+def test_a_way_to_score_videos_reaches_every_number_of_videos_and_is_said(make):
+    results = make({"ewc": (0.90, 0.06)}, seeds=1, domains=("a", "b"))
+    mean, highest = (summarize(results, "brier", "video", by) for by in ("mean", "max"))
+    for summary, by in ((mean, "mean"), (highest, "max")):
+        expected = accuracy_matrix(results.cells[0].scores, "brier", "video", video=by)
+        np.testing.assert_array_equal(summary.strategies[0].accuracy.mean, expected.values)
+        auc = accuracy_matrix(results.cells[0].scores, "auc", "video", video=by)
+        assert summary.strategies[0].values["video_auc"].mean == pytest.approx(auc.values[-1].mean())
+    assert not np.array_equal(mean.strategies[0].accuracy.mean, highest.strategies[0].accuracy.mean)
+    assert "(highest frame score)" in highest.level_words
+    assert set(tidy_values(highest)["level"]) == {"video-max"}
+    assert set(tidy_matrices(highest)["level"]) == {"frame", "video-max"}
+    assert summary_record(highest)["video"] == "max"
+
+
+def test_few_reals_are_said_where_the_metric_has_a_budget_of_them(make):
+    results = make({"ewc": (0.90, 0.06)}, seeds=2, domains=("a", "b"))
+    # 50 real frames and 25 real videos.
+    (metric,) = summarize(results, "auc", "video").cautions
+    assert metric == "tpr_at_fpr1"
+    caution = summarize(results, "tpr_at_fpr1").cautions["tpr_at_fpr1"]
+    assert "fewer than 100 reals on a (50), b (50)" in caution
+    for named, expected in (("tpr_at_fpr1", True), ("tpr_at_fpr5", False), ("auc", False)):
+        assert (caution in summary_table(summarize(results, named)).notes) == expected
+    assert caution in metric_table(summarize(results)).notes
+
+
+def test_forgetting_of_a_loss_is_its_rise(make):
+    results = make({"ewc": (0.90, 0.06)}, seeds=1, domains=("a", "b"))
+    (strategy,) = summarize(results, "nll").strategies
+    r = accuracy_matrix(results.cells[0].scores, "nll").values
+    assert r[1, 0] > r[0, 0]
+    assert strategy.values["forgetting"].mean == pytest.approx(r[1, 0] - r[0, 0])
+    assert strategy.values["relative_forgetting"].mean == pytest.approx(r[1, 0] / r[0, 0] - 1)

@@ -22,6 +22,16 @@ def report(
     metric: Annotated[
         str, typer.Option(help="What the matrices hold and averages are of, e.g. auc.", metavar="NAME")
     ] = "accuracy",
+    level: Annotated[
+        str, typer.Option(help="Of what: single frames, or videos.", metavar="frame|video")
+    ] = "frame",
+    video: Annotated[
+        str,
+        typer.Option(
+            help="The score of a video, of its frames': their mean, median, max, or mean logit.",
+            metavar="mean|median|max|logit",
+        ),
+    ] = "mean",
     out: Annotated[Path | None, typer.Option(help="Where the report goes.  [default: reports/NAME]")] = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
@@ -29,11 +39,17 @@ def report(
     """Make tables (Markdown, CSV, LaTeX), plots (PNG, SVG) and one HTML page from results."""
     from fretal_bench.benchmark.runner.results import load_results
 
-    show_report(load_results(results), metric, out, as_json=json_)
+    show_report(load_results(results), metric, out, level=level, video=video, as_json=json_)
 
 
 def show_report(
-    results: Results, metric: str = "accuracy", out: Path | None = None, *, as_json: bool = False
+    results: Results,
+    metric: str = "accuracy",
+    out: Path | None = None,
+    *,
+    level: str = "frame",
+    video: str = "mean",
+    as_json: bool = False,
 ) -> None:
     """Write the report of a result folder and print it; exit code 1 if a cell failed or has no usable scores.
 
@@ -41,6 +57,8 @@ def show_report(
         results: The result folder, read.
         metric: What the matrices hold.
         out: Where the report goes; default ``reports/NAME``.
+        level: ``frame`` or ``video``, of the matrices.
+        video: How videos are scored.
         as_json: Print it as JSON.
 
     Raises:
@@ -53,7 +71,7 @@ def show_report(
         first = f"{without[0].label}, seed {without[0].seed}: {without[0].reason}"
         raise RunError(f"{results.path}: no cell has numbers, {len(without)} failed; the first: {first}")
     folder = out if out is not None else Path("reports") / results.path.resolve().name
-    written = write_report(results, folder, metric)
+    written = write_report(results, folder, metric, level, video)
     if as_json:
         print_json(written.to_dict())
     else:

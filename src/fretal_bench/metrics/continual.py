@@ -5,8 +5,9 @@ learned at step ``j``), ``b[j]`` the value of the untrained model on domain ``j`
 different things, so each function gives its formula, what its sign means, and what others call it.
 
 Sign, for every metric: forgetting > 0 means that the detector got WORSE, transfer > 0 that it got BETTER. For
-metrics where lower is better (EER, ECE) pass ``higher_is_better=False``: differences are then taken the other
-way round, a "best earlier value" is the lowest, and the worst old domain is the one with the highest value.
+metrics where lower is better (EER, ECE, Brier score, NLL) pass ``higher_is_better=False``: differences are then
+taken the other way round, a "best earlier value" is the lowest, and the worst old domain is the one with the
+highest value.
 Averages keep the metric's own scale.
 
 A NaN in R goes through to every number that reads it; what a stream of one domain does not have is NaN.
@@ -165,6 +166,35 @@ def forgetting_matrix(values: npt.ArrayLike, *, higher_is_better: bool = True) -
     return result
 
 
+def relative_forgetting(values: npt.ArrayLike, *, higher_is_better: bool = True) -> float:
+    """Which share of the best that it ever was the detector has lost on each earlier domain.
+
+    ``mean_{j < T-1} (B_j - R[T-1, j]) / B_j`` with ``B_j = max_{j <= l < T-1} R[l, j]``, the best that
+    :func:`forgetting` starts from: 0.1 = a tenth of it is gone, 1 = all of it; negative if the last step improved on
+    it. Next to :func:`forgetting` it is larger for a detector that learned less, so that one that learned little cannot
+    hide its loss. Accuracy and AUC do not begin at 0 but at chance, so even a detector that forgot all it learned has
+    less than 1. The suite's own definition; no paper of the field is known to state one.
+
+    Args:
+        values: R, ``[T, T]``.
+        higher_is_better: False for error rates and losses: then ``(R[T-1, j] - B_j) / B_j`` with ``B_j`` the lowest: 1 =
+            twice the error; it has no upper bound.
+
+    Returns:
+        A ratio without unit, lower is better; NaN for one domain, or where the best value on a domain is 0
+        (:func:`without_best`).
+    """
+    r = _square(values)
+    ends = forgetting_matrix(r, higher_is_better=higher_is_better)[-1, :-1]
+    best = _best(r, higher_is_better)
+    return _mean(np.divide(ends, best, out=np.full_like(ends, np.nan), where=best != 0))
+
+
+def without_best(values: npt.ArrayLike, *, higher_is_better: bool = True) -> tuple[int, ...]:
+    """Return the earlier domains whose best value is 0, which nothing can be a share of: :func:`relative_forgetting`."""
+    return tuple(int(j) for j in np.flatnonzero(_best(_square(values), higher_is_better) == 0))
+
+
 def forward_transfer(
     values: npt.ArrayLike, baseline: npt.ArrayLike, *, higher_is_better: bool = True
 ) -> float:
@@ -253,6 +283,14 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             lambda r, b, higher: backward_transfer(r, higher_is_better=higher),
         ),
         ContinualMetric(
+            "relative_forgetting",
+            "relative forgetting",
+            "mean_{j<T-1} (B_j - R[T-1,j]) / B_j, B_j = max_{j<=l<T-1} R[l,j]",
+            "lower",
+            "share of the best value that is lost; the suite's own",
+            lambda r, b, higher: relative_forgetting(r, higher_is_better=higher),
+        ),
+        ContinualMetric(
             "forward_transfer",
             "FWT",
             "mean_{j>0} R[j-1,j] - b_j",
@@ -300,6 +338,12 @@ def _oriented(values: npt.ArrayLike, higher_is_better: bool) -> Floats:
     """Give R with its sign turned where lower is better, so that more is always better."""
     r = _square(values)
     return r if higher_is_better else -r
+
+
+def _best(r: Floats, higher_is_better: bool) -> Floats:
+    """Give the best value on each earlier domain from when it was learned to before the last step, ``[T - 1]``."""
+    best = np.max if higher_is_better else np.min
+    return np.array([best(r[j:-1, j]) for j in range(len(r) - 1)], dtype=np.float64)
 
 
 def _mean(differences: Floats) -> float:

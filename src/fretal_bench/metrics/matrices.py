@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ import numpy.typing as npt
 
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
-from fretal_bench.metrics.detection import video_level, why_undefined
+from fretal_bench.metrics.checks import Samples, samples_of, why_undefined
 from fretal_bench.metrics.numbers import NAN, Floats, Labels
+from fretal_bench.metrics.videos import MEAN, check_video_score, scores_of_groups, video_level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +42,14 @@ class StreamScores:
     level: str
     labels: tuple[Labels, ...]
     scores: tuple[Floats, ...]
+
+    @functools.cached_property
+    def samples(self) -> tuple[tuple[Samples, ...], ...]:
+        """For each domain its samples with the scores of every step, so that all metrics share what they count."""
+        return tuple(
+            tuple(samples_of(labels, of_step) for of_step in scores)
+            for labels, scores in zip(self.labels, self.scores, strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -90,16 +100,21 @@ class Matrix:
 
 
 def accuracy_matrix(
-    scores: pd.DataFrame, metric: str = "accuracy", level: str = "frame", domains: Sequence[str] | None = None
+    scores: pd.DataFrame,
+    metric: str = "accuracy",
+    level: str = "frame",
+    domains: Sequence[str] | None = None,
+    video: str = MEAN,
 ) -> Matrix:
     """Compute R and b of one cell.
 
     Args:
         scores: The frame of ``scores.parquet``: step (-1 to T - 1), domain, row, label, video, score.
         metric: A metric's name in the registry; any, the name of this function is the field's.
-        level: ``frame``, or ``video`` for the mean frame score of each video.
+        level: ``frame``, or ``video`` for one score of each video.
         domains: The order in which domains are learned; by default the order of first appearance in the
             frame.
+        video: How a video is scored, one of ``videos.VIDEO_SCORES``.
 
     Returns:
         The matrix; NaN where the metric does not exist, and why in ``undefined``.
@@ -109,22 +124,30 @@ def accuracy_matrix(
             or a name is unknown.
     """
     registry.find(metric)
-    return matrix(align(scores, level, domains), metric)
+    return matrix(align(scores, level, domains, video), metric)
 
 
-def align(scores: pd.DataFrame, level: str = "frame", domains: Sequence[str] | None = None) -> StreamScores:
+def align(
+    scores: pd.DataFrame,
+    level: str = "frame",
+    domains: Sequence[str] | None = None,
+    video: str = MEAN,
+) -> StreamScores:
     """Check the scores of one cell and lay them out by domain; arguments and errors as :func:`accuracy_matrix`."""
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
+    check_video_score(video)
     samples = _samples(scores, domains)
     frames = _frames(samples)
-    return frames if level == "frame" else _videos(samples)
+    return frames if level == "frame" else _videos(samples, video)
 
 
-def align_levels(scores: pd.DataFrame, domains: Sequence[str] | None = None) -> dict[str, StreamScores]:
+def align_levels(
+    scores: pd.DataFrame, domains: Sequence[str] | None = None, video: str = MEAN
+) -> dict[str, StreamScores]:
     """Check the scores of one cell once and lay them out at every level; arguments and errors as ``align``."""
     samples = _samples(scores, domains)
-    return {"frame": _frames(samples), "video": _videos(samples)}
+    return {"frame": _frames(samples), "video": _videos(samples, video)}
 
 
 def matrix(scores: StreamScores, metric: str = "accuracy") -> Matrix:
@@ -133,17 +156,18 @@ def matrix(scores: StreamScores, metric: str = "accuracy") -> Matrix:
     table = np.empty((len(scores.domains) + 1, len(scores.domains)))
     undefined = []
     for column, (domain, labels) in enumerate(zip(scores.domains, scores.labels, strict=True)):
-        absent = why_undefined(labels, both_classes=known.needs_both_classes) or ""
-        finite = [bool(np.isfinite(of_step).all()) for of_step in scores.scores[column]]
-        for row, of_step in enumerate(scores.scores[column]):
+        absent = why_undefined(labels, classes=known.classes) or ""
+        for row, of_step in enumerate(scores.samples[column]):
             if absent:
                 value, reason = NAN, absent
-            else:
+            elif of_step.is_finite:
                 # Most are defined, and need not be asked once more why they are not.
-                value, reason = (known.compute if finite[row] else known.evaluate)(labels, of_step)
+                value, reason = known.of(of_step)
+            else:
+                value, reason = known.evaluate(labels, of_step.scores)
             table[row, column] = value
             if reason:
-                undefined.append(Undefined(row - 1, domain, reason, not absent and not finite[row]))
+                undefined.append(Undefined(row - 1, domain, reason, not absent and not of_step.is_finite))
     undefined.sort(key=lambda value: value.step)
     return Matrix(table[1:].copy(), table[0].copy(), scores.domains, metric, scores.level, tuple(undefined))
 
@@ -255,8 +279,8 @@ def _frames(samples: _Samples) -> StreamScores:
     return StreamScores(names, "frame", *_cut(labels[0], values, ends))
 
 
-def _videos(samples: _Samples) -> StreamScores:
-    """Average the scores of each video's frames, which ``_frames`` has checked, and cut them by domain."""
+def _videos(samples: _Samples, by: str) -> StreamScores:
+    """Give each video one of its frames' scores, which ``_frames`` has checked, and cut them by domain."""
     import pandas as pd
 
     frame, steps = samples.frame, len(samples.names) + 1
@@ -283,13 +307,11 @@ def _videos(samples: _Samples) -> StreamScores:
     scores = frame["score"].to_numpy(dtype=np.float64)
     # Groups in the order of first appearance, as those of `video_level` are: the last bit of a mean depends on it.
     appeared, groups = pd.factorize(group)
-    means = np.empty(len(groups))
-    means[groups] = pd.Series(scores).groupby(appeared).mean()
-    # pandas leaves NaN out of a mean.
-    means[group[np.isnan(scores)]] = NAN
+    of_videos = np.empty(len(groups))
+    of_videos[groups] = scores_of_groups(scores, appeared.astype(np.int64), by)
     of_step = samples.domain[order][first].reshape(steps, -1)[0]
     ends = np.cumsum(np.bincount(of_step, minlength=len(samples.names)))
-    cut = _cut(of_group.reshape(steps, -1)[0], means.reshape(steps, -1), ends)
+    cut = _cut(of_group.reshape(steps, -1)[0], of_videos.reshape(steps, -1), ends)
     return StreamScores(samples.names, "video", *cut)
 
 

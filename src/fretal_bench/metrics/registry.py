@@ -6,14 +6,15 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fretal_bench import guard
 from fretal_bench.errors import BenchWarning, unknown_name
-from fretal_bench.metrics import detection
+from fretal_bench.metrics import detection, losses, rates
+from fretal_bench.metrics.checks import OfSamples, Samples, why_undefined
 from fretal_bench.metrics.numbers import NAN
 from fretal_bench.metrics.plugin_metrics import MetricInfo
 from fretal_bench.plugins import Plugin, register, words
@@ -35,6 +36,7 @@ class Metric:
         needs_both_classes: Whether it does not exist where only reals or only fakes are there; the function is not
             called then.
         origin: What brought it, for one of a plugin; empty for the suite's own.
+        needs_class: ``real`` or ``fake`` for a metric of one class, which does not exist without it; else empty.
     """
 
     name: str
@@ -44,6 +46,14 @@ class Metric:
     function: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], float]
     needs_both_classes: bool = False
     origin: str = ""
+    needs_class: Literal["", "real", "fake"] = ""
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The labels that it cannot do without."""
+        if self.needs_both_classes:
+            return (0, 1)
+        return {"": (), "real": (0,), "fake": (1,)}[self.needs_class]
 
     def evaluate(self, labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, str]:
         """Compute the metric of one test set.
@@ -59,8 +69,14 @@ class Metric:
         Raises:
             BenchError: The suite's own metric refuses the labels or scores.
         """
-        reason = detection.why_undefined(labels, scores, both_classes=self.needs_both_classes)
+        reason = why_undefined(labels, scores, classes=self.classes)
         return (NAN, reason) if reason else self.compute(labels, scores)
+
+    def of(self, samples: Samples) -> tuple[float, str]:
+        """Compute the metric of checked samples where ``why_undefined`` has nothing to say; else as ``evaluate``."""
+        if isinstance(self.function, OfSamples) and not self.origin:
+            return self.function.value(samples), ""
+        return self.compute(samples.labels, samples.scores)
 
     def compute(self, labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, str]:
         """Compute the metric where ``why_undefined`` has nothing to say; else as ``evaluate``."""
@@ -101,7 +117,7 @@ OWN: dict[str, Metric] = {
             "ap",
             "AP",
             True,
-            "average precision of the fakes (step function)",
+            "average precision of the fakes (step function); its mean over domains is CDDB's mAP",
             detection.average_precision,
             needs_both_classes=True,
         ),
@@ -119,6 +135,49 @@ OWN: dict[str, Metric] = {
             False,
             f"calibration error of P(fake) over {detection.ECE_BINS} equal-width bins",
             detection.ece,
+        ),
+        Metric(
+            "real_accuracy",
+            "accuracy on reals",
+            True,
+            "share of reals with score < 0.5",
+            rates.real_accuracy,
+            needs_class="real",
+        ),
+        Metric(
+            "fake_accuracy",
+            "accuracy on fakes",
+            True,
+            "share of fakes with score >= 0.5",
+            rates.fake_accuracy,
+            needs_class="fake",
+        ),
+        Metric(
+            "f1",
+            "F1",
+            True,
+            "2 TP / (2 TP + FP + FN) of the fakes, threshold 0.5",
+            rates.f1,
+            needs_both_classes=True,
+        ),
+        *(
+            Metric(
+                f"tpr_at_fpr{percent}",
+                f"TPR at FPR {percent}%",
+                True,
+                f"largest share of fakes found with at most {percent}% of the reals called fake, whole reals",
+                at_budget,
+                needs_both_classes=True,
+            )
+            for percent, at_budget in rates.TPR_AT.items()
+        ),
+        Metric("brier", "Brier score", False, "mean of (score - label)^2", losses.brier),
+        Metric(
+            "nll",
+            "NLL",
+            False,
+            "mean of -ln P(label) in nats, P cut to [2^-24, 1 - 2^-24]",
+            losses.nll,
         ),
     )
 }
@@ -174,6 +233,10 @@ def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, Metric]]:
                 f"metric {value.name!r}: {key} must be a {kind.__name__}, found {getattr(value, key)!r}"
             )
     one_line = {key: " ".join(getattr(value, key).split()) for key in ("title", "summary")}
+    if value.needs_class not in ("", "real", "fake"):
+        raise TypeError(
+            f"metric {value.name!r}: needs_class must be 'real', 'fake' or empty, found {value.needs_class!r}"
+        )
     yield value.name, Metric(**{**vars(value), **one_line, "origin": plugin.origin})
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from fretal_bench.metrics import registry
+from fretal_bench.metrics.continual import average_accuracy
+from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.metrics.numbers import NAN, Floats
+from fretal_bench.metrics.videos import VIDEO_SCORES
 from fretal_bench.reporting.inputs import seed_words
 from fretal_bench.reporting.quantities import EXTRA, KEPT, WEIGHTS, TableName
 from fretal_bench.reporting.summary import NONE, StrategySummary, Summary
-from fretal_bench.reporting.tables import Column, Number, Row, Table, mark_best
+from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, decimal, mark_best
 
 UNTRAINED = "untrained"
 MEANING = {"higher": "higher is better", "lower": "lower is better"}
@@ -29,9 +34,9 @@ def summary_table(summary: Summary) -> Table:
 def transfer_table(summary: Summary) -> Table:
     """Other averages, and transfer to domains that are not learned yet."""
     note = (
-        "Micro: all test samples pooled, at the end. Incremental: over the stream, of the domains seen so far. FWT: of "
-        "GEM, against the untrained model, positive = earlier domains helped, higher is better. Unseen: before a domain "
-        "is learned."
+        "Micro: all test samples pooled, at the end. Incremental: over the stream, of the domains seen so far. Relative "
+        "forgetting: share of the best value that is lost, lower is better. FWT: of GEM, against the untrained model, "
+        "positive = earlier domains helped, higher is better. Unseen: before a domain is learned."
     )
     return _quantity_table(summary, "transfer", "Other averages, and transfer forward", note)
 
@@ -39,11 +44,39 @@ def transfer_table(summary: Summary) -> Table:
 def detection_table(summary: Summary) -> Table:
     """The final detector by other metrics."""
     note = (
-        "AUC, AP, EER, ECE at frame level; video: mean frame score of each video. Higher AUC, AP and accuracy are "
-        "better, lower EER and ECE."
+        "Accuracy on reals and on fakes, AUC, AP (its mean over domains: CDDB's mAP), EER, ECE at frame level; video: "
+        f"{VIDEO_SCORES[summary.video]} of each video. Higher AUC, AP and accuracy are better, lower EER and ECE."
     )
     note += "".join(f" {q.title}: {q.formula}." for q in summary.quantities.values() if q.added)
     return _quantity_table(summary, "detection", "The final detector, mean over domains", note)
+
+
+def metric_table(summary: Summary) -> Table:
+    """The final detector by every metric there is, at the report's level: one row a strategy, one column a metric."""
+    names = registry.names()
+    columns = [
+        Column(name, registry.find(name).title, "higher" if registry.find(name).higher_is_better else "lower")
+        for name in names
+    ]
+    rows = []
+    for strategy in summary.strategies:
+        cells = sorted((c for c in summary.cells if c.label == strategy.label), key=lambda cell: cell.seed)
+        finals = [
+            mean_interval([average_accuracy(cell.matrices[summary.level, name].values) for cell in cells])
+            for name in names
+        ]
+        numbers = (Number(final.mean, final.half, over=strategy.seeds) for final in finals)
+        rows.append(Row((*name_cells(summary, strategy), *numbers), apart=strategy.bound))
+    notes = (
+        f"Mean over domains at the end, {summary.level_words}; `bench report --metric NAME` makes the matrices of one.",
+        *(f"{registry.find(name).title} (--metric {name}): {registry.find(name).summary}." for name in names),
+        *_cautions(summary, *names),
+        *stream_note(summary),
+        *bound_words(summary),
+        *interval_words(summary),
+    )
+    title = "The final detector by every metric, mean over domains"
+    return mark_best(Table("metrics", title, (*name_columns(summary), *columns), tuple(rows), notes))
 
 
 def cost_table(summary: Summary) -> Table:
@@ -84,7 +117,7 @@ def accuracy_table(summary: Summary, strategy: StrategySummary) -> Table:
         numbers = _numbers(strategy.accuracy.mean[i], strategy.accuracy.half[i], seen=i + 1)
         rows.append(Row((name, *numbers)))
     below = (
-        f"R[i,j], {summary.level} level, {MEANING[_better(summary)]}; row = after training on a domain, column = "
+        f"R[i,j], {summary.level_words}, {MEANING[_better(summary)]}; row = after training on a domain, column = "
         "tested on a domain; in parentheses: not learned yet.",
     )
     return Table(
@@ -118,28 +151,68 @@ def forgetting_table(summary: Summary, strategy: StrategySummary) -> Table:
     )
 
 
+def class_table(summary: Summary, strategy: StrategySummary) -> Table:
+    """Accuracy on reals and on fakes of one strategy, in one cell: which of the two classes was forgotten.
+
+    Means over seeds to two decimals; the files of the report have them whole, with their intervals.
+    """
+    reals, fakes = strategy.by_class.mean
+    rows = [
+        Row((name, *(_both(reals[i, j], fakes[i, j], seen=j < i) for j in range(len(summary.domains)))))
+        for i, name in enumerate((UNTRAINED, *summary.domains))
+    ]
+    below = (
+        f"Reals/fakes: share of the reals with score < 0.5 / of the fakes with score >= 0.5, {summary.level_words}, "
+        "higher is better; rows, columns and parentheses as in R.",
+    )
+    return Table(
+        "classes",
+        f"{summary.marked(strategy)}: accuracy on reals/fakes",
+        (Column("after", "after"), *(Column(name, name) for name in summary.domains)),
+        tuple(rows),
+        below,
+    )
+
+
+def _both(of_reals: float, of_fakes: float, *, seen: bool) -> str:
+    """Write both accuracies: ``0.91/0.52``, in parentheses on a domain that is not learned yet."""
+    both = "/".join(NOTHING if np.isnan(value) else decimal(value, 2) for value in (of_reals, of_fakes))
+    return both if seen else f"({both})"
+
+
 def matrix_tables(summary: Summary, strategy: StrategySummary) -> tuple[Table, ...]:
-    """Both matrices of one strategy; a stream of one domain has no forgetting."""
-    tables = (accuracy_table(summary, strategy), forgetting_table(summary, strategy))
-    return tables if len(summary.domains) > 1 else tables[:1]
+    """The matrices of one strategy: R, accuracy by class, F; a stream of one domain has no forgetting."""
+    tables = (
+        accuracy_table(summary, strategy),
+        class_table(summary, strategy),
+        forgetting_table(summary, strategy),
+    )
+    return tables if len(summary.domains) > 1 else tables[:2]
 
 
 def matrices_of_all(summary: Summary) -> tuple[tuple[Table, ...], ...]:
-    """Both matrices of every strategy; their notes, which are the same, stand under the first pair only."""
-    pairs = [matrix_tables(summary, strategy) for strategy in summary.strategies]
-    return (pairs[0], *(tuple(replace(table, notes=()) for table in pair) for pair in pairs[1:]))
+    """The matrices of every strategy; their notes, which are the same, stand under the first ones only."""
+    of_each = [matrix_tables(summary, strategy) for strategy in summary.strategies]
+    return (of_each[0], *(tuple(replace(table, notes=()) for table in tables) for tables in of_each[1:]))
 
 
-def pair_table(summary: Summary, strategy: StrategySummary) -> Table:
-    """Both matrices of one strategy side by side, for terminals that are wide enough."""
-    left, right = accuracy_table(summary, strategy), forgetting_table(summary, strategy)
-    blank = tuple(Number(NAN, empty=True) for _ in right.columns[1:])
-    # F has no row for the untrained model and none for the first domain.
-    right_cells = [blank, blank, *(row.cells[1:] for row in right.rows)]
-    rows = tuple(Row((*row.cells, "│", *cells)) for row, cells in zip(left.rows, right_cells, strict=True))
-    columns = (*left.columns, Column("", "│"), *right.columns[1:])
-    notes = tuple(dict.fromkeys((*left.notes, *right.notes)))
-    return Table("pair", f"{left.title} │ forgetting", columns, rows, notes)
+def side_by_side(tables: Sequence[Table]) -> Table:
+    """Matrices of one strategy next to one another, for terminals that are wide enough; their last rows are level."""
+    first, *others = tables
+    if not others:
+        return first
+    cells: list[tuple[str | Number, ...]] = [row.cells for row in first.rows]
+    columns: list[Column] = list(first.columns)
+    for table in others:
+        blank: tuple[str | Number, ...] = tuple(Number(NAN, empty=True) for _ in table.columns[1:])
+        # F has no row for the untrained model and none for the first domain.
+        missing = len(cells) - len(table.rows)
+        beside = [blank] * missing + [row.cells[1:] for row in table.rows]
+        cells = [(*left, "│", *right) for left, right in zip(cells, beside, strict=True)]
+        columns += [Column("", "│"), *table.columns[1:]]
+    notes = tuple(dict.fromkeys(note for table in tables for note in table.notes))
+    titles = [first.title, *(table.title.rpartition(": ")[2] for table in others)]
+    return Table("side-by-side", " │ ".join(titles), tuple(columns), tuple(map(Row, cells)), notes)
 
 
 def matrix_table(summary: Summary, kind: str) -> Table:
@@ -152,6 +225,38 @@ def matrix_table(summary: Summary, kind: str) -> Table:
     return Table(
         f"{kind}-matrices", title, (Column("strategy", "strategy"), *first.columns), tuple(rows), first.notes
     )
+
+
+def class_matrix_table(summary: Summary) -> Table:
+    """Accuracy on reals and on fakes of all strategies after every step, for CSV and LaTeX: two columns a domain."""
+    domains = range(len(summary.domains))
+    rows = [
+        Row(
+            (
+                strategy.label,
+                name,
+                *(
+                    Number(float(of.mean[k, i, j]), float(of.half[k, i, j]), aside=j >= i)
+                    for j in domains
+                    for k in (0, 1)
+                ),
+            )
+        )
+        for strategy in summary.strategies
+        for of in (strategy.by_class,)
+        for i, name in enumerate((UNTRAINED, *summary.domains))
+    ]
+    columns = [
+        Column(f"{name}_{kind}", f"{name}, {kind}") for name in summary.domains for kind in ("reals", "fakes")
+    ]
+    notes = (
+        f"Share of the reals with score < 0.5, of the fakes with score >= 0.5, {summary.level_words}, higher is better; "
+        "row = after training on a domain; in parentheses: not learned yet.",
+        *interval_words(summary),
+    )
+    title = "Accuracy on reals and on fakes"
+    heads = (Column("strategy", "strategy"), Column("after", "after"), *columns)
+    return Table("class-matrices", title, heads, tuple(rows), notes)
 
 
 def strategy_table(summary: Summary) -> Table:
@@ -245,7 +350,15 @@ def name_cells(summary: Summary, strategy: StrategySummary) -> tuple[str, ...]:
 
 def _level(summary: Summary) -> tuple[str, ...]:
     """Say of which metric and level the values are."""
-    return (f"{_capital(summary.metric_title)} at {summary.level} level.",)
+    return (
+        f"{_capital(summary.metric_title)} at {summary.level_words}.",
+        *_cautions(summary, summary.metric),
+    )
+
+
+def _cautions(summary: Summary, *metrics: str) -> tuple[str, ...]:
+    """Say what must be known of some metrics on these test sets."""
+    return tuple(summary.cautions[name] for name in metrics if name in summary.cautions)
 
 
 def stream_note(summary: Summary) -> tuple[str, ...]:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
-from fretal_bench.benchmark.runner.results import Results
+from fretal_bench.benchmark.runner.results import CellResult, Results
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics import registry
-from fretal_bench.metrics.detection import video_level
 from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.metrics.matrices import COLUMNS, LEVELS
 from fretal_bench.metrics.numbers import or_none
-from fretal_bench.reporting.inputs import unique
+from fretal_bench.metrics.videos import MEAN, level_key, video_level
+from fretal_bench.reporting.inputs import corrupted_sets, unique
 from fretal_bench.reporting.quantities import CellMeasures, DomainSize
 
 if TYPE_CHECKING:
@@ -51,12 +51,14 @@ class Further:
         values: Every metric at every level after every step that was judged.
         steps: The steps after the last and after the first domain, by name.
         undefined: Why values are NaN, in words.
+        video: How videos are scored, one of ``videos.VIDEO_SCORES``.
     """
 
     sets: tuple[DomainSize, ...]
     values: tuple[Measured, ...]
     steps: Mapping[When, int]
     undefined: tuple[str, ...]
+    video: str = MEAN
 
     def by_seed(self, set: str, label: str, metric: str, level: str, when: When) -> dict[int, float]:
         """Give the values of a strategy on a set by seed; none where it was not judged there."""
@@ -72,12 +74,15 @@ class Further:
         return by_key
 
 
-def measure_further(results: Results, measured: tuple[CellMeasures, ...]) -> Further | None:
+def measure_further(
+    results: Results, measured: tuple[CellMeasures, ...], video: str = MEAN
+) -> Further | None:
     """Measure the cells of the stream's own order on the further test sets that they were judged on.
 
     Args:
         results: Results as ``load_results`` gives them.
         measured: The cells that the report has numbers of; others are left out here too.
+        video: How videos are scored, one of ``videos.VIDEO_SCORES``.
 
     Returns:
         None if no cell was judged on any.
@@ -87,21 +92,24 @@ def measure_further(results: Results, measured: tuple[CellMeasures, ...]) -> Fur
             a column is missing.
     """
     usable = {(measures.label, measures.seed) for measures in measured}
+    corrupted = corrupted_sets(results.plan)
     samples: dict[str, tuple[pd.DataFrame, Path]] = {}
     sizes: dict[str, DomainSize] = {}
     values: list[Measured] = []
     undefined: list[str] = []
     for cell in results.cells:
-        if (cell.label, cell.seed) not in usable or cell.further is None:
+        if (cell.label, cell.seed) not in usable:
             continue
-        for name, step, frame in _judged(cell.further, cell.path):
+        for name, step, frame in judged_sets(cell):
+            if name in corrupted:
+                continue
             first, other = samples.setdefault(name, (frame[_SAMPLES], cell.path))
             if not frame[_SAMPLES].equals(first):
                 raise BenchError(
                     f"{cell.path}: its samples of the test set {name!r} after step {step} are not those of {other}; "
                     "the scores of one of them are of another set: judge both again"
                 )
-            tables = {"frame": frame, "video": video_level(frame)}
+            tables = {"frame": frame, "video": video_level(frame, video)}
             if name not in sizes:
                 sizes[name] = _size(name, frame, len(tables["video"]))
             for level, metric, value, reason in _metrics(tables):
@@ -113,7 +121,7 @@ def measure_further(results: Results, measured: tuple[CellMeasures, ...]) -> Fur
         return None
     last = len(measured[0].matrix.domains) - 1
     steps: dict[When, int] = {"end": last, "first": 0} if last else {"end": last}
-    return Further(tuple(sizes.values()), tuple(values), steps, unique(undefined))
+    return Further(tuple(sizes.values()), tuple(values), steps, unique(undefined), video)
 
 
 def _metrics(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, str, float, str]]:
@@ -124,8 +132,18 @@ def _metrics(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, str, flo
             yield level, metric, *registry.find(metric).evaluate(labels, scores)
 
 
-def _judged(scores: pd.DataFrame, path: Path) -> Iterator[tuple[str, int, pd.DataFrame]]:
-    """Cut the scores of a cell by set and step, each sorted by row, and check that no sample is there twice."""
+def judged_sets(cell: CellResult) -> Iterator[tuple[str, int, pd.DataFrame]]:
+    """Cut the further scores of a cell by set and step, each sorted by row, and check that no sample is there twice.
+
+    Returns:
+        The set's name, the step and the scores; nothing of a cell that was judged on none.
+
+    Raises:
+        BenchError: A sample is there twice, or a column is missing.
+    """
+    scores, path = cell.further, cell.path
+    if scores is None:
+        return
     missing = [column for column in COLUMNS if column not in scores.columns]
     if missing:
         raise BenchError(
@@ -153,7 +171,8 @@ def further_frame(further: Further) -> pd.DataFrame:
     """Give every metric of every cell on every further test set after every step that was judged; a row a value."""
     import pandas as pd
 
-    return pd.DataFrame([asdict(of) for of in further.values])
+    rows = [{**asdict(of), "level": level_key(of.level, further.video)} for of in further.values]
+    return pd.DataFrame(rows)
 
 
 def further_record(further: Further, metric: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def further_sets(summary: Summary) -> Figure:
         axes[0][0].set_yticks(range(len(look)), [summary.marked(s) for s in summary.strategies])
         axes[0][0].set_ylim(len(look) - 0.5, -0.5)
         better = "higher" if registry.find(summary.metric).higher_is_better else "lower"
-        figure.supxlabel(f"{summary.metric_title} at {summary.level} level ({better} is better)", fontsize=9)
+        figure.supxlabel(f"{summary.metric_title} at {summary.level_words} ({better} is better)", fontsize=9)
         return laid_out(figure)
 
 

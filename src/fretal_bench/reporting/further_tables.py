@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
+
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.metrics.matrices import LEVELS
+from fretal_bench.metrics.videos import level_words
 from fretal_bench.reporting.contents import bound_words, interval_note, name_cells, name_columns, stream_note
 from fretal_bench.reporting.further import Further, When
 from fretal_bench.reporting.inputs import seed_words
@@ -22,7 +25,11 @@ def further_tables(summary: Summary) -> tuple[Table, ...]:
 
 
 def _table(summary: Summary, further: Further, level: str) -> Table:
-    """One row a strategy; for each set its value at the end, and after the first domain where that was judged."""
+    """One row a strategy; for each set its value at the end, and after the first domain where that was judged.
+
+    Of several sets their mean at the end comes last: what generalisation to data sets never trained on comes to, apart
+    from the averages over the stream's own domains.
+    """
     columns: list[tuple[str, When]] = [
         (size.name, when)
         for size in further.sets
@@ -34,6 +41,10 @@ def _table(summary: Summary, further: Further, level: str) -> Table:
     rows = []
     for strategy in summary.strategies:
         values = [_by_seed(summary, further, strategy, name, level, when) for name, when in columns]
+        if len(further.sets) > 1:
+            values.append(
+                _over_sets([v for v, (_, when) in zip(values, columns, strict=True) if when == "end"])
+            )
         rows.append(Row((*name_cells(summary, strategy), *map(_number, values)), apart=strategy.bound))
     first = summary.domains[0]
     heads = [
@@ -42,8 +53,11 @@ def _table(summary: Summary, further: Further, level: str) -> Table:
         else Column(f"{name}_first", f"{name}, after {first}", better)
         for name, when in columns
     ]
+    if len(further.sets) > 1:
+        heads.append(Column("mean_of_sets", "mean of sets", better))
     metric = summary.metric_title
-    title = f"{metric[:1].upper()}{metric[1:]} on test sets that were never trained on, {level} level"
+    where = level_words(level, summary.video)
+    title = f"{metric[:1].upper()}{metric[1:]} on test sets that were never trained on, {where}"
     notes = (
         "At the end of the stream"
         + (
@@ -51,6 +65,7 @@ def _table(summary: Summary, further: Further, level: str) -> Table:
             if any(w == "first" for _, w in columns)
             else ""
         )
+        + (". Mean of sets: at the end, every set counts the same" if len(further.sets) > 1 else "")
         + ". These sets count in no average, no forgetting and not in the verdict.",
         *_other_seeds(summary, further, columns, level),
         *stream_note(summary),
@@ -66,6 +81,12 @@ def _by_seed(
     summary: Summary, further: Further, strategy: StrategySummary, name: str, level: str, when: When
 ) -> dict[int, float]:
     return further.by_seed(name, strategy.label, summary.metric, level, when)
+
+
+def _over_sets(by_set: list[dict[int, float]]) -> dict[int, float]:
+    """Give the mean over sets of each seed that was judged on all of them."""
+    common = set.intersection(*(set(by_seed) for by_seed in by_set))
+    return {seed: statistics.fmean(by_seed[seed] for by_seed in by_set) for seed in sorted(common)}
 
 
 def _number(by_seed: dict[int, float]) -> Number:

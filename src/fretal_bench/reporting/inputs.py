@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from fretal_bench.benchmark.runner.results import Results
+from fretal_bench.datasets.corruptions import corrupted_name
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
@@ -36,6 +37,16 @@ class Problem:
 def domain_names(plan: Mapping[str, Any]) -> tuple[str, ...]:
     """Give the stream's domains in the order in which they are learned."""
     return tuple(domain["name"] for domain in plan["stream"]["domains"])
+
+
+def corrupted_sets(plan: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Give the domain and the corruption of every corrupted test set in a plan, by the set's name."""
+    corrupted = {}
+    for entry in plan.get("further", ()):
+        if name := entry.get("corruption"):
+            domain = entry["name"].removesuffix(corrupted_name("", name))
+            corrupted[entry["name"]] = (domain, name)
+    return corrupted
 
 
 def order_name(domains: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.order_tables import order_tables
 from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.progress import problem_table, progress_table
+from fretal_bench.reporting.robustness_tables import robustness_tables
 from fretal_bench.reporting.summary import Summary
 from fretal_bench.reporting.verdict import Verdict
 
@@ -34,7 +35,8 @@ def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
         ),
         "\n".join(bullet(f"Shortcut in {line}") for line in shortcut_words(results)),
         *(to_markdown(table) for table in quantity_tables(summary)),
-        *(to_markdown(table) for table in (*further_tables(summary), *order_tables(summary))),
+        *(to_markdown(table) for table in (*further_tables(summary), *robustness_tables(summary))),
+        *(to_markdown(table) for table in order_tables(summary)),
         *(f"![{prose(plot.title)}](plots/{plot.name}.png)" for plot in plots(summary)),
     ]
     parts.extend(to_markdown(table) for pair in matrices_of_all(summary) for table in pair)

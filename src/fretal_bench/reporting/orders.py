@@ -12,6 +12,7 @@ import numpy as np
 from fretal_bench.benchmark.runner.results import CellResult, Results
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics.numbers import NAN
+from fretal_bench.metrics.videos import MEAN
 from fretal_bench.reporting.inputs import (
     Problem,
     absent_cells,
@@ -129,7 +130,12 @@ class Orders:
 
 
 def across_orders(
-    results: Results, own: Sequence[CellMeasures], problems: Sequence[Problem], metric: str, level: str
+    results: Results,
+    own: Sequence[CellMeasures],
+    problems: Sequence[Problem],
+    metric: str,
+    level: str,
+    video: str = MEAN,
 ) -> Orders | None:
     """Compare the orders of the domains that a run has; None for a run with one order.
 
@@ -139,6 +145,7 @@ def across_orders(
         problems: The cells of that order without numbers.
         metric: Metric of the matrices that forgetting and averages are computed from.
         level: ``frame`` or ``video``.
+        video: How videos are scored, one of ``videos.VIDEO_SCORES``.
 
     Raises:
         BenchError: The domains of two orders are not the same.
@@ -157,7 +164,10 @@ def across_orders(
     for measures in own:
         cells.setdefault(measures.label, {})[measures.seed] = {name: measures.values[name] for name in names}
     own_order = Order(order_name(domains), domains, cells, tuple(problems))
-    orders = [own_order, *(_measured(other, metric, level, domains) for other in results.in_other_orders)]
+    orders = [
+        own_order,
+        *(_measured(other, metric, level, video, domains) for other in results.in_other_orders),
+    ]
     known = [cell for of in (results, *results.in_other_orders) for cell in of.cells]
     bounds = _bounds(known)
     labels = [label for label in bounds if any(label in order.cells for order in orders)]
@@ -174,7 +184,7 @@ def across_orders(
     )
 
 
-def _measured(results: Results, metric: str, level: str, own: tuple[str, ...]) -> Order:
+def _measured(results: Results, metric: str, level: str, video: str, own: tuple[str, ...]) -> Order:
     """Measure the cells of another order."""
     domains = domain_names(results.plan)
     name = order_name(domains)
@@ -192,7 +202,7 @@ def _measured(results: Results, metric: str, level: str, own: tuple[str, ...]) -
                 "give one its own label"
             )
         try:
-            cells.setdefault(cell.label, {})[cell.seed] = stream_values(cell, metric, level, domains)
+            cells.setdefault(cell.label, {})[cell.seed] = stream_values(cell, metric, level, domains, video)
         except BenchError as error:
             problems.append(Problem(cell.label, cell.seed, "unusable", str(error), name))
     return Order(

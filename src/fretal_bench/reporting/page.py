@@ -12,6 +12,7 @@ from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.reporting.contents import (
     formula_table,
     matrices_of_all,
+    metric_table,
     quantity_tables,
     size_table,
     strategy_table,
@@ -21,6 +22,7 @@ from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.order_tables import order_tables
 from fretal_bench.reporting.plots import Plot
 from fretal_bench.reporting.progress import problem_table, progress_table
+from fretal_bench.reporting.robustness_tables import robustness_tables
 from fretal_bench.reporting.summary import Summary
 from fretal_bench.reporting.tables import Column, Number, number_text
 from fretal_bench.reporting.verdict import Verdict
@@ -78,7 +80,9 @@ def page(
         size=_size(summary),
         verdict=conclusion,
         quantity_tables=quantity_tables(summary),
+        metric_table=metric_table(summary),
         further_tables=further_tables(summary),
+        robustness_tables=robustness_tables(summary),
         further_plots=_pictures(images, "further"),
         order_tables=order_tables(summary),
         plots=_pictures(images, "plots"),
@@ -142,4 +146,4 @@ def _size(summary: Summary) -> str:
     seeds = "1 seed" if len(summary.seeds) == 1 else f"{len(summary.seeds)} seeds"
     domains = "1 domain" if len(summary.domains) == 1 else f"{len(summary.domains)} domains"
     orders = "" if summary.orders is None else f"{len(summary.orders.orders)} orders · "
-    return f"{domains} · {orders}{seeds} · {summary.metric_title} at {summary.level} level"
+    return f"{domains} · {orders}{seeds} · {summary.metric_title} at {summary.level_words}"

@@ -11,7 +11,12 @@ import numpy as np
 
 from fretal_bench.benchmark.runner.results import CellResult
 from fretal_bench.metrics import registry
-from fretal_bench.metrics.continual import CONTINUAL_METRICS, average_accuracy, forgetting_matrix
+from fretal_bench.metrics.continual import (
+    CONTINUAL_METRICS,
+    average_accuracy,
+    forgetting_matrix,
+    without_best,
+)
 from fretal_bench.metrics.matrices import (
     LEVELS,
     Matrix,
@@ -22,6 +27,8 @@ from fretal_bench.metrics.matrices import (
     micro_average,
 )
 from fretal_bench.metrics.numbers import NAN, Floats
+from fretal_bench.metrics.rates import TPR_AT, least_reals
+from fretal_bench.metrics.videos import MEAN, level_words
 from fretal_bench.reporting.inputs import unique
 
 FORGETTING: Final = "forgetting"
@@ -41,9 +48,11 @@ TableName = Literal["summary", "transfer", "detection", "cost"]
 """What a stream comes to, what else it does, what the final detector is worth, and what it costs."""
 
 _STREAM: Final = (FORGETTING, LEARNING, AVERAGE, "minimum_old", "backward_transfer")
-_TRANSFER: Final = ("incremental", "forward_transfer", "zero_shot")
+_TRANSFER: Final = ("incremental", "relative_forgetting", "forward_transfer", "zero_shot")
 _DIFFERENCES: Final = ("backward_transfer", "forward_transfer")
 _DETECTION: Final = {
+    "final_reals": ("frame", "real_accuracy"),
+    "final_fakes": ("frame", "fake_accuracy"),
     "final_auc": ("frame", "auc"),
     "final_ap": ("frame", "ap"),
     "final_eer": ("frame", "eer"),
@@ -52,6 +61,10 @@ _DETECTION: Final = {
     "video_auc": ("video", "auc"),
 }
 """Name -> the level and the metric whose mean over domains, at the end, it is."""
+_TITLES: Final = {"final_ap": "mAP"}
+"""Titles of columns that have a name of their own in the field."""
+BY_CLASS: Final = ("real_accuracy", "fake_accuracy")
+"""The metrics that stand next to every matrix: which of the two classes was forgotten."""
 _EVALUATION: Final = frozenset({"evaluate test", "evaluate val"})
 """The phases of a cell that are no training."""
 
@@ -102,7 +115,9 @@ class CellMeasures:
         matrix: R and b of the report's metric and level.
         matrices: R and b of every metric at every level, by level and metric.
         forgetting: F, ``[T, T]``.
+        by_class: Accuracy on reals and on fakes, ``[2, T + 1, T]``, at the report's level; row 0 = before any training.
         undefined: Why values are NaN, in words.
+        cautions: Of metrics that promise more than the test sets can hold, what to know, by the metric's name.
         sizes: The test sets that it was scored on.
     """
 
@@ -112,12 +127,19 @@ class CellMeasures:
     matrix: Matrix
     matrices: Mapping[tuple[str, str], Matrix]
     forgetting: Floats
+    by_class: Floats
     undefined: tuple[str, ...]
+    cautions: Mapping[str, str]
     sizes: tuple[DomainSize, ...]
 
 
-def quantities(metric: str = "accuracy") -> dict[str, Quantity]:
-    """Give every quantity of a report whose matrices hold ``metric``, by name, in the order of the tables."""
+def quantities(metric: str = "accuracy", video: str = MEAN) -> dict[str, Quantity]:
+    """Give every quantity of a report whose matrices hold ``metric``, by name, in the order of the tables.
+
+    Args:
+        metric: The metric's name.
+        video: How videos are scored, one of ``videos.VIDEO_SCORES``.
+    """
     of_report = registry.find(metric)
     micro = Quantity(
         MICRO,
@@ -130,7 +152,7 @@ def quantities(metric: str = "accuracy") -> dict[str, Quantity]:
         *_continual(_STREAM, "summary", of_report),
         micro,
         *_continual(_TRANSFER, "transfer", of_report),
-        *_detection(),
+        *_detection(video),
         *_COST,
     )
     return {quantity.name: quantity for quantity in columns}
@@ -150,14 +172,14 @@ def _continual(names: Iterable[str], table: TableName, of_report: registry.Metri
         )
 
 
-def _detection() -> Iterator[Quantity]:
+def _detection(video: str) -> Iterator[Quantity]:
     """Give the columns of the final detector: the suite's own, then those of plugins."""
     for name, (level, metric) in _final_metrics().items():
         known = registry.find(metric)
         yield Quantity(
             name,
-            known.title if level == "frame" else f"video {known.title}",
-            f"mean over domains at the end, {level} level: {known.summary}",
+            _TITLES.get(name, known.title if level == "frame" else f"video {known.title}"),
+            f"mean over domains at the end, {level_words(level, video)}: {known.summary}",
             _better(known.higher_is_better),
             "detection",
             added=bool(known.origin),
@@ -208,7 +230,9 @@ _COST: Final = (
 )
 
 
-def measure(cell: CellResult, metric: str, level: str, domains: tuple[str, ...]) -> CellMeasures:
+def measure(
+    cell: CellResult, metric: str, level: str, domains: tuple[str, ...], video: str = MEAN
+) -> CellMeasures:
     """Compute every quantity of one cell.
 
     Args:
@@ -216,11 +240,12 @@ def measure(cell: CellResult, metric: str, level: str, domains: tuple[str, ...])
         metric: Metric of the matrices.
         level: ``frame`` or ``video``, of the matrices.
         domains: In the order in which they are learned.
+        video: How videos are scored, one of ``videos.VIDEO_SCORES``.
 
     Raises:
         BenchError: If the scores are not what the suite writes.
     """
-    scores = align_levels(cell.scores, domains)
+    scores = align_levels(cell.scores, domains, video)
     matrices = {
         (of_level, of_metric): matrix(scores[of_level], of_metric)
         for of_level in LEVELS
@@ -238,14 +263,18 @@ def measure(cell: CellResult, metric: str, level: str, domains: tuple[str, ...])
         r,
         matrices,
         forgetting_matrix(r.values, higher_is_better=r.higher_is_better),
+        _by_class(matrices, level),
         _why_nan(cell, r, final),
+        _few_reals(scores[level]),
         _sizes(scores),
     )
 
 
-def stream_values(cell: CellResult, metric: str, level: str, domains: tuple[str, ...]) -> dict[str, float]:
+def stream_values(
+    cell: CellResult, metric: str, level: str, domains: tuple[str, ...], video: str = MEAN
+) -> dict[str, float]:
     """Compute the quantities of one cell's stream and of its cost, none of the final detector; as ``measure``."""
-    scores = align(cell.scores, level, domains)
+    scores = align(cell.scores, level, domains, video)
     return {**_of_stream(matrix(scores, metric), scores), **cost(cell.environment)}
 
 
@@ -294,6 +323,28 @@ def _footprint(phases: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
+def _by_class(matrices: Mapping[tuple[str, str], Matrix], level: str) -> Floats:
+    """Stack accuracy on reals and on fakes, each with its row before any training."""
+    of_both = (matrices[level, metric] for metric in BY_CLASS)
+    return np.stack([np.vstack([of_class.baseline, of_class.values]) for of_class in of_both])
+
+
+def _few_reals(scores: StreamScores) -> dict[str, str]:
+    """Say of each metric at a bounded FPR on which domains no real at all may be called fake."""
+    reals = {name: int(np.sum(of == 0)) for name, of in zip(scores.domains, scores.labels, strict=True)}
+    cautions = {}
+    for percent in TPR_AT:
+        few = [f"{name} ({count})" for name, count in reals.items() if count < least_reals(percent)]
+        if few:
+            name = f"tpr_at_fpr{percent}"
+            cautions[name] = (
+                f"{registry.find(name).title} ({scores.level} level): fewer than {least_reals(percent)} reals on "
+                f"{', '.join(few)}: no real may be called fake there, and the value is the share of fakes above every "
+                "real."
+            )
+    return cautions
+
+
 def _better(higher_is_better: bool) -> str:
     return "higher" if higher_is_better else "lower"
 
@@ -324,6 +375,13 @@ def _why_nan(cell: CellResult, of_report: Matrix, final: Mapping[str, Matrix]) -
         if name not in _DETECTION:
             last = (value for value in of_column.undefined if value.step == len(of_column.domains) - 1)
             notes += [_absent(of_column, value.domain, value.reason) for value in last if not value.lost]
+    lost = without_best(of_report.values, higher_is_better=of_report.higher_is_better)
+    if lost:
+        title, names = registry.find(of_report.metric).title, (of_report.domains[j] for j in lost)
+        notes.append(
+            f"relative forgetting does not exist in {cell.label}, seed {cell.seed}: the best {title} on "
+            f"{', '.join(names)} is 0"
+        )
     return unique(notes)
 
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from fretal_bench import files
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.metrics.matrices import LEVELS
+from fretal_bench.metrics.videos import MEAN, level_key
 from fretal_bench.reporting.contents import (
+    class_matrix_table,
     matrix_table,
     matrix_tables,
-    pair_table,
+    metric_table,
     quantity_tables,
+    side_by_side,
 )
 from fretal_bench.reporting.drawing import image
 from fretal_bench.reporting.formats import frame_to_csv, to_csv, to_latex
@@ -28,6 +31,8 @@ from fretal_bench.reporting.orders import COMPARED
 from fretal_bench.reporting.page import page
 from fretal_bench.reporting.plots import Plot, plots
 from fretal_bench.reporting.progress import problem_table, progress_frame, progress_table
+from fretal_bench.reporting.robustness import METRICS, robustness_frame
+from fretal_bench.reporting.robustness_tables import robustness_tables
 from fretal_bench.reporting.summary import (
     StrategySummary,
     Summary,
@@ -44,9 +49,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SOMETIMES: Final = (
-    *(f"tables/{name}.csv" for name in ("progress", "further", "orders", "order-values")),
+    *(f"tables/{name}.csv" for name in ("progress", "further", "robustness", "orders", "order-values")),
     *(f"tables/orders-{name}.{kind}" for name in COMPARED for kind in ("csv", "tex")),
     *(f"tables/further-{level}.{kind}" for level in LEVELS for kind in ("csv", "tex")),
+    *(f"tables/robustness-{metric}.{kind}" for metric in METRICS for kind in ("csv", "tex")),
     *(f"plots/{name}.{kind}" for name in ("further", "orders") for kind in ("png", "svg")),
 )
 """The files of a report that not every one has."""
@@ -83,7 +89,11 @@ class Report:
 
 
 def write_report(
-    results: Results, out: str | os.PathLike[str], metric: str = "accuracy", level: str = "frame"
+    results: Results,
+    out: str | os.PathLike[str],
+    metric: str = "accuracy",
+    level: str = "frame",
+    video: str = MEAN,
 ) -> Report:
     """Write a report: ``index.html``, ``summary.md``, ``tables/*.csv`` and ``*.tex``, ``plots/*.png`` and ``*.svg``.
 
@@ -95,6 +105,7 @@ def write_report(
         out: Folder, made if it is not there.
         metric: Metric of the matrices.
         level: ``frame`` or ``video``.
+        video: How videos are scored, one of ``videos.VIDEO_SCORES``.
 
     Raises:
         BenchError: If no cell can be used, a name is unknown, or the folder cannot be written.
@@ -103,7 +114,7 @@ def write_report(
     folder = Path(out)
     index = folder / "index.html"
     files.check_place(index, "--out")
-    summary = summarize(results, metric, level)
+    summary = summarize(results, metric, level, video)
     conclusion = verdict(summary)
     contents = _contents(results, summary, conclusion)
     for name, content in contents.items():
@@ -126,10 +137,11 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
         contents[f"plots/{plot.name}.svg"] = svg
         contents[f"plots/{plot.name}.png"] = image(figure, "png")
         pictures.append((plot, svg))
-    matrices = [matrix_table(summary, "accuracy")]
+    matrices = [matrix_table(summary, "accuracy"), class_matrix_table(summary)]
     if len(summary.domains) > 1:
         matrices.append(matrix_table(summary, "forgetting"))
-    for table in (*quantity_tables(summary), *further_tables(summary), *order_tables(summary)):
+    tables = (*quantity_tables(summary), metric_table(summary))
+    for table in (*tables, *further_tables(summary), *robustness_tables(summary), *order_tables(summary)):
         contents[f"tables/{table.name}.csv"] = to_csv(table)
         contents[f"tables/{table.name}.tex"] = to_latex(table)
     for table in matrices:
@@ -146,9 +158,13 @@ def _frames(summary: Summary) -> dict[str, pd.DataFrame]:
     frames = {"values": tidy_values(summary), "all-matrices": tidy_matrices(summary)}
     if summary.further is not None:
         frames["further"] = further_frame(summary.further)
+    if summary.robustness is not None:
+        frames["robustness"] = robustness_frame(summary.robustness)
     if summary.orders is not None:
         frames["orders"] = order_frame(summary.orders)
-        frames["order-values"] = order_values(summary.orders, summary.metric, summary.level)
+        frames["order-values"] = order_values(
+            summary.orders, summary.metric, level_key(summary.level, summary.video)
+        )
     if summary.problems:
         frames["progress"] = progress_frame(summary.progress)
     return frames
@@ -168,7 +184,12 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
     console.print(Text(conclusion.sentence, style="bold"))
     for note in conclusion.notes:
         console.print(Text(f"- {note}"))
-    tables = [*quantity_tables(summary), *further_tables(summary), *order_tables(summary)]
+    tables = [
+        *quantity_tables(summary),
+        *further_tables(summary),
+        *robustness_tables(summary),
+        *order_tables(summary),
+    ]
     if summary.problems:
         tables += [progress_table(summary.progress), problem_table(summary.problems)]
     for strategy in summary.strategies:
@@ -189,9 +210,11 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
 
 
 def _matrices_for(width: int, summary: Summary, strategy: StrategySummary) -> list[Table]:
-    """Give both matrices of a strategy: side by side if they fit, if need be without intervals."""
-    if len(summary.domains) > 1:
-        pair = pair_table(summary, strategy)
-        if drawn_width(without_intervals(pair)) <= width:
-            return [pair]
-    return list(matrix_tables(summary, strategy))
+    """Give the matrices of a strategy: as many side by side as fit, if need be without intervals."""
+    row: list[Table] = []
+    rows: list[list[Table]] = []
+    for table in matrix_tables(summary, strategy):
+        if not row or drawn_width(without_intervals(side_by_side([*row, table]))) > width:
+            rows.append(row := [])
+        row.append(table)
+    return [side_by_side(tables) for tables in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interval
 from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.numbers import NAN, Floats, or_none
+from fretal_bench.metrics.videos import MEAN, check_video_score, level_key, level_words
 from fretal_bench.reporting.further import Further, further_record, measure_further
 from fretal_bench.reporting.inputs import (
     Problem,
@@ -30,6 +31,7 @@ from fretal_bench.reporting.order_data import orders_record
 from fretal_bench.reporting.orders import Orders, across_orders
 from fretal_bench.reporting.progress import Progress, progress
 from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity, measure, quantities
+from fretal_bench.reporting.robustness import Robustness, measure_robustness, robustness_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,6 +74,7 @@ class StrategySummary:
         accuracy: R, ``[T, T]``.
         baseline: b, ``[T]``.
         forgetting: F, ``[T, T]``.
+        by_class: Accuracy on reals and on fakes, ``[2, T + 1, T]``; row 0 = before any training.
     """
 
     label: str
@@ -86,6 +89,7 @@ class StrategySummary:
     accuracy: MeanMatrix
     baseline: MeanMatrix
     forgetting: MeanMatrix
+    by_class: MeanMatrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,9 @@ class Summary:
         progress: How many cells are done, failed and missing, by order of the domains and seed.
         orders: The run in several orders of the domains; everything else is of the stream's own.
         further: The test sets that were never trained on.
+        video: How videos are scored, one of ``videos.VIDEO_SCORES``.
+        cautions: Of metrics that promise more than the test sets can hold, what to know, by the metric's name.
+        robustness: What the final detectors are worth on corrupted test sets.
     """
 
     metric: str
@@ -127,6 +134,9 @@ class Summary:
     progress: tuple[Progress, ...] = ()
     orders: Orders | None = None
     further: Further | None = None
+    video: str = MEAN
+    cautions: Mapping[str, str] = field(default_factory=dict)
+    robustness: Robustness | None = None
 
     @property
     def own_problems(self) -> tuple[Problem, ...]:
@@ -154,27 +164,34 @@ class Summary:
         """How tables write the metric."""
         return registry.find(self.metric).title
 
+    @property
+    def level_words(self) -> str:
+        """The level of the matrices in a sentence, with how videos are scored where that is not by the mean."""
+        return level_words(self.level, self.video)
 
-def summarize(results: Results, metric: str = "accuracy", level: str = "frame") -> Summary:
+
+def summarize(results: Results, metric: str = "accuracy", level: str = "frame", video: str = MEAN) -> Summary:
     """Compute what a report shows.
 
     Args:
         results: Results as ``load_results`` gives them.
         metric: Metric of the matrices and of everything computed from them.
         level: ``frame`` or ``video``.
+        video: How videos are scored, one of ``videos.VIDEO_SCORES``.
 
     Returns:
         The summary. A cell whose scores cannot be used is left out and named in ``problems``.
 
     Raises:
-        BenchError: If the metric or level is unknown, two cells have the same label and seed, or no cell can
-            be used.
+        BenchError: If the metric, the level or the way to score videos is unknown, two cells have the same label
+            and seed, or no cell can be used.
     """
-    of_report = quantities(metric)
+    check_video_score(video)
+    of_report = quantities(metric, video)
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
     own = order_name(domain_names(results.plan)) if results.in_other_orders else ""
-    measured, unusable = _measured(results, metric, level, own)
+    measured, unusable = _measured(results, metric, level, own, video)
     by_label: dict[str, list[CellMeasures]] = {}
     for measures in measured:
         by_label.setdefault(measures.label, []).append(measures)
@@ -182,14 +199,14 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
     if not measured:
         why = f" (first of {len(problems)}: {problems[0].label}: {problems[0].reason})" if problems else ""
         raise BenchError(f"{results.path} holds no finished cell{why}; `bench run` makes some")
-    orders = across_orders(results, measured, problems, metric, level)
+    orders = across_orders(results, measured, problems, metric, level, video)
     parts = progress(own, (measures.seed for measures in measured), problems)
     for order in orders.others if orders is not None else ():
         parts += progress(
             order.name, (s for by_seed in order.cells.values() for s in by_seed), order.problems
         )
         problems += order.problems
-    further = measure_further(results, measured)
+    further = measure_further(results, measured, video)
     cells = {cell.label: cell for cell in results.cells}
     # What no cell has is no column: results of earlier versions have no footprint.
     known = tuple(dict.fromkeys(name for measures in measured for name in measures.values))
@@ -228,11 +245,14 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame") 
         parts,
         orders,
         further,
+        video,
+        measured[0].cautions,
+        measure_robustness(results, measured, video),
     )
 
 
 def _measured(
-    results: Results, metric: str, level: str, order: str
+    results: Results, metric: str, level: str, order: str, video: str
 ) -> tuple[tuple[CellMeasures, ...], tuple[Problem, ...]]:
     """Measure every cell, and name those whose scores cannot be used."""
     domains = domain_names(results.plan)
@@ -244,7 +264,7 @@ def _measured(
                 f"{results.path}: two cells are called {cell.label!r} with seed {cell.seed}; give one its own label"
             )
         try:
-            measured[cell.label, cell.seed] = measure(cell, metric, level, domains)
+            measured[cell.label, cell.seed] = measure(cell, metric, level, domains, video)
         except BenchError as error:
             unusable.append(Problem(cell.label, cell.seed, "unusable", str(error), order))
     return tuple(measured.values()), tuple(unusable)
@@ -255,7 +275,7 @@ def tidy_values(summary: Summary) -> pd.DataFrame:
     import pandas as pd
 
     rows = [
-        (strategy.label, seed, summary.metric, summary.level, name, value)
+        (strategy.label, seed, summary.metric, level_key(summary.level, summary.video), name, value)
         for strategy in summary.strategies
         for name, by_seed in strategy.by_seed.items()
         for seed, value in by_seed.items()
@@ -273,7 +293,11 @@ def tidy_matrices(summary: Summary) -> pd.DataFrame:
 
     matrices = [(cell, of) for cell in summary.cells for of in cell.matrices.values()]
     count = len(summary.domains) * (len(summary.domains) + 1)
-    heads = [(cell.label, cell.seed, of.metric, of.level) for cell, of in matrices for _ in range(count)]
+    heads = [
+        (cell.label, cell.seed, of.metric, level_key(of.level, summary.video))
+        for cell, of in matrices
+        for _ in range(count)
+    ]
     frame = pd.DataFrame(heads, columns=["label", "seed", "metric", "level"])
     steps = np.repeat(np.arange(-1, len(summary.domains)), len(summary.domains))
     frame["step"] = np.tile(steps, len(matrices))
@@ -287,6 +311,7 @@ def summary_record(summary: Summary) -> dict[str, Any]:
     record: dict[str, Any] = {
         "metric": summary.metric,
         "level": summary.level,
+        "video": summary.video,
         "domains": list(summary.domains),
         "seeds": list(summary.seeds),
         "test": [asdict(size) for size in summary.sizes],
@@ -309,14 +334,21 @@ def summary_record(summary: Summary) -> dict[str, Any]:
                 "accuracy": or_none(s.accuracy.mean.tolist()),
                 "untrained": or_none(s.baseline.mean.tolist()),
                 "forgetting": or_none(s.forgetting.mean.tolist()),
+                "accuracy_by_class": {
+                    name: or_none(of_class[1:].tolist())
+                    for name, of_class in zip(("reals", "fakes"), s.by_class.mean, strict=True)
+                },
             }
             for s in summary.strategies
         ],
         "problems": [_without_order(problem) for problem in summary.problems],
         "undefined": list(summary.undefined),
+        "cautions": dict(summary.cautions),
     }
     if summary.further is not None:
         record["further"] = further_record(summary.further, summary.metric)
+    if summary.robustness is not None:
+        record["robustness"] = robustness_record(summary.robustness)
     if summary.orders is not None:
         record["orders"] = orders_record(summary.orders)
     if summary.problems:
@@ -347,6 +379,7 @@ def _over_seeds(measures: list[CellMeasures], cell: CellResult, known: tuple[str
         MeanMatrix(*mean_and_half([of_seed.matrix.values for of_seed in in_order])),
         MeanMatrix(*mean_and_half([of_seed.matrix.baseline for of_seed in in_order])),
         MeanMatrix(*mean_and_half([of_seed.forgetting for of_seed in in_order])),
+        MeanMatrix(*mean_and_half([of_seed.by_class for of_seed in in_order])),
     )
 
 
