@@ -1,4 +1,4 @@
-"""The ``bench score`` command: finished models judged on further test sets, without training."""
+"""The ``bench score`` command: finished models judged on further or corrupted test sets, without training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,14 @@ def score(
     on: Annotated[
         str,
         typer.Option(help="What to judge on: a stream (name or TOML file), or the folder of a crop store."),
-    ],
+    ] = "",
+    corrupt: Annotated[
+        str,
+        typer.Option(
+            help="Or judge the stream's own test sets, corrupted: kinds, or KIND-SEVERITY, separated by commas.",
+            metavar="all|jpeg,blur,resize,h264",
+        ),
+    ] = "",
     data: DataOption = None,
     stream: Annotated[
         str | None,
@@ -42,17 +49,21 @@ def score(
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Judge finished models on test sets that were never trained on, and show the report with them.
+    """Judge finished models on test sets that were never trained on, or on corrupted ones, and show the report with them.
 
     Nothing is trained. People and videos that were trained on are refused. Exit code 1 if a cell could not be judged.
     """
     from fretal_bench.benchmark.runner.judging import ScoreCall, execute_scoring, prepare_scoring
     from fretal_bench.benchmark.runner.results import load_results
 
-    call = ScoreCall(results, on, data or (), stream, device, jobs, pool, ray, gpus_per_step)
+    call = ScoreCall(results, on, data or (), stream, device, jobs, pool, ray, gpus_per_step, corrupt)
     with first_use_bar() as tell:
         scoring = prepare_scoring(call, tell)
-    names = ", ".join(domain.name for domain in scoring.sets)
+    names = (
+        f"their own test sets under {corrupt}"
+        if corrupt
+        else ", ".join(domain.name for domain in scoring.sets)
+    )
     print_line(
         f"{scoring.agenda.tasks} models to judge on {names}; nothing is trained", Console(stderr=json_)
     )

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from fretal_bench import files, names, parsing, records
 from fretal_bench.benchmark.recipes.recipe import Recipe, Tuning
+from fretal_bench.datasets.corruptions import corruption
 from fretal_bench.datasets.streams.file import Protocol
 from fretal_bench.errors import BenchError
 from fretal_bench.names import Rule, check_name
@@ -70,6 +71,21 @@ class DomainContent(Record):
     rows: RowHashes = dataclasses.field(kw_only=True)
 
 
+def _corruption_fault(name: str) -> str:
+    try:
+        corruption(name)
+    except BenchError as error:
+        return str(error)
+    return ""
+
+
+@dataclass(frozen=True)
+class FurtherContent(DomainContent):
+    """A further test set in the plan; ``corruption`` is what is done to the pixels of a domain's own test samples."""
+
+    corruption: str | None = ruled(Rule("the name of a corruption, as in jpeg-30", _corruption_fault), None)
+
+
 @dataclass(frozen=True)
 class StreamContent(Record):
     """The stream in the plan, with what its stores left out, counted by reason, and each domain's shortcut in words."""
@@ -111,8 +127,8 @@ class PlanFile(Record):
     """``plan.json``; ``checksum`` is of what its other keys say.
 
     ``orders`` are the domains in every order but the stream's own, which the cells number from 1; ``pool`` is where the
-    steps are, from the folder, if not beside it; ``further`` are test sets that were never trained on. In the first
-    format cells have a ``source`` and no ``steps``.
+    steps are, from the folder, if not beside it; ``further`` are test sets that were never trained on, or corrupted
+    ones. In the first format cells have a ``source`` and no ``steps``.
     """
 
     format: int
@@ -123,7 +139,7 @@ class PlanFile(Record):
     tuning: Mapping[str, Any] = field(default_factory=dict)
     orders: tuple[tuple[DomainContent, ...], ...] = ()
     pool: str = ""
-    further: tuple[DomainContent, ...] = ()
+    further: tuple[FurtherContent, ...] = ()
     checksum: str | None = ruled(names.SHA256, None)
 
     def __post_init__(self) -> None:

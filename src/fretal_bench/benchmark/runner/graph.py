@@ -85,6 +85,7 @@ class TestSet:
         stream: What opens the stream, or the further test sets, that it is in.
         further: Whether ``stream`` is of further test sets (``bench score``).
         data: Stores, or folders of stores, for further test sets of a stream that doesn't name its own.
+        corruption: The name of what is done to its pixels (``datasets.corruptions``); empty for nothing.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
@@ -95,6 +96,7 @@ class TestSet:
     stream: str
     further: bool = False
     data: tuple[str, ...] = ()
+    corruption: str = ""
 
 
 def step_ids(
@@ -198,13 +200,14 @@ def strategy_content(
 
 
 def set_id(domain: Mapping[str, Any], split: str) -> str:
-    """Return the id of a test set: a hash of its store's content and its row numbers.
+    """Return the id of a test set: a hash of its store's content, its row numbers, and what is done to its pixels.
 
     Args:
-        domain: What the stream's fingerprint says of the domain.
+        domain: What the stream's fingerprint says of the domain; ``corruption`` besides where there is one.
         split: ``test`` or ``val``.
     """
-    return content_id({"store": domain["store"], "rows": domain["rows"][split]})
+    corrupted = {"corruption": domain["corruption"]} if domain.get("corruption") else {}
+    return content_id({"store": domain["store"], "rows": domain["rows"][split], **corrupted})
 
 
 def learned_content(domain: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Finished steps judged on test sets that were never trained on: nothing is trained, the cells get more scores."""
+"""Finished steps judged on further or corrupted test sets: nothing is trained, the cells get more scores."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from fretal_bench.benchmark.recipes.device import resolve_device
 from fretal_bench.benchmark.recipes.recipe import recorded_recipe
 from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.call import STREAM_FILE, check_jobs
-from fretal_bench.benchmark.runner.documents import CellFile, DomainContent, PlanFile
+from fretal_bench.benchmark.runner.documents import CellFile, FurtherContent, PlanFile
 from fretal_bench.benchmark.runner.engines import run_agenda
 from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder, write_frame
 from fretal_bench.benchmark.runner.graph import Step, TestSet, adopts_source, path_of, set_id
 from fretal_bench.benchmark.runner.joining import Judgements, Samples
-from fretal_bench.benchmark.runner.opened import use_sets
+from fretal_bench.benchmark.runner.opened import use_sets, use_stream
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.ray_cluster import Cluster, asked_for
 from fretal_bench.benchmark.runner.results import further_place, stream_of_order
 from fretal_bench.benchmark.runner.seals import Sealed, read_about, seal
 from fretal_bench.benchmark.runner.task import Outcome, Task
+from fretal_bench.datasets.corruptions import corrupted_name, corruptions
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.domain import NO_ROWS, Domain, row_hash
-from fretal_bench.datasets.streams.further_sets import open_test_sets
+from fretal_bench.datasets.streams.further_sets import open_test_sets, test_set
 from fretal_bench.datasets.streams.leakage import check_apart
-from fretal_bench.datasets.streams.stream import open_stream
+from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.workers import default_jobs
@@ -48,7 +49,8 @@ class ScoreCall:
 
     Args:
         results: The result folder.
-        on: What to judge on: the name of a stream, the path of its TOML file, or the folder of a crop store.
+        on: What to judge on: the name of a stream, the path of its TOML file, or the folder of a crop store; nothing
+            where ``corrupt`` is given.
         data: Stores, or folders of stores, for a stream that doesn't name its own.
         stream: What opens the stream that the cells were trained on, if that is not built in and not in the folder.
         device: Overrides the device of the cells' recipe.
@@ -56,10 +58,12 @@ class ScoreCall:
         pool: Where the steps are; default what the folder's plan says.
         ray: As ``Call``'s.
         gpus_per_step: As ``Call``'s.
+        corrupt: Judge the last step of every cell on the stream's own test samples, so corrupted
+            (``datasets.corruptions.corruptions``).
     """
 
     results: str | os.PathLike[str]
-    on: str
+    on: str = ""
     data: Sequence[str | os.PathLike[str]] = ()
     stream: str | None = None
     device: str | None = None
@@ -67,6 +71,7 @@ class ScoreCall:
     pool: str | os.PathLike[str] | None = None
     ray: str | None = None
     gpus_per_step: float = 1.0
+    corrupt: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,10 +164,42 @@ def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -
         BenchError: Something in the call is wrong; the message says what to do.
     """
     check_jobs(call.jobs)
+    _check_asked(call)
     cluster = asked_for(call.ray, call.jobs, call.gpus_per_step)
     folder = ResultFolder(call.results)
     _, plan = documents.read_plan(folder.path)
     pool = Pool(call.pool if call.pool is not None else folder.pool)
+    sets, refs = (_corrupted_sets if call.corrupt else _further_sets)(call, folder, plan, building)
+    cells, left_out = _cells(folder, plan, pool, call.device, elsewhere=cluster is not None)
+    if not cells:
+        first = next(iter(left_out.items()), None)
+        reason = f"{first[0]}: {first[1]}" if first else "no cell is done"
+        raise BenchError(f"{folder.path}: no cell can be judged; {reason}")
+    if call.corrupt:
+        # The detector that is left in the end: what corruption does on the way is nobody's question.
+        cells = tuple(dataclasses.replace(cell, steps=cell.steps[-1:]) for cell in cells)
+    _check_crops(folder, cells, sets)
+    agenda = JudgingAgenda(pool, _tasks(pool, cells, refs))
+    device = cells[0].steps[0].recipe.device
+    return Scoring(folder, sets, refs, cells, agenda, call.jobs or default_jobs(device), left_out, cluster)
+
+
+def _check_asked(call: ScoreCall) -> None:
+    """Refuse a call that says not, or twice, what to judge on."""
+    if not call.on and not call.corrupt:
+        raise BenchError("nothing to judge on; give --on STREAM or STORE, or --corrupt all")
+    if call.on and call.corrupt:
+        raise BenchError(
+            "--corrupt is of the stream's own test sets, --on of others; give one of the two, and call twice for both"
+        )
+    if call.data and call.corrupt:
+        raise BenchError("--data is for --on; with --corrupt say as --stream what opens the stream")
+
+
+def _further_sets(
+    call: ScoreCall, folder: ResultFolder, plan: PlanFile, building: ProgressCallback | None
+) -> tuple[tuple[Domain, ...], tuple[TestSet, ...]]:
+    """Open the test sets that were never trained on."""
     data = tuple(os.path.abspath(path) for path in call.data)
     place = str(Path(call.on).absolute()) if os.path.exists(call.on) and "/" in call.on else call.on
     sets = open_test_sets(place, data, building)
@@ -170,18 +207,30 @@ def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -
         TestSet(set_id(domain.fingerprint(), "test"), domain.name, "test", place, further=True, data=data)
         for domain in sets
     )
-    _check_names(plan, sets, refs, call.on)
-    check_apart(_trained_on(call, folder, plan, building), sets)
-    cells, left_out = _cells(folder, plan, pool, call.device, elsewhere=cluster is not None)
-    if not cells:
-        first = next(iter(left_out.items()), None)
-        reason = f"{first[0]}: {first[1]}" if first else "no cell is done"
-        raise BenchError(f"{folder.path}: no cell can be judged; {reason}")
-    _check_crops(folder, cells, sets)
+    _check_names(plan, sets, refs, f"--on {call.on}")
+    check_apart(_trained_on(call, folder, plan, building)[1], sets)
     use_sets(place, data, sets)
-    agenda = JudgingAgenda(pool, _tasks(pool, cells, refs))
-    device = cells[0].steps[0].recipe.device
-    return Scoring(folder, sets, refs, cells, agenda, call.jobs or default_jobs(device), left_out, cluster)
+    return sets, refs
+
+
+def _corrupted_sets(
+    call: ScoreCall, folder: ResultFolder, plan: PlanFile, building: ProgressCallback | None
+) -> tuple[tuple[Domain, ...], tuple[TestSet, ...]]:
+    """Describe the test sets of the stream's own domains, corrupted: one for each corruption and domain."""
+    chosen = corruptions(call.corrupt)
+    stream, _ = _trained_on(call, folder, plan, building)
+    reference = _reference(call, folder, plan)
+    use_stream(reference, stream)
+    sets, refs = [], []
+    for of in chosen:
+        for domain in stream:
+            if not len(domain.rows["test"]):
+                raise BenchError(f"{reference}: domain {domain.name!r} has no test rows to corrupt")
+            sets.append(test_set(corrupted_name(domain.name, of.name), domain.store, domain.rows["test"]))
+            id = set_id({**domain.fingerprint(), "corruption": of.name}, "test")
+            refs.append(TestSet(id, domain.name, "test", reference, corruption=of.name))
+    _check_names(plan, sets, refs, f"--corrupt {call.corrupt}")
+    return tuple(sets), tuple(refs)
 
 
 def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> None:
@@ -193,10 +242,10 @@ def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> No
     """
     agenda = scoring.agenda
     run_agenda(agenda, listener, scoring.jobs, scoring.cluster)
-    contents = [_content(domain) for domain in scoring.sets]
+    contents = [_content(domain, ref) for domain, ref in zip(scoring.sets, scoring.refs, strict=True)]
     scoring.folder.add_further(contents)
     tables = [
-        (documents.build(DomainContent, content, domain.name), Samples(domain, ref))
+        (documents.build(FurtherContent, content, domain.name), Samples(domain, ref))
         for content, domain, ref in zip(contents, scoring.sets, scoring.refs, strict=True)
     ]
     ids = [ref.id for ref in scoring.refs]
@@ -210,14 +259,15 @@ def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> No
             _keep(scoring.folder, agenda.pool, cell, content, samples)
 
 
-def _content(domain: Domain) -> dict[str, Any]:
+def _content(domain: Domain, ref: TestSet) -> dict[str, Any]:
     return {
         **domain.fingerprint(),
         "rows": {"train": NO_ROWS, "val": NO_ROWS, "test": row_hash(domain.rows["test"])},
+        **({"corruption": ref.corruption} if ref.corruption else {}),
     }
 
 
-def _check_names(plan: PlanFile, sets: Sequence[Domain], refs: Sequence[TestSet], on: str) -> None:
+def _check_names(plan: PlanFile, sets: Sequence[Domain], refs: Sequence[TestSet], asked: str) -> None:
     """Refuse test sets that would be taken for another: a domain of the stream, or an earlier further set."""
     learned = {domain.name for domain in plan.stream.domains}
     earlier = {domain.name: domain for domain in plan.further}
@@ -226,32 +276,38 @@ def _check_names(plan: PlanFile, sets: Sequence[Domain], refs: Sequence[TestSet]
     for domain, ref in zip(sets, refs, strict=True):
         if names.setdefault(ref.id, domain.name) != domain.name:
             raise BenchError(
-                f"--on {on}: test set {domain.name!r} holds the samples of test set {names[ref.id]!r}; give a stream "
+                f"{asked}: test set {domain.name!r} holds the samples of test set {names[ref.id]!r}; give a stream "
                 "file in which they have that name, and are there once"
             )
         if domain.name in learned:
             raise BenchError(
-                f"--on {on}: test set {domain.name!r} has the name of a domain that was trained on; "
+                f"{asked}: test set {domain.name!r} has the name of a domain that was trained on; "
                 "give a stream file in which it has another"
             )
         same = earlier.get(domain.name)
         if same is not None and set_id(parsing.plain(same), "test") != ref.id:
             raise BenchError(
-                f"--on {on}: other test samples were judged as {domain.name!r} before; give a stream file in which "
+                f"{asked}: other test samples were judged as {domain.name!r} before; give a stream file in which "
                 "these have another name"
             )
 
 
+def _reference(call: ScoreCall, folder: ResultFolder, plan: PlanFile) -> str:
+    """Return what opens the stream that the cells were trained on."""
+    own = folder.path.absolute() / STREAM_FILE
+    return call.stream or (str(own) if own.exists() else plan.stream.name)
+
+
 def _trained_on(
     call: ScoreCall, folder: ResultFolder, plan: PlanFile, building: ProgressCallback | None
-) -> list[Domain]:
-    """Open what the cells were trained on, to find out whether people in it are in the test sets.
+) -> tuple[Stream, list[Domain]]:
+    """Open what the cells were trained on.
 
     Returns:
-        The domains of the stream in every order: one that is learned first may train on more than where it comes later.
+        The stream; and its domains in every order: one that is learned first may train on more than where it comes
+        later.
     """
-    own = folder.path / STREAM_FILE
-    reference = call.stream or (str(own) if own.exists() else plan.stream.name)
+    reference = _reference(call, folder, plan)
     remedy = "give what opens it as --stream"
     try:
         stream = open_stream(reference, building, verify=False)
@@ -271,7 +327,7 @@ def _trained_on(
                 f"those in plan.json); {remedy}"
             )
         domains.update((id(domain), domain) for domain in ordered)
-    return list(domains.values())
+    return stream, list(domains.values())
 
 
 def _cells(
@@ -357,7 +413,7 @@ def judge_of(pool: Pool, step: Step, sets: Sequence[str]) -> Step:
     return step if id == step.id or step.before is None else step.before
 
 
-def _keep(folder: ResultFolder, pool: Pool, cell: Judged, content: DomainContent, samples: Samples) -> None:
+def _keep(folder: ResultFolder, pool: Pool, cell: Judged, content: FurtherContent, samples: Samples) -> None:
     """Write the scores of a cell on one further test set."""
     final = further_place(folder.path, samples.set, cell.id)
     with folder.hold(cell.id):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from fretal_bench.benchmark.runner.graph import Step, TestSet, learned_content, set_id
+from fretal_bench.datasets.corruptions import corruption
+from fretal_bench.datasets.streams.corrupted import CorruptedSource
 from fretal_bench.datasets.streams.domain import CropSource, Domain
 from fretal_bench.datasets.streams.further_sets import open_test_sets
 from fretal_bench.datasets.streams.stream import Stream, open_stream
@@ -17,6 +19,9 @@ Place = tuple[str, tuple[str, ...]]
 _sets: dict[Place, tuple[Domain, ...]] = {}
 _streams: dict[str, Stream] = {}
 _orders: dict[tuple[str, Order], Stream] = {}
+_corrupted: dict[str, CorruptedSource] = {}
+_CORRUPTED_BYTES: Final = 1 << 30
+"""Corrupted test sets that are kept, together; each is needed again for the next model."""
 
 
 def use_stream(reference: str, stream: Stream) -> None:
@@ -59,7 +64,7 @@ def is_open(name: str | Place) -> bool:
     return name in _streams if isinstance(name, str) else name in _sets
 
 
-def samples(of: TestSet) -> CropSource:
+def samples(of: TestSet) -> CropSource | CorruptedSource:
     """Return the samples of a test set.
 
     Raises:
@@ -75,11 +80,24 @@ def samples(of: TestSet) -> CropSource:
     domains = [domain for domain in domains if domain.name == of.domain]
     if not domains:
         raise BenchError(f"{of.stream} has no domain {of.domain!r} any more; run the same command again")
-    same = (domain for domain in domains if set_id(domain.content(of.split), of.split) == of.id)
+    same = (
+        domain
+        for domain in domains
+        if set_id({**domain.content(of.split), "corruption": of.corruption}, of.split) == of.id
+    )
     domain = next(same, None)
     if domain is None:
         raise _changed(of.stream, domains[0])
-    return domain.batches(of.split)
+    return _corrupted_samples(of, domain) if of.corruption else domain.batches(of.split)
+
+
+def _corrupted_samples(of: TestSet, domain: Domain) -> CorruptedSource:
+    """Return the corrupted samples of a test set; those that are used most lately are kept."""
+    source = _corrupted.pop(of.id, None) or CorruptedSource(domain, corruption(of.corruption))
+    _corrupted[of.id] = source
+    while sum(kept.bytes for kept in _corrupted.values()) > _CORRUPTED_BYTES and len(_corrupted) > 1:
+        _corrupted.pop(next(iter(_corrupted)))
+    return source
 
 
 def check_learned(step: Step) -> None:

@@ -105,7 +105,7 @@ def _of_stream(file: StreamFile, progress: ProgressCallback | None, verify: bool
     for domain in file.learned:
         store = stores[domain.store]
         rows = named_rows(file.path, domain, store.index)["test"]
-        yield _test_set(
+        yield test_set(
             _coded(domain.name, store.index["compression"].iloc[rows].unique().tolist()), store, rows
         )
 
@@ -148,7 +148,7 @@ def _of_store(store: CropStore) -> Iterator[Domain]:
             )
         for fake in fakes:
             rows = np.flatnonzero(is_real | (is_group & (method == fake))).astype(np.int64)
-            yield _test_set(_coded(names[dataset, fake], [compression]), store, rows)
+            yield test_set(_coded(names[dataset, fake], [compression]), store, rows)
 
 
 def _names(fakes: pd.DataFrame) -> dict[tuple[str, str], str]:
@@ -171,6 +171,7 @@ def _coded(name: str, compressions: Sequence[str]) -> str:
     return f"{name} ({compressions[0]})"
 
 
-def _test_set(name: str, store: CropStore, rows: npt.NDArray[np.int64]) -> Domain:
+def test_set(name: str, store: CropStore, rows: npt.NDArray[np.int64]) -> Domain:
+    """Return a domain of which test rows alone are known."""
     withheld = tuple(split for split in SPLITS if split != "test")
     return Domain(name, store, {"test": rows, **dict.fromkeys(withheld, rows[:0])}, withheld)
