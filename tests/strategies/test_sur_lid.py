@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from fretal_bench.benchmark.recipes.loop import KeepBest
+from fretal_bench.benchmark.recipes.model import compile_parts
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import draws
 from fretal_bench.strategies.bounds.finetuning import FineTuning
@@ -18,6 +19,7 @@ from fretal_bench.strategies.replay.sparse_uniform import sparse_uniform, tile_o
 from fretal_bench.strategies.replay.sur_lid import SURLID, refilled
 from fretal_bench.strategies.state import BadState
 from replay_cases import SmoothNet, build, domain, learn
+from tests_support import tiny_backbone
 
 LABELS = (0, 1)
 
@@ -449,3 +451,20 @@ def test_constants_out_of_range_are_refused():
     ):
         with pytest.raises(BenchError, match=next(iter(constants))):
             build(SURLID, **constants)
+
+
+@pytest.mark.slow
+def test_of_a_compiled_model_the_same_is_learned(monkeypatch):
+    compile_ = nn.Module.compile
+    # Without a C++ compiler.
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compile_(self, backend="eager"))
+    ends = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        model = tiny_backbone()
+        if compiled:
+            compile_parts(model)
+        strategy = learn(build(SURLID, model, memory=8, epochs=2), [domain(k, 12, side=8) for k in range(2)])
+        ends.append(strategy.state_dict())
+    for name, value in ends[0]["model"].items():
+        torch.testing.assert_close(ends[1]["model"][name], value, rtol=1e-4, atol=1e-5)
