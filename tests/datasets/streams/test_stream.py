@@ -315,7 +315,7 @@ def test_crops_of_two_sizes_do_not_make_a_stream(tmp_path: Path) -> None:
 
 def test_the_built_in_streams_are_listed_without_the_control() -> None:
     names = [entry["name"] for entry in list_streams("ffpp-mini*")]
-    assert names == ["ffpp-mini", "ffpp-mini-c40"]
+    assert names == ["ffpp-mini", "ffpp-mini-c40", "ffpp-mini-fakes"]
     assert list_streams("*-c40")[0]["domains"] == ["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures"]
     assert "ffpp-mini-identity" in [entry["name"] for entry in list_streams(hidden=True)]
 

@@ -127,7 +127,7 @@ class Domain:
                         f"domain {self.name!r} holds real rows in its {split} split of {self.store.path}, where it "
                         "should bring fakes alone; leave them out"
                     )
-                missing = "fake" if FAKE not in present else "real"
+                missing = "real" if REAL in needed - present else "fake"
                 raise BenchError(
                     f"domain {self.name!r} has no {missing} rows in its {split} split of {self.store.path}; "
                     "name other methods, or prepare a store that has them"
