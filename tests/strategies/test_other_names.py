@@ -8,6 +8,8 @@ import pytest
 from fretal_bench import plugins
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.runner.plan import make_plan
+from fretal_bench.benchmark.tuning.judged import Scored, Trial, Tuned
+from fretal_bench.benchmark.tuning.trials import sentence
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.distillation import FRETAL
 from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo, check_info, fixed
@@ -120,6 +122,14 @@ def test_a_strategy_without_fixed_values_is_always_called_by_all_its_names():
     assert dataclasses.replace(info, constants=Constants).called({"exact": False}) == "a"
     assert check_info(info) is None
     assert info.constants is NoHyperparameters
+
+
+def test_what_a_search_says_of_a_strategy_names_it_by_all_its_names():
+    (cell,) = cells(("cored",))
+    trial = Scored(Trial(cell.strategy, 1, {"alpha": 0.5}, cell), 0.9, 0.1)
+    assert sentence(Tuned(cell.strategy, (trial,), trial, 1), 1).startswith(
+        "fretal/cored: 1 trial; best is trial 1"
+    )
 
 
 @pytest.mark.parametrize(

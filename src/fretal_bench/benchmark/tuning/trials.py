@@ -10,6 +10,7 @@ from fretal_bench.benchmark.tuning.judged import Scored, Tuned
 from fretal_bench.benchmark.tuning.search import Search
 from fretal_bench.metrics.numbers import or_none
 from fretal_bench.parsing import plain
+from fretal_bench.strategies.registry import find_strategy
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,15 +42,17 @@ def trial_table(tuned: Tuned) -> Table:
 
 def sentence(tuned: Tuned, budget: int) -> str:
     """Say what became of one strategy, and where its defaults stand."""
-    count = len(tuned.trials)
+    info = find_strategy(tuned.strategy)
+    # No search changes what is fixed, so that it is the strategy of all its names.
+    who, count = "/".join((info.name, *info.aliases)), len(tuned.trials)
     trials = "1 trial" if count == 1 else f"{count} trials"
     if tuned.best is None:
-        return f"{tuned.strategy}: {trials}, none of which gave a value; the first: {tuned.trials[0].reason}"
+        return f"{who}: {trials}, none of which gave a value; the first: {tuned.trials[0].reason}"
     if not tuned.best.trial.values:
-        return f"{tuned.strategy}: nothing to tune; validation accuracy {tuned.best.accuracy:.3f}"
+        return f"{who}: nothing to tune; validation accuracy {tuned.best.accuracy:.3f}"
     space = f", all that there are (of {budget})" if count < budget else ""
     place = "the defaults failed" if tuned.rank is None else f"the defaults rank {tuned.rank} of {count}"
-    return f"{tuned.strategy}: {trials}{space}; best is trial {tuned.best.trial.number}; {place}"
+    return f"{who}: {trials}{space}; best is trial {tuned.best.trial.number}; {place}"
 
 
 def plain_search(search: Search, results: Sequence[Tuned]) -> dict[str, Any]:
