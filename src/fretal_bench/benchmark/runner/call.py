@@ -273,7 +273,7 @@ def check_validation(stream: Stream, use: str, remedy: str) -> None:
         if domain.fakes_only:
             raise BenchError(
                 f"domain {domain.name!r} of stream {stream.name!r} has validation rows of fakes alone "
-                f"(later_reals = false), which {use}: what calls everything fake would win; {remedy}"
+                f"(later_reals = false), which {use}: calling everything fake is always right on them; {remedy}"
             )
         if not len(domain.rows["val"]):
             raise BenchError(
