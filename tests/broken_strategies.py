@@ -264,6 +264,21 @@ class StateInTheClass(Good):
         return super().penalty() * (1 + 0.1 * (StateInTheClass.updates % 7))
 
 
+class MovedByJudging(Good):
+    """What it learns depends on how often it was asked."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.asked = torch.zeros(())
+
+    def probabilities(self, inputs):
+        self.asked += 1
+        return super().probabilities(inputs)
+
+    def penalty(self):
+        return super().penalty() * (1 + 0.1 * float(self.asked % 7))
+
+
 class MovesFrozenWeights(Good):
     """Freezes the first layer and moves it all the same."""
 

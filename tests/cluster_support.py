@@ -115,8 +115,8 @@ def three_machines(folder: Path, head: Path):
 
 
 def contents(place: Path) -> dict[str, str]:
-    """Hashes of all that two runs must have in common: states and scores of steps, tables of cells."""
-    kinds = ("checkpoint.pt", "scores.parquet", "validation.parquet")
+    """Hashes of all that two runs must have in common: states, scores and courses of steps, tables of cells."""
+    kinds = ("checkpoint.pt", "scores.parquet", "validation.parquet", "course.parquet")
     return {
         str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(place.rglob("*"))

@@ -63,6 +63,11 @@ CAUGHT = [
     (broken.NoisyScores, "gives_the_same_bytes_again", "in a second run (scores from domain 0 on)"),
     (broken.NoisyScores, "scores_the_same_when_loaded", "after domain 0 gives other scores"),
     (broken.StateInTheClass, "does_not_mind_what_else_runs", "when another cell's steps run between its own"),
+    (
+        broken.MovedByJudging,
+        "does_not_mind_being_judged_while_it_learns",
+        "another result when it is judged while it learns (from domain 1 on)",
+    ),
     (broken.MovesFrozenWeights, "leaves_frozen_parameters_alone", "requires_grad=False and has moved"),
     (broken.SwappedScores, "scores_are_probabilities_of_fake", "expected above 0.5"),
     (broken.SwappedLater, "scores_are_probabilities_of_fake", "on the domains learned, after domain 1"),

@@ -113,7 +113,8 @@ def _counts(about: Inspection | PoolInspection) -> str:
 
     if isinstance(about, PoolInspection):
         steps = f"{about.steps} steps, {about.checkpoints} with a checkpoint"
-        return f"{steps}, {about.judged} times judged on a test set"
+        courses = f", {about.courses} courses" if about.courses else ""
+        return f"{steps}, {about.judged} times judged on a test set{courses}"
     if about.unsealed:
         print_line(f"--  {about.unsealed} written without checksums by an older version, of cells and steps")
     if about.without_checkpoint:

@@ -18,19 +18,21 @@ from fretal_bench.cli.screen import print_line
 
 
 @contextlib.contextmanager
-def training(console: Console, steps: int, folder: Path) -> Iterator[Listener]:
+def training(console: Console, steps: int, folder: Path, again: int = 0) -> Iterator[Listener]:
     """Say what is to be trained and show it; gives the listener, which hears nothing where nothing is left to train.
 
     Args:
         console: Where to write.
         steps: Steps to be trained.
         folder: The result folder.
+        again: Those of them that are trained already, and are trained again for their course.
     """
     if not steps:
         print_line(f"all done already in {folder}: nothing to train", console)
         yield lambda _: None
         return
-    print_line(f"{steps} steps to train into {folder}", console)
+    courses = f" ({again} of them again, for their course)" if again else ""
+    print_line(f"{steps} steps to train into {folder}{courses}", console)
     with Live(console, steps) as live:
         yield live
 

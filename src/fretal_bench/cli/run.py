@@ -51,6 +51,13 @@ def run(
         str,
         typer.Option(help="States that are kept: all, or only the last of every cell.", metavar="all|last"),
     ] = "all",
+    watch: Annotated[
+        int | None,
+        typer.Option(
+            help="Judge validation people every so many updates while a domain is trained, for anytime measures.",
+            metavar="UPDATES",
+        ),
+    ] = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -78,9 +85,10 @@ def run(
         keep=keep_of(keep),
         ray=ray,
         gpus_per_step=gpus_per_step,
+        watch=watch,
     )
     with first_use_bar() as tell:
         ready = prepare(call, building=tell)
-    with training(Console(stderr=json_), ready.total, ready.folder.path) as listener:
+    with training(Console(stderr=json_), ready.total, ready.folder.path, again=ready.again) as listener:
         results = execute(ready, listener)
     show_report(results, as_json=json_)

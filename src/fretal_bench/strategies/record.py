@@ -99,6 +99,8 @@ class StrategyInfo:
             nowhere else: the strategy's class has it from its row.
         resumable: Its state between two domains can be saved. If not, a cell is trained in one piece by one object, and
             one that was stopped begins again.
+        watchable: It can be judged while it learns a domain, as it would judge at that moment (``bench run --watch``).
+            False for what judges by something that is made at a domain's end: it is judged there alone.
         caution: What whoever runs it must know, in one line; shown once, when the run is planned.
         refuses: Which ``trainable`` of a recipe it does not train with, each with the reason: (``"lora"``, ``it adds
             adapters of its own``).
@@ -119,6 +121,7 @@ class StrategyInfo:
     bound: bool = False
     constants: type = NoHyperparameters
     resumable: bool = True
+    watchable: bool = True
     caution: str = ""
     refuses: tuple[tuple[str, str], ...] = ()
     revision: int = 0
@@ -163,7 +166,7 @@ def check_info(info: object) -> str | None:
     kinds: dict[str, type] = dict.fromkeys(
         ("name", "target", "summary", "paper", "origin", "memory", "caution"), str
     )
-    kinds |= dict.fromkeys(("teacher", "shared_source", "bound", "resumable"), bool)
+    kinds |= dict.fromkeys(("teacher", "shared_source", "bound", "resumable", "watchable"), bool)
     for name, kind in kinds.items():
         value = getattr(info, name)
         if not isinstance(value, kind):

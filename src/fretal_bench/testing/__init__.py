@@ -140,11 +140,11 @@ def check_strategy(
     """Check that a strategy keeps the rules that make results comparable; the first it breaks is raised.
 
     The strategy is trained along three tiny domains in memory, every step a new object begun from saved files, as the
-    suite's runner does it. The checks: it describes itself; refuses nonsense; trains; gives the same bytes again, when
-    resumed, when loaded only to score and when other cells run between its steps; leaves teachers and frozen parameters
-    alone; keeps within its memory; reads no validation or test data and no domain before its turn; gives probabilities of
-    *fake*; works in bfloat16 and on plain Avalanche experiences; and reacts to each hyperparameter it declares. A few
-    seconds for most.
+    suite's runner does it. The checks: it describes itself; refuses nonsense; trains; gives the same bytes again,
+    when resumed, when loaded only to score, when other cells run between its steps and when judged between its
+    updates; leaves teachers and frozen parameters alone; keeps within its memory; reads no validation or test data
+    and no domain before its turn; gives probabilities of *fake*; works in bfloat16 and on plain Avalanche
+    experiences; and reacts to each hyperparameter it declares. A few seconds for most.
 
     Args:
         info: The strategy.

@@ -113,6 +113,18 @@ def does_not_mind_what_else_runs(rig: Rig) -> Finding | None:
     )
 
 
+def does_not_mind_being_judged_while_it_learns(rig: Rig) -> Finding | None:
+    """Judged before every update, as ``bench run --watch`` does, it becomes what it is without."""
+    if not rig.info.watchable:
+        return None
+    return _same(
+        rig,
+        rig.train(watched=True),
+        "another result when it is judged while it learns",
+        "probabilities() that change nothing of the strategy, or watchable=False in its row",
+    )
+
+
 def leaves_frozen_modules_alone(rig: Rig) -> Finding | None:
     """A teacher stays in eval mode, its weights and BatchNorm statistics as they are, without gradients."""
     return _faults(rig, MODULES, "strategies.frozen_copy(model), or the same by hand")
@@ -350,6 +362,7 @@ CHECKS: tuple[CheckFunction, ...] = (
     resumes_to_the_same_bytes,
     scores_the_same_when_loaded,
     does_not_mind_what_else_runs,
+    does_not_mind_being_judged_while_it_learns,
     leaves_frozen_modules_alone,
     leaves_frozen_parameters_alone,
     respects_its_memory_budget,

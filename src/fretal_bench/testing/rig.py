@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fretal_bench.benchmark.runner.watching import Watch
 from fretal_bench.errors import first_line
 from fretal_bench.strategies import life
 from fretal_bench.strategies.record import StrategyInfo
@@ -71,6 +72,7 @@ class Walk:
             object goes all the way.
         plain: Give experiences without a batch source, as an Avalanche user's script does.
         disturbed: Disturb the global generators before each domain is trained and before each is scored.
+        watched: Judge validation samples before every update, as ``bench run --watch 1`` does.
     """
 
     def __init__(
@@ -83,15 +85,17 @@ class Walk:
         stopping: bool = True,
         plain: bool = False,
         disturbed: bool = False,
+        watched: bool = False,
     ) -> None:
         self.rig, self.changes, self.seed, self.precision = rig, dict(changes or {}), seed, precision
         self.stopping = stopping and rig.info.resumable
-        self.disturbed = disturbed
+        self.disturbed, self.watched = disturbed, watched
         self.ledger = Ledger()
         benchmark = tiny_benchmark(self.ledger)
         self.train, self.test = list(benchmark.train_stream), list(benchmark.test_stream)
+        self.validation = list(benchmark.val_stream)
         self.test_sources = [experience.source for experience in self.test]
-        for experience in [*self.train, *self.test, *benchmark.val_stream]:
+        for experience in [*self.train, *self.test, *self.validation]:
             if plain:
                 del experience.source
             elif rig.device != "cpu":
@@ -189,13 +193,16 @@ class Walk:
     @contextlib.contextmanager
     def _begun(self, number: int) -> Iterator[tuple[ContinualStrategy, Watcher]]:
         watcher = Watcher()
+        plugins: list[Any] = [watcher]
+        if self.watched:
+            plugins.append(Watch(number, 1, [of.source for of in self.validation[: number + 1]]))
         epochs = SOURCE_EPOCHS if number == 0 else EPOCHS
         if self.strategy is None or self.stopping:
-            self.strategy = self._build(epochs, [watcher])
+            self.strategy = self._build(epochs, plugins)
             learned = () if self.plain else self.train[:number]
             life.begin(self.strategy, self.rig.info, learned, self._read(number - 1) if number > 0 else None)
         else:
-            life.go_on(self.strategy, [watcher], epochs)
+            life.go_on(self.strategy, plugins, epochs)
         yield self.strategy, watcher
 
     def _build(self, epochs: int, plugins: Sequence[Any]) -> ContinualStrategy:

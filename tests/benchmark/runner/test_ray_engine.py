@@ -164,7 +164,7 @@ def test_a_machine_with_other_versions_computes_nothing(cluster, head, tmp_path,
 def test_a_cluster_gives_the_bytes_of_one_process_though_a_worker_and_a_machine_are_lost(
     cluster, head, machines, place, capfd
 ):
-    common = {"stream": STREAM, "changes": {"recipe": TINY}}
+    common = {"stream": STREAM, "changes": {"recipe": TINY}, "watch": 2}
     run(STRATEGIES, out=place / "one" / "r", **common)
     assert begun(place) == {1: 1}
     (place / "failed").unlink()
@@ -178,6 +178,7 @@ def test_a_cluster_gives_the_bytes_of_one_process_though_a_worker_and_a_machine_
     assert capfd.readouterr() == ("", "")
 
     assert contents(place / "many") == contents(place / "one")
+    assert any(name.startswith("steps/courses") for name in contents(place / "one"))
     # Only what was lost is begun again; what a strategy raises is not.
     assert begun(place) == {1: 3}
     assert (place / "failed").read_text() == "failed\n"

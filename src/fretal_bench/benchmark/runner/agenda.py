@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from fretal_bench.benchmark.runner.cleaning import Ends
+from fretal_bench.benchmark.runner.course_joining import finish_course, is_watchable
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet
 from fretal_bench.benchmark.runner.joining import finish_cell
@@ -55,11 +56,15 @@ class Agenda:
         folder: Its result folder; cells that are done there are not on the agenda.
         pool: Where steps are kept; what is done there is not on the agenda.
         keep: ``all`` states, or only the ``last`` of every cell.
+        watch: Updates after which validation samples are judged during training; 0 for never. Cells that are done without
+            such a course are on the agenda for it.
     """
 
-    def __init__(self, plan: Plan, folder: ResultFolder, pool: Pool, keep: Keep = "all") -> None:
-        self.folder, self.pool, self.keep = folder, pool, keep
-        self.cells = [cell for cell in plan.cells if not folder.is_done(cell.id)]
+    def __init__(
+        self, plan: Plan, folder: ResultFolder, pool: Pool, keep: Keep = "all", watch: int = 0
+    ) -> None:
+        self.folder, self.pool, self.keep, self.watch = folder, pool, keep, watch
+        self.cells = [cell for cell in plan.cells if not self._is_done(cell)]
         self._look = _Look(pool)
         self._nodes: dict[str, _Node] = {}
         self._tasks_of: list[list[str]] = [[] for _ in self.cells]
@@ -88,8 +93,23 @@ class Agenda:
         self.tasks = len(self._nodes)
         self.total = sum(is_trained(node.task) for node in self._nodes.values())
         """Steps to be trained."""
+        self.again = sum(bool(node.task.watch) and pool.has_step(id) for id, node in self._nodes.items())
+        """Those of them that are in the pool, without a course."""
+        self.without_course: dict[str, str] = {}
+        """Done cells of which no course could be made, with the reason."""
         self.passed_over: list[Task] = []
         """Those of them that need not be any more: other runs have finished the cells that they are for."""
+
+    def _is_done(self, cell: Cell) -> bool:
+        return self.folder.is_done(cell.id) and (
+            not self.watch or self.folder.course(cell.id, self.watch).is_dir()
+        )
+
+    def _watch_of(self, step: Step) -> int:
+        """Return how often a step is to be judged while it is trained: 0 where it is not trained, or has been."""
+        if not self.watch or step.kind != "trained" or not is_watchable(step.strategy):
+            return 0
+        return 0 if self._look.has_course(step.id, self.watch) else self.watch
 
     def _add(self, place: int, cell: Cell) -> None:
         """Put on the agenda what a cell lacks."""
@@ -100,9 +120,11 @@ class Agenda:
             sets = self._look.missing(step, cell.sets)
             there = step.before is None or self._look.has_step(step.id)
             state = step.before is None or self._look.has_state(step.id)
-            trains = not there or (not state and (state_needed or bool(sets)))
+            watch = self._watch_of(step)
+            trains = not there or (not state and (state_needed or bool(sets))) or bool(watch)
             if trains or sets:
-                tasks[step.id] = Task(step, sets, trains=trains, within=_within(step) if trains else ())
+                within = _within(step) if trains else ()
+                tasks[step.id] = Task(step, sets, trains=trains, within=within, watch=watch)
         whole = next((task for task in tasks.values() if task.trains and not task.step.resumable), None)
         if whole is not None:
             # One task makes all of its steps, and the last is asked for first.
@@ -131,7 +153,7 @@ class Agenda:
         """Return what is to be done next, which is then out; None if nothing can begin now."""
         while (task := self._next()) is not None:
             node = self._nodes[task.step.id]
-            if all(self.folder.is_done(self.cells[place].id) for place in node.cells):
+            if all(self._is_done(self.cells[place]) for place in node.cells):
                 # Another run has finished all that it is for, and may have removed states since.
                 if is_trained(task):
                     self.passed_over.append(task)
@@ -271,7 +293,7 @@ class Agenda:
             reason = f"its source model failed: {reason}"
         failed = set(node.cells)
         for place in failed:
-            self.folder.fail(self.cells[place], reason, outcome.trace)
+            self._fail_cell(self.cells[place], reason, outcome.trace)
         self._failed |= failed
         for id in {id for place in failed for id in self._tasks_of[place] if id in self._nodes}:
             other = self._nodes[id]
@@ -279,6 +301,13 @@ class Agenda:
             if not other.cells:
                 self._forget(id)
         self._over -= failed
+
+    def _fail_cell(self, cell: Cell, reason: str, trace: str) -> None:
+        if self.folder.is_done(cell.id):
+            # Its scores are what they were.
+            self.without_course[cell.label] = reason
+        else:
+            self.folder.fail(cell, reason, trace)
 
     def is_needed(self, id: str) -> bool:
         """Whether a task that is left begins with the state of a step."""
@@ -298,7 +327,7 @@ class Agenda:
                 raise
             except BenchError as error:
                 outcome = failed(error)
-                self.folder.fail(cell, outcome.reason, outcome.trace)
+                self._fail_cell(cell, outcome.reason, outcome.trace)
                 continue
             if self.keep == "last":
                 self._drop(cell)
@@ -306,6 +335,8 @@ class Agenda:
     def _join(self, cell: Cell) -> None:
         """Put a cell together."""
         finish_cell(cell, the_stream(cell.stream, cell.path[-1].order), self.folder, self.pool)
+        if self.watch:
+            finish_course(cell, self.watch, self.folder, self.pool)
 
     def _drop(self, cell: Cell) -> None:
         """Remove the states of a finished cell, but its last, that no task that is left begins with."""
@@ -332,6 +363,7 @@ class _Look:
         self._steps: dict[str, tuple[bool, bool]] = {}
         self._judged: dict[str, frozenset[str]] = {}
         self._judges: dict[str, str] = {}
+        self._courses: dict[tuple[str, int], bool] = {}
 
     def has_step(self, id: str) -> bool:
         return self._of(id)[0]
@@ -343,6 +375,11 @@ class _Look:
         if id not in self._steps:
             self._steps[id] = self.pool.has_step(id), self.pool.has_state(id)
         return self._steps[id]
+
+    def has_course(self, id: str, every: int) -> bool:
+        if (id, every) not in self._courses:
+            self._courses[id, every] = self.pool.has_course(id, every)
+        return self._courses[id, every]
 
     def missing(self, step: Step, sets: tuple[TestSet, ...]) -> tuple[TestSet, ...]:
         """Return the sets that a step is not judged on yet; none for one that judges as the source model."""

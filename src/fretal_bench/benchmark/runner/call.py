@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.runner.agenda import Agenda, Keep
+from fretal_bench.benchmark.runner.course_table import MOST
 from fretal_bench.benchmark.runner.environment import made_by_other_code
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.orders import orders_of
@@ -53,6 +54,7 @@ class Call:
         ray: Address of the Ray cluster that computes the steps (``ray_cluster.Cluster``), of which ``jobs`` are at most
             computed at once; without one they are computed on this machine.
         gpus_per_step: Share of a GPU that a step takes on that cluster.
+        watch: Updates after which validation samples are judged while a domain is trained; never if it is None.
     """
 
     strategies: Sequence[str]
@@ -69,6 +71,7 @@ class Call:
     keep: Keep = "all"
     ray: str | None = None
     gpus_per_step: float = 1.0
+    watch: int | None = None
 
     @property
     def cluster(self) -> Cluster | None:
@@ -120,11 +123,22 @@ class Prepared:
         """Steps to be trained."""
         return self.agenda.total
 
+    @property
+    def again(self) -> int:
+        """Those of them that are trained already, without a course."""
+        return self.agenda.again
+
 
 def check_jobs(jobs: int | None) -> None:
     """Check a number of processes; ``BenchError`` if it is below 1."""
     if jobs is not None and jobs < 1:
         raise BenchError(f"--jobs must be at least 1, found {jobs}")
+
+
+def check_watch(watch: int | None) -> None:
+    """Check a number of updates; ``BenchError`` if it is below 1 or so large that it was meant for something else."""
+    if watch is not None and not 1 <= watch <= MOST:
+        raise BenchError(f"--watch must be a number of updates from 1 to {MOST}, found {watch}")
 
 
 def resolved_recipe(
@@ -163,6 +177,7 @@ def check_names(call: Call) -> Recipe:
     from fretal_bench.datasets.streams.stream import find_stream
 
     check_jobs(call.jobs)
+    check_watch(call.watch)
     recipe = resolved_recipe(call.recipe, call.changes, call.device, elsewhere=call.cluster is not None)
     check_strategies(call.strategies, recipe, call.seeds, _of_strategies(call.changes))
     find_stream(call.stream)
@@ -209,10 +224,12 @@ def prepare(
         if cells is not None
         else opened.cells(call.strategies, call.seeds, _of_strategies(call.changes))
     )
+    if call.watch is not None:
+        check_validation(opened.stream, "--watch judges", "leave out --watch")
     left_out, shortcuts = opened.stream.left_out(), opened.stream.shortcuts()
     plan = Plan(opened.fingerprint, recipe, planned, opened.orders, left_out, shortcuts)
     pool = Pool(call.pool if call.pool is not None else folder.pool)
-    agenda = Agenda(plan, folder, pool, call.keep)
+    agenda = Agenda(plan, folder, pool, call.keep, call.watch or 0)
     if agenda.tasks:
         from fretal_bench.benchmark.recipes.model import check_backbone, check_trainable
 

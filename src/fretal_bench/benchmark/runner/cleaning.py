@@ -20,7 +20,8 @@ from fretal_bench.errors import BenchError
 
 _DEEP: Final = 3
 """Folders below the pool's parent that are looked through for result folders: those of a paper's table are one deeper."""
-Place = Literal["steps", "scores"]
+Place = Literal["steps", "scores", "courses"]
+_KINDS: Final[tuple[Place, ...]] = ("steps", "scores", "courses")
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Held:
     Attributes:
         step: Bytes of the step without its checkpoint.
         state: Bytes of its checkpoint; 0 if it was removed, or the step is an untrained model.
-        scores: Bytes of its scores.
+        scores: Bytes of its scores, and of its courses.
     """
 
     step: int = 0
@@ -102,8 +103,8 @@ def take_stock(path: str | os.PathLike[str]) -> Stock:
                     leftovers[place] = _size(place)
                 continue
             of = held.setdefault(name, Held())
-            if kind == "scores":
-                of.scores = _size(place)
+            if kind != "steps":
+                of.scores += _size(place)
             else:
                 of.state = _size(place / "checkpoint.pt")
                 of.step = _size(place) - of.state
@@ -125,7 +126,7 @@ def remove_unreferred(stock: Stock) -> int:
     pool, removed = Pool(stock.path), 0
     for id, held in stock.unreferred.items():
         with contextlib.suppress(Busy), pool.hold(id, wait=0), files.refusals(pool.path, remedy=REMEDY):
-            for kind in ("steps", "scores"):
+            for kind in _KINDS:
                 _remove(pool.path / kind / id)
             removed += held.bytes
     for place, size in stock.leftovers.items():
@@ -174,8 +175,7 @@ def _step_of(name: str) -> str:
 
 
 def _places(path: Path) -> Iterator[tuple[Place, str, Path]]:
-    kinds: tuple[Place, ...] = ("steps", "scores")
-    for kind in kinds:
+    for kind in _KINDS:
         if (path / kind).is_dir():
             for name in sorted(os.listdir(path / kind)):
                 yield kind, name, path / kind / name

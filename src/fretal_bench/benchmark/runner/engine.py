@@ -66,12 +66,13 @@ def perform(pool: Pool, task: Task, listener: Listener) -> bool:
 def what_is_left(pool: Pool, task: Task) -> Task | None:
     """Return what of a task the pool does not have; None if it has all of it."""
     step = task.step
-    trains = task.trains and step.before is not None and not pool.has_state(step.id)
+    watch = 0 if task.watch and pool.has_course(step.id, task.watch) else task.watch
+    trains = task.trains and step.before is not None and (bool(watch) or not pool.has_state(step.id))
     judged = pool.judged(step.id)
     sets = tuple(of for of in task.sets if of.id not in judged)
     if not trains and sets and pool.judge_on(step.id, [of.id for of in sets]) != step.id:
         sets = ()
-    return dataclasses.replace(task, sets=sets, trains=trains) if trains or sets else None
+    return dataclasses.replace(task, sets=sets, trains=trains, watch=watch) if trains or sets else None
 
 
 def run_step(path: Path, task: Task, listener: Listener) -> Outcome:
@@ -130,11 +131,20 @@ def done(task: Task) -> Progress:
 
 
 def keep_step(pool: Pool, task: Task, new: NewStep) -> None:
-    """Keep a step that was made; the caller holds the lock of the task's."""
+    """Keep a step that was made, and its course; the caller holds the lock of the task's.
+
+    Raises:
+        BenchError: It was trained again for its course, and became another step.
+    """
     with _held(pool, task, new.step.id):
+        if new.course is not None and pool.has_step(new.step.id):
+            pool.check_same(new)
         # On the way to a step that is trained in one piece, another stream may have made it already.
         if not pool.has_state(new.step.id):
             pool.keep_step(new)
+        # After the step: killed in between, it is trained again and compared.
+        if new.course is not None and not pool.has_course(new.step.id, new.course.every):
+            pool.keep_course(new)
 
 
 def keep_scores(pool: Pool, task: Task, computed: Computed) -> None:

@@ -151,8 +151,63 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
+class Meter:
+    """What a block takes, without what is done apart from it.
+
+    Attributes:
+        seconds_apart: What was done apart took so long, on the wall's clock.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.seconds_apart = 0.0
+        self._cpu_apart = 0.0
+        self._peak = 0.0
+        self._reset()
+        self._begun = time.perf_counter(), time.process_time()
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """Leave what the block takes out of the measurement: its time, and its memory where the peak can be reset."""
+        self._peak = max(self._peak, self._memory())
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            self._memory()
+            self.seconds_apart += time.perf_counter() - wall
+            self._cpu_apart += time.process_time() - cpu
+            self._reset()
+
+    def read(self) -> dict[str, Any]:
+        """Return seconds, on a CPU cpu_seconds, and peak_memory_mb."""
+        memory = max(self._peak, self._memory())
+        wall, cpu = self._begun
+        taken = {"seconds": round(time.perf_counter() - wall - self.seconds_apart, 3)}
+        if self.device == "cpu":
+            taken["cpu_seconds"] = round(time.process_time() - cpu - self._cpu_apart, 3)
+        return {**taken, "peak_memory_mb": round(memory, 1) if math.isfinite(memory) else None}
+
+    def _reset(self) -> None:
+        if self.device == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            _reset_peak()
+
+    def _memory(self) -> float:
+        """Return the peak since it was reset, in MB, once all that was begun is done."""
+        if self.device != "cuda":
+            return _peak_mb()
+        import torch
+
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() / 2**20
+
+
 @contextlib.contextmanager
-def measured(phases: list[dict[str, Any]], phase: str, step: int, device: str) -> Iterator[None]:
+def measured(phases: list[dict[str, Any]], phase: str, step: int, device: str) -> Iterator[Meter]:
     """Add what the block takes to ``phases``: {phase, step, seconds, peak_memory_mb}, and on a CPU cpu_seconds.
 
     ``seconds`` pass on the wall's clock; ``cpu_seconds`` are the process's own, which hardly depend on what else the
@@ -162,24 +217,9 @@ def measured(phases: list[dict[str, Any]], phase: str, step: int, device: str) -
     the system cannot reset the peak (anything but Linux) it is the peak since the process began; None where the system
     does not know it.
     """
-    import torch
-
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        _reset_peak()
-    begun, begun_cpu = time.perf_counter(), time.process_time()
-    yield
-    if device == "cuda":
-        torch.cuda.synchronize()
-        memory = torch.cuda.max_memory_allocated() / 2**20
-    else:
-        memory = _peak_mb()
-    taken = {"seconds": round(time.perf_counter() - begun, 3)}
-    if device == "cpu":
-        taken["cpu_seconds"] = round(time.process_time() - begun_cpu, 3)
-    peak = round(memory, 1) if math.isfinite(memory) else None
-    phases.append({"phase": phase, "step": step, **taken, "peak_memory_mb": peak})
+    meter = Meter(device)
+    yield meter
+    phases.append({"phase": phase, "step": step, **meter.read()})
 
 
 def _reset_peak() -> None:

@@ -3,6 +3,8 @@
 plan.json                 stream, recipe and every cell that was ever asked for here
 cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checksums.json
 further/SET/ID/           scores of a done cell on a test set that was never trained on (``judging``)
+courses/EVERY/ID/         a done cell's course: what validation people were judged to be while it was trained, every so
+                          many updates (``course_joining``)
 replaced/ID/              a done cell whose place another took: its strategy's plugin, name or a default was changed
 failures/ID.json          why a cell failed, until it succeeds
 locks/ID.lock             held by the process that puts cell ID together
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench import files, parsing
 from fretal_bench.benchmark.recipes.recipe import TABLES, Recipe
+from fretal_bench.benchmark.runner.course_table import folder_of
 from fretal_bench.benchmark.runner.difference import first_difference
 from fretal_bench.benchmark.runner.documents import FORMAT, OF_DATA, PLAN, check_id, plan_checksum, read_plan
 from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held
@@ -228,6 +231,10 @@ class ResultFolder:
     def cell(self, id: str) -> Path:
         """Return the folder of a done cell."""
         return self._place("cells", id)
+
+    def course(self, id: str, every: int) -> Path:
+        """Return the folder of a done cell's course."""
+        return self.path / "courses" / folder_of(every) / check_id(id, f"{self.path}: courses")
 
     def replaced(self, id: str) -> Path:
         """Return the folder of a done cell whose place another took."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from fretal_bench import names, parsing
-from fretal_bench.benchmark.runner import documents, score_table
+from fretal_bench.benchmark.runner import course_table, documents, score_table
+from fretal_bench.benchmark.runner.cell_course import read_course
 from fretal_bench.benchmark.runner.documents import PLAN, Entry, PlanFile
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.graph import set_id
@@ -30,7 +31,7 @@ from fretal_bench.errors import BenchError
 _OF_RUNS: Final = frozenset(
     (
         PLAN,
-        *("stream.toml", "tuned.toml", "cells", "further", "replaced", "failures", "locks"),
+        *("stream.toml", "tuned.toml", "cells", "courses", "further", "replaced", "failures", "locks"),
         # Of earlier versions.
         *("sources", "progress"),
     )
@@ -49,8 +50,10 @@ _STEP_FILES: Final = (
     "scores.parquet",
     "validation.parquet",
 )
+_COURSE_FILES: Final = ("course.json", course_table.NAME)
 _FURTHER_FILES: Final = ("environment.json", "scores.parquet")
 _POOL_FILES: Final = ("checkpoint.pt", "step.json", "phases.json", "environment.json")
+_WATCHED_FILES: Final = ("watched.json", course_table.NAME, "environment.json")
 _SCORE_FILES: Final = ("judged.json", "scores.parquet", "environment.json")
 _NEEDED: Final = ("checkpoint.pt", "phases.json")
 """What every step has: those of earlier versions have no environment, and some steps no scores of their own."""
@@ -89,11 +92,13 @@ class PoolInspection(Looking):
         steps: Steps in it.
         checkpoints: Those whose checkpoint is there.
         judged: Scores of a step on a test set.
+        courses: Courses of a step.
     """
 
     steps: int = 0
     checkpoints: int = 0
     judged: int = 0
+    courses: int = 0
 
 
 @dataclass
@@ -136,6 +141,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     _look_at_steps(about, folder, entries, len(plan.stream.domains))
     _look_at_failures(about, folder, entries)
     _look_at_further(about, folder, plan)
+    _look_at_courses(about, folder, plan)
     for part in _folders(about, folder.path / "replaced"):
         with about.looking():
             _look_at_replaced(about, Sealed(part), Pool(folder.pool))
@@ -233,9 +239,7 @@ def _look_at_step(about: Inspection, sealed: Sealed) -> None:
 
 def _look_at_further(about: Inspection, folder: ResultFolder, plan: PlanFile) -> None:
     sets = {set_id(parsing.plain(domain), "test"): domain for domain in plan.further}
-    # A cell whose place another took keeps its scores, and is brought back with them.
-    replaced = folder.path / "replaced"
-    ids = {entry.id for entry in plan.cells} | (set(os.listdir(replaced)) if replaced.is_dir() else set())
+    ids = _cells_of(folder, plan)
     for parent in _folders(about, folder.path / "further"):
         if parent.name not in sets:
             about.faults.append(f"{parent}: scores on a test set that is not in {PLAN}; move it away")
@@ -248,6 +252,25 @@ def _look_at_further(about: Inspection, folder: ResultFolder, plan: PlanFile) ->
                 read_further(place, sets[parent.name])
                 read_environment(Sealed(place))
                 _look_for_more(about, Sealed(place), _FURTHER_FILES)
+
+
+def _look_at_courses(about: Inspection, folder: ResultFolder, plan: PlanFile) -> None:
+    ids = _cells_of(folder, plan)
+    for parent in _folders(about, folder.path / "courses"):
+        for place in _folders(about, parent):
+            if place.name not in ids:
+                about.faults.append(f"{place}: course of a cell that is not in {PLAN}; move it away")
+                continue
+            with about.looking():
+                read_course(place, place.name, len(plan.stream.domains))
+                _look_for_more(about, Sealed(place), _COURSE_FILES)
+
+
+def _cells_of(folder: ResultFolder, plan: PlanFile) -> set[str]:
+    """Return the ids of the cells that a folder has something of."""
+    # A cell whose place another took keeps its scores, and is brought back with them.
+    replaced = folder.path / "replaced"
+    return {entry.id for entry in plan.cells} | (set(os.listdir(replaced)) if replaced.is_dir() else set())
 
 
 def inspect_pool(path: str | os.PathLike[str]) -> PoolInspection:
@@ -278,6 +301,12 @@ def inspect_pool(path: str | os.PathLike[str]) -> PoolInspection:
                 about.judged += len(pool.judged_in(place))
                 pool.scores(place)
                 _look_for_more(about, Sealed(place), _SCORE_FILES)
+    for parent in _folders(about, pool.path / "courses"):
+        for place in _folders(about, parent):
+            with about.looking():
+                pool.read_course(place)
+                about.courses += 1
+                _look_for_more(about, Sealed(place), _WATCHED_FILES)
     return about
 
 

@@ -2,10 +2,13 @@
 
 steps/ID/                 a step: step.json, checkpoint.pt, phases.json, environment.json, checksums.json
 scores/STEP/BATCH/        a step judged on some test sets: judged.json, scores.parquet, environment.json, checksums.json
+courses/STEP/EVERY/       a step judged while it was trained, every so many updates: watched.json, course.parquet,
+                          environment.json, checksums.json
 locks/STEP.lock           held by the process that works on a step
 folders/ID.json           a result folder that uses the pool, so that ``bench clean`` knows what is referred to
 
-A step's checkpoint may be removed (``bench run --keep last``, ``bench clean``): what was scored stays.
+A step's checkpoint may be removed (``bench run --keep last``, ``bench clean``): what was scored stays. Its course is no
+part of the step, which is the same with and without one: it may come later, and there may be several.
 """
 
 from __future__ import annotations
@@ -26,8 +29,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fretal_bench import files, names, parsing
-from fretal_bench.benchmark.runner import documents
+from fretal_bench.benchmark.runner import course_table, documents
 from fretal_bench.benchmark.runner.content import content_id
+from fretal_bench.benchmark.runner.course_table import Grid, NewCourse
 from fretal_bench.benchmark.runner.documents import Crop, MadeWith, check_id
 from fretal_bench.benchmark.runner.environment import Phases
 from fretal_bench.benchmark.runner.graph import Step, adopted_id, strategy_content, trained_id
@@ -87,6 +91,26 @@ class JudgedFile(Record):
 
 
 @dataclass(frozen=True)
+class WatchedFile(Record):
+    """``watched.json``: which step was judged while it was trained, how often, and what that took.
+
+    Attributes:
+        every: Updates between two evaluations.
+        updates: Updates of the domain, altogether.
+        seconds: What the judging took.
+        training_seconds: What the training took besides.
+    """
+
+    format: int
+    step: str = ruled(names.ID)
+    number: int = limited(at_least=0)
+    every: int = limited(at_least=1, at_most=course_table.MOST)
+    updates: int = limited(at_least=0)
+    seconds: float = limited(at_least=0)
+    training_seconds: float = limited(at_least=0)
+
+
+@dataclass(frozen=True)
 class NewStep:
     """A step that was computed, and is to be kept.
 
@@ -97,6 +121,7 @@ class NewStep:
         phases: What its training took.
         environment: What it was made with.
         crop: How the faces that it learned from were cropped: ``size`` and ``margin``.
+        course: What it was judged to be while it was trained, if that was asked for.
     """
 
     step: Step
@@ -105,6 +130,7 @@ class NewStep:
     phases: Phases
     environment: Mapping[str, Any]
     crop: Mapping[str, Any]
+    course: NewCourse | None = None
 
 
 @dataclass(frozen=True)
@@ -336,6 +362,76 @@ class Pool:
         except BenchError:
             return False
         return checksums.get("checkpoint.pt") == hashlib.sha256(new.state).hexdigest()
+
+    def check_same(self, new: NewStep) -> None:
+        """Check that a step that was trained again is the one that is here; only then a course of the one is the other's.
+
+        Raises:
+            BenchError: It is another, or the one that is here is damaged.
+        """
+        self.record(new.step.id)
+        checksums = _sealed(self.step(new.step.id)).checksums or {}
+        if checksums.get("checkpoint.pt") != hashlib.sha256(new.state).hexdigest():
+            raise BenchError(
+                f"{self.step(new.step.id)}: trained again for its course it became another: this machine, or the "
+                "versions here, don't give the bytes that are there, and its course would be of another training; run "
+                "with --watch from the beginning, into another --out and --pool"
+            )
+
+    def course(self, id: str, every: int) -> Path:
+        """Return the folder of a step's course."""
+        return self.path / "courses" / check_id(id, f"{self.path}: courses") / course_table.folder_of(every)
+
+    def has_course(self, id: str, every: int) -> bool:
+        """Whether there is a course of a step that was judged every so many updates."""
+        return self.course(id, every).is_dir()
+
+    def read_course(self, place: Path) -> tuple[WatchedFile, pd.DataFrame]:
+        """Read a course in the folder that ``course`` gives.
+
+        Raises:
+            BenchError: It is missing, damaged, or another step's.
+        """
+        sealed = _sealed(place)
+        where = place / "watched.json"
+        values = sealed.read_json(where.name, "course")
+        _check_format(values, where)
+        about = documents.build(WatchedFile, values, str(where), AGAIN)
+        for key, expected in (
+            ("step", place.parent.name),
+            ("every", int(place.name) if place.name.isdigit() else -1),
+        ):
+            if getattr(about, key) != expected:
+                raise BenchError(
+                    f"{where}: key {key!r}: expected {expected!r}, found {getattr(about, key)!r}; {AGAIN}"
+                )
+        _environment(sealed)
+        grid = Grid(about.number, about.every, about.updates, ended=False)
+        content = sealed.read(course_table.NAME, "course")
+        return about, course_table.read(content, [grid], str(place / course_table.NAME), AGAIN)
+
+    def keep_course(self, new: NewStep) -> None:
+        """Keep the course of a step, whole or not at all; the caller holds the step's lock.
+
+        Errors as ``files.refusals``.
+        """
+        course = new.course
+        assert course is not None
+        about = {
+            "format": FORMAT,
+            "step": new.step.id,
+            "number": course.number,
+            "every": course.every,
+            "updates": course.updates,
+            "seconds": course.seconds,
+            "training_seconds": course.training_seconds,
+        }
+        with files.folder(self.course(new.step.id, course.every), remedy=REMEDY) as part:
+            table = course_table.to_bytes(course_table.frame_of(course.rows))
+            (part / course_table.NAME).write_bytes(table)
+            for name, values in (("watched", about), ("environment", new.environment)):
+                (part / f"{name}.json").write_text(parsing.to_json(values), "utf-8")
+            seal(part)
 
     def keep_scores(self, new: NewScores) -> None:
         """Keep scores, whole or not at all; the caller holds the step's lock. Errors as ``files.refusals``."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench import parsing
 from fretal_bench.benchmark.runner import documents, score_table
+from fretal_bench.benchmark.runner.cell_course import CellCourse, read_course
 from fretal_bench.benchmark.runner.content import content_id
 from fretal_bench.benchmark.runner.documents import (
     OF_DATA,
@@ -54,6 +55,8 @@ class CellResult:
         sealed: Whether the cell has checksums; those of earlier versions have none.
         further: The scores on test sets that were never trained on, with the columns of ``scores``; ``domain`` is the
             set's name. Often of the last step alone, as the states of earlier ones may have been removed.
+        courses: What its validation samples were judged to be while it was trained, by the updates between two
+            evaluations.
     """
 
     id: str
@@ -67,6 +70,7 @@ class CellResult:
     stream: StreamContent | None = None
     sealed: bool = True
     further: pd.DataFrame | None = None
+    courses: Mapping[int, CellCourse] = field(default_factory=dict)
 
     def validation(self) -> pd.DataFrame:
         """Return the scores of the validation samples; same columns as ``scores``.
@@ -209,7 +213,8 @@ def _of_order(
         if os.path.lexists(done):
             try:
                 cell = read_cell(done, entry, stream, values, agreement)
-                cells.append(replace(cell, label=label, further=_further(folder.path, plan, cell)))
+                further, courses = _further(folder.path, plan, cell), _courses(folder, cell, stream)
+                cells.append(replace(cell, label=label, further=further, courses=courses))
             except UnusableScores as error:
                 unusable.append(CellFailure(entry.id, label, entry.seed, str(error), ""))
         elif os.path.lexists(failed):
@@ -242,6 +247,17 @@ def _further(path: Path, plan: PlanFile, cell: CellResult) -> pd.DataFrame | Non
         if (place := further_place(path, set_id(parsing.plain(domain), "test"), cell.id)).is_dir()
     ]
     return pd.concat(parts, ignore_index=True) if parts else None
+
+
+def _courses(folder: ResultFolder, cell: CellResult, stream: StreamContent) -> dict[int, CellCourse]:
+    """Read the courses of a cell."""
+    parent = folder.path / "courses"
+    grids = sorted(int(name) for name in os.listdir(parent) if name.isdecimal()) if parent.is_dir() else []
+    return {
+        every: read_course(place, cell.id, len(stream.domains))
+        for every in grids
+        if (place := folder.course(cell.id, every)).is_dir()
+    }
 
 
 def read_further(place: Path, domain: DomainContent) -> pd.DataFrame:

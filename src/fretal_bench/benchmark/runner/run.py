@@ -13,6 +13,7 @@ from fretal_bench.benchmark.runner.engines import run_agenda
 from fretal_bench.benchmark.runner.plan import Changes
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.results import Results, load_results
+from fretal_bench.errors import RunError
 
 
 def execute(prepared: Prepared, listener: Listener = lambda _: None) -> Results:
@@ -25,7 +26,8 @@ def train(prepared: Prepared, listener: Listener = lambda _: None) -> None:
     """Train what is missing, and put together the cells of which every step is done already.
 
     Raises:
-        RunError: The disk is full, or a worker process was killed; what is finished is kept.
+        RunError: The disk is full, a worker process was killed, or a done cell could not be given its course; what is
+            finished is kept.
     """
     from fretal_bench.benchmark.runner.opened import use_stream
 
@@ -35,6 +37,11 @@ def train(prepared: Prepared, listener: Listener = lambda _: None) -> None:
     agenda.settle()
     for task in agenda.passed_over:
         listener(done(task))
+    if agenda.without_course:
+        label, reason = next(iter(agenda.without_course.items()))
+        count = len(agenda.without_course)
+        cells = "1 done cell has" if count == 1 else f"{count} done cells have"
+        raise RunError(f"{cells} no course ({label}): {reason}")
 
 
 def run(
@@ -53,6 +60,7 @@ def run(
     keep: Keep = "all",
     ray: str | None = None,
     gpus_per_step: float = 1.0,
+    watch: int | None = None,
     listener: Listener = lambda _: None,
 ) -> Results:
     """Run strategies along a stream and return the results; ``bench run`` from Python. Arguments as ``Call``.
@@ -75,5 +83,6 @@ def run(
         keep=keep,
         ray=ray,
         gpus_per_step=gpus_per_step,
+        watch=watch,
     )
     return execute(prepare(call), listener)

@@ -24,6 +24,7 @@ from fretal_bench.benchmark.recipes.loop import (
 )
 from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
 from fretal_bench.benchmark.recipes.recipe import Recipe
+from fretal_bench.benchmark.runner.course_table import NewCourse
 from fretal_bench.benchmark.runner.environment import Phases, environment, measured
 from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet
 from fretal_bench.benchmark.runner.opened import check_learned, experiences, samples, the_stream
@@ -31,6 +32,7 @@ from fretal_bench.benchmark.runner.pool import Computed, NewScores, NewStep
 from fretal_bench.benchmark.runner.progress import Listener, Progress
 from fretal_bench.benchmark.runner.reporter import Reporter
 from fretal_bench.benchmark.runner.task import Task
+from fretal_bench.benchmark.runner.watching import Watch
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import life
 from fretal_bench.strategies.footprint import footprint
@@ -61,7 +63,7 @@ def compute(task: Task, state: bytes | None, listener: Listener, keep: Callable[
         check_learned(step)
         if not step.resumable:
             return _in_one_piece(task, listener, keep)
-        new = _adopted(step, state) if step.kind == "adopted" else _trained(step, state, listener)
+        new = _adopted(step, state) if step.kind == "adopted" else _trained(task, state, listener)
         keep(new)
         # What judges as the source model is judged there.
         sets = () if new.judges_as else task.sets
@@ -103,37 +105,46 @@ def _adopted(step: Step, state: bytes | None) -> NewStep:
     return _saved(step, strategy, phases, judges_as=step.before.id if same else None)
 
 
-def _trained(step: Step, state: bytes | None, listener: Listener) -> NewStep:
+def _trained(task: Task, state: bytes | None, listener: Listener) -> NewStep:
     """Train one domain from the state of the step before."""
-    strategy = build_strategy(step, listener)
+    step, watch = task.step, _watch(task.step, task.watch)
+    strategy = build_strategy(step, listener, watch=watch)
     if state is not None:
         learned = experiences(step.stream, step.order, strategy.device.type)[: step.number]
         life.begin(strategy, strategy_of(step), learned, life.read_state(io.BytesIO(state), strategy.device))
     phases: Phases = []
-    train_domain(strategy, step, phases)
-    return _saved(step, strategy, phases)
+    train_domain(strategy, step, phases, watch)
+    return _saved(step, strategy, phases, course=_course(watch, phases))
 
 
 def _in_one_piece(task: Task, listener: Listener, keep: Callable[[NewStep], None]) -> Computed:
     """Train all domains with one strategy object, whose state cannot be gone on from."""
     steps = (*task.within, task.step)
-    strategy = build_strategy(steps[0], listener, task.step.id)
+    watch = _watch(steps[0], task.watch)
+    strategy = build_strategy(steps[0], listener, task.step.id, watch)
     made: list[NewStep] = []
     scores: list[NewScores] = []
     for step in steps:
         if step.number > 0:
-            plugins = recipe_plugins(step, listener, task.step.id)
+            watch = _watch(step, task.watch)
+            plugins = recipe_plugins(step, listener, task.step.id, watch)
             life.go_on(strategy, plugins, epochs(step.recipe, step.number))
         phases: Phases = []
-        train_domain(strategy, step, phases)
-        made.append(_saved(step, strategy, phases))
+        train_domain(strategy, step, phases, watch)
+        made.append(_saved(step, strategy, phases, course=_course(watch, phases)))
         keep(made[-1])
     for new in made:
         scores.extend(_judged(new.step, new.state, task.sets))
     return Computed(tuple(made), tuple(scores))
 
 
-def _saved(step: Step, strategy: ContinualStrategy, phases: Phases, judges_as: str | None = None) -> NewStep:
+def _saved(
+    step: Step,
+    strategy: ContinualStrategy,
+    phases: Phases,
+    judges_as: str | None = None,
+    course: NewCourse | None = None,
+) -> NewStep:
     buffer = io.BytesIO()
     life.save(strategy, buffer)
     store = the_stream(step.stream, step.order)[0].store
@@ -147,6 +158,7 @@ def _saved(step: Step, strategy: ContinualStrategy, phases: Phases, judges_as: s
         phases,
         environment(step.recipe.device),
         {"size": store.size, "margin": store.info.margin},
+        course,
     )
 
 
@@ -231,13 +243,16 @@ def strategy_of(step: Step) -> StrategyInfo:
     return info
 
 
-def build_strategy(step: Step, listener: Listener, work: str = "") -> ContinualStrategy:
+def build_strategy(
+    step: Step, listener: Listener, work: str = "", watch: Watch | None = None
+) -> ContinualStrategy:
     """Build a strategy as the recipe says, with initial weights that depend on the seed alone.
 
     Args:
         step: The step that is to be made.
         listener: Told how its training goes.
         work: What that is told of; the step if it is empty.
+        watch: Judges while it is trained.
     """
     recipe = step.recipe
     model = build_model(recipe, step.seed)
@@ -252,18 +267,20 @@ def build_strategy(step: Step, listener: Listener, work: str = "") -> ContinualS
         batch_size=recipe.batch_size,
         epochs=epochs(recipe, number),
         transform=Augmentation(recipe),
-        plugins=recipe_plugins(step, listener, work) if step.kind == "trained" else (),
+        plugins=recipe_plugins(step, listener, work, watch) if step.kind == "trained" else (),
         seed=step.seed,
         balance=recipe.balance,
     )
 
 
-def recipe_plugins(step: Step, listener: Listener, work: str = "") -> list[Any]:
+def recipe_plugins(step: Step, listener: Listener, work: str = "", watch: Watch | None = None) -> list[Any]:
     """Build what the recipe adds to the training of a step's domain; arguments as ``build_strategy``."""
     recipe, stream = step.recipe, the_stream(step.stream, step.order)
     scaled = recipe.precision == "fp16" and recipe.device == "cuda"
     # First, so that nothing is chosen or reported of weights that are no numbers.
     plugins: list[Any] = [StopWhenDiverged(_place(step), scaled)]
+    if watch is not None:
+        plugins.append(watch)
     if recipe.schedule != "constant":
         plugins.append(LearningRate(recipe))
     if recipe.batchnorm == "frozen":
@@ -283,8 +300,22 @@ def epochs(recipe: Recipe, number: int) -> int:
     return recipe.source_epochs if number == 0 else recipe.epochs
 
 
-def train_domain(strategy: ContinualStrategy, step: Step, phases: Phases) -> None:
-    """Train one domain, the optimiser new."""
+def train_domain(strategy: ContinualStrategy, step: Step, phases: Phases, watch: Watch | None = None) -> None:
+    """Train one domain, the optimiser new; what a watch takes is no part of the phase."""
     experience = experiences(step.stream, step.order, strategy.device.type)[step.number]
-    with measured(phases, "train", step.number, strategy.device.type):
+    with measured(phases, "train", step.number, strategy.device.type) as meter:
+        if watch is not None:
+            watch.meter = meter
         life.train(strategy, experience)
+
+
+def _watch(step: Step, every: int) -> Watch | None:
+    """Build what judges the validation samples of the domains up to a step while it is trained; None if nothing does."""
+    if not every:
+        return None
+    stream = the_stream(step.stream, step.order)
+    return Watch(step.number, every, [stream[at].batches("val") for at in range(step.number + 1)])
+
+
+def _course(watch: Watch | None, phases: Phases) -> NewCourse | None:
+    return None if watch is None else watch.course(phases[-1]["seconds"])

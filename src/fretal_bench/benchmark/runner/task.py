@@ -20,6 +20,8 @@ class Task:
         trains: Whether its state is to be made; if not, it is in the pool.
         within: Of a strategy that is trained in one piece, the earlier steps that are made on the way.
         wait: Seconds to wait for another process that is at it.
+        watch: Updates after which validation samples are judged while it is trained; 0 for never. A step that is in the
+            pool without such a course is trained again for it.
     """
 
     step: Step
@@ -27,6 +29,7 @@ class Task:
     trains: bool = True
     within: tuple[Step, ...] = ()
     wait: float = 0.0
+    watch: int = 0
 
     @property
     def needs(self) -> str | None:

@@ -17,6 +17,7 @@ ZERO_SHOT = StrategyInfo(
     "the source model as it is, never adapted",
     "baseline",
     bound=True,
+    watchable=False,
 )
 JOINT = StrategyInfo(
     "joint",

@@ -42,12 +42,14 @@ NCM = StrategyInfo(
     f"{__name__}.ncm:NCM",
     "nearest class mean on the frozen source model's features",
     "Mensink et al., TPAMI 2013",
+    watchable=False,
 )
 SLDA = StrategyInfo(
     "slda",
     f"{__name__}.slda:SLDA",
     "streaming linear discriminant analysis on the frozen source model's features",
     "Hayes and Kanan, CVPRW 2020",
+    watchable=False,
     constants=SLDAHyperparameters,
 )
 RANPAC = StrategyInfo(
@@ -56,6 +58,7 @@ RANPAC = StrategyInfo(
     "ridge regression on random projections of the frozen source model's features",
     "McDonnell et al., NeurIPS 2023",
     constants=RanPACHyperparameters,
+    watchable=False,
 )
 STRATEGIES = (NCM, SLDA, RANPAC)
 """In the order in which they are listed."""

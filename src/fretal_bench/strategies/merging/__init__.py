@@ -62,6 +62,7 @@ WEIGHT_AVERAGING = StrategyInfo(
     "after every domain the average of the old and the new weights, or of all domains' models",
     "after Wortsman et al., CVPR 2022",
     constants=WeightAveragingHyperparameters,
+    watchable=False,
 )
 TASK_ARITHMETIC = StrategyInfo(
     "task-arithmetic",
@@ -69,6 +70,7 @@ TASK_ARITHMETIC = StrategyInfo(
     "every domain trained from the source model, the differences to it added up (or merged by TIES)",
     "Ilharco et al., ICLR 2023",
     constants=TaskArithmeticHyperparameters,
+    watchable=False,
 )
 STRATEGIES = (WEIGHT_AVERAGING, TASK_ARITHMETIC)
 """In the order in which they are listed."""

@@ -203,6 +203,7 @@ GDUMB = StrategyInfo(
     memory="budget",
     shared_source=False,
     constants=MemoryHyperparameters,
+    watchable=False,
 )
 ICARL = StrategyInfo(
     "icarl",
@@ -212,6 +213,7 @@ ICARL = StrategyInfo(
     teacher=True,
     memory="budget",
     constants=ICaRLHyperparameters,
+    watchable=False,
 )
 DFIL = StrategyInfo(
     "dfil",
