@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from fretal_bench.benchmark.runner.results import Results
+from fretal_bench.reporting.anytime_tables import anytime_tables
 from fretal_bench.reporting.contents import (
     formula_table,
     matrices_of_all,
@@ -84,6 +85,8 @@ def page(
         further_tables=further_tables(summary),
         robustness_tables=robustness_tables(summary),
         further_plots=_pictures(images, "further"),
+        anytime_tables=anytime_tables(summary),
+        anytime_plots=_pictures(images, "anytime"),
         order_tables=order_tables(summary),
         plots=_pictures(images, "plots"),
         order_plots=_pictures(images, "orders"),

@@ -15,6 +15,7 @@ import numpy as np
 
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.numbers import Floats
+from fretal_bench.reporting.anytime_plot import courses, watched_labels
 from fretal_bench.reporting.drawing import empty_figure, laid_out, style
 from fretal_bench.reporting.further_plot import further_sets
 from fretal_bench.reporting.order_plot import spread_over_orders
@@ -260,11 +261,22 @@ ORDERS = Plot(
 )
 
 
+ANYTIME = Plot(
+    "courses",
+    "Validation people of every domain while the stream is learned; an upright line where a domain ends. A line that "
+    "falls there and comes back is a stability gap, one that stays down is forgetting. Thin lines: seeds.",
+    "One panel a strategy, one line a domain; the numbers are in courses.csv.",
+    courses,
+    section="anytime",
+)
+
+
 def plots(summary: Summary) -> tuple[Plot, ...]:
     """Give the plots that the summary has something for: one domain has no forgetting."""
     further = (FURTHER,) if summary.further is not None else ()
     orders = (ORDERS,) if summary.orders is not None and summary.orders.comparable else ()
-    return (*(PLOTS if len(summary.domains) > 1 else PLOTS[1:3]), *further, *orders)
+    anytime = (ANYTIME,) if summary.anytime is not None and watched_labels(summary.anytime) else ()
+    return (*(PLOTS if len(summary.domains) > 1 else PLOTS[1:3]), *further, *anytime, *orders)
 
 
 def _heat_maps(

@@ -11,6 +11,9 @@ from fretal_bench import files
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.videos import MEAN, level_key
+from fretal_bench.reporting.anytime import METRICS as WATCHED
+from fretal_bench.reporting.anytime import course_frame
+from fretal_bench.reporting.anytime_tables import anytime_tables
 from fretal_bench.reporting.contents import (
     class_matrix_table,
     matrix_table,
@@ -49,11 +52,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SOMETIMES: Final = (
-    *(f"tables/{name}.csv" for name in ("progress", "further", "robustness", "orders", "order-values")),
+    *(
+        f"tables/{name}.csv"
+        for name in ("progress", "further", "robustness", "orders", "order-values", "courses")
+    ),
     *(f"tables/orders-{name}.{kind}" for name in COMPARED for kind in ("csv", "tex")),
     *(f"tables/further-{level}.{kind}" for level in LEVELS for kind in ("csv", "tex")),
     *(f"tables/robustness-{metric}.{kind}" for metric in METRICS for kind in ("csv", "tex")),
-    *(f"plots/{name}.{kind}" for name in ("further", "orders") for kind in ("png", "svg")),
+    *(f"tables/anytime-{metric}.{kind}" for metric in WATCHED for kind in ("csv", "tex")),
+    *(f"plots/{name}.{kind}" for name in ("further", "orders", "courses") for kind in ("png", "svg")),
 )
 """The files of a report that not every one has."""
 _REMEDY: Final = "give another --out"
@@ -140,8 +147,15 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
     matrices = [matrix_table(summary, "accuracy"), class_matrix_table(summary)]
     if len(summary.domains) > 1:
         matrices.append(matrix_table(summary, "forgetting"))
-    tables = (*quantity_tables(summary), metric_table(summary))
-    for table in (*tables, *further_tables(summary), *robustness_tables(summary), *order_tables(summary)):
+    tables = (
+        *quantity_tables(summary),
+        metric_table(summary),
+        *further_tables(summary),
+        *robustness_tables(summary),
+        *anytime_tables(summary),
+        *order_tables(summary),
+    )
+    for table in tables:
         contents[f"tables/{table.name}.csv"] = to_csv(table)
         contents[f"tables/{table.name}.tex"] = to_latex(table)
     for table in matrices:
@@ -160,6 +174,8 @@ def _frames(summary: Summary) -> dict[str, pd.DataFrame]:
         frames["further"] = further_frame(summary.further)
     if summary.robustness is not None:
         frames["robustness"] = robustness_frame(summary.robustness)
+    if summary.anytime is not None:
+        frames["courses"] = course_frame(summary.anytime, summary.domains)
     if summary.orders is not None:
         frames["orders"] = order_frame(summary.orders)
         frames["order-values"] = order_values(
@@ -188,6 +204,7 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
         *quantity_tables(summary),
         *further_tables(summary),
         *robustness_tables(summary),
+        *anytime_tables(summary),
         *order_tables(summary),
     ]
     if summary.problems:

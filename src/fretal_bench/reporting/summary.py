@@ -15,6 +15,7 @@ from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interva
 from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.numbers import NAN, Floats, or_none
 from fretal_bench.metrics.videos import MEAN, check_video_score, level_key, level_words
+from fretal_bench.reporting.anytime import Anytime, anytime_record, measure_anytime
 from fretal_bench.reporting.further import Further, further_record, measure_further
 from fretal_bench.reporting.inputs import (
     Problem,
@@ -116,6 +117,7 @@ class Summary:
         video: How videos are scored, one of ``videos.VIDEO_SCORES``.
         cautions: Of metrics that promise more than the test sets can hold, what to know, by the metric's name.
         robustness: What the final detectors are worth on corrupted test sets.
+        anytime: What validation people were judged to be while domains were learned.
     """
 
     metric: str
@@ -137,6 +139,7 @@ class Summary:
     video: str = MEAN
     cautions: Mapping[str, str] = field(default_factory=dict)
     robustness: Robustness | None = None
+    anytime: Anytime | None = None
 
     @property
     def own_problems(self) -> tuple[Problem, ...]:
@@ -248,6 +251,7 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame", 
         video,
         measured[0].cautions,
         measure_robustness(results, measured, video),
+        measure_anytime(results, measured),
     )
 
 
@@ -349,6 +353,8 @@ def summary_record(summary: Summary) -> dict[str, Any]:
         record["further"] = further_record(summary.further, summary.metric)
     if summary.robustness is not None:
         record["robustness"] = robustness_record(summary.robustness)
+    if summary.anytime is not None:
+        record["anytime"] = anytime_record(summary.anytime)
     if summary.orders is not None:
         record["orders"] = orders_record(summary.orders)
     if summary.problems:
