@@ -6,7 +6,7 @@ import torch
 
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import draws
-from fretal_bench.strategies.frozen.ranpac import RanPAC
+from fretal_bench.strategies.frozen.ranpac import RanPAC, errors_of_samples, errors_of_sums
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.state import BadState
 from tests_support import experience_of, tiny_backbone
@@ -123,6 +123,27 @@ def test_lambda_is_the_best_on_a_fifth_of_the_current_domain(rule):
         assert strategy.strength != GRID[0]
         chosen.add(strategy.strength)
     assert max(chosen) < GRID[-1]
+
+
+def test_lambda_is_the_best_where_there_are_more_projections_than_samples():
+    domains = [data(k, 20) for k in range(2)]
+    strategy = trained(domains, ridge="select")
+    assert strategy.projection.shape[1] == 24 > 16
+    errors = held_out_by_hand(strategy, domains, with_past=False)
+    assert errors[GRID.index(strategy.strength)] <= min(errors) * (1 + 1e-3)
+    generator = torch.Generator().manual_seed(0)
+    h, y = (
+        torch.rand(16, 24, generator=generator).double(),
+        torch.nn.functional.one_hot(torch.arange(16) % 2, 2).double(),
+    )
+    other, labels = torch.rand(5, 24, generator=generator).double(), torch.eye(2).double()[[0, 1, 1, 0, 1]]
+    by_hand = [
+        np.mean((other.numpy() @ solution_by_hand(h.numpy(), y.argmax(1).numpy(), r) - labels.numpy()) ** 2)
+        for r in GRID
+    ]
+    for errors in (errors_of_samples(h, y, other, labels), errors_of_sums(h.T @ h, h.T @ y, other, labels)):
+        # Below, an inverse by hand has no digits left.
+        np.testing.assert_allclose(errors[3:].numpy(), by_hand[3:], rtol=1e-5)
 
 
 def test_the_two_rules_look_at_different_samples():

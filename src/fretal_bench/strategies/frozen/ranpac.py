@@ -24,7 +24,7 @@ def solve_ridge(gram: Tensor, moments: Tensor, ridge: float) -> Tensor:
     return solution
 
 
-def squared_errors(gram: Tensor, moments: Tensor, held_out: Tensor, labels: Tensor) -> Tensor:
+def errors_of_sums(gram: Tensor, moments: Tensor, held_out: Tensor, labels: Tensor) -> Tensor:
     """Return the mean squared error of each of ``RIDGES`` on samples that are held out.
 
     Args:
@@ -38,8 +38,25 @@ def squared_errors(gram: Tensor, moments: Tensor, held_out: Tensor, labels: Tens
     """
     # G = V diag(s) V^T, so that (G + ridge I)^-1 Q = V diag(1 / (s + ridge)) V^T Q for all of them at once.
     values, vectors = torch.linalg.eigh(gram)
-    values, turned = values.clamp(min=0), vectors.T @ moments
-    seen = held_out @ vectors
+    return _errors(values, vectors.T @ moments, held_out @ vectors, labels)
+
+
+def errors_of_samples(fitted: Tensor, fitted_labels: Tensor, held_out: Tensor, labels: Tensor) -> Tensor:
+    """Return what ``errors_of_sums`` does, from the samples that are fitted: quicker where they are fewer than M.
+
+    Args:
+        fitted: Projections of the samples that are fitted, H [K, M].
+        fitted_labels: Their labels, one-hot Y [K, 2].
+        held_out: As there.
+        labels: As there.
+    """
+    # (H^T H + ridge I)^-1 H^T Y = H^T (H H^T + ridge I)^-1 Y
+    values, vectors = torch.linalg.eigh(fitted @ fitted.T)
+    return _errors(values, vectors.T @ fitted_labels, held_out @ fitted.T @ vectors, labels)
+
+
+def _errors(values: Tensor, turned: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
+    values = values.clamp(min=0)
     return torch.stack(
         [((seen @ (turned / (values + ridge)[:, None]) - labels) ** 2).mean() for ridge in RIDGES]
     )
@@ -121,10 +138,13 @@ class RanPAC(FrozenFeatures):
             return
         order = torch.randperm(len(h), generator=draws.of(self.seed, self.step, "ridge")).to(h.device)
         fitted, rest = order[held_out:], order[:held_out]
-        gram, moments = h[fitted].T @ h[fitted], h[fitted].T @ y[fitted]
-        if with_past:
-            gram, moments = gram + self.gram, moments + self.moments
-        errors = squared_errors(gram, moments, h[rest], y[rest])
+        if not with_past and len(fitted) < h.shape[1]:
+            errors = errors_of_samples(h[fitted], y[fitted], h[rest], y[rest])
+        else:
+            gram, moments = h[fitted].T @ h[fitted], h[fitted].T @ y[fitted]
+            if with_past:
+                gram, moments = gram + self.gram, moments + self.moments
+            errors = errors_of_sums(gram, moments, h[rest], y[rest])
         self.strength = RIDGES[int(errors.argmin())]
 
     def project(self, features: Tensor) -> Tensor:
