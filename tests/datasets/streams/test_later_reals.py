@@ -162,7 +162,8 @@ def test_no_epoch_is_chosen_by_fakes_alone(paths: tuple[Path, Path], tmp_path: P
         prepare(Call(["finetuning"], str(paths[1]), changes=changes, out=tmp_path / "r"))
     assert str(caught.value) == (
         "domain 'D1' of stream 'tiny' has validation rows of fakes alone (later_reals = false), which recipe 'mini' "
-        f"chooses an epoch by (select={select}): calling everything fake is always right on them; use --set recipe.select=last"
+        f"chooses an epoch by (select={select}): calling everything fake is always right on them; "
+        "use --set recipe.select=last"
     )
 
 
