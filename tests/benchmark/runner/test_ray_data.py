@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cluster_support import write_mortal
 from fretal_bench import plugins
@@ -213,6 +214,24 @@ def test_further_sets_that_are_sent_are_the_same_samples(world, cache, fetched):
     opened.use_sets("elsewhere", (), ())
     open_here([of], fetched)
     assert [domain.fingerprint() for domain in the_sets(*place)] == prints
+
+
+@pytest.mark.parametrize("name", ["h264-40", "jpeg-30"])
+def test_corrupted_sets_of_a_stream_that_is_sent_have_the_same_pixels(tmp_path, cache, fetched, name):
+    path = str(tiny_stream(tmp_path))
+    id = set_id({**the_stream(path)[1].content("test"), "corruption": name}, "test")
+    corrupted = TestSet(id, "D1", "test", path, corruption=name)
+    assert needs(Task(step_of(path), (corrupted,), trains=False)) == (path,)
+    every = torch.arange(len(samples(corrupted)))
+    here = samples(corrupted).images(every)
+    of = sent(path)
+    opened.use_stream("another", the_stream(path))
+    opened._corrupted.clear()
+    open_here([of], fetched)
+    there = samples(corrupted)
+    assert torch.equal(there.images(every), here)
+    assert samples(corrupted) is there, "it is kept for the next model"
+    assert not torch.equal(here, the_stream(path)[1].batches("test").images(every))
 
 
 def test_a_plugin_file_that_is_sent_has_the_same_origin(tmp_path, cache):
