@@ -32,6 +32,9 @@ STATES: Final = {
     "si": (2 * _MODEL,),
     "mas": (2 * _MODEL,),
     "gdumb": (2 * _MODEL,),
+    "esmer": (2 * _MODEL,),
+    "cls-er": (3 * _MODEL,),
+    "task-arithmetic": (_MODEL, 3 * _MODEL),
 }
 """Bytes of a strategy's states after each domain; other strategies have those of the source model."""
 COSTS: Final = Costs(

@@ -64,7 +64,7 @@ def test_every_domain_is_trained_from_the_first_ones_model_and_the_differences_a
             assert number == 1 or not torch.equal(value, states[number - 1][name])
 
 
-@pytest.mark.parametrize("constants", [{}, {"merge": "ties", "keep": 100.0}])
+@pytest.mark.parametrize("constants", [{}, {"merge": "ties", "keep": 100.0, "batchnorm": "merge"}])
 def test_one_task_with_a_scale_of_1_is_the_model_that_fine_tuning_leaves_to_the_byte(constants):
     ours, plain = learn(build(lambda_=1.0, **constants), 2), learn(build(FineTuning), 2)
     assert all(torch.equal(ours[1][name], value) for name, value in plain[1].items())
@@ -73,7 +73,7 @@ def test_one_task_with_a_scale_of_1_is_the_model_that_fine_tuning_leaves_to_the_
 
 @pytest.mark.parametrize("merge", ["sum", "ties"])
 def test_a_scale_of_0_leaves_the_first_domains_model(merge):
-    first, *later = learn(build(lambda_=0.0, merge=merge), 3)
+    first, *later = learn(build(lambda_=0.0, merge=merge, batchnorm="merge"), 3)
     for state in later:
         for name, value in first.items():
             assert torch.equal(state[name], value) or name.endswith("num_batches_tracked")
@@ -127,7 +127,7 @@ def test_the_threshold_is_one_for_all_weights_of_a_task():
 
 
 def test_ties_is_applied_to_the_trained_weights_and_statistics_are_averaged():
-    strategy = build(merge="ties", keep=30.0, lambda_=0.8)
+    strategy = build(merge="ties", keep=30.0, lambda_=0.8, batchnorm="merge")
     states = learn(strategy, 3)
     models = [trained_from(states[0], number) for number in (1, 2)]
     names = list(weights_in(states[0]))
@@ -162,6 +162,13 @@ def test_summed_statistics_are_the_moments_moved_as_the_weights_are(count):
     merged = states[count]
     torch.testing.assert_close(merged["body.4.running_mean"].double(), mean, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(merged["body.4.running_var"].double(), square - mean**2, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("merge", "rule"), [("sum", "merge"), ("ties", "reestimate")])
+def test_where_nothing_is_said_sums_merge_statistics_and_ties_measures_them(merge, rule):
+    states = [learn(build(merge=merge, batchnorm=choice), 3)[2] for choice in ("auto", rule, "start")]
+    assert all(torch.equal(states[0][name], value) for name, value in states[1].items())
+    assert not torch.equal(states[0]["body.1.running_var"], states[2]["body.1.running_var"])
 
 
 def test_no_variance_is_negative_or_tiny_where_the_sum_extrapolates():

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fretal_bench.strategies.merging import Statistics
 from fretal_bench.strategies.merging.points import copied, statistics_of
 from fretal_bench.strategies.template import ContinualStrategy, frozen_copy
 
@@ -33,6 +34,11 @@ class MergingStrategy(ContinualStrategy):
         """Return the merged state, all entries of ``self.model.state_dict()``. The model is the newly trained one."""
         raise NotImplementedError
 
+    def statistics_rule(self) -> Statistics:
+        """Return where the merged model's BatchNorm statistics come from."""
+        rule: Statistics = self.hyperparameters.batchnorm
+        return rule
+
     def before_domain(self, experience: Any) -> None:
         """Remember where the training begins."""
         self.start = copied(self.model.state_dict())
@@ -42,7 +48,7 @@ class MergingStrategy(ContinualStrategy):
         """Merge."""
         if self.step == 0:
             return
-        rule = self.hyperparameters.batchnorm
+        rule = self.statistics_rule()
         merged = self.merged()
         if rule == "start":
             merged |= statistics_of(self.start)

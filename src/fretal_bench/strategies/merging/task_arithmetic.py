@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fretal_bench.strategies import merging
+from fretal_bench.strategies.merging import Statistics
 from fretal_bench.strategies.merging.merging_strategy import MergingStrategy
 from fretal_bench.strategies.merging.points import (
     Point,
@@ -37,9 +38,10 @@ class TaskArithmetic(MergingStrategy):
       (``ties.py``). Kept: theta_0 and every theta_i, a model a domain.
 
     Which entries: with ``ties`` the weights that are trained. BatchNorm's statistics and other buffers, whose scale is
-    another, take no part in trimming and election; their tau is the plain mean of the tau_i. With ``sum`` all entries are
-    treated alike. BatchNorm by second moments as in ``points.py``. Where ``lambda`` times the number of domains is above
-    1 a merged variance can come out negative; none is let below a tenth of theta_0's.
+    another, take no part in trimming and election; their tau is the plain mean of the tau_i (and BatchNorm's are then
+    measured anew, unless ``batchnorm`` says otherwise). With ``sum`` all entries are treated alike. BatchNorm by second
+    moments as in ``points.py``. Where ``lambda`` times the number of domains is above 1 a merged variance can come out
+    negative; none is let below a tenth of theta_0's.
 
     All weights are merged, the head as well: all domains have the same two classes. The papers merge once, models of
     independent tasks; here those of the domains so far are merged after every domain.
@@ -54,6 +56,13 @@ class TaskArithmetic(MergingStrategy):
         super().__init__(**kwargs)
         self.kept: list[dict[str, Tensor]] = []
         """Of ``sum``: the sum of the task vectors, one point in float32; of ``ties``: the state after every domain."""
+
+    def statistics_rule(self) -> Statistics:
+        """Return ``merge`` for sums and ``reestimate`` for TIES where nothing else is said."""
+        constants = self.hyperparameters
+        if constants.batchnorm == "auto":
+            return "reestimate" if constants.merge == "ties" else "merge"
+        return super().statistics_rule()
 
     def before_domain(self, experience: Any) -> None:
         """Go back to the source model."""
