@@ -48,8 +48,9 @@ class EWCByClass(EWC):
 
     EWC's Fisher information is a mean over all samples, so that the class with more of them says which weights matter:
     ``F = (n_r F^r + n_f F^f) / (n_r + n_f)``. With the mean this is EWC where a domain has as many reals as fakes, and
-    differs from it by the class frequencies alone. The two are estimated at the same weights, so there is one ``w_i`` and
-    state of the same size.
+    differs from it by the class frequencies alone: on FF++-mini, whose domains are balanced, the two are equal but for
+    rounding, which training then enlarges. Both are estimated at the same weights, so there is one ``w_i``, and state of
+    the same size.
 
     This is the suite's own. It was prompted by Face-D2CL (arXiv 2604.08159), whose abstract names an EWC that tells the
     importance for real samples from that for fake ones; how it combines them, its strength and the rest of it (inputs,
