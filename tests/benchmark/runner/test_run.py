@@ -327,7 +327,7 @@ def test_a_finished_folder_that_cannot_be_written_is_reported(stream, reference,
     monkeypatch.setattr(files, "move", read_only)
     monkeypatch.setattr("filelock.FileLock.acquire", read_only)
     common = {"changes": {"recipe": TINY}, "jobs": 1, "out": tmp_path / "r"}
-    assert [cell.label for cell in run(STRATEGIES, stream, **common).cells] == list(STRATEGIES)
+    assert [cell.strategy for cell in run(STRATEGIES, stream, **common).cells] == list(STRATEGIES)
     with pytest.raises(BenchError, match=r"cannot be written .*give another --out"):
         run((*STRATEGIES, "kd"), stream, **common)
 
