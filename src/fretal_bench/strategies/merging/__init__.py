@@ -49,8 +49,9 @@ class TaskArithmeticHyperparameters(Record):
             weights move by a part of the task vectors, and the statistics of the models don't fit them: on FF++-mini
             merged ones leave a model that calls every image fake.
         merge: ``sum`` of the task vectors (task arithmetic), or ``ties``: trimmed, of one sign, averaged (TIES).
-        lambda_: Scale of the merged task vector; both papers tune it between 0 and 1. 0.4 is the suite's choice. With 1,
-            the default of the authors' function, a sum of two task vectors or more is at chance on FF++-mini.
+        lambda_: Scale of the merged task vector; both papers tune it between 0 and 1. 0.4 is what TIES's paper takes for
+            task arithmetic where nothing is tuned; for ``merge=ties`` it takes 1. With 1, the default of task
+            arithmetic's own function, a sum of two task vectors or more is at chance on FF++-mini.
         keep: K, per cent of a task vector's entries that TIES keeps (the paper's 20).
     """
 
