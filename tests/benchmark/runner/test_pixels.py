@@ -34,7 +34,9 @@ def ids(recipe):
     """Ids of a cell of fretal with seed 0, and of its untrained model."""
     rows = {"train": "2" * 64, "val": "3" * 64, "test": "4" * 64}
     stream = {"name": "s", "domains": [{"name": "a", "store": "1" * 64, "rows": rows}]}
-    (cell,) = make_plan(("fretal",), "s", stream, recipe, (0,)).cells
+    # Its teacher was the source model by default then.
+    changes = {"fretal": {"teacher": "source"}}
+    (cell,) = make_plan(("fretal",), "s", stream, recipe, (0,), changes).cells
     return cell.id, cell.path[0].id
 
 

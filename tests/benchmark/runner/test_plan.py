@@ -51,14 +51,16 @@ def test_names_of_recipes_and_written_out_defaults_do_not_change_ids():
 def test_every_recipe_key_that_is_content_changes_ids():
     flipped = {"bool": lambda v: not v, "int": lambda v: v + 8, "float": lambda v: v / 2 + 0.01}
     other = {"optimizer": "sgd", "schedule": "cosine", "precision": "bf16", "batchnorm": "frozen"}
-    other |= {"select": "validation", "device": "cpu", "backbone": "other"}
-    base = ids(plan())
+    other |= {"select": "validation", "device": "cpu", "backbone": "other", "trainable": "norms"}
+    together = {"lora_rank": {"trainable": "lora"}, "lora_alpha": {"trainable": "lora"}}
     for field in dataclasses.fields(Recipe):
         if field.name in ("name", "description", "hyperparameters", "tuning", "mean", "std"):
             continue
         value = getattr(Recipe(), field.name)
         new = other[field.name] if isinstance(value, str) else flipped[type(value).__name__](value)
-        assert ids(plan(recipe=dataclasses.replace(Recipe(), **{field.name: new}))) != base, field.name
+        base = dataclasses.replace(Recipe(), **together.get(field.name, {}))
+        changed = dataclasses.replace(base, **{field.name: new})
+        assert ids(plan(recipe=changed)) != ids(plan(recipe=base)), field.name
 
 
 def test_source_models_are_shared_by_the_strategies_of_a_seed():

@@ -87,7 +87,11 @@ def test_results_of_an_earlier_version_are_read_and_reported_the_same(older, tmp
     results = load_results(older)
     assert not any(cell.sealed for cell in results.cells)
     report = write_report(results, tmp_path / "report")
-    assert (tmp_path / "report" / "tables" / "values.csv").read_bytes() == (OLDER / "values.csv").read_bytes()
+    before = (OLDER / "values.csv").read_text("utf-8").splitlines()
+    now = (tmp_path / "report" / "tables" / "values.csv").read_text("utf-8").splitlines()
+    # Later versions report more quantities; what there was is the same, to the letter.
+    quantities = {line.split(",")[-2] for line in before}
+    assert [line for line in now if line.split(",")[-2] in quantities] == before
     assert any(note.startswith("4 cells were written without checksums") for note in report.verdict.notes)
     assert all(len(cell.validation()) == len(cell.scores) for cell in results.cells)
 

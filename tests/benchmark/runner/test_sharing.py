@@ -113,11 +113,11 @@ def test_twelve_ordered_pairs_of_four_domains_take_four_source_models_and_twelve
 def test_all_orders_of_four_domains_train_every_beginning_once(world, tmp_path, monkeypatch):
     histories = []
 
-    def stand_in(step, state, listener):
+    def stand_in(task, state, listener):
         """Learn the name of a domain in place of training."""
-        learned = [*(json.loads(state) if state else []), step.domain]
+        learned = [*(json.loads(state) if state else []), task.step.domain]
         histories.append(tuple(learned))
-        return kept(step, learned)
+        return kept(task.step, learned)
 
     def kept(step, learned, judges_as=None):
         made_with = {"versions": {}, "system": "", "machine": "", "processor": "", "device": "cpu"}

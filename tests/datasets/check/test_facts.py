@@ -101,11 +101,17 @@ def deep_clip(transfer):
         stream.pix_fmt = "yuv420p10le"
         if transfer:
             stream.codec_context.color_trc = transfer
-        for level in (40, 120):
-            image = np.full((64, 64, 3), level, np.uint8)
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p10le")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+        images = (np.full((64, 64, 3), level, np.uint8) for level in (40, 120))
+        frames = (av.VideoFrame.from_ndarray(image, format="rgb24") for image in images)
+        packets = [
+            *(packet for frame in frames for packet in stream.encode(frame.reformat(format="yuv420p10le"))),
+            *stream.encode(),
+        ]
+        # x265 leaves the times of packets unset or half set, from run to run, which the container then refuses.
+        for number, packet in enumerate(packets):
+            packet.pts = packet.dts = number
+            packet.time_base = Fraction(1, 25)
+            container.mux(packet)
     return file.getvalue()
 
 
