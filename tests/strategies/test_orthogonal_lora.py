@@ -1,51 +1,24 @@
 """Adapters that add up: their sum, their overlap, the balancing of experts, what learns, what a checkpoint carries."""
 
 import copy
+import functools
 
 import pytest
 import timm
 import torch
 from torch import nn
 
+import prompt_cases
 from fretal_bench.benchmark.recipes.model import build_model
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.prompts.orthogonal_lora import Experts, OrthogonalLoRA, imbalance
 from fretal_bench.strategies.prompts.parts import activate
 from fretal_bench.strategies.state import BadState
+from prompt_cases import DOMAINS, train, vit
 from tests_support import experience_of, tiny_backbone
 
-
-def vit(seed=0):
-    torch.manual_seed(seed)
-    return timm.models.VisionTransformer(
-        img_size=16, patch_size=8, embed_dim=16, depth=2, num_heads=2, num_classes=2
-    )
-
-
-def data(seed, count=24, domain=0):
-    own = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(100 + domain)) * 4
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(count, 3, 16, 16, generator=generator)
-    y = torch.arange(count) % 2
-    return x + own + y[:, None, None, None] * 0.5, y
-
-
-DOMAINS = [data(number, domain=number) for number in range(4)]
-
-
-def build(model=None, **options):
-    model = vit() if model is None else model
-    optimizer = torch.optim.AdamW(model.parameters(), 0.01, weight_decay=0.1)
-    return OrthogonalLoRA(model=model, optimizer=optimizer, train_mb_size=8, **{"train_epochs": 2, **options})
-
-
-def train(strategy, *numbers):
-    for number in numbers:
-        torch.manual_seed(number)
-        strategy.train(experience_of(*DOMAINS[number], number), eval_streams=[], reset_optimizer_state=True)
-    strategy.model.eval()
-    return strategy
+build = functools.partial(prompt_cases.build, OrthogonalLoRA)
 
 
 def experts_of(strategy):
