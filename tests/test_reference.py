@@ -5,14 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.reporting.pairing import difference
-from fretal_bench.reporting.report import print_summary, write_report
+from fretal_bench.reporting.report import write_report
 from fretal_bench.reporting.summary import summarize
-from fretal_bench.reporting.verdict import verdict
 from fretal_bench.strategies.registry import names
+from reference.quotations import DOCUMENTS, blocks, quoted
 from tests_support import NEEDING_ATTENTION
 
 ROOT = Path(__file__).parents[1]
@@ -59,15 +58,27 @@ def test_the_committed_results_hold_every_strategy_with_three_seeds(name):
         assert {cell.strategy for cell in cells if cell.seed == seed} >= TABLES[name]
 
 
-def test_every_row_of_a_strategy_in_the_docs_stands_so_in_the_report():
-    reports = [(ROOT / "reports" / name / "summary.md").read_text("utf-8").splitlines() for name in TABLES]
-    rows = [row for report in reports for row in report]
-    quoted = re.findall(
-        r"^\| [a-z-]+ \|.*±.*$", (ROOT / "docs" / "ffpp-mini.md").read_text("utf-8"), re.MULTILINE
-    )
-    assert len(quoted) > len(TABLES["reference"])
-    for row in quoted:
-        assert row in rows
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_quotes_what_the_reports_say(name):
+    text = (ROOT / name).read_text("utf-8")
+    assert blocks(text)
+    assert quoted(text) == text, f"{name}: run `python -m reference write` in tests/"
+
+
+def test_a_quotation_is_written_anew_and_what_is_around_it_stays():
+    title = "Forgetting, and what was learned"
+    text = f"Before.\n<!-- quote table reference: {title} -->\nstale\n<!-- end of quote -->\nAfter.\n"
+    table = quoted(text)
+    assert table.startswith("Before.\n<!-- quote table reference")
+    assert table.endswith("|\n\n<!-- end of quote -->\nAfter.\n")
+    assert "stale" not in table
+    assert "\n| finetuning | " in table
+
+
+@pytest.mark.parametrize("source", ["table reference: no such title", "picture reference"])
+def test_a_quotation_of_what_there_is_not_is_an_error(source):
+    with pytest.raises(LookupError):
+        quoted(f"<!-- quote {source} -->\n<!-- end of quote -->")
 
 
 def test_the_effect_of_the_teacher_in_the_docs_is_that_of_the_stored_cells():
@@ -93,16 +104,3 @@ def test_the_effect_of_the_teacher_in_the_docs_is_that_of_the_stored_cells():
         assert effect.seeds == (0, 1, 2)
         means = f"{before.values[name].mean:.3f} | {now.values[name].mean:.3f}"
         assert numbers == f"{means} | {effect.mean:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]", name
-
-
-def test_what_the_readme_says_is_printed_is_printed():
-    block = re.search(r"```text\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    quoted = [line.rstrip() for line in block.group(1).splitlines() if line.strip() and line != "[...]"]
-    console = Console(width=80, file=open("/dev/null", "w"), record=True)  # noqa: SIM115
-    results = load_results(ROOT / "results" / "reference")
-    summary = summarize(results)
-    print_summary(results, summary, verdict(summary), console)
-    printed = [line.rstrip() for line in console.export_text().splitlines()]
-    assert len(quoted) > 20
-    for line in quoted:
-        assert line in printed

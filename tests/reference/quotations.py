@@ -1,0 +1,109 @@
+"""What the documents quote of the reference's reports: blocks between two comments, written anew by a command.
+
+``<!-- quote table FOLDER: TITLE -->`` holds that table of ``reports/FOLDER/summary.md``,
+``<!-- quote verdict FOLDER -->`` its first sentence, and ``<!-- quote printed FOLDER -->`` what ``bench report``
+prints first; each ends with ``<!-- end of quote -->``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from fretal_bench.benchmark.runner.results import load_results
+from fretal_bench.reporting.report import print_summary
+from fretal_bench.reporting.summary import summarize
+from fretal_bench.reporting.verdict import verdict
+from reference.runs import ROOT
+
+DOCUMENTS: Final = ("README.md", "docs/ffpp-mini.md")
+END: Final = "<!-- end of quote -->"
+_BLOCK: Final = re.compile(rf"<!-- quote ([a-z]+) (.*?) -->\n.*?{END}", re.DOTALL)
+_WIDTH: Final = 80
+_CUT: Final = "[...]"
+
+
+def quoted(text: str) -> str:
+    """Return a document with every quotation as it has to be.
+
+    Raises:
+        LookupError: It quotes what there is not.
+    """
+    return _BLOCK.sub(_block, text)
+
+
+def blocks(text: str) -> list[str]:
+    """Return what a document quotes: the kind and the source of every block."""
+    return [f"{match[1]} {match[2]}" for match in _BLOCK.finditer(text)]
+
+
+def _block(match: re.Match[str]) -> str:
+    kind, source = match.groups()
+    if kind not in _KINDS:
+        raise LookupError(f"quote {kind}: expected one of {', '.join(_KINDS)}")
+    return f"<!-- quote {kind} {source} -->\n{_KINDS[kind](source)}\n{END}"
+
+
+def _table(source: str) -> str:
+    """Return a table of a report, by its title."""
+    folder, _, title = source.partition(": ")
+    lines = _report(folder).splitlines()
+    head = f"**{title}**"
+    if head not in lines:
+        raise LookupError(f"reports/{folder}/summary.md has no table {title!r}")
+    start = lines.index(head) + 2
+    rows = lines[start : lines.index("", start)]
+    return "\n".join(["", *rows, ""])
+
+
+def _verdict(folder: str) -> str:
+    """Return the first sentence of a report."""
+    sentence = re.search(r"^\*\*(.+)\*\*$", _report(folder), re.MULTILINE)
+    if sentence is None:
+        raise LookupError(f"reports/{folder}/summary.md has no verdict")
+    return f"\n{_wrapped('> ' + sentence[1])}\n"
+
+
+def _printed(folder: str) -> str:
+    """Return what is printed of a result folder, up to the end of the first table."""
+    results = load_results(ROOT / "results" / folder)
+    summary = summarize(results)
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(width=_WIDTH, file=nowhere, record=True)
+        print_summary(results, summary, verdict(summary), console)
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    head = next(at for at, line in enumerate(lines) if line.startswith("───"))
+    last = max(
+        at
+        for at, line in enumerate(lines)
+        if at > head
+        and line.startswith(summary.strategies[-1].label)
+        and not any(other.startswith("───") for other in lines[head + 1 : at])
+    )
+    return "\n".join(["```text", *lines[: last + 1], _CUT, "```"])
+
+
+def _report(folder: str) -> str:
+    return (ROOT / "reports" / folder / "summary.md").read_text("utf-8")
+
+
+def _wrapped(text: str, width: int = 100) -> str:
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("> " + word if text.startswith("> ") else word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word
+    return "\n".join(lines)
+
+
+_KINDS: Final[dict[str, Callable[[str], str]]] = {
+    "table": _table,
+    "verdict": _verdict,
+    "printed": _printed,
+}
