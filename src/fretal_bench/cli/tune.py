@@ -111,9 +111,9 @@ def _print(search: Search, results: Sequence[Tuned], command: str) -> None:
     tuning, console = search.tuning, Console()
     print_line(f"\nScored by {tuning.objective}: {', '.join(tuning.domains)}. No test data were read.")
     for tuned in results:
-        print_line(f"\n{sentence(tuned, tuning.budget)}", style="bold")
+        print_line(f"\n{sentence(tuned, tuning.budget, search.metric)}", style="bold")
         if tuned.trials[0].trial.values:
-            console.print(trial_table(tuned), highlight=False)
+            console.print(trial_table(tuned, search.metric), highlight=False)
     if any(tuned.best is not None for tuned in results):
         print_line(f"\nRecipe: {search.file}  (next: {command})")
 

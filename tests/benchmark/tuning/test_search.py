@@ -437,6 +437,39 @@ def test_domains_without_validation_rows_cannot_be_tuned_on(stream, tmp_path):
         search_in(tmp_path / "r", str(tmp_path / "tiny.toml"), ["ewc"])
 
 
+def with_few_real_validation_samples(stream, folder):
+    """The same stream with one of the real validation frames of a domain for three of its fakes."""
+    store = CropStore.open(Path(stream).parent / "store")
+    index = store.index
+    real = (index["split"] == "val") & (index["label"] == 0)
+    keep = (~real | (real.cumsum() % 3 == 1)).to_numpy()
+    with CropStoreWriter(folder / "store", size=store.size, name="tiny") as writer:
+        writer.add(np.array(store.crops[keep]), index[keep])
+        writer.finish()
+    shutil.copy(stream, folder / "tiny.toml")
+    return str(folder / "tiny.toml")
+
+
+def test_where_a_class_is_far_larger_trials_are_scored_by_balanced_accuracy(stream, tmp_path):
+    few = with_few_real_validation_samples(stream, tmp_path)
+    search = search_in(tmp_path / "r", few, ["ewc"], budget=2, write=tmp_path / "mine.toml")
+    (tuned,) = run_search(search)
+    for scored in tuned.trials:
+        frame = pd.read_parquet(search.prepared.folder.cell(scored.trial.cell.id) / "validation.parquet")
+        assert frame["label"].mean() > 0.6
+        right = ((frame["score"] >= 0.5) == (frame["label"] == 1)).astype(float)
+        by_class = right.groupby([frame["step"], frame["domain"], frame["label"]]).mean()
+        r = by_class.groupby(level=[0, 1]).mean()
+        assert scored.accuracy == pytest.approx((r[1, "D0"] + r[1, "D1"]) / 2, abs=1e-12)
+        assert scored.forgetting == pytest.approx(r[0, "D0"] - r[1, "D0"], abs=1e-12)
+    tuning = tuning_of(open_recipe(tmp_path / "mine.toml"))
+    assert tuning.objective.startswith("average balanced validation accuracy (macro")
+    # The same search goes on; one by plain accuracy is another search.
+    run_search(search_in(tmp_path / "r", few, ["ewc"], budget=2, write=tmp_path / "mine.toml"))
+    with pytest.raises(BenchError, match="objective is"):
+        search_in(tmp_path / "other", stream, ["ewc"], budget=2, write=tmp_path / "mine.toml")
+
+
 @pytest.fixture
 def recipe_file(tmp_path):
     """The recipe in a file where ``bench`` runs."""

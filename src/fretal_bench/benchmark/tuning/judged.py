@@ -11,6 +11,7 @@ from fretal_bench.benchmark.runner.plan import Cell
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.benchmark.runner.score_table import UnusableScores
 from fretal_bench.metrics.continual import average_accuracy, forgetting
+from fretal_bench.metrics.imbalance import ACCURACY
 from fretal_bench.metrics.matrices import accuracy_matrix
 
 
@@ -37,7 +38,8 @@ class Scored:
 
     Attributes:
         trial: The trial.
-        accuracy: ``mean_j R[T-1, j]`` over the T domains of the search, R of validation samples; NaN if it failed.
+        accuracy: ``mean_j R[T-1, j]`` over the T domains of the search, R the accuracy (balanced, where the search is by
+            that) on validation samples; NaN if it failed.
         forgetting: Max-based, of the same R; NaN if it failed.
         reason: Why it has no values; empty if it has.
     """
@@ -67,7 +69,7 @@ class Tuned:
 
 
 def judge(
-    trials: Mapping[str, Sequence[Trial]], results: Results, domains: Sequence[str]
+    trials: Mapping[str, Sequence[Trial]], results: Results, domains: Sequence[str], metric: str = ACCURACY
 ) -> tuple[Tuned, ...]:
     """Score every trial by its validation samples and choose the best of each strategy.
 
@@ -75,13 +77,15 @@ def judge(
         trials: By strategy, in the order of their numbers.
         results: What was trained.
         domains: The domains of the search, in order.
+        metric: ``accuracy``, or ``balanced_accuracy`` where a class is far larger than the other.
     """
     return tuple(
-        _tuned(name, [_scored(trial, results, domains) for trial in of]) for name, of in trials.items()
+        _tuned(name, [_scored(trial, results, domains, metric) for trial in of])
+        for name, of in trials.items()
     )
 
 
-def _scored(trial: Trial, results: Results, domains: Sequence[str]) -> Scored:
+def _scored(trial: Trial, results: Results, domains: Sequence[str], metric: str) -> Scored:
     cell = next((cell for cell in results.cells if cell.id == trial.cell.id), None)
     if cell is None:
         without = (*results.failures, *results.unusable)
@@ -91,7 +95,7 @@ def _scored(trial: Trial, results: Results, domains: Sequence[str]) -> Scored:
         validation = cell.validation()
     except UnusableScores as error:
         return Scored(trial, math.nan, math.nan, str(error))
-    matrix = accuracy_matrix(validation, "accuracy", domains=domains).values
+    matrix = accuracy_matrix(validation, metric, domains=domains).values
     accuracy = average_accuracy(matrix)
     reason = "" if math.isfinite(accuracy) else "its scores are not finite: training diverged"
     return Scored(trial, accuracy, forgetting(matrix), reason)

@@ -27,15 +27,20 @@ from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.run import execute
 from fretal_bench.benchmark.tuning.judged import Trial, Tuned, judge
 from fretal_bench.benchmark.tuning.space import search_space, trials
-from fretal_bench.benchmark.tuning.tuned import check_target, write_recipe
+from fretal_bench.benchmark.tuning.tuned import UNKNOWN, check_target, write_recipe
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.file import StreamFile
-from fretal_bench.datasets.streams.stream import find_stream
+from fretal_bench.datasets.streams.stream import Stream, find_stream
 from fretal_bench.errors import BenchError
+from fretal_bench.metrics.imbalance import ACCURACY, BALANCED, accuracy_for
 from fretal_bench.strategies.registry import find_strategy
 
-OBJECTIVE: Final = "average validation accuracy (macro, frames) on the domains learnt, after the last of them"
-"""Recipe files name it, and a search goes on with those of its own objective only: another text is another search."""
+OBJECTIVES: Final = {
+    ACCURACY: "average validation accuracy (macro, frames) on the domains learnt, after the last of them",
+    BALANCED: "average balanced validation accuracy (macro, frames) on the domains learnt, after the last of them",
+}
+"""By metric. Recipe files name it, and a search goes on with those of its own objective only: another text is another
+search."""
 RECIPE_FILE: Final = "tuned.toml"
 DOMAINS: Final = 3
 """Domains by default: with three, what a strategy does from one update to the next can tell."""
@@ -51,6 +56,8 @@ class Search:
         recipe: The recipe that is searched for, its device as the recipe says.
         tuning: What the recipe file will say of the search.
         file: Where the recipe file goes.
+        metric: What trials are scored by: ``accuracy``, or ``balanced_accuracy`` where the larger class of some domain's
+            validation samples is more than 0.6 of them.
     """
 
     prepared: Prepared
@@ -58,6 +65,7 @@ class Search:
     recipe: Recipe
     tuning: Tuning
     file: Path
+    metric: str = ACCURACY
 
 
 def prepare_search(
@@ -101,23 +109,35 @@ def prepare_search(
         domains=tuple(domain.name for domain in file.domains[:first]),
         budget=budget,
         seed=seed,
-        objective=OBJECTIVE,
+        objective=UNKNOWN,
         strategies=tuple(info.name for info in infos if search_space(info)),
     )
     target = Path(write) if write is not None else folder / RECIPE_FILE
     if not isinstance(call.recipe, Recipe) and target.resolve() == Path(call.recipe).resolve():
         raise BenchError(f"--write {target}: this is the recipe that is tuned; give another name")
-    check_target(target, recipe, tuning, "--out" if write is None else "--write")
+    option = "--out" if write is None else "--write"
+    # What needs no open stream first: opening a large one takes a while.
+    check_target(target, recipe, tuning, option)
     draws = {
         info.name: trials(info, budget, seed, recipe.hyperparameters.get(info.name, {})) for info in infos
     }
+
+    def cells(opened: Opened) -> list[Cell]:
+        made = _cells(opened, draws, seed)
+        # Nothing is written before this.
+        check_target(target, recipe, _with_objective(tuning, opened.stream), option)
+        return made
+
     prepared = prepare(
         dataclasses.replace(call, out=folder),
-        cells=lambda opened: _cells(opened, draws, seed),
+        cells=cells,
         stream=lambda whole: _shortened(whole, first),
         building=building,
     )
-    return Search(prepared, _trials(prepared), recipe, tuning, target)
+    stream = prepared.opened.stream
+    return Search(
+        prepared, _trials(prepared), recipe, _with_objective(tuning, stream), target, _metric(stream)
+    )
 
 
 def run_search(search: Search, listener: Listener = lambda _: None) -> tuple[Tuned, ...]:
@@ -129,10 +149,22 @@ def run_search(search: Search, listener: Listener = lambda _: None) -> tuple[Tun
         RunError: The disk is full, or a worker was killed; what is finished is kept.
     """
     results = execute(search.prepared, listener)
-    tuned = judge(search.trials, results, search.tuning.domains)
+    tuned = judge(search.trials, results, search.tuning.domains, search.metric)
     if any(of_strategy.best is not None for of_strategy in tuned):
         write_recipe(search.file, search.recipe, search.tuning, tuned)
     return tuned
+
+
+def _metric(stream: Stream) -> str:
+    """Name what trials are scored by."""
+    return accuracy_for(
+        {domain.name: domain.store.index["label"].to_numpy()[domain.rows["val"]] for domain in stream}
+    )
+
+
+def _with_objective(tuning: Tuning, stream: Stream) -> Tuning:
+    """Say what trials are scored by, which the validation samples decide."""
+    return dataclasses.replace(tuning, objective=OBJECTIVES[_metric(stream)])
 
 
 def _domains(asked: int | None, file: StreamFile) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fretal_bench.benchmark.tuning.judged import Scored, Tuned
 from fretal_bench.benchmark.tuning.search import Search
+from fretal_bench.metrics.imbalance import ACCURACY, BALANCED
 from fretal_bench.metrics.numbers import or_none
 from fretal_bench.parsing import plain
 from fretal_bench.strategies.registry import find_strategy
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-def trial_table(tuned: Tuned) -> Table:
+def trial_table(tuned: Tuned, metric: str = ACCURACY) -> Table:
     """Draw the trials of one strategy, the best in bold; values, validation accuracy, forgetting."""
     from rich.table import Table
     from rich.text import Text
@@ -24,7 +25,7 @@ def trial_table(tuned: Tuned) -> Table:
     keys = list(tuned.trials[0].trial.values)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("trial")
-    for title in (*keys, "validation accuracy ↑", "forgetting ↓"):
+    for title in (*keys, f"{_title(metric)} ↑", "forgetting ↓"):
         table.add_column(Text(title), justify="right")
     table.add_column("")
     for scored in tuned.trials:
@@ -40,7 +41,12 @@ def trial_table(tuned: Tuned) -> Table:
     return table
 
 
-def sentence(tuned: Tuned, budget: int) -> str:
+def _title(metric: str) -> str:
+    """Name what trials are scored by."""
+    return "balanced validation accuracy" if metric == BALANCED else "validation accuracy"
+
+
+def sentence(tuned: Tuned, budget: int, metric: str = ACCURACY) -> str:
     """Say what became of one strategy, and where its defaults stand."""
     info = find_strategy(tuned.strategy)
     # No search changes what is fixed, so that it is the strategy of all its names.
@@ -49,7 +55,7 @@ def sentence(tuned: Tuned, budget: int) -> str:
     if tuned.best is None:
         return f"{who}: {trials}, none of which gave a value; the first: {tuned.trials[0].reason}"
     if not tuned.best.trial.values:
-        return f"{who}: nothing to tune; validation accuracy {tuned.best.accuracy:.3f}"
+        return f"{who}: nothing to tune; {_title(metric)} {tuned.best.accuracy:.3f}"
     space = f", all that there are (of {budget})" if count < budget else ""
     place = "the defaults failed" if tuned.rank is None else f"the defaults rank {tuned.rank} of {count}"
     return f"{who}: {trials}{space}; best is trial {tuned.best.trial.number}; {place}"

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from fretal_bench import files, parsing, records
 from fretal_bench.benchmark.recipes.recipe import Recipe, Tuning, open_recipe, toml_of_recipe
 from fretal_bench.benchmark.tuning.judged import Tuned
 from fretal_bench.errors import BenchError
+
+UNKNOWN: Final = ""
+"""The objective of a search whose validation samples have not been looked at yet."""
 
 
 def tuning_of(recipe: Recipe) -> Tuning | None:
@@ -42,7 +46,7 @@ def check_target(path: Path, recipe: Recipe, tuning: Tuning, option: str = "--wr
     Args:
         path: The recipe file.
         recipe: What is tuned.
-        tuning: How.
+        tuning: How; an objective that is ``UNKNOWN`` is not compared.
         option: What to change where nothing can be written.
 
     Raises:
@@ -63,7 +67,7 @@ def check_target(path: Path, recipe: Recipe, tuning: Tuning, option: str = "--wr
         raise BenchError(f"{path} exists and is another recipe, not one tuned from {recipe.name!r}; {remedy}")
     for key in ("stream", "domains", "seed", "objective"):
         theirs, ours = getattr(old, key), getattr(tuning, key)
-        if theirs != ours:
+        if theirs != ours and ours != UNKNOWN:
             raise BenchError(
                 f"{path} is of another search: {key} is {theirs!r} there, {ours!r} now; {remedy}"
             )
