@@ -159,6 +159,41 @@ def video_key(frame: pd.DataFrame) -> pd.Series[str]:
     return key.rename("video")
 
 
+def people_key(frame: pd.DataFrame) -> pd.Series[str]:
+    """Name the people in every row across data sets: ``dataset/target``, and ``+dataset/source`` where that is another.
+
+    The filmed person stands first, then the one whose face was put there. A name that a data set leaves empty is left
+    out; where it names nobody, the key is empty. A ``+`` inside of a name is written ``%2B`` and a ``%`` ``%25``, so
+    that ``key.split("+")`` gives the people.
+
+    Args:
+        frame: Rows with `dataset`, `source` and `target`.
+
+    Returns:
+        One key a row, with the frame's own pandas index.
+    """
+    import pandas as pd
+
+    columns = ["dataset", "source", "target"]
+    kinds = frame[columns].drop_duplicates()
+    keys = pd.Series(
+        [
+            "+".join(
+                dict.fromkeys(f"{_escaped(dataset)}/{_escaped(name)}" for name in (target, source) if name)
+            )
+            for dataset, source, target in kinds.itertuples(index=False, name=None)
+        ],
+        index=pd.MultiIndex.from_frame(kinds),
+        dtype="str",
+    )
+    of_rows = keys.loc[pd.MultiIndex.from_frame(frame[columns])].set_axis(frame.index)
+    return of_rows.rename("people")
+
+
+def _escaped(name: str) -> str:
+    return name.replace("%", "%25").replace("+", "%2B")
+
+
 def _check_rows(frame: pd.DataFrame) -> None:
     fake = (frame["label"] == FAKE).to_numpy()
     for column in ("dataset", "method", "video"):

@@ -103,7 +103,7 @@ def test_the_same_samples_under_another_name_have_the_scores_that_were_there(fol
         for number in range(LEARNED):
             learned = cell.scores[cell.scores["domain"] == f"D{number}"].reset_index(drop=True)
             again = cell.further[cell.further["domain"] == f"m{number}"].reset_index(drop=True)
-            columns = ["step", "row", "label", "video", "score"]
+            columns = ["step", "row", "label", "video", "people", "score"]
             assert learned[columns].equals(again[columns])
 
 

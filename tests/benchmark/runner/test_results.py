@@ -306,6 +306,69 @@ def test_scores_of_other_samples_are_refused(change, words, older):
     assert words in line
 
 
+def with_people(folder, cell=EWC[0]):
+    """Say in a cell's scores who is in them, as this version does; who swaps is the next person."""
+
+    def people(video):
+        dataset, method, _, name = video.split("/")
+        own = f"{dataset}/{name}"
+        return own if method == "real" else f"{own}+{dataset}/p{int(name[1:]) + 1}"
+
+    change_scores(folder, lambda f: f.assign(people=f["video"].map(people))[COLUMNS], cell)
+
+
+COLUMNS = ["step", "domain", "row", "label", "video", "people", "score"]
+PEOPLE = {
+    "another person at one step": (
+        lambda f: f.assign(people=f["people"].where(~at(f, 1), "tiny/px")),
+        "column 'people': domain 'D0' has",
+    ),
+    "two people in a real video": (
+        lambda f: f.assign(people="tiny/a+tiny/b"),
+        "has 'tiny/a+tiny/b'; expected",
+    ),
+    "somebody of another data set": (lambda f: f.assign(people="toy/a"), "expected 'tiny/PERSON'"),
+    "nobody's name": (lambda f: f.assign(people="tiny/"), "has 'tiny/'"),
+    "a missing value": (
+        lambda f: f.assign(people=f["people"].where(f.index > 0)),
+        "column 'people': expected a value",
+    ),
+    "numbers": (lambda f: f.assign(people=1), "column 'people': expected string"),
+    "the columns in another order": (
+        lambda f: f[[*COLUMNS[:4], "people", "video", "score"]],
+        "expected the columns",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), PEOPLE.values(), ids=PEOPLE)
+def test_people_who_cannot_be_those_of_the_samples_are_refused(change, words, older):
+    with_people(older)
+    load_results(older)
+    change_scores(older, change)
+    assert words in refusal(older)
+
+
+def test_cells_that_say_who_is_in_their_samples_agree_and_older_ones_say_nothing(older):
+    with_people(older)
+    with_people(older, EWC[1])
+    columns = {cell.id: list(cell.scores.columns) for cell in load_results(older).cells}
+    assert columns[EWC[0]] == columns[EWC[1]] == COLUMNS
+    assert "people" not in columns[FINETUNING[0]]
+    change_scores(older, lambda f: f.assign(people=f["people"].str.partition("+")[0]), EWC[1])
+    line = refusal(older)
+    assert "its people are not those of" in line
+    assert EWC[0] in line
+    assert EWC[1] in line
+
+
+def test_of_samples_that_name_nobody_the_people_are_empty(older):
+    with_people(older)
+    change_scores(older, lambda f: f.assign(people=""))
+    (cell,) = (cell for cell in load_results(older).cells if cell.id == EWC[0])
+    assert set(cell.scores["people"]) == {""}
+
+
 def test_validation_scores_of_other_samples_are_refused_when_they_are_asked_for(older):
     shutil.copy(scores_at(older, EWC[0]), older / "cells" / EWC[0] / "validation.parquet")
     cell = next(cell for cell in load_results(older).cells if cell.id == EWC[0])

@@ -57,7 +57,10 @@ def test_every_test_sample_of_every_domain_is_scored_at_every_step(reference):
     assert [cell.strategy for cell in results.cells] == list(STRATEGIES)
     for cell in results.cells:
         scores = cell.scores
-        assert list(scores.columns) == ["step", "domain", "row", "label", "video", "score"]
+        assert list(scores.columns) == ["step", "domain", "row", "label", "video", "people", "score"]
+        assert set(scores["people"]) == {"tiny/p10", "tiny/p11"}
+        assert (scores["people"].str.rpartition("/")[2] == scores["video"].str.rpartition("/")[2]).all()
+        assert list(cell.validation().columns) == list(scores.columns)
         assert sorted(scores["step"].unique()) == [-1, 0, 1, 2]
         assert scores.groupby(["step", "domain"]).size().eq(2 * 2 * 3).all()
         assert scores["score"].dtype == np.float32

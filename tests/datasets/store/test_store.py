@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from fretal_bench import files
-from fretal_bench.datasets.manifest import COLUMNS, check_manifest, video_key
+from fretal_bench.datasets.manifest import COLUMNS, check_manifest, people_key, video_key
 from fretal_bench.datasets.store import store as store_module
 from fretal_bench.datasets.store.cache import cache_folder
 from fretal_bench.datasets.store.store import CropStore, CropStoreWriter, StoreExistsError, open_or_build
@@ -127,6 +127,25 @@ def test_a_video_whose_other_coding_stands_in_another_split_is_refused() -> None
 def test_people_that_a_data_set_does_not_name_are_not_taken_for_one_person() -> None:
     frame = pd.concat([rows(), rows(split="test", person="q")]).assign(source="", target="")
     assert len(check_manifest(frame)) == 8
+
+
+def test_people_key_names_the_filmed_person_then_the_other_and_leaves_out_who_is_not_known() -> None:
+    frame = pd.DataFrame(
+        [
+            ("a", "c", "b"),
+            ("a", "b", "b"),
+            ("x", "c", ""),
+            ("x", "", "b"),
+            ("a", "", ""),
+            ("a+", "1+2", "50%"),
+        ],
+        columns=["dataset", "source", "target"],
+        index=[5, 3, 3, 1, 0, 9],
+    )
+    key = people_key(frame)
+    assert key.tolist() == ["a/b+a/c", "a/b", "x/c", "x/b", "", "a%2B/50%25+a%2B/1%2B2"]
+    assert list(key.index) == list(frame.index)
+    assert people_key(frame.iloc[:0]).empty
 
 
 def test_video_key_joins_data_set_method_compression_and_video() -> None:

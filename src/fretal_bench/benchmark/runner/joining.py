@@ -19,7 +19,7 @@ from fretal_bench.benchmark.runner.plan import Cell
 from fretal_bench.benchmark.runner.pool import AGAIN, Cost, Pool, Scored
 from fretal_bench.benchmark.runner.score_table import Split
 from fretal_bench.benchmark.runner.seals import seal
-from fretal_bench.datasets.manifest import video_key
+from fretal_bench.datasets.manifest import people_key, video_key
 from fretal_bench.datasets.streams.domain import Domain
 from fretal_bench.datasets.streams.stream import Stream
 from fretal_bench.errors import BenchError
@@ -117,9 +117,10 @@ class Samples:
         about = domain.store.index.iloc[self.rows]
         self.labels = about["label"].astype("int8").to_numpy()
         self.videos = video_key(about).to_numpy()
+        self.people = people_key(about).to_numpy()
 
     def scored(self, number: int, judged: Judgements) -> pd.DataFrame:
-        """Return their scores by step ``number``: step, domain, row, label, video, score.
+        """Return their scores by step ``number``: step, domain, row, label, video, people, score.
 
         Raises:
             BenchError: The pool's rows are not those of the test set.
@@ -137,6 +138,7 @@ class Samples:
                 "row": pd.Series(rows, dtype="int64"),
                 "label": self.labels,
                 "video": self.videos,
+                "people": self.people,
                 "score": scores,
             }
         )
@@ -150,6 +152,7 @@ def _nothing() -> pd.DataFrame:
         "row": "int64",
         "label": "int8",
         "video": "str",
+        "people": "str",
         "score": "float32",
     }
     return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in types.items()})

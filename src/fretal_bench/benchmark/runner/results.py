@@ -48,7 +48,8 @@ class CellResult:
             that differ from the defaults; see ``labels_of``.
         hyperparameters: All of them.
         seed: The seed.
-        scores: One row a test sample a step: step, domain, row, label, video, score.
+        scores: One row a test sample a step: step, domain, row, label, video, people, score. ``people`` is who is in
+            the sample (``manifest.people_key``); results of earlier versions don't have that column.
         environment: Versions, machine, commit, and ``phases`` with seconds and memory.
         path: The cell's folder.
         stream: What the plan says of the stream; None for results that were not read from a folder.
@@ -295,11 +296,23 @@ class Agreement:
 
     samples: dict[tuple[str, ...], tuple[str, Path]] = field(default_factory=dict)
     """The checksum of the samples of a cell, and the cell, by the order of the domains: one for all of an order."""
+    people: dict[tuple[str, ...], tuple[str, Path]] = field(default_factory=dict)
+    """The checksum of the people in them, of the cells that say who they are, and the cell."""
     untrained: dict[str, tuple[int, Path]] = field(default_factory=dict)
     """A seed and a cell by the checksum of the scores before training: random weights differ from seed to seed."""
 
-    def add(self, path: Path, stream: StreamContent, samples: str, seed: int, untrained: str) -> None:
+    def add(
+        self, path: Path, stream: StreamContent, samples: str, seed: int, untrained: str, people: str = ""
+    ) -> None:
         """Compare a cell with the others.
+
+        Args:
+            path: The cell's folder.
+            stream: What the plan says of the stream.
+            samples: The checksum of its samples.
+            seed: Its seed.
+            untrained: The checksum of its scores before training; empty if they say nothing.
+            people: The checksum of the people in its samples; empty if it doesn't say who they are.
 
         Raises:
             BenchError: Its samples are not theirs, or it has the scores of another seed.
@@ -311,6 +324,13 @@ class Agreement:
                 f"{path / 'scores.parquet'}: its labels or videos are not those of {other / 'scores.parquet'}, though "
                 "both are of one stream; delete the folder of the wrong one and run the same command again"
             )
+        if people:
+            theirs, other = self.people.setdefault(order, (people, path))
+            if people != theirs:
+                raise BenchError(
+                    f"{path / 'scores.parquet'}: its people are not those of {other / 'scores.parquet'}, though both "
+                    "are of one stream; delete the folder of the wrong one and run the same command again"
+                )
         if not untrained:
             return
         its_seed, first = self.untrained.setdefault(untrained, (seed, path))
@@ -354,7 +374,8 @@ def read_cell(
     # Of strategies that begin with a model of their own nothing is known.
     shared = about.source or adopts_source(about.steps, stream.domains)
     untrained = score_table.untrained(table, stream) if shared else ""
-    agreement.add(path, stream, samples, entry.seed, untrained)
+    people = score_table.people_content(table, stream)
+    agreement.add(path, stream, samples, entry.seed, untrained, people)
     return CellResult(
         id=entry.id,
         strategy=entry.strategy,

@@ -19,20 +19,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Split = Literal["test", "val"]
-COLUMNS: Final = ("step", "domain", "row", "label", "video", "score")
+COLUMNS: Final = ("step", "domain", "row", "label", "video", "people", "score")
+"""``people`` is ``manifest.people_key``: who is in the sample."""
+_EARLIER: Final = tuple(name for name in COLUMNS if name != "people")
+"""Those of earlier versions, which didn't say who is in a sample."""
 _TYPES: Final = {
     "step": ("int16",),
     "domain": ("string", "large_string"),
     "row": ("int64",),
     "label": ("int8",),
     "video": ("string", "large_string"),
+    "people": ("string", "large_string"),
     "score": ("float",),
 }
 """Arrow's names of the types; how long texts may be differs between versions of pandas."""
 _WORDS: Final = {"test": "test", "val": "validation", "train": "training"}
 _ROWS_PER_BYTE: Final = 8
 _FEW_ROWS: Final = 1_000_000
-_TEXT_PER_BYTE: Final = 200
+_TEXT_PER_BYTE: Final = 300
 _MUCH_TEXT: Final = 2**28
 """A table of the suite takes at least a bit a row, since a step's rows differ; what promises more would fill memory."""
 _ERRORS: Final = (OSError, ValueError, KeyError, TypeError, NotImplementedError, MemoryError)
@@ -59,25 +63,27 @@ def read_table(content: bytes, where: str, remedy: str = AGAIN) -> pa.Table:
 
     try:
         schema = pq.read_schema(io.BytesIO(content))
-        if list(schema.names) != list(COLUMNS):
+        names = tuple(schema.names)
+        if names not in (COLUMNS, _EARLIER):
             columns = ", ".join(map(str, schema.names))[:200] or "none"
             raise BenchError(f"{where}: expected the columns {', '.join(COLUMNS)}, found {columns}; {remedy}")
         # Texts are read as numbers of a dictionary: a short file may say one long text a million times.
-        file = pq.ParquetFile(io.BytesIO(content), read_dictionary=["domain", "video"])
+        texts = [name for name in names if "string" in _TYPES[name]]
+        file = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts)
         rows = file.metadata.num_rows
         _check_types({field.name: str(field.type) for field in schema}, rows, where, remedy)
         if rows > _FEW_ROWS + _ROWS_PER_BYTE * len(content):
             raise BenchError(f"{where}: promises {rows:,} rows in {len(content):,} bytes; {remedy}")
-        # Without what pandas wrote about itself, which says nothing more about six plain columns.
+        # Without what pandas wrote about itself, which says nothing more about plain columns.
         table = file.read(use_threads=False).replace_schema_metadata(None)
-        if _text_bytes(table["domain"], table["video"]) > _MUCH_TEXT + _TEXT_PER_BYTE * len(content):
+        if _text_bytes(*(table[name] for name in texts)) > _MUCH_TEXT + _TEXT_PER_BYTE * len(content):
             raise BenchError(f"{where}: its texts are too long; {remedy}")
-        table = table.cast(pa.schema([(name, _arrow_type(name)) for name in COLUMNS])).combine_chunks()
+        table = table.cast(pa.schema([(name, _arrow_type(name)) for name in names])).combine_chunks()
     except (*_ERRORS, pa.ArrowException) as error:
         raise BenchError(
             f"{where}: expected a Parquet file, found a damaged or another one; {remedy}"
         ) from error
-    for name in COLUMNS:
+    for name in names:
         # pandas writes scores that are no numbers as missing ones.
         if name != "score" and table[name].null_count:
             raise BenchError(
@@ -150,12 +156,13 @@ def _text_bytes(*columns: Any) -> int:
 
 
 def _check_types(types: dict[str, str], rows: int, where: str, remedy: str) -> None:
-    for name, expected in _TYPES.items():
+    for name, type in types.items():
+        expected = _TYPES[name]
         # Where test rows are withheld, texts have no type.
-        if types[name] not in expected and (rows or types[name] != "null"):
+        if type not in expected and (rows or type != "null"):
             words = {"float": "float32"}.get(expected[0], expected[0])
             raise BenchError(
-                f"{where}: column {name!r}: expected {words}, found {types[name].replace('float', 'float32')}; {remedy}"
+                f"{where}: column {name!r}: expected {words}, found {type.replace('float', 'float32')}; {remedy}"
             )
 
 
@@ -210,7 +217,7 @@ def check_further(table: pa.Table, domain: DomainContent, where: str, remedy: st
         first = table.slice(0, size)
         if row_hash(first["row"].to_numpy()) != domain.rows.test:
             fault = f"its rows are not those of test set {shown(domain.name)} in the plan"
-        fault = fault or _fault_of_labels(first) or _fault_of_steps(table, first, len(numbers))
+        fault = fault or _fault_of_samples_alone(first) or _fault_of_steps(table, first, len(numbers))
         fault = fault or _unusable(table, len(numbers) - 1)
     if fault:
         raise BenchError(f"{where}: {fault}; {remedy}")
@@ -256,7 +263,7 @@ def _fault(table: pa.Table, stream: StreamContent, split: Split) -> str:
     first = table.slice(0, size)
     return (
         _fault_of_samples(first, stream, split)
-        or _fault_of_labels(first)
+        or _fault_of_samples_alone(first)
         or _fault_of_steps(table, first, last + 2)
     )
 
@@ -288,6 +295,29 @@ def _fault_of_samples(first: pa.Table, stream: StreamContent, split: Split) -> s
     return ""
 
 
+def _fault_of_samples_alone(first: pa.Table) -> str:
+    """Say what is wrong with labels, videos and people of the first step, whatever the stream is."""
+    return _fault_of_labels(first) or _fault_of_people(first)
+
+
+def _fault_of_people(first: pa.Table) -> str:
+    """Compare the people of the first step with the videos: of their data set, two in a fake at most, in a real one."""
+    if "people" not in first.column_names:
+        return ""
+    kinds = first.group_by(["video", "people"], use_threads=False).aggregate([])
+    for video, names in zip(kinds["video"].to_pylist(), kinds["people"].to_pylist(), strict=True):
+        dataset, method = video.split("/")[:2]
+        dataset = dataset.replace("%", "%25").replace("+", "%2B")
+        keys = names.split("+") if names else []
+        of_dataset = all(key.startswith(f"{dataset}/") and key != f"{dataset}/" for key in keys)
+        if not of_dataset or len(set(keys)) < len(keys) or len(keys) > (1 if method == "real" else 2):
+            return (
+                f"column 'people': video {shown(video)} has {shown(names)}; expected {shown(dataset + '/PERSON')}, in "
+                "a fake another one after a '+', or nothing where nobody is known"
+            )
+    return ""
+
+
 def _fault_of_labels(first: pa.Table) -> str:
     """Compare the labels of the first step with the videos, whose keys name the method."""
     import pyarrow.compute as pc
@@ -310,7 +340,7 @@ def _fault_of_steps(table: pa.Table, first: pa.Table, steps: int) -> str:
     size = len(first)
     for number in range(1, steps):
         block = table.slice(number * size, size)
-        for name in ("domain", "row", "label", "video"):
+        for name in (name for name in table.column_names if name not in ("step", "score")):
             if not block[name].equals(first[name]):
                 pairs = zip(
                     first["domain"].to_pylist(), first[name].to_pylist(), block[name].to_pylist(), strict=True
@@ -343,6 +373,14 @@ def _unusable(table: pa.Table, domains: int) -> str:
             f"{scores[outside][0]:g}: no probabilities; correct the strategy and run it again"
         )
     return ""
+
+
+def people_content(table: pa.Table, stream: StreamContent) -> str:
+    """Return a checksum of the people of a checked table; nothing of one that doesn't say who they are."""
+    if "people" not in table.column_names:
+        return ""
+    first = table.slice(0, len(table) // (len(stream.domains) + 1))
+    return hashlib.sha256("\0".join(first["people"].to_pylist()).encode()).hexdigest()
 
 
 def _content(table: pa.Table, steps: int) -> str:
