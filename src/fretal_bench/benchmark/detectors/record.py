@@ -159,16 +159,24 @@ def read_record(path: str | os.PathLike[str]) -> DetectorRecord:
     Raises:
         BenchError: It is missing or damaged, of another format, or a key or value is not what the record takes.
     """
-    values = parsing.read_json(path, _WHAT, _REMEDY)
+    return parsed_record(parsing.read_json(path, _WHAT, _REMEDY), os.fspath(path))
+
+
+def parsed_record(values: Any, where: str) -> DetectorRecord:
+    """Check a detector's record that is parsed already; ``where`` it stands is for the errors.
+
+    Raises:
+        BenchError: It is of another format, or a key or value is not what the record takes.
+    """
     version = values.get("format") if isinstance(values, dict) else None
     if type(version) is not int or version != FORMAT:
         raise BenchError(
-            f"{os.fspath(path)}: expected a {_WHAT} of format {FORMAT}, found "
+            f"{where}: expected a {_WHAT} of format {FORMAT}, found "
             f"{'none' if version is None else repr(version)}; "
             f"{'read it with the version of fretal-bench that wrote it' if type(version) is int else _REMEDY}"
         )
     try:
-        return records.read(DetectorRecord, values, f"{os.fspath(path)}: {_WHAT}")
+        return records.read(DetectorRecord, values, f"{where}: {_WHAT}")
     except BenchError as error:
         raise BenchError(f"{error}; {_REMEDY}") from error
 

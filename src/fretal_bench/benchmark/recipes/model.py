@@ -66,7 +66,10 @@ def build_model(recipe: Recipe, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     try:
         model: nn.Module = timm.create_model(
-            recipe.backbone, pretrained=recipe.pretrained, num_classes=2, **_input_size(recipe)
+            recipe.backbone,
+            pretrained=recipe.pretrained,
+            num_classes=2,
+            **image_argument(recipe.backbone, recipe.image_size),
         )
     except Exception as error:
         if not recipe.pretrained:
@@ -76,6 +79,20 @@ def build_model(recipe: Recipe, seed: int) -> nn.Module:
             f"backbone {recipe.backbone!r}: its published weights could not be had ({reason}); "
             "connect to the internet once, or set recipe.pretrained=false"
         ) from error
+    return prepared(model, recipe, seed)
+
+
+def prepared(model: nn.Module, recipe: Recipe, seed: int) -> nn.Module:
+    """Make a model what the recipe trains: its stem, which weights learn, the layout in memory, compiled or not.
+
+    Args:
+        model: The model, changed in place.
+        recipe: The recipe.
+        seed: Of the weights of adapters that the recipe adds.
+
+    Raises:
+        BenchError: The model has no weights of the kind that the recipe lets learn, or no convolution for its stem.
+    """
     if recipe.stem_stride:
         first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
         if first is None:
@@ -89,14 +106,19 @@ def build_model(recipe: Recipe, seed: int) -> nn.Module:
     return model
 
 
-def _input_size(recipe: Recipe) -> dict[str, int]:
-    """Return what builds a backbone for images of one size alone, as most vision transformers are, for the recipe's."""
+def image_argument(backbone: str, image_size: int) -> dict[str, int]:
+    """Return what builds a backbone for images of one size alone, as most vision transformers are, for another size.
+
+    Args:
+        backbone: A timm model name.
+        image_size: Side of the images; 0 = the backbone's own.
+    """
     import timm
 
-    published = timm.get_pretrained_cfg(recipe.backbone)
-    if published is None or not published.fixed_input_size or not recipe.image_size:
+    published = timm.get_pretrained_cfg(backbone)
+    if published is None or not published.fixed_input_size or not image_size:
         return {}
-    return {} if published.input_size[-1] == recipe.image_size else {"img_size": recipe.image_size}
+    return {} if published.input_size[-1] == image_size else {"img_size": image_size}
 
 
 def compile_parts(model: nn.Module) -> None:
