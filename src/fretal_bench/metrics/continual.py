@@ -233,6 +233,7 @@ class ContinualMetric:
         better: ``higher``, ``lower``, or ``as metric``: as the metric of R itself.
         source: Where the definition comes from.
         function: ``(R, b, higher_is_better) -> float``.
+        linear: Whether it is a linear function of R and b, so that it is the mean of what it is of every part of them.
     """
 
     name: str
@@ -241,6 +242,7 @@ class ContinualMetric:
     better: str
     source: str
     function: Callable[[Floats, Floats, bool], float]
+    linear: bool = False
 
     def higher_is_better(self, metric_is: bool) -> bool:
         """Tell whether a higher value is better, given whether it is so for the metric of R."""
@@ -265,6 +267,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             "as metric",
             "Riemer et al. 2019",
             lambda r, b, higher: learning_accuracy(r),
+            linear=True,
         ),
         ContinualMetric(
             "average",
@@ -273,6 +276,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             "as metric",
             "macro: every domain counts the same; Lopez-Paz and Ranzato 2017",
             lambda r, b, higher: average_accuracy(r),
+            linear=True,
         ),
         ContinualMetric(
             "backward_transfer",
@@ -281,6 +285,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             "higher",
             "GEM, Lopez-Paz and Ranzato 2017; CDDB's AF, minus DFIL's AF",
             lambda r, b, higher: backward_transfer(r, higher_is_better=higher),
+            linear=True,
         ),
         ContinualMetric(
             "relative_forgetting",
@@ -297,6 +302,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             "higher",
             "GEM, Lopez-Paz and Ranzato 2017; b = untrained model",
             lambda r, b, higher: forward_transfer(r, b, higher_is_better=higher),
+            linear=True,
         ),
         ContinualMetric(
             "incremental",
@@ -305,6 +311,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             "as metric",
             "AIA, Rebuffi et al. 2017",
             lambda r, b, higher: average_incremental_accuracy(r),
+            linear=True,
         ),
         ContinualMetric(
             "minimum_old",
@@ -321,6 +328,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             "as metric",
             "cells above the diagonal",
             lambda r, b, higher: zero_shot_accuracy(r),
+            linear=True,
         ),
     )
 }

@@ -22,7 +22,9 @@ from fretal_bench.metrics.numbers import NAN, Floats
 SIGN_FLIP_CLUSTERS: Final = 10
 """Fewest clusters for ``sign_flip``: below, its least p value, 2 / 2^P, is too large to survive a correction."""
 _ENUMERATED: Final = 16
-_FLIPS: Final = 99_999
+_FLIPS: Final = 9_999
+_LEAST_P: Final = 1e-280
+"""No smaller p value is looked for."""
 _POOLED_ABOVE: Final = 0.4
 """Nested: between and within are pooled where their F test has a p value above this."""
 
@@ -77,25 +79,25 @@ class Effect:
         return "people" if self.seeds < 2 else "people and seeds"
 
 
-def pseudo_values(whole: float, without: npt.ArrayLike) -> Floats:
+def pseudo_values(whole: npt.ArrayLike, without: npt.ArrayLike) -> Floats:
     """Return the jackknife's pseudo-values ``P theta - (P - 1) theta_(-p)`` of one seed.
 
     For a metric that is a mean over clusters of equal size, such as accuracy, they are the clusters' own values; for one
     that is no mean (max-based forgetting, AUC, EER) they behave like such values.
 
     Args:
-        whole: theta, the metric of all clusters.
-        without: theta_(-p), ``[P]``: the metric without cluster p.
+        whole: theta, the metric of all clusters; a number, or an array of several metrics.
+        without: theta_(-p), ``[P]``, or ``[P, ...]`` of several: the metric without cluster p.
 
     Returns:
-        ``[P]``.
+        The shape of ``without``.
 
     Source: Tukey, "Bias and confidence in not-quite large samples", Annals of Mathematical Statistics 1958; Efron and
     Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 11.
     """
     left_out = np.asarray(without, dtype=np.float64)
     count = len(left_out)
-    return count * whole - (count - 1) * left_out
+    return np.asarray(count * np.asarray(whole) - (count - 1) * left_out, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -196,27 +198,27 @@ def _reach(of_seeds: float, of_people: float, freedoms: tuple[float, float], con
 def _p_value(of_seeds: float, of_people: float, freedoms: tuple[float, float], distance: float) -> float:
     """1 - the confidence at which ``_reach`` is ``distance``."""
     from scipy.optimize import brentq  # type: ignore[import-untyped,unused-ignore]
-    from scipy.special import stdtr
+    from scipy.special import stdtr, stdtrit
 
     if distance <= 0:
         return 1.0
     if not of_seeds > 0 or not of_people > 0:
         variance, freedom = (of_people, freedoms[1]) if not of_seeds > 0 else (of_seeds, freedoms[0])
         return float(2 * stdtr(freedom, -distance / math.sqrt(variance)))
-    # Each part alone, and the sum with the fewer degrees of freedom, bound it from both sides.
+    # With the degrees of freedom of either part alone it would be these two: it lies between them.
     error = math.sqrt(of_seeds + of_people)
     ends = [float(2 * stdtr(freedom, -distance / error)) for freedom in freedoms]
-    if ends[0] == ends[1] or min(ends) <= 0:
-        return max(ends)
 
     def beyond(log_p: float) -> float:
-        from scipy.special import stdtrit
+        quantiles = stdtrit(np.array(freedoms), math.exp(log_p) / 2)
+        with np.errstate(over="ignore"):
+            return float(np.square(quantiles) @ (of_seeds, of_people)) - distance**2
 
-        parts = zip((of_seeds, of_people), freedoms, strict=True)
-        return sum(v * float(stdtrit(df, math.exp(log_p) / 2)) ** 2 for v, df in parts) - distance**2
-
-    low, high = math.log(min(ends)), math.log(max(ends))
-    return math.exp(float(brentq(beyond, low, high)))
+    # The ends are rounded themselves, and one of them may be the root.
+    low, high = math.log(max(min(ends), _LEAST_P)) - 1e-6, min(math.log(max(*ends, _LEAST_P)) + 1e-6, 0.0)
+    if not beyond(low) > 0:
+        return math.exp(low)
+    return math.exp(high if not beyond(high) < 0 else float(brentq(beyond, low, high)))
 
 
 def _folds(table: Floats) -> list[Floats]:
@@ -318,33 +320,39 @@ def holm(p_values: npt.ArrayLike) -> Floats:
 
 
 def sign_flip(values: npt.ArrayLike) -> float:
-    """Two-sided p value of the test that clusters' values are as likely to have either sign.
+    """Two-sided p value of the test that clusters' values are as likely to have either sign: ``sign_flips`` of one."""
+    return float(sign_flips(np.asarray(values, dtype=np.float64)[None])[0])
+
+
+def sign_flips(values: npt.ArrayLike) -> Floats:
+    """Two-sided p values of the test that clusters' values are as likely to have either sign.
 
     The share of sign patterns whose mean is as far from 0 as the one found: all of them for up to 16 clusters, else
-    99,999 drawn ones and the one found (a valid test whatever is drawn). It assumes symmetry instead of Student's t.
+    9,999 drawn ones and the one found (a valid test whatever is drawn). It assumes symmetry instead of Student's t.
 
     Args:
-        values: ``[P]``, one a cluster: means over seeds.
+        values: ``[k, P]``, a row a difference, a column a cluster: means over seeds.
 
     Returns:
-        NaN for fewer than ``SIGN_FLIP_CLUSTERS`` clusters, for a NaN, or where all are 0.
+        ``[k]``; NaN for fewer than ``SIGN_FLIP_CLUSTERS`` clusters, for a NaN, or where all are 0.
 
     Source: Fisher, "The Design of Experiments", 1935, section 21; Phipson and Smyth, "Permutation P-values should never
     be zero", Statistical Applications in Genetics and Molecular Biology 2010.
     """
     given = np.asarray(values, dtype=np.float64)
-    count = len(given)
-    if count < SIGN_FLIP_CLUSTERS or np.isnan(given).any() or not given.any():
-        return NAN
+    count = given.shape[1]
+    if count < SIGN_FLIP_CLUSTERS:
+        return np.full(len(given), NAN)
     if count <= _ENUMERATED:
         bits = np.arange(2 ** (count - 1), dtype=np.int64)[:, None] >> np.arange(count)
         signs, own = 1.0 - 2.0 * (bits & 1), 0
     else:
         signs = np.random.default_rng(0).choice([-1.0, 1.0], (_FLIPS, count))
         own = 1
-    observed = abs(float(given.sum()))
-    extreme = int((np.abs(signs @ given) >= observed * (1 - 1e-9)).sum())
-    return (extreme + own) / (len(signs) + own)
+    observed = np.abs(given.sum(axis=1)) * (1 - 1e-9)
+    extreme = (np.abs(signs @ given.T) >= observed).sum(axis=0)
+    p = np.asarray((extreme + own) / (len(signs) + own), dtype=np.float64)
+    return np.where(np.isnan(given).any(axis=1) | ~given.any(axis=1), NAN, p)
 
 
 def equivalence(of: Effect, margin: float) -> float:

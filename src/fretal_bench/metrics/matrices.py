@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.checks import Samples, samples_of, why_undefined
+from fretal_bench.metrics.clusters import Clusters
 from fretal_bench.metrics.numbers import NAN, Floats, Labels
 from fretal_bench.metrics.videos import MEAN, check_video_score, scores_of_groups, video_level
 
@@ -36,12 +37,14 @@ class StreamScores:
         labels: For each domain an array ``[n]``.
         scores: For each domain an array ``[T + 1, n]``; row 0 = before any training, row i + 1 = after step
             i.
+        clusters: For each domain the cluster of each sample, ``[n]``; empty where clusters were not asked for.
     """
 
     domains: tuple[str, ...]
     level: str
     labels: tuple[Labels, ...]
     scores: tuple[Floats, ...]
+    clusters: tuple[npt.NDArray[np.int64], ...] = ()
 
     @functools.cached_property
     def samples(self) -> tuple[tuple[Samples, ...], ...]:
@@ -132,21 +135,25 @@ def align(
     level: str = "frame",
     domains: Sequence[str] | None = None,
     video: str = MEAN,
+    clusters: Clusters | None = None,
 ) -> StreamScores:
     """Check the scores of one cell and lay them out by domain; arguments and errors as :func:`accuracy_matrix`."""
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
     check_video_score(video)
-    samples = _samples(scores, domains)
+    samples = _samples(scores, domains, clusters)
     frames = _frames(samples)
     return frames if level == "frame" else _videos(samples, video)
 
 
 def align_levels(
-    scores: pd.DataFrame, domains: Sequence[str] | None = None, video: str = MEAN
+    scores: pd.DataFrame,
+    domains: Sequence[str] | None = None,
+    video: str = MEAN,
+    clusters: Clusters | None = None,
 ) -> dict[str, StreamScores]:
     """Check the scores of one cell once and lay them out at every level; arguments and errors as ``align``."""
-    samples = _samples(scores, domains)
+    samples = _samples(scores, domains, clusters)
     return {"frame": _frames(samples), "video": _videos(samples, video)}
 
 
@@ -206,6 +213,7 @@ class _Samples:
         step: Its step.
         order: What sorts the samples by step, domain and row.
         counts: ``[T]``: samples of each domain, the same at every step.
+        clusters: Cluster of the sample; None where clusters were not asked for.
     """
 
     frame: pd.DataFrame
@@ -214,9 +222,10 @@ class _Samples:
     step: npt.NDArray[np.int64]
     order: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
+    clusters: npt.NDArray[np.int64] | None
 
 
-def _samples(scores: pd.DataFrame, domains: Sequence[str] | None) -> _Samples:
+def _samples(scores: pd.DataFrame, domains: Sequence[str] | None, clusters: Clusters | None) -> _Samples:
     """Check columns, domains and steps of the scores of one cell, and sort them."""
     import pandas as pd
 
@@ -235,7 +244,9 @@ def _samples(scores: pd.DataFrame, domains: Sequence[str] | None) -> _Samples:
     domain = np.array([place[name] for name in scored], dtype=np.int64)[codes]
     step = scores["step"].to_numpy(dtype=np.int64)
     counts = _counts(names, domain, step)
-    return _Samples(scores, names, domain, step, np.lexsort((scores["row"].to_numpy(), domain, step)), counts)
+    order = np.lexsort((scores["row"].to_numpy(), domain, step))
+    of_clusters = None if clusters is None or scores["video"].isna().any() else clusters.of(scores["video"])
+    return _Samples(scores, names, domain, step, order, counts, of_clusters)
 
 
 def _domain_order(scored: list[str], domains: Sequence[str] | None) -> tuple[str, ...]:
@@ -276,7 +287,8 @@ def _frames(samples: _Samples) -> StreamScores:
             f"row {rows[0, twice[0]]} stands twice at step -1 in one domain; "
             "each test sample must be scored once a step"
         )
-    return StreamScores(names, "frame", *_cut(labels[0], values, ends))
+    of_clusters = None if samples.clusters is None else samples.clusters[order].reshape(steps, -1)[0]
+    return StreamScores(names, "frame", *_cut(labels[0], values, ends), _cut_clusters(of_clusters, ends))
 
 
 def _videos(samples: _Samples, by: str) -> StreamScores:
@@ -312,7 +324,8 @@ def _videos(samples: _Samples, by: str) -> StreamScores:
     of_step = samples.domain[order][first].reshape(steps, -1)[0]
     ends = np.cumsum(np.bincount(of_step, minlength=len(samples.names)))
     cut = _cut(of_group.reshape(steps, -1)[0], of_videos.reshape(steps, -1), ends)
-    return StreamScores(samples.names, "video", *cut)
+    of_clusters = None if samples.clusters is None else samples.clusters[order][first].reshape(steps, -1)[0]
+    return StreamScores(samples.names, "video", *cut, _cut_clusters(of_clusters, ends))
 
 
 def _cut(
@@ -323,6 +336,13 @@ def _cut(
         tuple(part.astype(np.int8) for part in np.split(labels, ends[:-1])),
         tuple(np.ascontiguousarray(part) for part in np.split(values, ends[:-1], axis=1)),
     )
+
+
+def _cut_clusters(
+    clusters: npt.NDArray[np.int64] | None, ends: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], ...]:
+    """Cut clusters ``[N]`` by domain, where each ``ends``."""
+    return () if clusters is None else tuple(np.split(clusters, ends[:-1]))
 
 
 def _counts(

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from fretal_bench.benchmark.runner.results import CellResult
 from fretal_bench.metrics import registry
+from fretal_bench.metrics.cluster_values import ClusterMetrics
+from fretal_bench.metrics.clusters import Clusters
 from fretal_bench.metrics.continual import (
     CONTINUAL_METRICS,
     average_accuracy,
     forgetting_matrix,
     without_best,
 )
+from fretal_bench.metrics.inference import pseudo_values
 from fretal_bench.metrics.matrices import (
     LEVELS,
     Matrix,
@@ -105,6 +109,20 @@ class DomainSize:
 
 
 @dataclass(frozen=True, eq=False)
+class ByCluster:
+    """The numbers of one cell by cluster of test data.
+
+    Attributes:
+        numbers: The clusters that the cell is tested on, ``[P]``, ascending.
+        values: Quantity name -> the values of each, ``[P]``: their mean is the quantity where it is linear over samples;
+            else they are the jackknife's pseudo-values.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    values: Mapping[str, Floats]
+
+
+@dataclass(frozen=True, eq=False)
 class CellMeasures:
     """The numbers of one cell.
 
@@ -119,6 +137,7 @@ class CellMeasures:
         undefined: Why values are NaN, in words.
         cautions: Of metrics that promise more than the test sets can hold, what to know, by the metric's name.
         sizes: The test sets that it was scored on.
+        clusters: The numbers by cluster; None where clusters were not asked for.
     """
 
     label: str
@@ -131,6 +150,7 @@ class CellMeasures:
     undefined: tuple[str, ...]
     cautions: Mapping[str, str]
     sizes: tuple[DomainSize, ...]
+    clusters: ByCluster | None = None
 
 
 def quantities(metric: str = "accuracy", video: str = MEAN) -> dict[str, Quantity]:
@@ -231,7 +251,12 @@ _COST: Final = (
 
 
 def measure(
-    cell: CellResult, metric: str, level: str, domains: tuple[str, ...], video: str = MEAN
+    cell: CellResult,
+    metric: str,
+    level: str,
+    domains: tuple[str, ...],
+    video: str = MEAN,
+    clusters: Clusters | None = None,
 ) -> CellMeasures:
     """Compute every quantity of one cell.
 
@@ -241,11 +266,12 @@ def measure(
         level: ``frame`` or ``video``, of the matrices.
         domains: In the order in which they are learned.
         video: How videos are scored, one of ``videos.VIDEO_SCORES``.
+        clusters: The clusters of the run's test samples, for the numbers by cluster.
 
     Raises:
         BenchError: If the scores are not what the suite writes.
     """
-    scores = align_levels(cell.scores, domains, video)
+    scores = align_levels(cell.scores, domains, video, clusters)
     matrices = {
         (of_level, of_metric): matrix(scores[of_level], of_metric)
         for of_level in LEVELS
@@ -267,7 +293,23 @@ def measure(
         _why_nan(cell, r, final),
         _few_reals(scores[level]),
         _sizes(scores),
+        _by_cluster(scores[level], r) if scores[level].clusters else None,
     )
+
+
+def _by_cluster(scores: StreamScores, r: Matrix) -> ByCluster:
+    """Compute the quantities of a stream by cluster."""
+    of_clusters = ClusterMetrics(scores)
+    whole = np.vstack([r.baseline, r.values])
+    by_cluster = of_clusters.matrices(r.metric, whole)
+    values = {}
+    for name, known in CONTINUAL_METRICS.items():
+        tables = by_cluster.own if known.linear else by_cluster.without
+        of_each = np.array([known.function(of[1:], of[0], r.higher_is_better) for of in tables])
+        if not known.linear:
+            of_each = pseudo_values(known.function(r.values, r.baseline, r.higher_is_better), of_each)
+        values[name] = of_each
+    return ByCluster(of_clusters.clusters, values)
 
 
 def stream_values(

@@ -11,12 +11,14 @@ import numpy as np
 from fretal_bench.benchmark.runner.results import CellResult, Results
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
+from fretal_bench.metrics.clusters import Clusters
 from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interval
 from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.numbers import NAN, Floats, or_none
 from fretal_bench.metrics.videos import MEAN, check_video_score, level_key, level_words
 from fretal_bench.reporting.anytime import Anytime, anytime_record, measure_anytime
 from fretal_bench.reporting.further import Further, further_record, measure_further
+from fretal_bench.reporting.inference import Inference, infer, run_clusters
 from fretal_bench.reporting.inputs import (
     Problem,
     absent_cells,
@@ -118,6 +120,7 @@ class Summary:
         cautions: Of metrics that promise more than the test sets can hold, what to know, by the metric's name.
         robustness: What the final detectors are worth on corrupted test sets.
         anytime: What validation people were judged to be while domains were learned.
+        inference: What the quantities of the first table say of other people and seeds, by their names.
     """
 
     metric: str
@@ -140,6 +143,7 @@ class Summary:
     cautions: Mapping[str, str] = field(default_factory=dict)
     robustness: Robustness | None = None
     anytime: Anytime | None = None
+    inference: Mapping[str, Inference] = field(default_factory=dict)
 
     @property
     def own_problems(self) -> tuple[Problem, ...]:
@@ -194,7 +198,8 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame", 
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
     own = order_name(domain_names(results.plan)) if results.in_other_orders else ""
-    measured, unusable = _measured(results, metric, level, own, video)
+    clusters = run_clusters(results.cells)
+    measured, unusable = _measured(results, metric, level, own, video, clusters)
     by_label: dict[str, list[CellMeasures]] = {}
     for measures in measured:
         by_label.setdefault(measures.label, []).append(measures)
@@ -252,11 +257,16 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame", 
         measured[0].cautions,
         measure_robustness(results, measured, video),
         measure_anytime(results, measured),
+        {
+            name: infer(measured, quantity, clusters, [s.label for s in strategies if s.bound])
+            for name, quantity in of_report.items()
+            if quantity.table == "summary"
+        },
     )
 
 
 def _measured(
-    results: Results, metric: str, level: str, order: str, video: str
+    results: Results, metric: str, level: str, order: str, video: str, clusters: Clusters
 ) -> tuple[tuple[CellMeasures, ...], tuple[Problem, ...]]:
     """Measure every cell, and name those whose scores cannot be used."""
     domains = domain_names(results.plan)
@@ -268,7 +278,7 @@ def _measured(
                 f"{results.path}: two cells are called {cell.label!r} with seed {cell.seed}; give one its own label"
             )
         try:
-            measured[cell.label, cell.seed] = measure(cell, metric, level, domains, video)
+            measured[cell.label, cell.seed] = measure(cell, metric, level, domains, video, clusters)
         except BenchError as error:
             unusable.append(Problem(cell.label, cell.seed, "unusable", str(error), order))
     return tuple(measured.values()), tuple(unusable)
