@@ -105,11 +105,9 @@ def _read_pickle(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         # torch's own text advises to load it in a way that runs what is in it.
         named = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
-        if named is None and "Weights only load failed" not in str(error):
-            raise _damaged(path, error) from error
-        holds = f" ({shown(named[1])})" if named else ""
+        found = f"code ({shown(named[1])})" if named else "a damaged file or a pickle of something else"
         raise BenchError(
-            f"{path}: expected tensors and plain data alone, found code{holds}, of which nothing was executed; {_REMEDY}"
+            f"{path}: expected tensors and plain data alone, found {found}, of which nothing was executed; {_REMEDY}"
         ) from error
     except Exception as error:  # torch has no class of its own for what is damaged
         raise _damaged(path, error) from error
@@ -126,14 +124,14 @@ def _check_archive(path: Path) -> None:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise _damaged(path, error) from error
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise BenchError(
-            f"{path}: expected weights as torch.save writes them, found a compressed archive; {_REMEDY}"
-        )
     names = {member.filename.rpartition("/")[2] for member in members}
     if "constants.pkl" in names:
         raise BenchError(
             f"{path}: expected tensors alone, found a TorchScript program, of which nothing was executed; {_REMEDY}"
+        )
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise BenchError(
+            f"{path}: expected weights as torch.save writes them, found a compressed archive; {_REMEDY}"
         )
 
 
