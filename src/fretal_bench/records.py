@@ -219,6 +219,9 @@ def _convert(key: str, hint: Any, value: Any, field: dataclasses.Field[Any] | No
         if value is None and type(None) in arguments:
             return None
         fitting = [kind for kind in arguments if kind is not type(None)]
+        if str in fitting and isinstance(value, str) and not texts:
+            # One that breaks its rule is no other kind of value.
+            return _convert(key, str, value, field, texts=texts)
         # Of several types the first that fits; of `X | None` the errors are those of X.
         for kind in fitting[:-1]:
             with contextlib.suppress(Invalid):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REAL: Final = 0
 FAKE: Final = 1
+Split = Literal["train", "val", "test"]
 SPLITS: Final = ("train", "val", "test")
 Compression = Literal["raw", "c23", "c40", "jpeg25", "none"]
 COMPRESSIONS: Final[tuple[str, ...]] = get_args(Compression)

@@ -106,6 +106,8 @@ class StrategyInfo:
             adapters of its own``).
         aliases: Other names that it is known by, each of the form of a name: papers use two names where one method does.
             They stand for it everywhere. Where its results are shown they stand beside its name (``called``).
+        old_data: What it needs the training data of the domains before for, as ends a sentence: a source model that the
+            user brings comes without. Empty if it needs none; of a strategy with a ``memory`` it need not be said.
         revision: Raised when a change of the code changes what a cell's numbers are; part of a cell's id when above 0.
         origin: Where it comes from, set when it is registered: "" for the suite's own, ``DISTRIBUTION VERSION`` or
             ``FILE sha256:...`` for a plugin's. Part of a cell's id: results of an older plugin don't pass for a newer's.
@@ -127,6 +129,20 @@ class StrategyInfo:
     revision: int = 0
     origin: str = ""
     aliases: tuple[str, ...] = ()
+    old_data: str = ""
+
+    @property
+    def without_old_data(self) -> str:
+        """Why it cannot go on from a model whose training data are not there, as ends a sentence; empty if it can."""
+        if not self.shared_source:
+            return "has a model of its own from the start, and watches it learn the first domain"
+        if not self.resumable:
+            return "is trained in one piece from the first domain on"
+        if self.old_data:
+            return f"needs old training data for {self.old_data}"
+        if self.memory == "all":
+            return "trains on all old training data"
+        return "keeps a memory of old training data" if self.memory == "budget" else ""
 
     def called(self, hyperparameters: Mapping[str, Any]) -> str:
         """Return what it is called where results are shown: all its names with a slash, as ``fretal/cored``.
@@ -164,7 +180,7 @@ def check_info(info: object) -> str | None:
     if not isinstance(info, StrategyInfo):
         return f"expected a StrategyInfo, found {type(info).__name__}"
     kinds: dict[str, type] = dict.fromkeys(
-        ("name", "target", "summary", "paper", "origin", "memory", "caution"), str
+        ("name", "target", "summary", "paper", "origin", "memory", "caution", "old_data"), str
     )
     kinds |= dict.fromkeys(("teacher", "shared_source", "bound", "resumable", "watchable"), bool)
     for name, kind in kinds.items():

@@ -268,7 +268,7 @@ def test_a_domain_needs_both_classes_to_train_and_test_and_may_lack_validation(
     if words is None:
         assert len(stream_of(tmp_path)[0].rows["val"]) == 0
         return
-    with pytest.raises(BenchError, match=rf"domain 'first' {words} of .*toy; name other methods, or prepare"):
+    with pytest.raises(BenchError, match=rf"domain 'first' {words} of .*toy; name other methods, prepare"):
         stream_of(tmp_path)
 
 

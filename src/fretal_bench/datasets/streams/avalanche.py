@@ -40,8 +40,8 @@ def benchmark(domains: Sequence[Domain]) -> Any:
 
     A sample is (float32 [3, H, W], label, 0): the crop as (x / 255 - 0.5) / 0.5, its int label, its task label, which
     is always 0: one head for all domains. Every experience also has ``source`` (the ``CropSource`` of its split, for
-    whole-batch loading) and ``domain_name``. Where some domain has no validation rows there is no
-    ``val`` stream.
+    whole-batch loading) and ``domain_name``. A domain without training rows has no experience in ``train``. Where some
+    domain has no validation rows there is no ``val`` stream, and so with test rows.
 
     Args:
         domains: In the order in which they are learned; a ``Stream`` is such a sequence.
@@ -53,15 +53,19 @@ def benchmark(domains: Sequence[Domain]) -> Any:
     from avalanche.benchmarks.scenarios.supervised import with_classes_timeline
     from avalanche.benchmarks.scenarios.task_aware import with_task_labels
 
+    learned = [domain for domain in domains if len(domain.rows["train"])]
+    of_splits = {split: learned if split == "train" else domains for split in SPLITS}
     sources = {
-        split: [domain.batches(split) for domain in domains]
-        for split in SPLITS
-        if all(len(domain.rows[split]) for domain in domains)
+        split: [domain.batches(split) for domain in of_split]
+        for split, of_split in of_splits.items()
+        if of_split and all(len(domain.rows[split]) for domain in of_split)
     }
     datasets = {split: [_dataset_of(source) for source in of_split] for split, of_split in sources.items()}
     scenario = with_task_labels(with_classes_timeline(benchmark_from_datasets(**datasets)))
     for split, of_split in sources.items():
-        for experience, source, domain in zip(scenario.streams[split], of_split, domains, strict=True):
+        for experience, source, domain in zip(
+            scenario.streams[split], of_split, of_splits[split], strict=True
+        ):
             experience.source = source
             experience.domain_name = domain.name
     return scenario

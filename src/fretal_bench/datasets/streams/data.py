@@ -77,8 +77,11 @@ def locate(
 
 
 def absolute_stores(file: StreamFile) -> StreamFile:
-    """Name every store by its absolute path, so that the stream can be written to another folder."""
-    return replace(file, domains=tuple(_absolute(file, domain) for domain in file.domains))
+    """Name every store, and a source model, by its absolute path, so that the stream can be written to another folder."""
+    domains = tuple(_absolute(file, domain) for domain in file.domains)
+    brought = file.brought
+    source = file.source if brought is None else brought.placed(file.path.parent)
+    return replace(file, domains=domains, source=source)
 
 
 def list_streams(
@@ -136,7 +139,7 @@ def _row(file: StreamFile, tiers: Sequence[Sequence[StoreAtHand]]) -> dict[str, 
         "name": file.name,
         "what": file.description,
         "domains": [domain.name for domain in file.domains],
-        "source": file.source,
+        "source": file.paper,
         "image_size": file.image_size or None,
         "frames": file.frames or None,
         "videos_per_class": file.protocol.videos_per_class,

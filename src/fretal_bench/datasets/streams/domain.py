@@ -130,7 +130,7 @@ class Domain:
                 missing = "real" if REAL in needed - present else "fake"
                 raise BenchError(
                     f"domain {self.name!r} has no {missing} rows in its {split} split of {self.store.path}; "
-                    "name other methods, or prepare a store that has them"
+                    f"name other methods, prepare a store that has them, or leave {split!r} out of the domain's 'splits'"
                 )
 
     def batches(self, split: str) -> CropSource:

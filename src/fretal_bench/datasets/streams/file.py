@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from fretal_bench import files, names, parsing, records
-from fretal_bench.datasets.manifest import Compression
+from fretal_bench.datasets.manifest import SPLITS, Compression, Split
+from fretal_bench.datasets.streams.source import SourceTable
 from fretal_bench.names import NAME, Rule
 from fretal_bench.records import Invalid, Record, limited, ruled
 
@@ -60,6 +61,8 @@ class DomainFile(Record):
         methods: The manipulations whose fakes belong to it; all of its data sets if empty.
         datasets: Data sets whose rows belong to it; all in the store if empty.
         compressions: Compressions whose rows belong to it; all in the store if empty.
+        splits: The splits of the store that are used; all if empty. A domain without ``train`` is one that nobody learns:
+            models are judged on it. One without ``test`` is learned, and nobody is judged on it.
     """
 
     name: str = ruled(NAME)
@@ -67,11 +70,12 @@ class DomainFile(Record):
     methods: tuple[str, ...] = ruled(NAME, ())
     datasets: tuple[str, ...] = ruled(NAME, ())
     compressions: tuple[Compression, ...] = ()
+    splits: tuple[Split, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that fakes and store are named, and nothing twice; raises ``Invalid``."""
         super().__post_init__()
-        for key in ("methods", "datasets", "compressions"):
+        for key in ("methods", "datasets", "compressions", "splits"):
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise Invalid(key, "each name once", list(values))
@@ -81,6 +85,13 @@ class DomainFile(Record):
             raise Invalid("methods", "names of manipulations, or 'datasets' to take all of theirs", [])
         if not (self.store or self.datasets):
             raise Invalid("store", "a crop store, or 'datasets' to have a store found (--data)", self.store)
+        if self.splits and not {"train", "test"} & set(self.splits):
+            raise Invalid("splits", "'train' or 'test' among them", list(self.splits))
+
+    @property
+    def withheld(self) -> tuple[Split, ...]:
+        """The splits that are left out."""
+        return tuple(split for split in SPLITS if self.splits and split not in self.splits)
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,8 @@ class StreamTable(Record):
     Attributes:
         name: The stream's name.
         description: One line.
-        source: The paper whose protocol it is.
+        source: The paper whose protocol it is; or a table ``[source]``, the model that the user brings
+            (``streams.source``).
         hidden: Left out of the list of streams (controls).
         image_size: The protocol's crops, pixels; 0 where it names none. Any size runs; tables should say which.
         frames: The protocol's frames of each video; 0 where it names none.
@@ -105,7 +117,7 @@ class StreamTable(Record):
 
     name: str = ruled(NAME)
     description: str = ruled(_TEXT, "")
-    source: str = ruled(_TEXT, "")
+    source: str | SourceTable = ruled(_TEXT, "")  # noqa: RUF009 - a default that is text
     hidden: bool = False
     image_size: int = limited(0, at_least=1)
     frames: int = limited(0, at_least=1)
@@ -141,6 +153,16 @@ class StreamFile(StreamTable):
     path: Path = Path()
     group: str = ""
     group_description: str = ""
+
+    @property
+    def paper(self) -> str:
+        """The paper whose protocol it is; empty for none."""
+        return self.source if isinstance(self.source, str) else ""
+
+    @property
+    def brought(self) -> SourceTable | None:
+        """The source model that the user brings; None where it is trained on the first domain."""
+        return None if isinstance(self.source, str) else self.source
 
     @property
     def learned(self) -> tuple[DomainFile, ...]:

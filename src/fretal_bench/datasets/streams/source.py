@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, Literal
 
-from fretal_bench import names
+from fretal_bench import files, names
 from fretal_bench.names import Rule
 from fretal_bench.records import Invalid, Record, limited, ruled
 
@@ -67,6 +68,13 @@ class SourceTable(Record):
                 raise Invalid(key, f"three numbers in [{low:g}, 1], as shares of full scale", list(value))
         if self.image_size is not None and 0 < self.image_size < 8:
             raise Invalid("image_size", "0, or at least 8", self.image_size)
+
+    def placed(self, folder: Path) -> SourceTable:
+        """Return it with absolute paths; relative ones start from ``folder``."""
+        weights = str((folder / files.expanded(self.weights)).absolute())
+        file, colon, function = self.model.rpartition(":")
+        model = f"{(folder / files.expanded(file)).absolute()}{colon}{function}" if self.model else ""
+        return replace(self, weights=weights, model=model)
 
 
 def _is_place(text: str) -> bool:

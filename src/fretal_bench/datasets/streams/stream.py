@@ -164,8 +164,9 @@ class Stream:
 
         A sample is (float32 [3, H, W], label, 0): the crop as (x / 255 - 0.5) / 0.5, its int label, its task label,
         which is always 0: one head for all domains. Every experience also has ``source`` (the
-        ``CropSource`` of its split, for whole-batch loading) and ``domain_name``. A stream of which some domain has
-        no validation rows has no ``val`` stream.
+        ``CropSource`` of its split, for whole-batch loading) and ``domain_name``. A domain without training rows has no
+        experience in ``train``; a stream of which some domain has no validation rows, or no test rows, has no stream of
+        these.
 
         Returns:
             An ``avalanche.benchmarks.CLScenario``.
@@ -275,9 +276,10 @@ class _Domains:
 
     def at(self, name: str, position: int) -> Domain:
         """Make a domain, or return the one of the same rows."""
-        place = name, position == 0
+        # A source model that is brought has learned before the first domain, which then is one of the later ones.
+        place = name, position == 0 and self._file.brought is None
         if place not in self._by_place:
-            domain = self._made(self._files[name], first=position == 0)
+            domain = self._made(self._files[name], first=place[1])
             rows = name, row_hash(domain.rows["train"]), row_hash(domain.rows["val"])
             self._by_place[place] = self._by_rows.setdefault(rows, domain)
         return self._by_place[place]
@@ -286,15 +288,21 @@ class _Domains:
         file, store = self._file, self._stores[domain.store]
         rows = named_rows(file.path, domain, store.index)
         content = self._contents[domain.store]
-        sharing = [other.name for other in file.domains if self._contents[other.store] == content]
-        rows["train"] = training_rows(
-            file.protocol, store.index, rows["train"], domain.name, sharing, first=first
-        )
+        sharing = [
+            other.name
+            for other in file.domains
+            if self._contents[other.store] == content and "train" not in other.withheld
+        ]
+        rows.update({split: rows[split][:0] for split in domain.withheld})
+        if "train" not in domain.withheld:
+            rows["train"] = training_rows(
+                file.protocol, store.index, rows["train"], domain.name, sharing, first=first
+            )
         fakes_only = not (first or file.protocol.later_reals)
         if fakes_only:
             for split in ("train", "val"):
                 rows[split] = fakes_of(store.index, rows[split])
-        withheld = ("test",) if file.withhold_test else ()
+        withheld = tuple(dict.fromkeys((*domain.withheld, *(("test",) if file.withhold_test else ()))))
         rows.update({split: rows[split][:0] for split in withheld})
         return Domain(domain.name, store, rows, withheld, fakes_only)
 

@@ -137,6 +137,7 @@ HDP = StrategyInfo(
     "Sun et al., IJCV 2025",
     teacher=True,
     constants=HDPHyperparameters,
+    old_data="the perturbations that stand for old fakes",
 )
 STRATEGIES = (FRETAL, KD, LWF, FEATURE_DISTILLATION, HDP)
 """In the order in which they are listed."""

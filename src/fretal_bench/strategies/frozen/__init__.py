@@ -43,6 +43,7 @@ NCM = StrategyInfo(
     "nearest class mean on the frozen source model's features",
     "Mensink et al., TPAMI 2013",
     watchable=False,
+    old_data="the means of its classes",
 )
 SLDA = StrategyInfo(
     "slda",
@@ -51,6 +52,7 @@ SLDA = StrategyInfo(
     "Hayes and Kanan, CVPRW 2020",
     watchable=False,
     constants=SLDAHyperparameters,
+    old_data="the means and the covariance of its classes",
 )
 RANPAC = StrategyInfo(
     "ranpac",
@@ -59,6 +61,7 @@ RANPAC = StrategyInfo(
     "McDonnell et al., NeurIPS 2023",
     constants=RanPACHyperparameters,
     watchable=False,
+    old_data="the statistics of its classes",
 )
 STRATEGIES = (NCM, SLDA, RANPAC)
 """In the order in which they are listed."""

@@ -121,6 +121,7 @@ EWC = StrategyInfo(
     "elastic weight consolidation: weights held in place by per-sample Fisher information",
     "Kirkpatrick et al., PNAS 2017",
     constants=EWCHyperparameters,
+    old_data="the Fisher information of its weights",
 )
 EWC_BY_CLASS = StrategyInfo(
     "ewc-by-class",
@@ -128,6 +129,7 @@ EWC_BY_CLASS = StrategyInfo(
     "EWC with the Fisher information of reals and of fakes apart, each counting the same",
     "the suite's own, after Kirkpatrick et al., PNAS 2017",
     constants=EWCByClassHyperparameters,
+    old_data="the Fisher information of its weights",
 )
 ONLINE_EWC = StrategyInfo(
     "online-ewc",
@@ -135,6 +137,7 @@ ONLINE_EWC = StrategyInfo(
     "EWC with one running Fisher information that fades, around the last weights",
     "Schwarz et al., ICML 2018",
     constants=OnlineEWCHyperparameters,
+    old_data="the Fisher information of its weights",
 )
 SI = StrategyInfo(
     "si",
@@ -143,6 +146,7 @@ SI = StrategyInfo(
     "Zenke, Poole, Ganguli, ICML 2017",
     shared_source=False,
     constants=SIHyperparameters,
+    old_data="the importance of its weights",
 )
 MAS = StrategyInfo(
     "mas",
@@ -150,6 +154,7 @@ MAS = StrategyInfo(
     "memory aware synapses: weights held by how much the logits depend on them",
     "Aljundi et al., ECCV 2018",
     constants=MASHyperparameters,
+    old_data="the importance of its weights",
 )
 L2SP = StrategyInfo(
     "l2sp",

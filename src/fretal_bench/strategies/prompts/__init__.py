@@ -70,6 +70,7 @@ DOMAIN_LORA = StrategyInfo(
     "Wang, Huang, Hong, NeurIPS 2022",
     constants=DomainLoRAHyperparameters,
     refuses=(("lora", "it adds low-rank adapters of its own"),),
+    old_data="the centroids that the old domains are known by",
 )
 S_PROMPTS = StrategyInfo(
     "s-prompts",
@@ -83,6 +84,7 @@ S_PROMPTS = StrategyInfo(
             "it switches off what depends on the domain to tell domains apart, these adapters too",
         ),
     ),
+    old_data="the centroids that the old domains are known by",
 )
 ORTHOGONAL_LORA = StrategyInfo(
     "orthogonal-lora",
