@@ -300,3 +300,8 @@ def test_ranking_metrics_depend_on_the_order_of_scores_alone(sample):
 )
 def test_why_undefined_says_what_is_missing(labels, scores, reason):
     assert why_undefined(labels, scores) == reason
+
+
+def test_a_score_that_is_too_large_by_a_little_is_shown_to_be():
+    with pytest.raises(BenchError, match=r"score 1\.0000001 found; a score is P\(fake\) in \[0, 1\]"):
+        accuracy([0, 1], [0.1, 1.0000001])

@@ -72,7 +72,7 @@ class Samples:
         outside = self.scores[(self.scores < 0) | (self.scores > 1)]
         if len(outside):
             raise BenchError(
-                f"score {outside[0]:.6g} found; a score is P(fake) in [0, 1]: apply the softmax first"
+                f"score {float(outside[0])!r} found; a score is P(fake) in [0, 1]: apply the softmax first"
             )
         return self.scores
 

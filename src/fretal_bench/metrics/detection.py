@@ -106,7 +106,8 @@ def eer(samples: Samples) -> float:
     the threshold above all scores to (1, 0) with it at the lowest. FNR - FPR falls strictly along these
     points; between the last point where it is positive and the next, FPR and FNR are interpolated linearly
     and the EER is their common value at the crossing. That is the ROC polygon cut by the line FPR + TPR = 1;
-    ties between reals and fakes make one slanted edge.
+    ties between reals and fakes make one slanted edge. Torchmetrics' EER is not interpolated: it is the mean of FPR and
+    FNR at the threshold where they are nearest to one another, and differs where no threshold makes them equal.
 
     Args:
         samples: Called with labels ``[n]``, 0 = real, 1 = fake, and scores ``[n]``, any scale, higher = more fake.
@@ -132,7 +133,9 @@ def ece(samples: Samples, bins: int = ECE_BINS) -> float:
 
     ``sum_k n_k / n * |share of fakes in bin k - mean score in bin k|`` over 15 equal-width bins of P(fake),
     bin k holding ``k/15 <= score < (k+1)/15`` and the last one 1.0 too (Naeini et al., AAAI 2015; the binary
-    form of scikit-learn's ``calibration_curve`` and of torchmetrics). It is NOT the multi-class form of Guo
+    form of scikit-learn's ``calibration_curve`` and of torchmetrics). Torchmetrics differs on scores that lie on an
+    edge between bins: its edges are float32, by which such a score may fall into the bin below. With a handful of
+    scores that shows (up to .17 for four); elsewhere they agree. It is NOT the multi-class form of Guo
     et al. (2017), which bins the predicted class's confidence: with two classes that would leave the lower
     half of the bins empty.
 
