@@ -100,7 +100,7 @@ def scores_after(folder, step):
 
 def test_the_kept_epoch_is_the_one_with_the_best_sum_over_old_and_new_validation(tmp_path):
     stream = contrary_stream(tmp_path)
-    common = {"lr": 0.001, "batch_size": 16}
+    common = {"lr": 0.001, "batch_size": 16, "ties": "first"}
     # Batches depend on (seed, step, epoch) alone: a run of k epochs is the first k epochs of a longer one.
     runs = [train(stream, tmp_path / str(k), "finetuning", epochs=k, **common)[0] for k in range(1, 5)]
     validation = [accuracies(pd.read_parquet(run / "validation.parquet"), 1) for run in runs]
@@ -150,6 +150,7 @@ def test_the_released_settings_are_those_of_the_notes_on_the_code(name):
         "contrast": 0.0,
         "batchnorm": "released",
         "select": "source-and-target",
+        "ties": "first",
     }
     assert {key: getattr(recipe, key) for key in released} == released
 

@@ -220,7 +220,7 @@ def test_where_a_recipe_goes_back_to_an_earlier_epoch_the_averages_go_back_too(k
     keeper, ends = KeepBest(), []
     keeper.validations = (None,)
     qualities = iter([0.6, 0.9, 0.7])
-    keeper._accuracy = lambda *_: next(qualities)
+    keeper._merits = lambda *_: (next(qualities), 0.5, -1.0)
 
     class Watch:
         supports_distributed = True

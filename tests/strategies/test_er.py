@@ -1,5 +1,6 @@
 """Experience replay, and what all strategies that draw from a reservoir share."""
 
+import dataclasses
 import io
 
 import pytest
@@ -9,9 +10,11 @@ from fretal_bench.errors import BenchError
 from fretal_bench.strategies import draws
 from fretal_bench.strategies.bounds.finetuning import FineTuning
 from fretal_bench.strategies.replay.agem import AGEM
+from fretal_bench.strategies.replay.cls_er import CLSER
 from fretal_bench.strategies.replay.der import DER
 from fretal_bench.strategies.replay.derpp import DERpp
 from fretal_bench.strategies.replay.er import ExperienceReplay
+from fretal_bench.strategies.replay.esmer import ESMER
 from replay_cases import avalanche, build, domain, learn, weights
 from tests_support import experience_of, tiny_backbone
 
@@ -77,6 +80,55 @@ def test_memory_batch_says_how_many_old_samples_an_update_has_and_a_small_memory
             build(ExperienceReplay, memory=memory, memory_batch=expected), [domain(0), domain(1)]
         )
         assert {len(x) for x, *_ in updates} == {6 + old}
+
+
+def imbalanced(number, count=110):
+    """A domain of ten reals to a fake."""
+    whole = domain(number, count)
+    whole.source.targets = (torch.arange(count) % 11 == 0).long()
+    return whole
+
+
+@pytest.mark.parametrize("kind", [ExperienceReplay, CLSER, ESMER])
+def test_what_is_drawn_from_a_memory_of_ten_reals_to_a_fake_is_balanced_where_the_recipe_balances(kind):
+    shares = {}
+    for balance in (False, True):
+        strategy = build(kind, memory=55, epochs=10, balance=balance, batch=10)
+        if kind is ESMER:
+            strategy.hyperparameters = dataclasses.replace(strategy.hyperparameters, beta=1e6)
+        updates = recorded(strategy, [imbalanced(0), imbalanced(1)])
+        held = strategy.memory.labels.double().mean()
+        assert held == pytest.approx(1 / 11, abs=0.08), "the reservoir itself keeps the data's shares"
+        old = torch.cat([y[10:] for _, y, _, _ in updates])
+        assert len(old) == 10 * len(updates)
+        shares[balance] = float(old.double().mean())
+    assert shares[False] < 0.2
+    assert shares[True] == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", RESERVOIR)
+def test_every_draw_of_every_reservoir_is_balanced(kind):
+    strategy = learn(build(kind, memory=55, balance=True, batch=10), [imbalanced(0)])
+    strategy.before_domain(avalanche(imbalanced(1)))
+    strategy.mbatch = [torch.zeros(10, 1), torch.zeros(10)]
+    drawn = [strategy.draw() for _ in range(300)]
+    labels = torch.cat([batch.targets for batch in drawn])
+    assert float(labels.double().mean()) == pytest.approx(0.5, abs=0.04)
+    fakes = int(strategy.memory.labels.sum())
+    for batch in drawn:
+        assert torch.equal(batch.targets, strategy.memory.labels[batch.places])
+        # A real is drawn once a batch; a fake no more often than it takes to be as many as the reals.
+        times = torch.bincount(batch.places, minlength=55)
+        assert int(times[strategy.memory.labels == 0].max()) <= 1
+        assert int(times[strategy.memory.labels == 1].max()) <= -(-(55 - fakes) // fakes)
+    assert len({tuple(batch.places.tolist()) for batch in drawn}) == 300
+
+
+def test_a_memory_of_one_class_is_drawn_from_as_it_is():
+    first = domain(0)
+    first.source.targets = torch.zeros(30, dtype=torch.int64)
+    updates = recorded(build(ExperienceReplay, memory=10, balance=True), [first, domain(1)])
+    assert {(len(y), int(y[6:].sum())) for _, y, _, _ in updates} == {(12, 0)}
 
 
 def test_the_new_domains_batches_are_those_of_fine_tuning():

@@ -217,10 +217,10 @@ def test_where_a_recipe_goes_back_to_an_earlier_epoch_that_epochs_weights_are_me
     strategy.plugins.insert(0, Watch())
     keeper.validations = (None,)
     qualities = iter([0.5, 0.6, 0.7, 0.5, 0.6, 0.4])
-    keeper._accuracy = lambda *_: next(qualities)
+    keeper._merits = lambda *_: (next(qualities), 0.5, -1.0)
     learn(strategy, DOMAINS[:1])
     first = copy.deepcopy(strategy.model.state_dict())
-    keeper.best, keeper.weights = -1.0, {}
+    keeper.best, keeper.weights = (), {}
     strategy.train(DOMAINS[1], eval_streams=[], num_workers=0)
     for name, value in weights_in(strategy.model.state_dict()).items():
         torch.testing.assert_close(value, (first[name] + ends[4][name]) / 2)

@@ -201,12 +201,29 @@ def epoch_order(targets: Tensor, balance: bool, generator: torch.Generator) -> T
     return order[torch.randperm(len(order), generator=generator)]
 
 
+def batches_of_pass(targets: Tensor, batch_size: int, balance: bool) -> int:
+    """Return how many batches one pass over a source has: at least 1, without a last, smaller one.
+
+    Args:
+        targets: Labels of the source, int64 [N].
+        batch_size: Images a batch.
+        balance: See ``epoch_order``.
+    """
+    counts = torch.bincount(targets.cpu())
+    places = int(counts.max()) * int((counts > 0).sum()) if balance else len(targets)
+    return max(1, places // batch_size)
+
+
 class BatchLoader:
     """The training batches of one domain; each iteration over it is the next epoch.
 
     Order and augmentation of an epoch depend on (seed, step, epoch) alone: not on the strategy, on what ran before, or on
     how many processes there are. The last, smaller batch is dropped unless it is the only one, since a batch of one or
     two samples would upset BatchNorm.
+
+    An epoch is one pass over the source, or, where ``batches`` says another number, so many of the batches that passes
+    over it one after the other have: the next epoch goes on where the last one ended. The order of such a pass depends
+    on (seed, step, pass) alone.
 
     Args:
         source: Where the images come from.
@@ -216,6 +233,7 @@ class BatchLoader:
         step: Number of the domain in the stream.
         balance: See ``epoch_order``.
         device: Where the batches go.
+        batches: Batches an epoch; those of one pass if None.
     """
 
     def __init__(
@@ -228,29 +246,45 @@ class BatchLoader:
         step: int = 0,
         balance: bool = False,
         device: torch.device | str = "cpu",
+        batches: int | None = None,
     ) -> None:
         self.source, self.batch_size, self.transform = source, batch_size, transform
         self.seed, self.step, self.balance, self.device = seed, step, balance, torch.device(device)
         self.epoch = 0
-        targets = source.targets.cpu()
-        self._targets = targets
-        counts = torch.bincount(targets)
-        places = int(counts.max()) * int((counts > 0).sum()) if balance else len(targets)
-        self._batches = max(1, places // batch_size)
+        self._targets = source.targets.cpu()
+        self._of_pass = batches_of_pass(self._targets, batch_size, balance)
+        self._batches = self._of_pass if batches is None else batches
 
     def __len__(self) -> int:
         return self._batches
 
     def __iter__(self) -> Iterator[list[Tensor]]:
         generator = draws.epoch(self.seed, self.step, self.epoch)
+        first = self.epoch * self._batches
         self.epoch += 1
-        order = epoch_order(self._targets, self.balance, generator)
-        for number in range(self._batches):
-            index = order[number * self.batch_size : (number + 1) * self.batch_size]
+        for index in self._one_pass(generator) if self._batches == self._of_pass else self._passes(first):
             targets = self._targets[index]
             images = self.source.images(index).to(self.device, non_blocking=True)
             inputs = self.transform.train(images, targets, generator)
             yield [inputs, targets.to(self.device, non_blocking=True), torch.zeros_like(targets)]
+
+    def _one_pass(self, generator: torch.Generator) -> Iterator[Tensor]:
+        order = epoch_order(self._targets, self.balance, generator)
+        for number in range(self._of_pass):
+            yield self._batch(order, number)
+
+    def _passes(self, first: int) -> Iterator[Tensor]:
+        """Yield the samples of an epoch's batches, of which the first is number ``first`` of the domain's."""
+        order, ordered = torch.empty(0, dtype=torch.int64), -1
+        for number in range(first, first + self._batches):
+            of_pass, place = divmod(number, self._of_pass)
+            if of_pass != ordered:
+                generator = draws.of(self.seed, self.step, f"batches: pass {of_pass}")
+                order, ordered = epoch_order(self._targets, self.balance, generator), of_pass
+            yield self._batch(order, place)
+
+    def _batch(self, order: Tensor, number: int) -> Tensor:
+        return order[number * self.batch_size : (number + 1) * self.batch_size]
 
 
 def clean_batches(

@@ -25,7 +25,7 @@ from fretal_bench.strategies.state import BadState as BadState
 from fretal_bench.strategies.state import check_outline, check_restored
 from fretal_bench.strategies.state import naming as naming
 from fretal_bench.strategies.state import read_state as read_state
-from fretal_bench.strategies.template import ContinualStrategy, Precision
+from fretal_bench.strategies.template import ContinualStrategy, Effort, Precision
 
 SOURCE: Final = StrategyInfo(
     "source", "fretal_bench.strategies.bounds.finetuning:FineTuning", "the source model", "baseline"
@@ -53,6 +53,7 @@ def build(
     plugins: Sequence[Any] = (),
     seed: int = 0,
     balance: bool = False,
+    effort: Effort = "epochs",
 ) -> ContinualStrategy:
     """Build a strategy that is ready for its first domain, its model on the device.
 
@@ -70,6 +71,7 @@ def build(
         plugins: Avalanche plugins that take part in the training; see ``go_on``.
         seed: Seed of batches, augmentation and the strategy's own draws.
         balance: Draw both classes equally often.
+        effort: See ``ContinualStrategy``.
 
     Raises:
         BenchError: The class cannot be loaded, or a hyperparameter does not exist or has a value that is not valid.
@@ -86,6 +88,7 @@ def build(
         seed=seed,
         balance=balance,
         precision=precision,
+        effort=effort,
         hyperparameters=info.hyperparameters(values),
     )
     strategy.model.to(strategy.device)
@@ -205,6 +208,8 @@ def adopt(strategy: ContinualStrategy, weights: Mapping[str, Tensor], first: Any
 def train(strategy: ContinualStrategy, experience: Any) -> None:
     """Train one domain, the optimiser new."""
     strategy.trainable_weights = 0
+    strategy.updates_taken = 0
+    strategy.images_seen = None if strategy.images_seen is None else 0
     strategy.train(experience, eval_streams=[], num_workers=0, reset_optimizer_state=True)
 
 

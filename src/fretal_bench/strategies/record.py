@@ -102,8 +102,8 @@ class StrategyInfo:
         watchable: It can be judged while it learns a domain, as it would judge at that moment (``bench run --watch``).
             False for what judges by something that is made at a domain's end: it is judged there alone.
         caution: What whoever runs it must know, in one line; shown once, when the run is planned.
-        refuses: Which ``trainable`` of a recipe it does not train with, each with the reason: (``"lora"``, ``it adds
-            adapters of its own``).
+        refuses: Which ``trainable`` of a recipe, or which ``effort``, it does not train with, each with the reason:
+            (``"lora"``, ``it adds adapters of its own``).
         aliases: Other names that it is known by, each of the form of a name: papers use two names where one method does.
             They stand for it everywhere. Where its results are shown they stand beside its name (``called``).
         old_data: What it needs the training data of the domains before for, as ends a sentence: a source model that the

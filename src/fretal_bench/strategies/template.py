@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fretal_bench import records
+from fretal_bench.errors import BenchError
 from fretal_bench.strategies import draws
 from fretal_bench.strategies.batches import (
     BatchLoader,
@@ -27,6 +28,7 @@ from fretal_bench.strategies.batches import (
     IdentityTransform,
     PlainTransform,
     Transform,
+    batches_of_pass,
     clean_batches,
     source_of,
 )
@@ -35,6 +37,7 @@ from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo
 from fretal_bench.strategies.state import check_weights, numbers_in, tensor_bytes
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Effort = Literal["epochs", "updates"]
 
 
 class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
@@ -59,6 +62,8 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         seed: Seed of batches and augmentation.
         balance: Draw both classes equally often (batch sources only).
         precision: ``fp32``, or autocast to ``bf16`` or ``fp16``; ``fp16`` on CUDA scales the loss.
+        effort: What is equal for all strategies: passes over what each trains on (``epochs``), or ``updates``: an epoch
+            has as many as one over the new domain alone, see ``batches_an_epoch``.
         hyperparameters: The record of the strategy's hyperparameters; its defaults if None.
         **values: Hyperparameters that differ from those, by name.
 
@@ -94,6 +99,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         seed: int = 0,
         balance: bool = False,
         precision: Precision = "fp32",
+        effort: Effort = "epochs",
         hyperparameters: Any = None,
         **values: Any,
     ) -> None:
@@ -115,7 +121,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         record = self.Hyperparameters() if hyperparameters is None else hyperparameters
         self.hyperparameters = records.changed(record, values, type(self).__name__)
         self.transform: Transform = PlainTransform() if transform is None else transform
-        self.seed, self.balance, self.precision = seed, balance, precision
+        self.seed, self.balance, self.precision, self.effort = seed, balance, precision, effort
         self.step = 0
         """Domains learned so far; the number of the domain now being learned."""
         self.past: list[Any] = []
@@ -126,6 +132,12 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         self.plain_bytes = tensor_bytes(model.state_dict())
         self.trainable_weights = 0
         """Weights that learned in the domain that was trained last; 0 where none did."""
+        self.updates_taken = 0
+        """Updates of the domain that was trained last."""
+        self.images_seen: int | None = 0
+        """Images of these updates, new and replayed, counted each time they pass through the model that learns: what the
+        loop and ``ReplayStrategy.logits_of`` send through it. A strategy with passes of its own adds theirs, or sets it
+        to None, not known. Passes that update nothing (importance, a teacher, statistics, scores) don't count."""
         self._given_plugins = tuple(plugins or ())
         self._scaler = torch.amp.GradScaler(
             self.device.type, enabled=precision == "fp16" and self.device.type == "cuda"
@@ -282,15 +294,29 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         if not hasattr(self.experience, "source"):
             super().make_train_dataloader(**kwargs)
             return
-        self.dataloader = BatchLoader(
-            self.training_source(self.experience),
+        self.dataloader = self.training_batches(self.training_source(self.experience), self.transform)
+
+    def training_batches(self, source: BatchSource, transform: Transform) -> BatchLoader:
+        """Return the loader of the domain's training, over ``source``."""
+        return BatchLoader(
+            source,
             self.train_mb_size,
-            self.transform,
+            transform,
             seed=self.seed,
             step=self.step,
             balance=self.balance,
             device=self.device,
+            batches=self.batches_an_epoch(),
         )
+
+    def batches_an_epoch(self) -> int | None:
+        """Return how many batches an epoch of the domain has; None: those of one pass over what is trained on.
+
+        With ``effort="updates"`` as many as fine-tuning's: one pass over the new domain's own samples.
+        """
+        if self.effort == "epochs":
+            return None
+        return batches_of_pass(source_of(self.experience).targets, self.train_mb_size, self.balance)
 
     def make_eval_dataloader(self, **kwargs: Any) -> None:
         """Load whole batches from ``experience.source`` if there is one, else as Avalanche does."""
@@ -305,6 +331,15 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         if self.step > 0:
             self.before_domain(self.experience)
         super()._before_training_exp(**kwargs)
+        self._check_effort()
+
+    def _check_effort(self) -> None:
+        batches = self.batches_an_epoch()
+        if batches is not None and len(self.dataloader) != batches:
+            raise BenchError(
+                f"effort = 'updates': expected {batches} batches an epoch, as many as fine-tuning has, found "
+                f"{len(self.dataloader)}: {type(self).__name__} loads its own; use --set recipe.effort=epochs"
+            )
 
     def _before_training_epoch(self, **kwargs: Any) -> None:
         self.trainable_weights = sum(
@@ -317,6 +352,15 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
             # Dropout and the like draw from the global generator: from here on it depends on this epoch alone.
             torch.manual_seed(draws.epoch_number(self.seed, self.step, self.dataloader.epoch))
         super()._before_training_epoch(**kwargs)
+
+    def _after_forward(self, **kwargs: Any) -> None:
+        self.count_images(len(self.mb_y))
+        super()._after_forward(**kwargs)
+
+    def count_images(self, count: int) -> None:
+        """Add to ``images_seen`` images that pass through the model in an update."""
+        if self.images_seen is not None:
+            self.images_seen += count
 
     def _before_backward(self, **kwargs: Any) -> None:
         super()._before_backward(**kwargs)
@@ -333,6 +377,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         """Update the weights, with unscaled gradients."""
         self._scaler.step(self.optimizer)
         self._scaler.update()
+        self.updates_taken += 1
 
     def _after_training_exp(self, **kwargs: Any) -> None:
         super()._after_training_exp(**kwargs)

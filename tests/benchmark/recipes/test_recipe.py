@@ -153,10 +153,12 @@ def test_texts_become_the_keys_types():
 
 def test_content_leaves_out_only_what_is_not_content():
     not_content = {"name", "description", "hyperparameters", "tuning"}
-    recipe = Recipe(mean=0.4, std=0.5, trainable="lora", layer_decay=0.5)
+    recipe = Recipe(
+        mean=0.4, std=0.5, trainable="lora", layer_decay=0.5, effort="updates", select="validation"
+    )
     assert set(recipe.content()) == set(Recipe.__dataclass_fields__) - not_content
     # What is scaled by 0.5 is what there was before recipes said how pixels are scaled, and so is what learns whole.
-    later = {"mean", "std", "trainable", "lora_rank", "lora_alpha", "layer_decay"}
+    later = {"mean", "std", "trainable", "lora_rank", "lora_alpha", "layer_decay", "effort", "ties"}
     assert set(Recipe().content()) == set(recipe.content()) - later
 
 
@@ -266,3 +268,24 @@ def refusal(recipe):
         open_recipe(recipe)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_how_equal_epochs_are_decided_is_content_where_it_is_not_what_it_was_before():
+    for select in ("validation", "source-and-target"):
+        assert Recipe(select=select).content()["ties"] == "auc"
+        assert "ties" not in Recipe(select=select, ties="first").content()
+    assert Recipe(ties="first").content() == Recipe().content()
+
+
+def test_a_record_without_the_key_kept_the_first_of_equal_epochs_and_is_written_as_such(tmp_path):
+    values = {"name": "own", **Recipe(select="validation").content()}
+    del values["ties"]
+    recipe, own = recorded_recipe(values, "cell"), tmp_path / "own.toml"
+    assert recipe.ties == "first"
+    own.write_text(toml_of_recipe(recipe))
+    assert open_recipe(own) == recipe
+
+
+@pytest.mark.parametrize("name", ["paper-fretal", "paper-cored"])
+def test_recipes_of_released_code_keep_the_first_of_equal_epochs_as_it_does(name):
+    assert (open_recipe(name).select, open_recipe(name).ties) == ("source-and-target", "first")

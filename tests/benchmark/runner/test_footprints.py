@@ -76,6 +76,30 @@ def test_er_keeps_its_row_numbers_and_the_images_that_they_name(folder):
         assert phase["extra"] == 0
 
 
+def test_the_samples_that_a_memory_holds_are_counted_also_where_the_budget_is_larger_than_the_data(folder):
+    def samples(strategy):
+        (cell,) = (cell for cell in load_results(folder / "r").cells if cell.strategy == strategy)
+        return [phase["samples"] for phase in cell.environment["phases"] if "samples" in phase]
+
+    # The source model holds none; then what was there to hold of one domain, two and three.
+    assert samples("er") == [0, IMAGES, 60, 60]
+    assert samples("joint") == [0, IMAGES, 2 * IMAGES, 3 * IMAGES]
+    assert samples("ewc") == [0, 0, 0, 0]
+
+
+def test_updates_and_their_images_are_recorded(folder):
+    """By hand: a batch is a sixth of a domain; er adds as many old samples, joint goes over all domains."""
+    batch = TINY["batch_size"]
+    updates = TINY["epochs"] * (IMAGES // batch)
+    for (one, _), (er, _), (joint, _), seen in zip(
+        *(steps_of(folder, "r", name) for name in ("finetuning", "er", "joint")), (2, 3), strict=True
+    ):
+        assert (one["updates"], one["images"]) == (updates, updates * batch)
+        assert (er["updates"], er["images"]) == (updates, 2 * updates * batch)
+        assert joint["updates"] == TINY["epochs"] * (seen * IMAGES // batch)
+    assert [phase["updates"] for phase, _ in steps_of(folder, "r", "zero-shot")] == [0, 0]
+
+
 def test_joint_training_keeps_every_image_seen_so_far(folder):
     for (phase, _), seen in zip(steps_of(folder, "r", "joint"), (2, 3), strict=True):
         assert phase["kept"] == seen * IMAGES * SIDE * SIDE * 3

@@ -52,7 +52,9 @@ def test_every_recipe_key_that_is_content_changes_ids():
     flipped = {"bool": lambda v: not v, "int": lambda v: v + 8, "float": lambda v: v / 2 + 0.01}
     other = {"optimizer": "sgd", "schedule": "cosine", "precision": "bf16", "batchnorm": "frozen"}
     other |= {"select": "validation", "device": "cpu", "backbone": "other", "trainable": "norms"}
+    other |= {"effort": "updates", "ties": "first"}
     together = {"lora_rank": {"trainable": "lora"}, "lora_alpha": {"trainable": "lora"}}
+    together |= {"ties": {"select": "validation"}}
     for field in dataclasses.fields(Recipe):
         if field.name in ("name", "description", "hyperparameters", "tuning", "mean", "std"):
             continue
@@ -61,6 +63,14 @@ def test_every_recipe_key_that_is_content_changes_ids():
         base = dataclasses.replace(Recipe(), **together.get(field.name, {}))
         changed = dataclasses.replace(base, **{field.name: new})
         assert ids(plan(recipe=changed)) != ids(plan(recipe=base)), field.name
+
+
+def test_a_strategy_with_batches_of_its_own_is_refused_equal_updates_before_anything_is_begun():
+    with pytest.raises(
+        BenchError, match=r"'avalanche:replay'.*effort = 'updates'.*own loaders.*effort=epochs"
+    ):
+        plan(("er", "avalanche:replay"), recipe=Recipe(effort="updates"))
+    assert plan(("er", "ncm", "joint"), recipe=Recipe(effort="updates")).cells
 
 
 def test_source_models_are_shared_by_the_strategies_of_a_seed():

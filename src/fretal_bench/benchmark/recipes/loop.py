@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.errors import BenchError
+from fretal_bench.metrics.detection import auc
 from fretal_bench.strategies.batches import BatchSource
 from fretal_bench.strategies.distillation.fretal import FReTAL
 
@@ -29,6 +30,10 @@ def learning_rate(recipe: Recipe, update: int, updates: int) -> float:
         return recipe.lr * (1 / 25 + (1 - 1 / 25) * update / warm)
     done = (update - warm) / max(1.0, updates - warm)
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+_LEAST: Final = 1e-12
+"""Probability of a label below which a cross-entropy grows no further."""
 
 
 class Diverged(BenchError):
@@ -135,31 +140,43 @@ class ReleasedBatchNorm(FrozenBatchNorm):
 
 
 class KeepBest(SupervisedPlugin):  # type: ignore[misc]
-    """Goes back, at a domain's end, to the epoch with the best validation accuracy (the first if equal).
+    """Goes back, at a domain's end, to the epoch with the best validation accuracy.
+
+    Among equal ones to that with the best AUC, then to that with the lowest cross-entropy, then to the latest; or, with
+    ``first``, to the first of them.
 
     Args:
-        validations: Validation splits; of several the accuracies are added, each split counting the same.
+        validations: Validation splits; of several the values are added, each split counting the same.
+        first: Keep the first of epochs of equal accuracy.
     """
 
-    def __init__(self, *validations: BatchSource) -> None:
+    def __init__(self, *validations: BatchSource, first: bool = False) -> None:
         super().__init__()
-        self.validations = validations
-        self.best = -1.0
+        self.validations, self.first = validations, first
+        self.best: tuple[float, ...] = ()
         self.weights: dict[str, Tensor] = {}
         self.running: dict[str, Any] = {}
 
     def after_training_epoch(self, strategy: Any, **_: Any) -> None:
         """Keep the weights if they are the best so far."""
-        accuracy = sum(self._accuracy(strategy, validation) for validation in self.validations)
-        if accuracy > self.best:
-            self.best = accuracy
+        of_each = [self._merits(strategy, validation) for validation in self.validations]
+        merits = tuple(sum(values) for values in zip(*of_each, strict=True))
+        better = merits[:1] > self.best[:1] if self.first else merits >= self.best
+        if better:
+            self.best = merits
             self.weights = {key: value.clone() for key, value in strategy.model.state_dict().items()}
             self.running = copy.deepcopy(strategy.running_state())
 
     @staticmethod
-    def _accuracy(strategy: Any, validation: BatchSource) -> float:
-        scores = torch.from_numpy(strategy.score(validation))
-        return float(((scores >= 0.5).long() == validation.targets.cpu()).float().mean())
+    def _merits(strategy: Any, validation: BatchSource) -> tuple[float, float, float]:
+        """Return accuracy, AUC (0 where a class is missing) and the negative cross-entropy: the larger, the better."""
+        scores, labels = torch.from_numpy(strategy.score(validation)), validation.targets.cpu()
+        accuracy = float(((scores >= 0.5).long() == labels).float().mean())
+        # Scores that are no probabilities are refused elsewhere, in words.
+        fake = scores.double().nan_to_num(0.0).clamp(0, 1)
+        both = len(labels.unique()) > 1
+        of_label = torch.where(labels == 1, fake, 1 - fake).clamp(min=_LEAST)
+        return accuracy, auc(labels.numpy(), fake.numpy()) if both else 0.0, float(of_label.log().mean())
 
     def after_training_exp(self, strategy: Any, **_: Any) -> None:
         """Restore the best weights."""

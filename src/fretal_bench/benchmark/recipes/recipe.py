@@ -77,6 +77,9 @@ class Recipe(Record):
         image_size: Side of the model's input in pixels; 0 = the crops' own. Other sizes are resized on the device.
         source_epochs: Epochs on the first domain.
         epochs: Epochs on every later domain.
+        effort: What is the same for every strategy: ``epochs`` over what it trains on, so that one whose epochs hold old
+            samples too takes more updates; or ``updates``: on every domain as many as fine-tuning takes there, whatever
+            a strategy trains on, and the schedule as long.
         batch_size: Images a training batch; 2 at least, since BatchNorm needs two.
         optimizer: ``adamw``, ``adam`` or ``sgd``; made anew for every domain.
         lr: Learning rate (the peak of it for ``onecycle``).
@@ -84,7 +87,7 @@ class Recipe(Record):
         weight_decay: Weight decay.
         schedule: ``constant``; ``onecycle``: linear warm-up over the first 30 % of a domain's updates, then a cosine to
             0; ``cosine``: from ``lr`` to 0.
-        balance: Draw real and fake equally often.
+        balance: Draw real and fake equally often, of the new domain and where a strategy draws from a memory.
         flip: Probability of a horizontal flip.
         shift: Largest shift in pixels, both ways, edges repeated.
         brightness: Largest change of brightness, as a share of full scale.
@@ -99,6 +102,9 @@ class Recipe(Record):
         select: Weights kept after a domain: of the ``last`` epoch; of the epoch with the best accuracy on that
             domain's ``validation`` split; or, as FReTAL's and CoReD's released code does, of the epoch with the best sum
             of the validation accuracies of that domain and all before it (``source-and-target``: this reads old data).
+        ties: Of epochs whose accuracy is the same, the one that is kept: that with the best validation AUC; of equal
+            AUCs that with the lowest cross-entropy, of these the latest (``auc``); or the ``first``, as in the released
+            code, which throws a training away whose accuracy stays at chance, or at 1.
         precision: ``fp32``, or autocast to ``bf16`` or ``fp16``.
         channels_last: Store images and weights channels last, which convolutions like.
         compile: Compile the model with ``torch.compile``.
@@ -121,6 +127,7 @@ class Recipe(Record):
     image_size: int = limited(0, at_least=8, at_most=4096)
     source_epochs: int = limited(15, at_least=1, at_most=1_000_000)
     epochs: int = limited(15, at_least=1, at_most=1_000_000)
+    effort: Literal["epochs", "updates"] = "epochs"
     batch_size: int = limited(32, at_least=1, at_most=65_536)
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = limited(0.003, above=0, at_most=1000)
@@ -138,6 +145,7 @@ class Recipe(Record):
     cutmix_alpha: float = limited(0.5, at_least=0.05, at_most=100)
     batchnorm: Literal["adapt", "frozen", "released"] = "adapt"
     select: Literal["last", "validation", "source-and-target"] = "last"
+    ties: Literal["auc", "first"] = "auc"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = True
     compile: bool = False
@@ -194,7 +202,8 @@ class Recipe(Record):
 
         The normalisation is written out. One of 0.5 is left out: that is what all recipes had before they named any, and
         what is the same has the same id. ``recorded_recipe`` reads it so. So are the keys that say which weights learn,
-        and at which rate, where all learn at one.
+        and at which rate, where all learn at one; ``effort`` in epochs; and ``ties`` where nothing is selected, or where
+        the first epoch is kept, as it was before there was such a key.
         """
         values = dataclasses.asdict(self)
         for key in ("name", "description", "mean", "std", *TABLES):
@@ -203,6 +212,8 @@ class Recipe(Record):
             (("trainable",), self.trainable == "all"),
             (_LORA, self.trainable != "lora"),
             (("layer_decay",), self.layer_decay == 1),
+            (("effort",), self.effort == "epochs"),
+            (("ties",), self.select == "last" or self.ties == "first"),
         ):
             for key in keys if usual else ():
                 del values[key]
@@ -245,7 +256,9 @@ def normalisation_of(backbone: str) -> tuple[Channels, Channels]:
 
 
 def recorded_recipe(values: Mapping[str, Any], where: str) -> Recipe:
-    """Return the recipe that a done cell or step says it was trained with: one that names no normalisation had 0.5.
+    """Return the recipe that a done cell or step says it was trained with.
+
+    One that names no normalisation had 0.5, and one without ``ties`` kept the first of equal epochs.
 
     Args:
         values: Its name and ``Recipe.content()``.
@@ -254,7 +267,7 @@ def recorded_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     Raises:
         BenchError: It is no recipe.
     """
-    return records.read(Recipe, {"mean": HALF, "std": HALF, **values}, where)
+    return records.read(Recipe, {"mean": HALF, "std": HALF, "ties": "first", **values}, where)
 
 
 def list_recipes(pattern: str = "*") -> list[Recipe]:
@@ -294,8 +307,8 @@ def open_recipe(name: str | os.PathLike[str]) -> Recipe:
 def toml_of_recipe(recipe: Recipe) -> str:
     """Write a recipe as the text of a recipe file that opens as the same recipe, but for its name."""
     # As it is in the recipe: what is left out there is the backbone's, in the file too.
-    pixels = {key: getattr(recipe, key) for key in ("mean", "std")}
-    given = {key: value for key, value in {**recipe.content(), **pixels}.items() if value is not None}
+    own = {key: getattr(recipe, key) for key in ("mean", "std", *(() if recipe.ties == "auc" else ("ties",)))}
+    given = {key: value for key, value in {**recipe.content(), **own}.items() if value is not None}
     tables = {key: getattr(recipe, key) for key in TABLES if getattr(recipe, key)}
     return parsing.to_toml({"description": recipe.description, **given, **tables})
 

@@ -201,7 +201,8 @@ class CellFile(Record):
 class Phase(Record):
     """What one phase of a step took, and the footprint of the strategy after it (``strategies/footprint.py``).
 
-    Earlier versions wrote no footprint; judging has none.
+    ``updates`` and ``images`` are those of the training (``ContinualStrategy.images_seen``), ``samples`` are the training
+    samples that the strategy holds afterwards for later domains. Earlier versions wrote none of these; judging has none.
     """
 
     phase: str = ruled(TITLE)
@@ -213,6 +214,9 @@ class Phase(Record):
     trainable: int | None = limited(None, at_least=0)
     extra: int | None = None
     kept: int | None = None
+    updates: int | None = limited(None, at_least=0)
+    images: int | None = limited(None, at_least=0)
+    samples: int | None = limited(None, at_least=0)
 
 
 @dataclass(frozen=True)

@@ -213,12 +213,14 @@ def check_strategies(
             )
     changes = by_strategy(changes)
     for info in infos:
-        reason = dict(info.refuses).get(recipe.trainable)
-        if reason is not None:
-            raise BenchError(
-                f"strategy {info.name!r} does not train with trainable = {recipe.trainable!r}: {reason}; leave it out, "
-                "or set recipe.trainable=all"
-            )
+        for key, usual in (("trainable", "all"), ("effort", "epochs")):
+            value = getattr(recipe, key)
+            reason = dict(info.refuses).get(value)
+            if reason is not None:
+                raise BenchError(
+                    f"strategy {info.name!r} does not train with {key} = {value!r}: {reason}; leave it out, or set "
+                    f"recipe.{key}={usual}"
+                )
         info.hyperparameters({**recipe.hyperparameters.get(info.name, {}), **changes.get(info.name, {})})
     return infos
 

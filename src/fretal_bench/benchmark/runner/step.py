@@ -150,7 +150,9 @@ def _saved(
     store = the_stream(step.stream, step.order)[0].store
     image = 3 * store.size**2
     taken = footprint(strategy, image, trained=step.kind == "trained", resumable=step.resumable)
-    phases[-1].update({key: value for key, value in dataclasses.asdict(taken).items() if value is not None})
+    samples = strategy.kept_images() if step.resumable else None
+    known = {**dataclasses.asdict(taken), "samples": samples}
+    phases[-1].update({key: value for key, value in known.items() if value is not None})
     return NewStep(
         step,
         buffer.getvalue(),
@@ -270,6 +272,7 @@ def build_strategy(
         plugins=recipe_plugins(step, listener, work, watch) if step.kind == "trained" else (),
         seed=step.seed,
         balance=recipe.balance,
+        effort=recipe.effort,
     )
 
 
@@ -289,7 +292,8 @@ def recipe_plugins(step: Step, listener: Listener, work: str = "", watch: Watch 
         plugins.append(ReleasedBatchNorm())
     if recipe.select != "last":
         first = 0 if recipe.select == "source-and-target" else step.number
-        plugins.append(KeepBest(*(stream[at].batches("val") for at in range(first, step.number + 1))))
+        validations = (stream[at].batches("val") for at in range(first, step.number + 1))
+        plugins.append(KeepBest(*validations, first=recipe.ties == "first"))
     about = Progress(work or step.id, step.label, "train", step.domain, step.number, len(step.order))
     plugins.append(Reporter(listener, about))
     return plugins
@@ -307,6 +311,8 @@ def train_domain(strategy: ContinualStrategy, step: Step, phases: Phases, watch:
         if watch is not None:
             watch.meter = meter
         life.train(strategy, experience)
+    effort = {"updates": strategy.updates_taken, "images": strategy.images_seen}
+    phases[-1].update({key: value for key, value in effort.items() if value is not None})
 
 
 def _watch(step: Step, every: int) -> Watch | None:

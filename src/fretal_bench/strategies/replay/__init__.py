@@ -23,7 +23,7 @@ class MemoryHyperparameters(Record):
 
 @dataclass(frozen=True)
 class ReplayHyperparameters(MemoryHyperparameters):
-    """Constants of experience replay and of A-GEM.
+    """Constants of experience replay.
 
     Args:
         memory_batch: Samples drawn from the memory an update; 0 = as many as the new domain's batch has, as in both
@@ -31,6 +31,18 @@ class ReplayHyperparameters(MemoryHyperparameters):
     """
 
     memory_batch: int = limited(0, at_least=0, at_most=MOST_SAMPLES)
+
+
+@dataclass(frozen=True)
+class AGEMHyperparameters(ReplayHyperparameters):
+    """Constants of A-GEM.
+
+    Args:
+        project: What is projected where it opposes the memory: the ``gradient``, as in the paper, which holds what it
+            promises under plain SGD alone; or the optimiser's ``update``, so that it holds for every optimiser.
+    """
+
+    project: Literal["gradient", "update"] = fixed("gradient")
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,8 @@ class DFILHyperparameters(MemoryHyperparameters):
 
     Args:
         contrast: Weight of the supervised contrastive loss.
-        contrast_temperature: Its temperature.
+        contrast_temperature: Its temperature T, in the loss as its paper has it. The released code multiplies that loss
+            by T (``scale_by_temperature``): at the default the same, elsewhere ``contrast`` is T times as large there.
         temperature: T of the softened outputs.
         alpha: a, the share of the divergence against the labels inside the distillation loss.
         feature_weight: Weight of the distance to the teacher's features.
@@ -171,6 +184,7 @@ ER = StrategyInfo(
     "Chaudhry et al., 2019",
     memory="budget",
     constants=ReplayHyperparameters,
+    revision=1,
 )
 DER = StrategyInfo(
     "der",
@@ -179,6 +193,7 @@ DER = StrategyInfo(
     "Buzzega et al., NeurIPS 2020",
     memory="budget",
     constants=DERHyperparameters,
+    revision=1,
 )
 DERPP = StrategyInfo(
     "derpp",
@@ -187,14 +202,16 @@ DERPP = StrategyInfo(
     "Buzzega et al., NeurIPS 2020",
     memory="budget",
     constants=DERppHyperparameters,
+    revision=1,
 )
 AGEM = StrategyInfo(
     "agem",
     f"{__name__}.agem:AGEM",
-    "averaged gradient episodic memory: no update against the memory's gradient",
+    "averaged gradient episodic memory: no gradient against the memory's (so no update under plain SGD)",
     "Chaudhry et al., ICLR 2019",
     memory="budget",
-    constants=ReplayHyperparameters,
+    constants=AGEMHyperparameters,
+    revision=1,  # The memory's batches are balanced where the recipe's are: that is 1 here and below.
 )
 GDUMB = StrategyInfo(
     "gdumb",
@@ -232,6 +249,7 @@ CLS_ER = StrategyInfo(
     "Arani, Sarfraz, Zonooz, ICLR 2022",
     memory="budget",
     constants=CLSERHyperparameters,
+    revision=1,
 )
 ESMER = StrategyInfo(
     "esmer",
@@ -240,6 +258,7 @@ ESMER = StrategyInfo(
     "Sarfraz, Arani, Zonooz, ICLR 2023",
     memory="budget",
     constants=ESMERHyperparameters,
+    revision=1,
 )
 SUR_LID = StrategyInfo(
     "sur-lid",

@@ -11,12 +11,12 @@ from torch import Tensor
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import draws
 from fretal_bench.strategies.batches import (
-    BatchLoader,
     BatchSource,
     ConcatSource,
     IdentityTransform,
     SubsetSource,
     Transform,
+    epoch_order,
 )
 from fretal_bench.strategies.batches import source_of as source_of  # where others import it from
 from fretal_bench.strategies.features import at_least_float32
@@ -110,6 +110,9 @@ class ReplayStrategy(MemoryStrategy):
 
     With the same seed and budget they keep the same samples and draw the same ones, so that they differ in what they do
     with them alone.
+
+    A reservoir keeps the classes in the shares that the data have. Where the recipe balances, what is drawn from it is
+    balanced all the same, by the rule of the new domain's batches (``draw``).
     """
 
     def before_domain(self, experience: Any) -> None:
@@ -125,20 +128,28 @@ class ReplayStrategy(MemoryStrategy):
         self.memory.offer_evenly(self.step, labels, draws.of(self.seed, self.step, "memory: fill"))
 
     def draw(self) -> MemoryBatch:
-        """Draw samples uniformly from the memory, without repeats, and augment them like those of the new domain.
+        """Draw samples from the memory, and augment them like those of the new domain.
 
-        As many as ``memory_batch`` says (0: as many as the new domain's batch has), or the whole memory if it holds
-        fewer.
+        As many as ``memory_batch`` says (0: as many as the new domain's batch has). Uniformly and without repeats, or the
+        whole memory if it holds fewer. With ``balance`` they are the first of an epoch over the memory
+        (``epoch_order``): real and fake equally often in the mean, those of the rarer class repeated, no more often than
+        it takes to be as many as the other class.
         """
         count = self.hyperparameters.memory_batch or len(self.mb_y)
-        places = torch.randperm(len(self.memory), generator=self.memory_draws)[:count]
+        balance = self.balance and len(self.memory) > 0
+        places = epoch_order(self.memory.labels, balance, self.memory_draws)[:count]
         targets = self.memory.labels[places]
         images = self.opened_memory.images(places).to(self.device, non_blocking=True)
         inputs = self.memory_transform.train(images, targets, self.memory_draws)
         return MemoryBatch(places, inputs, targets.to(self.device, non_blocking=True))
 
     def logits_of(self, inputs: Tensor) -> Tensor:
-        """Return the model's logits, at least float32 [B, 2], at the strategy's precision."""
+        """Return the model's logits, at least float32 [B, 2], at the strategy's precision.
+
+        With gradients it is a part of an update, and counts in ``images_seen``.
+        """
+        if torch.is_grad_enabled():
+            self.count_images(len(inputs))
         with self.autocast():
             logits: Tensor = self.model(inputs)
         return at_least_float32(logits)
@@ -158,12 +169,5 @@ class RehearsalStrategy(MemoryStrategy):
 
     def make_train_dataloader(self, **kwargs: Any) -> None:
         """Load whole batches from ``training_source``, for experiences without a batch source as well."""
-        self.dataloader = BatchLoader(
-            self.training_source(self.experience),
-            self.train_mb_size,
-            self.transform_of(self.experience),
-            seed=self.seed,
-            step=self.step,
-            balance=self.balance,
-            device=self.device,
-        )
+        source = self.training_source(self.experience)
+        self.dataloader = self.training_batches(source, self.transform_of(self.experience))

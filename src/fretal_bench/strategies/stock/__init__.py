@@ -37,6 +37,7 @@ def _stock(
         ),
         resumable=False,
         caution=caution,
+        refuses=(("updates", "its batches are those of Avalanche's own loaders"),),
         # 1: the augmentation's draws were those of the seed of Avalanche's loaders, number for number.
         revision=1,
     )

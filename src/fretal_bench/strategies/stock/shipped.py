@@ -51,6 +51,8 @@ class StockStrategy(ContinualStrategy):
 
     def __init__(self, *, plugins: Any = None, **kwargs: Any) -> None:
         super().__init__(plugins=plugins, **kwargs)
+        # What a plugin sends through the model is its own.
+        self.images_seen = None
         # A-GEM takes views of gradients, which weights that lie channels last don't have.
         self.model.to(memory_format=torch.contiguous_format)
         if self.plugin is not None:
