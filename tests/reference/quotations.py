@@ -82,7 +82,7 @@ def _printed(folder: str) -> str:
         at
         for at, line in enumerate(lines)
         if at > head
-        and line.startswith(summary.strategies[-1].label)
+        and line.startswith(f"{summary.strategies[-1].label}  ")
         and not any(other.startswith("───") for other in lines[head + 1 : at])
     )
     return "\n".join(["```text", *lines[: last + 1], _CUT, "```"])

@@ -14,7 +14,7 @@ from fretal_bench.metrics.continual import CONTINUAL_METRICS
 from fretal_bench.metrics.matrices import accuracy_matrix
 from fretal_bench.metrics.registry import OWN
 from fretal_bench.reporting.contents import cost_table, metric_table, summary_table
-from fretal_bench.reporting.quantities import FOOTPRINT, cost, quantities
+from fretal_bench.reporting.quantities import FOOTPRINT, IMAGES, UPDATES, cost, quantities
 from fretal_bench.reporting.summary import summarize, summary_record, tidy_matrices, tidy_values
 
 
@@ -44,8 +44,9 @@ def test_every_quantity_is_computed_for_every_metric_and_level(make):
         for level in ("frame", "video"):
             summary = summarize(results, metric, level)
             found = summary.strategies[0].values
-            # Results of an earlier version have no footprint.
-            assert found.keys() == summary.quantities.keys() == quantities(metric).keys() - set(FOOTPRINT)
+            # Results of an earlier version have neither footprint nor updates.
+            known = quantities(metric).keys() - {*FOOTPRINT, UPDATES, IMAGES}
+            assert found.keys() == summary.quantities.keys() == known
             assert set(CONTINUAL_METRICS) < found.keys()
             assert not np.isnan([interval.mean for interval in found.values()]).any()
             expected = accuracy_matrix(results.cells[0].scores, metric, level)
@@ -179,6 +180,32 @@ def test_a_footprint_that_an_earlier_version_did_not_write_for_every_domain_is_n
     assert values["trainable_percent"] == pytest.approx(1.0)
     nothing = footprint_phases(weights=None, trainable=None, extra=None, kept=None)
     assert set(cost({"phases": nothing})) == {"train_seconds", "peak_memory_mb"}
+
+
+def test_updates_and_images_are_added_up_over_all_domains_the_first_included_and_judging_is_left_out():
+    phases = [
+        {"phase": "train", "step": 0, "seconds": 1.0, "updates": 10, "images": 320},
+        {"phase": "after", "step": 0, "seconds": 1.0},
+        {"phase": "evaluate test", "step": 0, "seconds": 1.0},
+        {"phase": "train", "step": 1, "seconds": 1.0, "updates": 7, "images": 448},
+    ]
+    values = cost({"phases": phases})
+    assert (values["updates"], values["images_seen"]) == (17, 768)
+    # What one domain does not say is not known of the stream.
+    del phases[3]["images"]
+    assert cost({"phases": phases})["updates"] == 17
+    assert "images_seen" not in cost({"phases": phases})
+
+
+def test_the_cost_table_has_updates_where_a_cell_has_them_and_says_that_they_are_not_equal(make):
+    results = make({"er": (0.9, 0.1), "ewc": (0.9, 0.1)})
+    assert not {"updates", "images_seen"} & {column.key for column in cost_table(summarize(results)).columns}
+    cell = results.cells[0]
+    phases = [{"phase": "train", "step": 0, "seconds": 1.0, "updates": 10, "images": 320}]
+    known = dataclasses.replace(cell, environment={**cell.environment, "phases": phases})
+    table = cost_table(summarize(dataclasses.replace(results, cells=(known, *results.cells[1:]))))
+    assert {"updates", "images_seen"} <= {column.key for column in table.columns}
+    assert "recipe.effort=updates" in table.notes[0]
 
 
 def test_the_cost_table_has_the_footprint_where_a_cell_has_it_and_no_such_columns_elsewhere(make):

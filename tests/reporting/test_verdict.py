@@ -214,8 +214,31 @@ def test_the_first_table_says_who_keeps_old_samples(make):
     names = {label: label for label in ("er", "ewc", "joint")}
     results = with_strategies(results, names, {"er": {"memory": 500}})
     assert old_samples_note(results) == (
-        "Old training samples kept: er (500); joint (all); the others keep none."
+        "Old training samples kept: er (up to 500); joint (all); the others keep none."
     )
+
+
+def holding(results, counts):
+    """The same cells, after whose domains so many training samples were counted, by label: one count a seed."""
+    cells, taken = [], {label: list(of_seeds) for label, of_seeds in counts.items()}
+    for cell in results.cells:
+        held = taken[cell.label].pop(0)
+        phases = [{"phase": "train", "step": step, "seconds": 1.0, "samples": held} for step in (0, 1)]
+        cells.append(dataclasses.replace(cell, environment={**cell.environment, "phases": phases}))
+    return dataclasses.replace(results, cells=tuple(cells))
+
+
+def test_samples_are_counted_and_not_budgeted_where_the_budget_is_larger_than_the_data(make):
+    results = make({"er": (0.9, 0.01), "esmer": (0.9, 0.05), "ewc": (0.9, 0.09)}, seeds=2, domains=("a", "b"))
+    names = {label: label for label in ("er", "esmer", "ewc")}
+    results = with_strategies(results, names, {"er": {"memory": 500}, "esmer": {"memory": 500}})
+    results = holding(results, {"er": (40, 40), "esmer": (31, 38), "ewc": (0, 0)})
+    assert old_samples_note(results) == (
+        "Old training samples kept: er (40); esmer (31 to 38); the others keep none."
+    )
+    summary = having(summarize(results), er=[0.01, 0.02], ewc=[0.10, 0.11], esmer=[0.05, 0.06])
+    (note,) = [note for note in verdict(summary).notes if "old training samples" in note]
+    assert note.startswith("er keeps 40 old training samples.")
 
 
 STOCK_MEMORIES = [info.name for info in STOCK if info.memory == "budget"]

@@ -13,7 +13,7 @@ from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.metrics.numbers import NAN, Floats
 from fretal_bench.metrics.videos import VIDEO_SCORES
 from fretal_bench.reporting.inputs import seed_words
-from fretal_bench.reporting.quantities import EXTRA, KEPT, WEIGHTS, TableName
+from fretal_bench.reporting.quantities import EXTRA, KEPT, UPDATES, WEIGHTS, TableName
 from fretal_bench.reporting.summary import NONE, StrategySummary, Summary
 from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, decimal, mark_best
 
@@ -80,10 +80,15 @@ def metric_table(summary: Summary) -> Table:
 
 
 def cost_table(summary: Summary) -> Table:
-    """Time and memory, and the footprint where it is known."""
+    """Time and memory, the updates and their images, and the footprint, where these are known."""
     note = (
         "Everything but evaluation, the first domain included; CPU time where a CPU trains; lower is better."
     )
+    if UPDATES in summary.quantities:
+        note += (
+            " Updates and images (new and replayed, each time they pass through the model that learns) are not equal "
+            "where a strategy's epochs hold old samples, or nothing else; `--set recipe.effort=updates` makes them equal."
+        )
     if KEPT in summary.quantities or EXTRA in summary.quantities:
         weights = {mean for s in summary.strategies if (mean := s.values[WEIGHTS].mean) == mean}
         of = f", which has {max(weights) / 1e6:.3g} million" if len(weights) == 1 else ""

@@ -40,6 +40,8 @@ LEARNING: Final = "learning"
 AVERAGE: Final = "average"
 MICRO: Final = "average_micro"
 SECONDS: Final = "train_seconds"
+UPDATES: Final = "updates"
+IMAGES: Final = "images_seen"
 MEMORY: Final = "peak_memory_mb"
 TRAINABLE: Final = "trainable_percent"
 EXTRA: Final = "extra_percent"
@@ -47,6 +49,8 @@ KEPT: Final = "kept_mb"
 FOOTPRINT: Final = (TRAINABLE, EXTRA, KEPT)
 WEIGHTS: Final = "model_weights"
 """Weights of the recipe's model, which these are shares of; no column of a table."""
+SAMPLES: Final = "samples_kept"
+"""Training samples held for later domains, the most after any; no column of a table."""
 
 TableName = Literal["summary", "transfer", "detection", "cost"]
 """What a stream comes to, what else it does, what the final detector is worth, and what it costs."""
@@ -223,6 +227,22 @@ _COST: Final = (
     ),
     Quantity(MEMORY, "memory, MiB", "peak of all phases but evaluation", "lower", "cost", digits=0),
     Quantity(
+        UPDATES,
+        "updates",
+        "updates of the weights, over all domains, the first included",
+        "lower",
+        "cost",
+        digits=0,
+    ),
+    Quantity(
+        IMAGES,
+        "images seen",
+        "images of all updates, new and replayed, counted each time they pass through the model that learns",
+        "lower",
+        "cost",
+        digits=0,
+    ),
+    Quantity(
         TRAINABLE,
         "trainable, %",
         "weights that learn on a later domain, in % of the weights of the recipe's model; the most of any domain",
@@ -339,8 +359,19 @@ def cost(environment: Mapping[str, Any]) -> dict[str, float]:
     return {
         SECONDS: sum(measured) if measured else NAN,
         MEMORY: max((float(value) for value in memory if value is not None), default=NAN),
+        **_effort(phases),
         **_footprint(phases),
     }
+
+
+def _effort(phases: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Add up the updates and their images; what is not known of every domain, as of earlier versions, is left out."""
+    values = {}
+    for name, key in ((UPDATES, "updates"), (IMAGES, "images")):
+        counts = [phase.get(key) for phase in phases if phase.get("phase") == "train"]
+        if counts and None not in counts:
+            values[name] = float(sum(count for count in counts if count is not None))
+    return values
 
 
 def _footprint(phases: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -361,6 +392,7 @@ def _footprint(phases: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         EXTRA: 100 * most("extra") / weights,
         KEPT: most("kept") / 2**20,
         WEIGHTS: weights,
+        SAMPLES: most("samples"),
     }
     return {name: value for name, value in values.items() if not math.isnan(value)}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +34,14 @@ from fretal_bench.reporting.inputs import (
 from fretal_bench.reporting.order_data import orders_record
 from fretal_bench.reporting.orders import Orders, across_orders
 from fretal_bench.reporting.progress import Progress, progress
-from fretal_bench.reporting.quantities import CellMeasures, DomainSize, Quantity, measure, quantities
+from fretal_bench.reporting.quantities import (
+    SAMPLES,
+    CellMeasures,
+    DomainSize,
+    Quantity,
+    measure,
+    quantities,
+)
 from fretal_bench.reporting.robustness import Robustness, measure_robustness, robustness_record
 
 if TYPE_CHECKING:
@@ -69,8 +77,9 @@ class StrategySummary:
         hyperparameters: All of them.
         bound: Whether it is a reference, not a competitor.
         summary: The registry's line about it; empty for a plugin that is not installed here.
-        old_samples: Training samples of past domains that it keeps: a number, ``some``, ``all``, ``none``, or
-            ``unknown`` for a plugin that is not installed here.
+        old_samples: Training samples of past domains that it keeps: how many it held at most after a domain, over seeds
+            (``40``, ``38 to 40``); of results in which that was not counted its budget (``up to 500``) or ``some``;
+            ``all``, ``none``, or ``unknown`` for a plugin that is not installed here.
         seeds: Seeds with numbers.
         by_seed: Quantity name -> seed -> value.
         values: Quantity name -> mean and interval.
@@ -388,7 +397,7 @@ def _over_seeds(measures: list[CellMeasures], cell: CellResult, known: tuple[str
         cell.hyperparameters,
         info is not None and info.bound,
         "" if info is None else info.summary,
-        _old_samples(info, cell.hyperparameters),
+        _old_samples(info, cell.hyperparameters, by_seed.get(SAMPLES, {}).values()),
         tuple(of_seed.seed for of_seed in in_order),
         by_seed,
         {name: mean_interval(list(values.values())) for name, values in by_seed.items()},
@@ -399,10 +408,18 @@ def _over_seeds(measures: list[CellMeasures], cell: CellResult, known: tuple[str
     )
 
 
-def _old_samples(info: StrategyInfo | None, hyperparameters: Mapping[str, Any]) -> str:
-    """Say how many old training samples a strategy keeps."""
+def _old_samples(
+    info: StrategyInfo | None, hyperparameters: Mapping[str, Any], counts: Collection[float]
+) -> str:
+    """Say how many old training samples a strategy keeps; ``counts`` are what its cells held, NaN if not counted."""
+    if info is not None and info.memory != "budget":
+        return info.memory
+    if counts and not any(math.isnan(count) for count in counts):
+        least, most = int(min(counts)), int(max(counts))
+        if most == 0:
+            return NONE
+        return str(most) if least == most else f"{least} to {most}"
     if info is None:
         return UNKNOWN
-    if info.memory == "budget":
-        return str(hyperparameters.get("memory", "some"))
-    return info.memory
+    budget = hyperparameters.get("memory")
+    return "some" if budget is None else f"up to {budget}"
