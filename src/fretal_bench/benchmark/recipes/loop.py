@@ -174,7 +174,7 @@ class KeepBest(SupervisedPlugin):  # type: ignore[misc]
         accuracy = float(((scores >= 0.5).long() == labels).float().mean())
         # Scores that are no probabilities are refused elsewhere, in words.
         fake = scores.double().nan_to_num(0.0).clamp(0, 1)
-        both = len(labels.unique()) > 1
+        both = 0 < int(labels.sum()) < len(labels)
         of_label = torch.where(labels == 1, fake, 1 - fake).clamp(min=_LEAST)
         return accuracy, auc(labels.numpy(), fake.numpy()) if both else 0.0, float(of_label.log().mean())
 
