@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 
 from fretal_bench.datasets.ffpp_mini import build, photographs
 from fretal_bench.datasets.ffpp_mini.build import clips, crop_faces, source_of
-from fretal_bench.datasets.ffpp_mini.codec import code
+from fretal_bench.datasets.ffpp_mini.codec import code, write_clip
 from fretal_bench.datasets.ffpp_mini.geometry import MIN_JACOBIAN, apply, jacobian, similarity, warp, warp_map
 from fretal_bench.datasets.ffpp_mini.manipulations import MANIPULATIONS, _expression_change
 from fretal_bench.datasets.ffpp_mini.photographs import SPLIT_PEOPLE, find_photographs, people
 from fretal_bench.datasets.manifest import SPLITS
+from fretal_bench.datasets.media import h264
 from fretal_bench.datasets.store.store import CropStore
 from fretal_bench.errors import BenchError
 
@@ -151,6 +153,20 @@ def test_raw_coding_loses_nothing_and_c40_loses_more_than_c23() -> None:
 def test_coding_is_the_same_every_time() -> None:
     frames = next(clips(["real"], [7])).frames
     np.testing.assert_array_equal(code(frames, "c40"), code(frames, "c40"))
+
+
+@pytest.mark.parametrize("compression", ["raw", "c23", "c40"])
+def test_the_assembly_that_codes_faster_gives_the_bytes_of_plain_c(
+    compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [clip.frames for clip in clips(("real", "FaceSwap"), [0])]
+    fast, plain = (io.BytesIO(), io.BytesIO()), (io.BytesIO(), io.BytesIO())
+    for clip, file in zip(frames, fast, strict=True):
+        write_clip(clip, compression, file)
+    monkeypatch.setattr(h264, "ASSEMBLY", "0")
+    for clip, file in zip(frames, plain, strict=True):
+        write_clip(clip, compression, file)
+    assert [file.getvalue() for file in fast] == [file.getvalue() for file in plain]
 
 
 def test_an_unknown_compression_or_manipulation_is_named() -> None:
