@@ -71,8 +71,15 @@ class AgendaInMemory(Agenda):
         finished: Cells that were finished since this was emptied.
     """
 
-    def __init__(self, plan: Plan, folder: FolderInMemory, pool: PoolInMemory, keep: Keep = "all") -> None:
-        super().__init__(plan, folder, pool, keep)
+    def __init__(
+        self,
+        plan: Plan,
+        folder: FolderInMemory,
+        pool: PoolInMemory,
+        keep: Keep = "all",
+        workers: int = 1,
+    ) -> None:
+        super().__init__(plan, folder, pool, keep, workers=workers)
         self.finished: list[Cell] = []
 
     def _ends(self) -> frozenset[str]:

@@ -127,3 +127,36 @@ def test_a_task_that_others_are_at_when_its_cells_fail_is_forgotten():
     agenda.done(first, Outcome(reason="no"))
     agenda.done(second, Outcome(busy=True))
     assert agenda.take() is None
+
+
+def rounds(strategies, workers, domains="ABCD", seeds=(0,)):
+    """How long a plan takes on so many workers if every domain that is trained takes 1, and nothing else any time."""
+    plan = make_plan(strategies, "s", fingerprint(tuple(domains)), Recipe(), seeds)
+    agenda = AgendaInMemory(plan, FolderInMemory(), PoolInMemory(), workers=workers)
+    now, out = 0, []
+    while True:
+        while len(out) < workers and (task := agenda.take()) is not None:
+            out.append((now + int(task.trains and task.step.kind != "adopted"), task))
+        if not out:
+            return now
+        ended = min(out, key=lambda entry: entry[0])
+        out.remove(ended)
+        now = ended[0]
+        agenda.pool.take_in(ended[1])
+        agenda.done(ended[1], Outcome(trained=True))
+        agenda.settle()
+
+
+@pytest.mark.parametrize(
+    ("strategies", "workers", "seeds", "least"),
+    [
+        # The source model by itself, then three later domains of three strategies on two workers.
+        (("fretal", "lwf", "ewc"), 2, (0,), 1 + 5),
+        (("fretal", "lwf", "ewc", "kd", "mas"), 2, (0,), 1 + 8),
+        (("fretal", "lwf", "ewc"), 1, (0,), 1 + 9),
+        (("fretal", "lwf", "ewc"), 2, (0, 1), 10),
+        (("fretal", "lwf", "ewc", "kd"), 3, (0,), 1 + 4),
+    ],
+)
+def test_no_cell_is_left_for_one_worker_while_others_have_nothing_to_do(strategies, workers, seeds, least):
+    assert rounds(strategies, workers, seeds=seeds) == least

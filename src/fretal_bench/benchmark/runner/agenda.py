@@ -48,8 +48,10 @@ class _Node:
 class Agenda:
     """Which task is next: all strategies of one seed before the next seed, one cell to its end before another is begun.
 
-    So a comparison of all strategies exists as early as possible. What another run works on is put off as long as there
-    is something else; what it finished counts as done.
+    So a comparison of all strategies exists as early as possible. Once fewer cells are left than twice the workers, the
+    one that lacks most comes first: else a last cell would be computed from its first step to its last by one worker,
+    while the others have nothing to do. What another run works on is put off as long as there is something else; what it
+    finished counts as done.
 
     Args:
         plan: The run's plan.
@@ -58,12 +60,20 @@ class Agenda:
         keep: ``all`` states, or only the ``last`` of every cell.
         watch: Updates after which validation samples are judged during training; 0 for never. Cells that are done without
             such a course are on the agenda for it.
+        workers: Tasks that are computed at once; not known if it is 1.
     """
 
     def __init__(
-        self, plan: Plan, folder: ResultFolder, pool: Pool, keep: Keep = "all", watch: int = 0
+        self,
+        plan: Plan,
+        folder: ResultFolder,
+        pool: Pool,
+        keep: Keep = "all",
+        watch: int = 0,
+        workers: int = 1,
     ) -> None:
         self.folder, self.pool, self.keep, self.watch = folder, pool, keep, watch
+        self._workers, self._ending = workers, False
         self.cells = [cell for cell in plan.cells if not self._is_done(cell)]
         self._look = _Look(pool)
         self._nodes: dict[str, _Node] = {}
@@ -90,6 +100,7 @@ class Agenda:
                 self._nodes[other].before.append(id)
             self._offer(node, node.cells)
         self._over = {place for place, left in enumerate(self._left) if not left}
+        self._unfinished = set(range(len(self.cells))) - self._over
         self.tasks = len(self._nodes)
         self.total = sum(is_trained(node.task) for node in self._nodes.values())
         """Steps to be trained."""
@@ -204,6 +215,10 @@ class Agenda:
         self._needed[node.task.needs] += 1
 
     def _next(self) -> Task | None:
+        if not self._ending and self._workers > 1 and len(self._unfinished) < 2 * self._workers:
+            self._ending, self._offers = True, []
+            for every in self._nodes.values():
+                self._offer(every, every.cells)
         put_off: list[tuple[_Rank, int, str]] = []
         task = None
         while task is None and self._offers:
@@ -235,6 +250,8 @@ class Agenda:
                 heapq.heappush(self._offers, (self._rank(node, place), node.number, id))
 
     def _rank(self, node: _Node, place: int) -> _Rank:
+        if self._ending:
+            return ((0, 0), node.task.step.strategy != SOURCE, False, -self._left[place], place)
         return (
             self._groups[place],
             node.task.step.strategy != SOURCE,
@@ -275,6 +292,7 @@ class Agenda:
             self._left[place] -= 1
             if not self._left[place]:
                 self._over.add(place)
+                self._unfinished.discard(place)
             for other in self._tasks_of[place]:
                 if other in self._nodes:
                     self._offer(self._nodes[other], (place,))
@@ -301,6 +319,7 @@ class Agenda:
             if not other.cells:
                 self._forget(id)
         self._over -= failed
+        self._unfinished -= failed
 
     def _fail_cell(self, cell: Cell, reason: str, trace: str) -> None:
         if self.folder.is_done(cell.id):

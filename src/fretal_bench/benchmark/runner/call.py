@@ -229,7 +229,8 @@ def prepare(
     left_out, shortcuts = opened.stream.left_out(), opened.stream.shortcuts()
     plan = Plan(opened.fingerprint, recipe, planned, opened.orders, left_out, shortcuts)
     pool = Pool(call.pool if call.pool is not None else folder.pool)
-    agenda = Agenda(plan, folder, pool, call.keep, call.watch or 0)
+    jobs = call.jobs or default_jobs(recipe.device)
+    agenda = Agenda(plan, folder, pool, call.keep, call.watch or 0, jobs)
     if agenda.tasks:
         from fretal_bench.benchmark.recipes.model import check_backbone, check_trainable
 
@@ -250,7 +251,6 @@ def prepare(
     _say_repeated(opened.stream)
     _say_older_code(plan, folder)
     _say_older_steps(agenda, pool)
-    jobs = call.jobs or default_jobs(recipe.device)
     return Prepared(plan, folder, agenda, jobs, opened, call.cluster)
 
 
