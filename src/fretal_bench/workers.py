@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import math
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -28,6 +30,9 @@ Report = Callable[[Any], None]
 _JOIN_SECONDS: Final = 10
 THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """The variables that say how many threads numerical libraries start; they read them when they are imported."""
+
+_KEPT: Final = {-1: 1 << 30, -2: 64 << 20, -3: 32 << 20}
+"""mallopt's M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD (32 MiB is its largest), in bytes."""
 
 
 def run_tasks(
@@ -249,6 +254,22 @@ def begin_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Let this process keep memory that it frees, so that what needs as much again finds it there.
+
+    A training step takes and frees the same megabytes again and again. glibc gives large blocks back to the system at
+    once, which then hands them out page by page: on FF++-mini a fifth of the time of an update.
+
+    Returns:
+        Whether the C library can do so; where it cannot, nothing changes.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    setting = getattr(ctypes.CDLL(None), "mallopt", None)
+    return setting is not None and all(setting(key, value) == 1 for key, value in _KEPT.items())
 
 
 def worker_was_killed() -> RunError:

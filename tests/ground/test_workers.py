@@ -4,6 +4,8 @@ import functools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -134,3 +136,33 @@ def test_a_worker_whose_parent_is_gone_ends_without_a_word(monkeypatch):
 
     monkeypatch.setattr(workers, "begin_worker", lambda: None)
     workers._serve(Reset(), print, None)
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="glibc alone gives freed memory back at once"
+)
+def test_memory_that_is_freed_is_there_for_what_needs_as_much_again():
+    code = (
+        "import ctypes, resource, sys\n"
+        "from fretal_bench.workers import keep_freed_memory\n"
+        "if sys.argv[1] == 'kept' and not keep_freed_memory(): sys.exit(77)\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]\n"
+        "libc.free.argtypes = [ctypes.c_void_p]\n"
+        "def pages():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(10):\n"
+        "        blocks = [libc.malloc(6 << 20) for _ in range(8)]\n"
+        "        for block in blocks: ctypes.memset(block, 1, 6 << 20)\n"
+        "        for block in blocks: libc.free(block)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "pages()\n"
+        "print(pages())\n"
+    )
+    counts = {}
+    for way in ("kept", "given back"):
+        done = subprocess.run([sys.executable, "-c", code, way], capture_output=True, text=True)
+        if done.returncode == 77:
+            pytest.skip("this C library has no mallopt")
+        counts[way] = int(done.stdout)
+    assert counts["kept"] < counts["given back"] / 10

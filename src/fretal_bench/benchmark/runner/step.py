@@ -39,6 +39,7 @@ from fretal_bench.strategies.footprint import footprint
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.template import ContinualStrategy
+from fretal_bench.workers import keep_freed_memory
 
 _SMALLEST_JUDGING_BATCH = 64
 
@@ -57,6 +58,7 @@ def compute(task: Task, state: bytes | None, listener: Listener, keep: Callable[
     """
     step = task.step
     torch.set_num_threads(step.recipe.threads)
+    keep_freed_memory()
     with _memory_said(step.recipe):
         if not task.trains:
             return Computed((), tuple(_judged(step, state, task.sets)))
