@@ -27,6 +27,7 @@ PACKAGES = (
     "torchvision",
     "avalanche-lib",
     "timm",
+    "safetensors",
     "opencv-python-headless",
     "numpy",
     "pandas",

@@ -251,6 +251,21 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
             logits = self.model(inputs)
         return torch.softmax(logits.float(), dim=1)
 
+    # As a file, without the suite
+
+    def classifier(self) -> nn.Module | None:
+        """Return a plain classifier whose softmax is ``probabilities``; None where there is none.
+
+        What judges is then a file of weights (``bench export``): the model, or one of the same architecture into which
+        the strategy's rule is folded. It may be ``self.model`` itself and is not to be changed.
+        """
+        plain = type(self).probabilities is ContinualStrategy.probabilities
+        return self.model if plain else None
+
+    def traceable_probabilities(self, inputs: Tensor) -> Tensor:
+        """Return ``probabilities`` by operations that are the same whatever ``inputs`` hold: one graph."""
+        return self.probabilities(inputs)
+
     # The machinery
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:

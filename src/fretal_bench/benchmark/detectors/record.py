@@ -11,13 +11,14 @@ from typing import Any, Final, Literal
 
 from fretal_bench import files, parsing, records
 from fretal_bench.errors import BenchError
-from fretal_bench.names import NAME, SHA256
+from fretal_bench.names import ID, NAME, SHA256, Rule
 from fretal_bench.records import Invalid, Record, limited, ruled
 
 FORMAT: Final = 1
 """The record's; raised when an older version would misread what a newer one writes."""
 SUFFIX: Final = ".json"
 _WHAT: Final = "detector's record"
+_CHECKSUM: Final = Rule("a hexadecimal checksum", lambda text: ID.fault(text) if text else "")
 _REMEDY: Final = "correct it, or remove it and state what it says as options"
 Channels = tuple[float, float, float]
 """One number for red, green and blue each, as shares of full scale."""
@@ -45,11 +46,13 @@ class Learned(Record):
     Attributes:
         domain: Its name.
         kinds: What its samples are, each ``DATASET/METHOD/COMPRESSION`` (the manifest's), fakes and reals.
+        store: The checksum of the crop store that they are in; empty where that is not known.
         samples: Training images; 0 where that is not known.
     """
 
     domain: str = ruled(NAME)
     kinds: tuple[str, ...] = ()
+    store: str = ruled(_CHECKSUM, "")
     samples: int = limited(0, at_least=0)
 
 
@@ -96,7 +99,8 @@ class DetectorRecord(Record):
         seed: The seed that it was trained with; None where there is none.
         recipe: ``Recipe.content()`` of the recipe that trained it; empty where that is not known.
         temperature: What logits are divided by before they become P(fake), fitted on validation samples; 1 = nothing.
-        threshold: P(fake), after that, from which on an image counts as fake.
+        threshold: P(fake), after that, from which on an image counts as fake, chosen on validation samples; None where
+            none was: 0.5 is used then.
         licence: Under which conditions the weights may be used, in words; empty where that is not known.
         made_by: The program that wrote it.
         sha256: Hashes of the files of weights that it goes with, by suffix (``safetensors``, ``onnx``), so that both
@@ -121,7 +125,7 @@ class DetectorRecord(Record):
     seed: int | None = limited(None, at_least=0)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     temperature: float = limited(1.0, above=0, at_most=1e4)
-    threshold: float = limited(0.5, at_least=0, at_most=1)
+    threshold: float | None = limited(None, at_least=0, at_most=1)
     licence: str = ""
     made_by: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)

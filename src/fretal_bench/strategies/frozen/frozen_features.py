@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from fretal_bench.strategies.features import head_inputs_and_logits
+from fretal_bench.strategies.features import head_inputs_and_logits, head_of
 from fretal_bench.strategies.state import check_tensor
 from fretal_bench.strategies.template import ContinualStrategy
 
@@ -50,6 +51,23 @@ class FrozenFeatures(ContinualStrategy):
     def probabilities(self, inputs: Tensor) -> Tensor:
         """Return the softmax of the classes' scores, float32 [B, 2]."""
         return torch.softmax(self.class_scores(self.features(inputs)), dim=1).float()
+
+    def linear_rule(self) -> tuple[Tensor, Tensor] | None:
+        """Return weights [2, D] and biases [2] that judge as ``class_scores`` do; None where these are not linear."""
+        return None
+
+    @torch.no_grad()
+    def classifier(self) -> nn.Module | None:
+        """Return the model with the linear rule in place of its linear head; None where one of both is not linear."""
+        rule, heads = self.linear_rule(), head_of(self.model)
+        if rule is None or len(heads) > 1 or not isinstance(heads[0], nn.Linear) or heads[0].bias is None:
+            return None
+        model: nn.Module = copy.deepcopy(self.model)
+        (head,) = head_of(model)
+        # What both classes have in common makes no difference to the softmax, and costs float32 its digits.
+        for own, value in zip((head.weight, head.bias), rule, strict=True):
+            cast(Tensor, own).copy_(value - value.mean(0))
+        return model
 
     def forward(self) -> Tensor:
         """Return the model's logits while it is trained, the classes' scores when Avalanche evaluates."""

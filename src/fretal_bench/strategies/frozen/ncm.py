@@ -51,6 +51,11 @@ class NCM(FrozenFeatures):
         means = self.sums / self.counts[:, None]
         return -((features[:, None] - means) ** 2).mean(2)
 
+    def linear_rule(self) -> tuple[Tensor, Tensor]:
+        """Return ``2 m_c / D`` and ``-|m_c|^2 / D``: the squared distance without ``|f|^2 / D``, which classes share."""
+        means = self.sums / self.counts[:, None]
+        return 2 * means / means.shape[1], -(means**2).mean(1)
+
     def extra_state(self) -> dict[str, Any]:
         """Keep the sums and counts."""
         return {"sums": self.sums, "counts": self.counts}

@@ -130,6 +130,10 @@ class SLDA(FrozenFeatures):
         weights, biases = self.decision_rule()
         return features @ weights.T + biases
 
+    def linear_rule(self) -> tuple[Tensor, Tensor]:
+        """Return W and b."""
+        return self.decision_rule()
+
     def extra_weights(self) -> int:
         """Return the numbers of the decision rule, which is all that judging needs of the statistics."""
         return sum(part.numel() for part in self.decision_rule())

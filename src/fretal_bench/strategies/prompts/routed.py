@@ -43,9 +43,13 @@ class RoutedStrategy(FrozenBackbone):
         """Return what is clustered and compared, [N, D], of the source model's features [N, D]."""
         return features
 
+    def norm(self) -> float:
+        """Return p, of which the distances of keys to centroids are the p-norms; Euclidean unless overridden."""
+        return 2.0
+
     def distances(self, keys: Tensor, centroids: Tensor) -> Tensor:
-        """Return the distances of keys [N, D] to centroids [K, D], [N, K]; Euclidean unless overridden."""
-        return torch.cdist(keys, centroids)
+        """Return the distances of keys [N, D] to centroids [K, D], [N, K]."""
+        return torch.cdist(keys, centroids, p=self.norm())
 
     def before_domain(self, experience: Any) -> None:
         """Cluster the domain's features, then freeze, and add this domain's parts."""
@@ -97,6 +101,26 @@ class RoutedStrategy(FrozenBackbone):
         return (
             torch.softmax(self.routed_logits(inputs), 1) if self.centroids else super().probabilities(inputs)
         )
+
+    def traceable_probabilities(self, inputs: Tensor) -> Tensor:
+        """Return ``probabilities`` by judging every sample by all domains and taking that of its own."""
+        if not self.centroids:
+            return super().probabilities(inputs)
+        now = parts.active_domain(self.model)
+        keys = self.keys(self.frozen_features(inputs))
+        # torch.cdist has no counterpart in ONNX; the order of distances is that of their p-th powers.
+        apart = [
+            (keys[:, None] - centroids).abs().pow(self.norm()).sum(2).amin(1) for centroids in self.centroids
+        ]
+        domains = torch.stack(apart, 1).argmin(1)
+        by_domain = []
+        for domain in range(len(self.centroids)):
+            parts.activate(self.model, domain)
+            with self.autocast():
+                by_domain.append(at_least_float32(self.model(inputs)))
+        parts.activate(self.model, now)
+        chosen = domains[:, None, None].expand(-1, 1, 2)
+        return torch.softmax(torch.stack(by_domain, 1).gather(1, chosen)[:, 0], 1)
 
     def forward(self) -> Tensor:
         """Return the logits of the domain that is being learned; routed ones when Avalanche evaluates."""

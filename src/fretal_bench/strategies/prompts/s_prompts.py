@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from fretal_bench.strategies.prompts.parts import add_head
 from fretal_bench.strategies.prompts.routed import RoutedStrategy
 from fretal_bench.strategies.prompts.tokens import prompt_tokens
 
-_P = {"euclidean": 2.0, "cityblock": 1.0}
+_P: Final[dict[str, float]] = {"euclidean": 2.0, "cityblock": 1.0}
 
 
 class SPrompts(RoutedStrategy):
@@ -64,9 +64,9 @@ class SPrompts(RoutedStrategy):
         """Return the features at unit length."""
         return F.normalize(features, dim=1)
 
-    def distances(self, keys: Tensor, centroids: Tensor) -> Tensor:
-        """Return Euclidean distances, or sums of absolute differences."""
-        return torch.cdist(keys, centroids, p=_P[self.hyperparameters.distance])
+    def norm(self) -> float:
+        """Return that of Euclidean distances, or of sums of absolute differences."""
+        return _P[self.hyperparameters.distance]
 
     def _before_training_epoch(self, **kwargs: Any) -> None:
         super()._before_training_epoch(**kwargs)

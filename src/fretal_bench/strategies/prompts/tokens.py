@@ -59,7 +59,7 @@ class PromptTokens(ByDomain):
         if not self.active:
             return None
         tokens, *rest = arguments
-        own = self.values[self.active - 1].to(tokens.dtype).expand(len(tokens), -1, -1)
+        own = self.values[self.active - 1].to(tokens.dtype).expand(tokens.shape[0], -1, -1)
         return (torch.cat([tokens[:, : self.place], own, tokens[:, self.place :]], 1), *rest)
 
     def leave(self, _: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:

@@ -128,6 +128,13 @@ class AveragedReplay(ReplayStrategy):
         """Return the softmax of the logits of what judges."""
         return torch.softmax(self.judged_logits(inputs), dim=1)
 
+    def classifier(self) -> nn.Module:
+        """Return what judges: the stable average, or the model."""
+        if self.averages and self.hyperparameters.judge == "stable":
+            return self.averages["stable"].model
+        model: nn.Module = self.model
+        return model
+
     def forward(self) -> Tensor:
         """Return the model's logits while it is trained, those of what judges when Avalanche evaluates."""
         return super().forward() if self.is_training else self.judged_logits(self.mb_x)

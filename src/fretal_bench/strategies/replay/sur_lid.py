@@ -242,6 +242,10 @@ class SURLID(MemoryStrategy, DistillationStrategy):
             features, _ = head_inputs_and_logits(self.model, inputs)
         return torch.softmax(F.linear(features, *self.heads.mean(self._head)), dim=1)
 
+    def classifier(self) -> nn.Module | None:
+        """Return the model, whose head is the mean of all between two domains."""
+        return None if self.heads.learning else self.model
+
     def running_state(self) -> dict[str, Any]:
         """Return the old heads, which learn with the model."""
         return {"heads": self.heads}
