@@ -47,7 +47,7 @@ def test_a_download_becomes_a_stream_without_editing_a_file(bench, tmp_path):
 
     video = next((root / "manipulated_sequences" / "Deepfakes" / "c23" / "videos").glob("*.mp4"))
     code, out, _ = bench("predict", results.cells[0].path, video, "--frames", 3, "--json")
-    (prediction,) = json.loads(out)
+    (prediction,) = json.loads(out)["files"]
     assert code == 0
     assert 0 <= prediction["score"] <= 1
-    assert len(prediction["frames"]) == 3
+    assert len(prediction["faces"][0]["frames"]) == 3

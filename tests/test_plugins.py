@@ -478,6 +478,7 @@ def test_results_of_a_plugin_that_is_gone_are_reported_and_cannot_predict(bench,
     (told,) = [one for one in summary["strategies"] if one["label"] == "pulled"]
     assert not told["bound"], "a competitor"
 
+    (tmp_path / "any.png").touch()
     status, _, err = bench("predict", made, tmp_path / "any.png")
     assert status == 2
     assert "strategy 'pulled' comes from the plugin mine.py sha256:" in err

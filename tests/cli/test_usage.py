@@ -21,7 +21,7 @@ import pytest
         ("tune --strategies ewc --budget 2.5", "--budget: expected a whole number, found '2.5'"),
         ("tune --strategies ewc --seed 4294967296", "seed 4294967296: expected a whole number from 0 to"),
         ("tune --strategies ewc --write /proc/x.toml", "/proc/x.toml: cannot be written"),
-        ("predict", "CELL is missing"),
+        ("predict", "DETECTOR is missing"),
         ("predict a b --frames 0", "--frames: expected at least 1, found '0'"),
         ("predict nowhere b", "nowhere"),
         ("data check", "ROOT is missing"),

@@ -28,7 +28,7 @@ _LONG: Final = 600
 PRELOADED: Final = (
     "fretal_bench.cli.main",
     "fretal_bench.benchmark.runner.run",
-    "fretal_bench.benchmark.runner.predict",
+    "fretal_bench.benchmark.prediction.predict",
     "fretal_bench.benchmark.tuning.search",
     "fretal_bench.reporting.report",
     "fretal_bench.papers.run",

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from fretal_bench.cli.clean import clean
 from fretal_bench.cli.data import data
 from fretal_bench.cli.doctor import doctor
+from fretal_bench.cli.export import export
 from fretal_bench.cli.list import list_
 from fretal_bench.cli.new import new
 from fretal_bench.cli.paper import paper
@@ -73,6 +74,7 @@ app.command()(report)
 app.command("list")(list_)
 app.command()(score)
 app.command()(predict)
+app.command()(export)
 app.add_typer(data)
 app.command()(tune)
 app.add_typer(paper)

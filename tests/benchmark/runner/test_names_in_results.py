@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from fretal_bench.benchmark.prediction.detectors import FakeDetector
 from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.documents import Entry
-from fretal_bench.benchmark.runner.predict import FakeDetector
 from fretal_bench.benchmark.runner.results import labels_of, load_results
 from fretal_bench.benchmark.runner.run import execute, run
 from fretal_bench.reporting.report import write_report

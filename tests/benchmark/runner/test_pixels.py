@@ -7,11 +7,11 @@ import pytest
 import timm
 import torch
 
+from fretal_bench.benchmark.prediction.detectors import FakeDetector
 from fretal_bench.benchmark.recipes.model import build_model
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.plan import make_plan
-from fretal_bench.benchmark.runner.predict import FakeDetector
 from fretal_bench.benchmark.runner.run import run
 from fretal_bench.errors import BenchError
 from tests_support import TINY, tiny_stream

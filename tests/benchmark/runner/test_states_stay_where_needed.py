@@ -9,13 +9,13 @@ import shutil
 import pytest
 
 from fretal_bench import plugins
+from fretal_bench.benchmark.prediction.detectors import FakeDetector
 from fretal_bench.benchmark.runner import cleaning
 from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.cleaning import remove_unreferred, take_stock
 from fretal_bench.benchmark.runner.environment import environment
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.pool import NewStep, Pool
-from fretal_bench.benchmark.runner.predict import FakeDetector
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import execute, run
 from fretal_bench.errors import BenchError
@@ -168,4 +168,4 @@ def test_a_plugin_cannot_be_called_as_source_models_are(folder):
 def test_a_detector_is_found_from_inside_the_folder_of_cells(folder, monkeypatch):
     (cell,) = load_results(folder / "results" / "two").cells
     monkeypatch.chdir(cell.path.parent)
-    assert FakeDetector(cell.id, "cpu").size == 32
+    assert FakeDetector(cell.id, "cpu").use.crop.size == 32

@@ -216,17 +216,22 @@ def judge_pictures(bench: Bench, *pictures: str, cell: Path | None = None) -> Ou
     """Call ``bench predict`` with the detector of a cell; a picture that has no score is an answer."""
     path = cell or sorted(Path("r/cells").iterdir())[0]
     # The face detector is not what is damaged, and takes a second to open.
-    with patch("fretal_bench.benchmark.runner.predict.open_detector", lambda *_: _Finder()):
+    with patch("fretal_bench.benchmark.prediction.predict.open_detector", lambda *_: _Finder()):
         return bench("predict", path, *pictures, "--device", "cpu", "--json", findings=True)
 
 
 def predicted(bench: Bench) -> Claim:
     """What ``bench predict`` says of a picture, by the detector of every cell."""
     cells = sorted(Path("r/cells").iterdir())
-    claims = {cell.name: strict(judge_pictures(bench, "face.png", cell=cell).out) for cell in cells}
+    claims = {cell.name: _scores(judge_pictures(bench, "face.png", cell=cell)) for cell in cells}
     if Path(_EXECUTED).exists():
         raise AssertionError("code in the checkpoint was run")
     return Claim(claims)
+
+
+def _scores(outcome: Outcome) -> Any:
+    """What is said of each file, without the time that it took."""
+    return [(at["score"], at["faces"], at["reason"]) for at in strict(outcome.out)["files"]]
 
 
 def strict(text: str) -> Any:

@@ -247,7 +247,7 @@ def clips(bench: Bench) -> Claim:
 def judged(bench: Bench) -> Claim:
     """What ``bench predict`` says of a picture; one that another decoder calls damaged has no score."""
     outcome = judge_pictures(bench, "face.png")
-    (prediction,) = strict(outcome.out)
+    (prediction,) = strict(outcome.out)["files"]
     if prediction["score"] is None:
         return Claim(TOLD)
     seen = _decoded(Path("face.png"))

@@ -165,10 +165,11 @@ class PlanFile(Record):
 
 @dataclass(frozen=True)
 class Crop(Record):
-    """How the faces that a cell learned from were cropped."""
+    """How the faces that a cell learned from were cropped; earlier versions did not say by which face ``detector``."""
 
     size: int = limited(at_least=1, at_most=8192)
     margin: float = limited(at_least=0, at_most=100)
+    detector: str = ""
 
 
 @dataclass(frozen=True)

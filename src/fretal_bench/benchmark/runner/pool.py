@@ -120,7 +120,7 @@ class NewStep:
         judges_as: See ``StepFile``.
         phases: What its training took.
         environment: What it was made with.
-        crop: How the faces that it learned from were cropped: ``size`` and ``margin``.
+        crop: How the faces that it learned from were cropped: ``size``, ``margin`` and ``detector``.
         course: What it was judged to be while it was trained, if that was asked for.
     """
 

@@ -161,7 +161,7 @@ def _saved(
         judges_as,
         phases,
         environment(step.recipe.device),
-        {"size": store.size, "margin": store.info.margin},
+        {"size": store.size, "margin": store.info.margin, "detector": store.info.detector},
         course,
     )
 

@@ -24,6 +24,8 @@ _REMEMBERED: Final = 8
 _INSET: Final = 0.5
 # A face seen this share as long, and this share as large, is as prominent as the chosen one.
 _AS_PROMINENT: Final = 0.75
+# A face seen in less than this share of the frames in which the longest is seen may be a detector's mistake.
+_BRIEF: Final = 0.25
 # A mask that covers less of a face than this is not taken for that face's.
 _COVERED: Final = 0.05
 
@@ -241,6 +243,28 @@ def rivalled(tracks: Sequence[Track], chosen: Track) -> bool:
         for track in tracks
         if track is not chosen
     )
+
+
+def prominent(tracks: Sequence[Track]) -> list[Track]:
+    """Return the faces that a video is about, the one that ``choose`` chooses first, then the longest.
+
+    Left out are those that are less than half as large as the chosen one, as insets and faces in the background are, and
+    those that are seen in less than a quarter as many frames, as what a detector takes for a face by mistake is.
+
+    Returns:
+        The tracks; of equally long ones those with larger boxes first; none if there is none.
+    """
+    chosen = choose(tracks)
+    if chosen is None:
+        return []
+    others = [
+        track
+        for track in tracks
+        if track is not chosen
+        and track.side >= _INSET * chosen.side
+        and len(track.boxes) >= _BRIEF * len(chosen.boxes)
+    ]
+    return [chosen, *sorted(others, key=lambda track: (-len(track.boxes), -track.side))]
 
 
 def _by_score(faces: Sequence[Face]) -> list[int]:

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from fretal_bench.benchmark.runner.predict import FakeDetector, predict
+from fretal_bench.benchmark.detectors.record import CropRule
+from fretal_bench.benchmark.prediction.detectors import FakeDetector, Use
+from fretal_bench.benchmark.prediction.predict import Looking, predict, tempered
 from fretal_bench.benchmark.runner.run import run
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, seal
+from fretal_bench.datasets.faces.boxes import Face, FaceBox
 from fretal_bench.datasets.ffpp_mini.photographs import people
 from fretal_bench.datasets.media.limits import MediaLimits
 from fretal_bench.errors import BenchError
@@ -53,7 +56,10 @@ def test_an_image_gets_a_score_and_the_box_of_its_face(cell, photograph):
     (prediction,) = predict(FakeDetector(cell), [photograph])
     assert prediction.reason == ""
     assert 0 <= prediction.score <= 1
-    (frame,) = prediction.frames
+    (face,) = prediction.faces
+    (frame,) = face.frames
+    assert prediction.score == face.score == frame.score
+    assert prediction.decision == ("fake" if prediction.score >= 0.5 else "real")
     left, top, right, bottom = frame.box
     low, high = 3 * people()[0].landmarks[0].min(0), 3 * people()[0].landmarks[0].max(0)
     inside = max(0, min(right, high[0]) - max(left, low[0])) * max(0, min(bottom, high[1]) - max(top, low[1]))
@@ -72,9 +78,16 @@ def test_a_video_is_judged_by_the_mean_of_its_frames(cell, tmp_path):
             picture = av.VideoFrame.from_ndarray(np.repeat(large[:, :, None], 3, 2), format="rgb24")
             container.mux(video.encode(picture))
         container.mux(video.encode())
-    (prediction,) = predict(FakeDetector(cell), [tmp_path / "clip.mp4"], frames=3)
-    assert 1 <= len(prediction.frames) <= 3
-    assert prediction.score == pytest.approx(np.mean([frame.score for frame in prediction.frames]))
+    detector = FakeDetector(cell)
+    averages = {"mean": np.mean, "median": np.median, "p95": lambda scores: np.quantile(scores, 0.95)}
+    for name, average in averages.items():
+        (prediction,) = predict(detector, [tmp_path / "clip.mp4"], Looking(frames=3, average=name))
+        (face,) = prediction.faces
+        assert 1 <= len(face.frames) <= 3
+        assert prediction.score == pytest.approx(average([frame.score for frame in face.frames]))
+    # Six frames, five a second.
+    assert prediction.duration == pytest.approx(1.2, abs=0.01)
+    assert prediction.seconds > 0
 
 
 def test_files_that_cannot_be_judged_say_why_and_stop_no_other(cell, photograph, tmp_path):
@@ -132,7 +145,8 @@ def test_a_cell_of_an_earlier_version_is_judged_by_the_checkpoint_that_is_in_it(
     folder = without_checksums(cell, tmp_path / "cell")
     (here,) = predict(FakeDetector(cell, "cpu"), [photograph])
     for path in (folder, folder / "checkpoint.pt"):
-        assert list(predict(FakeDetector(path, "cpu"), [photograph])) == [here]
+        (there,) = predict(FakeDetector(path, "cpu"), [photograph])
+        assert there.faces == here.faces
     (folder / "checkpoint.pt").unlink()
     with pytest.raises(BenchError, match=r"expected a checkpoint\.pt, found none"):
         FakeDetector(folder)
@@ -147,7 +161,8 @@ def test_a_cell_whose_pool_is_gone_or_elsewhere_judges_nothing_and_says_why(cell
     assert str(caught.value).startswith(str(tmp_path / "steps" / "steps"))
     copy = with_pool(cell, tmp_path / "both")
     (here,) = predict(FakeDetector(cell, "cpu"), [photograph])
-    assert list(predict(FakeDetector(copy, "cpu"), [photograph])) == [here]
+    (there,) = predict(FakeDetector(copy, "cpu"), [photograph])
+    assert there.faces == here.faces
     content = bytearray(state_of(copy).read_bytes())
     content[len(content) // 2] ^= 1
     state_of(copy).write_bytes(content)
@@ -265,7 +280,7 @@ def test_a_file_that_cannot_be_judged_gives_exit_code_1_and_json_all_the_same(
     (tmp_path / "text.mp4").write_text("no video")
     code, out, _ = bench("predict", cell, photograph, tmp_path / "text.mp4", "--json")
     assert code == 1
-    judged, unjudged = json.loads(out)
+    judged, unjudged = json.loads(out)["files"]
     assert 0 <= judged["score"] <= 1
     assert unjudged["score"] is None
     assert bench("predict", cell, photograph).code == 0
@@ -290,7 +305,9 @@ def test_a_face_is_judged_alike_however_its_file_says_which_way_is_up(in_service
         for path, prediction in zip(paths, predict(in_service, paths), strict=True):
             assert prediction.score == pytest.approx(upright.score, abs=0.02), path.name
             near = 3 if path.suffix == ".jpg" else 0
-            assert prediction.frames[0].box == pytest.approx(upright.frames[0].box, abs=near), path.name
+            assert prediction.faces[0].frames[0].box == pytest.approx(
+                upright.faces[0].frames[0].box, abs=near
+            ), path.name
 
 
 def test_alpha_over_garbage_is_judged_as_alpha_over_grey(in_service, photograph, tmp_path):
@@ -308,7 +325,7 @@ def test_alpha_over_garbage_is_judged_as_alpha_over_grey(in_service, photograph,
         cv2.imwrite(str(paths[-1]), np.dstack([under, alpha]))
     over_grey, over_garbage = predict(in_service, paths)
     assert over_grey.score == over_garbage.score
-    assert over_grey.frames == over_garbage.frames
+    assert over_grey.faces == over_garbage.faces
 
 
 def test_hdr_bombs_and_pipes_are_answered_with_a_reason_and_stop_nothing(in_service, photograph, tmp_path):
@@ -323,10 +340,10 @@ def test_hdr_bombs_and_pipes_are_answered_with_a_reason_and_stop_nothing(in_serv
     ]
     files[2].write_bytes(png_bomb(700, 600))
     os.mkfifo(files[3])
-    predictions = list(predict(in_service, files, limits=MediaLimits(max_megapixels=0.4)))
+    predictions = list(predict(in_service, files, Looking(limits=MediaLimits(max_megapixels=0.4))))
     assert [prediction.reason.partition(":")[0] for prediction in predictions] == [
         "it is HDR, and no tone mapping is done",
-        "no face found in 2 frames",
+        "no face found in 2 frames; a picture that is a face crop already is judged with --detector none",
         "its picture is larger than the limit",
         "it is no regular file",
         "",
@@ -334,16 +351,157 @@ def test_hdr_bombs_and_pipes_are_answered_with_a_reason_and_stop_nothing(in_serv
     assert "HLG" in predictions[0].reason
 
 
-def test_two_equal_faces_are_noted(in_service, tmp_path):
+def test_two_equal_faces_are_noted_where_one_of_them_is_chosen(in_service, tmp_path):
     faces = [cv2.resize(people()[n].frames[0], (276, 336), interpolation=cv2.INTER_CUBIC) for n in (0, 14)]
     cv2.imwrite(str(tmp_path / "two.png"), np.hstack(faces))
     cv2.imwrite(str(tmp_path / "one.png"), faces[0])
-    two, one = predict(in_service, [tmp_path / "two.png", tmp_path / "one.png"])
-    assert two.note == "another face is as prominent as the chosen one"
-    assert (one.note, one.score is None) == ("", False)
+    pictures = [tmp_path / "two.png", tmp_path / "one.png"]
+    two, one = predict(in_service, pictures, Looking(of="main"))
+    noted = "another face is as prominent as the chosen one"
+    assert (noted in two.notes, noted in one.notes) == (True, False)
+    assert noted not in next(predict(in_service, pictures)).notes
 
 
 def test_a_limit_that_is_none_is_refused_by_its_option_before_anything_is_loaded(bench):
     code, out, err = bench("predict", "x.pt", "x.png", "--max-minutes", "0")
     assert (code, out) == (2, "")
     assert err == "bench: --max-minutes: expected a finite number above 0, found 0.0\n"
+
+
+class PaintedFaces:
+    """A face finder that sees every bright square, and a detector that takes red for fake."""
+
+    name = "mtcnn"
+
+    def detect(self, image):
+        grey = image.max(2) > 100
+        count, _, stats, _ = cv2.connectedComponentsWithStats(grey.astype(np.uint8))
+        boxes = [stats[number][:4] for number in range(1, count)]
+        return [Face(FaceBox(float(x), float(y), float(x + w), float(y + h)), 0.9) for x, y, w, h in boxes]
+
+
+class RedIsFake:
+    """P(fake) is the share of red in the middle of a crop."""
+
+    def __init__(self, **use):
+        self.use = Use("red", CropRule(32, 1.3), **use)
+        self.batches = []
+
+    def score(self, crops):
+        self.batches.append(len(crops))
+        middles = np.stack(crops)[:, 12:20, 12:20].astype(np.float64)
+        return (middles[..., 0].mean((1, 2)) / 255).astype(np.float32)
+
+
+@pytest.fixture
+def painted(monkeypatch):
+    monkeypatch.setattr("fretal_bench.benchmark.prediction.predict.open_detector", lambda *_: PaintedFaces())
+
+
+def squares(path, *frames):
+    """Write a clip; a frame is a list of (left, top, side, red)."""
+    pictures = np.zeros((len(frames), 240, 320, 3), np.uint8)
+    for picture, faces in zip(pictures, frames, strict=True):
+        for left, top, side, red in faces:
+            picture[top : top + side, left : left + side] = (red, 160, 160)
+    return write_clip(path, pictures, codec="ffv1", pixels="bgr0", rate=5)
+
+
+def test_faces_in_a_frame_are_kept_apart_as_tracks_and_the_highest_is_the_files(painted, tmp_path):
+    # The left one is larger and moves; the right one is red.
+    clip = squares(
+        tmp_path / "two.mkv",
+        *([(20 + 5 * n, 60, 80, 110), (200, 80, 60, 230)] for n in range(4)),
+    )
+    detector = RedIsFake()
+    (highest,) = predict(detector, [clip], Looking(frames=4))
+    (main,) = predict(detector, [clip], Looking(frames=4, of="main"))
+    assert [len(face.frames) for face in highest.faces] == [4, 4]
+    assert [face.score for face in highest.faces] == pytest.approx([230 / 255, 110 / 255], abs=0.01)
+    assert highest.score == highest.faces[0].score
+    assert highest.decision == "fake"
+    assert {at.box[0] for at in highest.faces[0].frames} == {200}
+    assert [at.box[0] for at in highest.faces[1].frames] == [20, 25, 30, 35]
+    assert main.faces == highest.faces[::-1]
+    assert (main.score, main.decision) == (main.faces[0].score, "real")
+
+
+def test_small_and_brief_faces_are_left_out_and_counted(painted, tmp_path):
+    steady = (20, 60, 80, 110)
+    frames = [[steady] for _ in range(12)]
+    # What a detector takes for a face once, and an inset.
+    frames[5] = [steady, (220, 120, 70, 255)]
+    for frame in frames:
+        frame.append((280, 10, 24, 255))
+    (judged,) = predict(RedIsFake(), [squares(tmp_path / "c.mkv", *frames)], Looking(frames=0))
+    assert len(judged.faces) == 1
+    assert judged.decision == "real"
+    assert judged.notes == ("2 smaller or briefer faces were left out",)
+
+
+def test_temperature_and_threshold_decide_and_the_average_is_of_what_they_make(painted, tmp_path):
+    clip = squares(tmp_path / "c.mkv", [(20, 60, 80, 204)], [(20, 60, 80, 230)])
+    (plain,) = predict(RedIsFake(), [clip])
+    (cooled,) = predict(RedIsFake(temperature=2.0, threshold=0.8), [clip])
+    raw = np.array([at.score for at in plain.faces[0].frames], np.float64)
+    expected = 1 / (1 + np.sqrt((1 - raw) / raw))
+    assert [at.score for at in cooled.faces[0].frames] == pytest.approx(list(expected), abs=1e-6)
+    assert cooled.score == pytest.approx(expected.mean(), abs=1e-6)
+    assert (plain.decision, cooled.decision) == ("fake", "real")
+
+
+def test_certain_scores_stay_certain_at_any_temperature():
+    scores = np.array([0.0, 0.5, 1.0], np.float32)
+    assert tempered(scores, 3.0).tolist() == [0.0, 0.5, 1.0]
+    assert tempered(scores, 1.0) is scores
+
+
+def test_a_picture_that_was_cropped_tighter_than_the_rule_says_so_and_one_that_was_not_does_not(
+    painted, tmp_path
+):
+    wide, tight = np.zeros((200, 200, 3), np.uint8), np.zeros((60, 60, 3), np.uint8)
+    wide[50:110, 50:110] = tight[2:58, 2:58] = 200
+    cv2.imwrite(str(tmp_path / "wide.png"), wide)
+    cv2.imwrite(str(tmp_path / "tight.png"), tight)
+    first, second = predict(RedIsFake(), [tmp_path / "wide.png", tmp_path / "tight.png"])
+    assert first.notes == ()
+    assert "1.07 times as large as the face box, where the crop rule asks for 1.3" in second.notes[0]
+    # It is taken as it is where the user says that it is a crop.
+    (whole,) = predict(RedIsFake(), [tmp_path / "tight.png"], Looking(faces="none"))
+    assert (whole.notes, whole.faces[0].frames[0].box) == ((), (0, 0, 60, 60))
+
+
+def test_a_face_that_must_be_enlarged_a_lot_says_so(painted, tmp_path):
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[50:60, 50:60] = 200
+    cv2.imwrite(str(tmp_path / "small.png"), image)
+    (judged,) = predict(RedIsFake(), [tmp_path / "small.png"])
+    assert judged.notes == ("the face is small: 13 px enlarged to 32",)
+
+
+def test_the_crops_of_a_long_video_are_never_all_in_memory(painted, tmp_path):
+    clip = squares(tmp_path / "long.mkv", *([(20, 60, 80, 110), (200, 80, 60, 230)] for _ in range(100)))
+    detector = RedIsFake()
+    (judged,) = predict(detector, [clip], Looking(frames=0))
+    assert [len(face.frames) for face in judged.faces] == [100, 100]
+    assert sum(detector.batches) == 200
+    assert max(detector.batches) <= 66
+
+
+def test_the_thumbnail_is_of_the_frame_with_the_highest_score(painted, tmp_path):
+    clip = squares(tmp_path / "c.mkv", *([(20, 60, 80, red)] for red in (110, 250, 130)))
+    (judged,) = predict(RedIsFake(), [clip], Looking(thumbnails=True))
+    picture = cv2.imdecode(np.frombuffer(judged.faces[0].thumbnail, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (32, 32, 3)
+    assert picture[12:20, 12:20, 2].mean() == pytest.approx(250, abs=6)
+
+
+def test_a_detector_whose_margin_is_not_known_judges_crops_alone(painted, tmp_path):
+    image = np.full((60, 60, 3), 200, np.uint8)
+    cv2.imwrite(str(tmp_path / "crop.png"), image)
+    detector = RedIsFake()
+    detector.use = Use("red", CropRule(32, 0.0))
+    with pytest.raises(BenchError, match=r"whose margin is not known.*--detector none"):
+        list(predict(detector, [tmp_path / "crop.png"]))
+    (judged,) = predict(detector, [tmp_path / "crop.png"], Looking(faces="none"))
+    assert judged.score == pytest.approx(200 / 255, abs=0.01)

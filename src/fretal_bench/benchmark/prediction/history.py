@@ -1,0 +1,141 @@
+"""What is known of a detector's past: the domains that it learned, and what it was measured to do at that point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fretal_bench import parsing
+from fretal_bench.benchmark.detectors.record import Learned, Measured
+from fretal_bench.benchmark.runner import score_table
+from fretal_bench.benchmark.runner.documents import CellFile, DomainContent, Entry, PlanFile, read_plan
+from fretal_bench.benchmark.runner.folder import ResultFolder
+from fretal_bench.benchmark.runner.graph import learned_content
+from fretal_bench.benchmark.runner.pool import Pool, StepFile
+from fretal_bench.benchmark.runner.results import stream_of_order
+from fretal_bench.benchmark.runner.seals import Sealed
+from fretal_bench.metrics.detection import THRESHOLD, accuracy, auc
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_UNCHANGED: Final = ("zero-shot",)
+"""Strategies that learn the first domain alone, whatever comes after it."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """The past of a detector.
+
+    Attributes:
+        learned: The domains that it learned, in order, as far as they are known.
+        cell: The folder of a done cell that has its scores; None where there is none.
+        step: The step of that cell that it is.
+    """
+
+    learned: tuple[Learned, ...] = ()
+    cell: Path | None = None
+    step: int = -1
+
+    def measured(self) -> tuple[Measured, ...]:
+        """Return accuracy and AUC on the test samples of every domain of the cell; errors as ``score_table``'s."""
+        if self.cell is None:
+            return ()
+        frame = _scores(self.cell)
+        at_step = frame[frame["step"] == self.step]
+        return tuple(
+            Measured(
+                _name(str(domain)),
+                len(part),
+                auc=_known(auc(part["label"].to_numpy(), part["score"].to_numpy())),
+                accuracy=_known(accuracy(part["label"].to_numpy(), part["score"].to_numpy())),
+                threshold=THRESHOLD,
+            )
+            for domain, part in at_step.groupby("domain", sort=False)
+        )
+
+
+def of_cell(folder: Path, about: CellFile) -> Past:
+    """Return the past of the detector that a done cell ended with; nothing where its plan is not beside it.
+
+    Raises:
+        BenchError: The plan, or the scores, are damaged.
+    """
+    results = ResultFolder(folder.absolute().parent.parent)
+    found = next(_entries(results.path, lambda entry: entry.id == about.id), None)
+    if found is None:
+        return Past()
+    plan, entry = found
+    domains = stream_of_order(plan, entry.order).domains
+    learned = domains[:1] if about.strategy in _UNCHANGED else domains
+    has_scores = (folder / "scores.parquet").exists()
+    kinds = _kinds(folder) if has_scores else {}
+    return Past(_learned(learned, kinds), folder if has_scores else None, len(domains) - 1)
+
+
+def of_step(pool: Pool, about: StepFile) -> Past:
+    """Return the past of a step in a pool: its domains' names are those of a result folder that uses the pool.
+
+    Raises:
+        BenchError: A record of the pool, or a plan, is damaged.
+    """
+    contents = [content for record in _path(pool, about) if (content := record.learned) is not None]
+    for folder in pool.folders():
+        for plan, entry in _entries(folder, lambda entry: about.id in entry.steps):
+            domains = stream_of_order(plan, entry.order).domains
+            path = [parsing.plain(learned_content(parsing.plain(domain))) for domain in domains]
+            if path[: len(contents)] != [dict(content) for content in contents]:
+                continue
+            done = folder / "cells" / entry.id
+            scored = done if (done / "scores.parquet").exists() else None
+            learned = domains[:1] if about.strategy in _UNCHANGED else domains[: len(contents)]
+            kinds = _kinds(done) if scored is not None else {}
+            return Past(_learned(learned, kinds), scored, about.number)
+    return Past(tuple(Learned(f"domain {n}", store=str(c["store"])) for n, c in enumerate(contents)))
+
+
+def _path(pool: Pool, about: StepFile) -> Sequence[StepFile]:
+    """Return a step and those before it, the first first, as far as the pool has them."""
+    path = [about]
+    while pool.has_step(path[0].before):
+        path.insert(0, pool.record(path[0].before))
+    return path
+
+
+def _entries(folder: Path, wanted: Callable[[Entry], bool]) -> Iterator[tuple[PlanFile, Entry]]:
+    if not (folder / "plan.json").exists():
+        return
+    _, plan = read_plan(folder)
+    yield from ((plan, entry) for entry in plan.cells if wanted(entry))
+
+
+def _learned(domains: Sequence[DomainContent], kinds: Mapping[str, tuple[str, ...]]) -> tuple[Learned, ...]:
+    return tuple(Learned(_name(domain.name), kinds.get(domain.name, ()), domain.store) for domain in domains)
+
+
+def _kinds(cell: Path) -> dict[str, tuple[str, ...]]:
+    """Return by domain what its samples are, ``DATASET/METHOD/COMPRESSION``, by the keys of the judged videos."""
+    frame = _scores(cell)
+    pairs = frame[["domain", "video"]].drop_duplicates()
+    kinds: dict[str, set[str]] = {}
+    for domain, video in zip(pairs["domain"].tolist(), pairs["video"].tolist(), strict=True):
+        kinds.setdefault(domain, set()).add("/".join(video.split("/")[:3]))
+    return {domain: tuple(sorted(values)) for domain, values in kinds.items()}
+
+
+def _scores(cell: Path) -> pd.DataFrame:
+    place = cell / "scores.parquet"
+    table = score_table.read_table(Sealed(cell).read(place.name, "scores"), str(place))
+    return score_table.to_frame(table)
+
+
+def _name(name: str) -> str:
+    """Return a domain's name; plans of earlier versions may have a path there."""
+    return name.replace("/", "-").replace("\\", "-")
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
