@@ -253,7 +253,7 @@ def test_the_card_says_how_to_use_it_what_it_learned_and_what_it_does_not_mean(t
     strategy, make, record = finetuned(**PIXELS)
     record = dataclasses.replace(
         record,
-        trained_on=(Learned("FaceSwap", ("ff/faceswap/c23", "ff/real/c23"), "ab" * 32),),
+        trained_on=(Learned("FaceSwap", ("ff/faceswap/c23", "ff/real/c23"), store="ab" * 32),),
         measured=(
             Measured("FaceSwap", 40, auc=0.9, accuracy=0.8),
             Measured("NeuralTextures", 30, accuracy=0.5),

@@ -46,14 +46,14 @@ class Learned(Record):
     Attributes:
         domain: Its name.
         kinds: What its samples are, each ``DATASET/METHOD/COMPRESSION`` (the manifest's), fakes and reals.
-        store: The checksum of the crop store that they are in; empty where that is not known.
         samples: Training images; 0 where that is not known.
+        store: The checksum of the crop store that they are in; empty where that is not known.
     """
 
     domain: str = ruled(NAME)
     kinds: tuple[str, ...] = ()
-    store: str = ruled(_CHECKSUM, "")
     samples: int = limited(0, at_least=0)
+    store: str = ruled(_CHECKSUM, "")
 
 
 @dataclass(frozen=True)

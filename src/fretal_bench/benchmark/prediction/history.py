@@ -113,7 +113,9 @@ def _entries(folder: Path, wanted: Callable[[Entry], bool]) -> Iterator[tuple[Pl
 
 
 def _learned(domains: Sequence[DomainContent], kinds: Mapping[str, tuple[str, ...]]) -> tuple[Learned, ...]:
-    return tuple(Learned(_name(domain.name), kinds.get(domain.name, ()), domain.store) for domain in domains)
+    return tuple(
+        Learned(_name(domain.name), kinds.get(domain.name, ()), store=domain.store) for domain in domains
+    )
 
 
 def _kinds(cell: Path) -> dict[str, tuple[str, ...]]:
