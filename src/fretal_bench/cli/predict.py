@@ -132,7 +132,9 @@ def predict(
             raise _stopped(tally, found) if isinstance(error, KeyboardInterrupt) else error
     screen.end(tally)
     if not json_:
-        _print_use(judge.use, found, tally)
+        _print_use(judge.use, tally)
+    if found.left_out_words:
+        print_problem(found.left_out_words)
     if isinstance(error, KeyboardInterrupt):
         raise _stopped(tally, found) from error
     if isinstance(error, BenchError):
@@ -238,7 +240,7 @@ def _row(prediction: Prediction) -> dict[str, str]:
     }
 
 
-def _print_use(use: Use, found: Found, tally: Tally) -> None:
+def _print_use(use: Use, tally: Tally) -> None:
     """Print below the table what the numbers are of."""
     console = Console()
     domains = [part.domain for part in use.trained_on]
@@ -254,7 +256,7 @@ def _print_use(use: Use, found: Found, tally: Tally) -> None:
     )
     print_line(f"decision: fake where P(fake) >= {use.limit:.3g} ({fitted})", console)
     print_line(escaped(tally.sentence), console)
-    for note in filter(None, (*use.notes, found.left_out_words)):
+    for note in use.notes:
         print_problem(note)
 
 
