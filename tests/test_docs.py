@@ -14,6 +14,7 @@ PAGES = [
     "CHANGELOG.md",
     "docs/architecture.md",
     "docs/data-check.md",
+    "docs/detectors.md",
     "docs/ffpp-mini.md",
     "docs/inference.md",
     "docs/layouts.md",

@@ -235,7 +235,7 @@ def _row(prediction: Prediction) -> dict[str, str]:
         "decision": prediction.decision or "-",
         "faces": str(len(prediction.faces)),
         "frames": str(len(first.frames)) if first is not None else "0",
-        "face in its first frame (left, top, right, bottom)": box,
+        "box in its first frame": box,
         "what to know": escaped(notes),
     }
 

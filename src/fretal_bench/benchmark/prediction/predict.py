@@ -262,8 +262,7 @@ def _notes(faces: Sequence[_Face], detector: Detector) -> list[str]:
     cut = min((face.cut for face in faces), default=1.0)
     if cut < _CUT:
         notes.append(
-            f"the picture is {cut * margin:.2f} times as large as the face box, where the crop rule asks for {margin:g}: "
-            "it may have been cropped before, by another rule, and is then not judged as it should be"
+            f"cut off at {cut * margin:.2f} times the face box, not {margin:g}: was it cropped before?"
         )
     enlarged = max((face.enlarged for face in faces), default=0.0)
     if enlarged > _ENLARGED:
