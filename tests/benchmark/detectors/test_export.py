@@ -31,10 +31,17 @@ GRAPHS_ALONE = {"icarl", "ranpac", "domain-lora", "s-prompts"}
 OWN = [info for info in list_strategies() if not info.origin]
 
 
-def judge_of(name):
+def one_block():
+    """The smallest transformer: exporters take long for every layer of every domain."""
+    return timm.models.VisionTransformer(
+        img_size=SIDE, patch_size=16, embed_dim=16, depth=1, num_heads=2, num_classes=2
+    )
+
+
+def judge_of(name, transformer=tiny_transformer):
     """A strategy that has learned the tiny stream and only judges, and what makes its network."""
     info = find_strategy(name)
-    model = tiny_transformer if name in NEEDING_ATTENTION else tiny_convnet
+    model = transformer if name in NEEDING_ATTENTION else tiny_convnet
     walk = Walk(Rig(info, model, settings={"projections": 16} if name == "ranpac" else {}))
     walk.finish()
     judge = life.build_judge(
@@ -105,13 +112,13 @@ def test_samples_that_are_routed_to_different_domains_are_judged_by_these_in_one
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["finetuning", "icarl", "ranpac", "domain-lora"])
+@pytest.mark.parametrize("name", ["finetuning", "icarl", "ranpac", "domain-lora", "s-prompts"])
 def test_onnxruntime_gives_the_scores_of_the_strategy_for_any_number_of_crops(name, tmp_path):
     onnxruntime = pytest.importorskip(
         "onnxruntime", reason="ONNX needs the extra onnx, which is not installed"
     )
     pytest.importorskip("onnxscript", reason="ONNX needs the extra onnx, which is not installed")
-    judge, model = judge_of(name)
+    judge, model = judge_of(name, one_block)
     crops = hundred_crops()
     judged = life.judge(judge, TensorSource(crops))
     exported = export(judge, model(), record_of(name), tmp_path / "d.onnx", "onnx")
