@@ -30,7 +30,7 @@ def test_a_run_prints_the_answer_first_and_leaves_a_report(bench, stream, tmp_pa
     call = ("run", "--strategies", "fretal,ewc", "--stream", stream, "--jobs", "1", *recipe_options())
     code, out, err = bench(*call)
     assert (code, err) == (0, "")
-    for word in ("forgot least", "fretal", "ewc", "D0", "D2", "index.html"):
+    for word in ("frame accuracy", "fretal", "ewc", "D0", "D2", "index.html"):
         assert word in out
     for name in ("index.html", "summary.md"):
         assert (tmp_path / "reports" / "tiny-mini" / name).stat().st_size > 0

@@ -84,8 +84,14 @@ def test_bands_are_drawn_from_three_seeds_on(make, figures):
 
 
 def test_scatter_names_every_strategy_once(figures):
-    panel = figures["forgetting-against-average"].axes[0]
-    assert sorted(text.get_text() for text in panel.texts) == ["ewc", "finetuning", "joint"]
+    panel = figures["forgetting-against-learning"].axes[0]
+    assert sorted(names_in(panel)) == ["ewc", "finetuning", "joint"]
+    assert any(text.get_text().startswith("average 0.") for text in panel.texts)
+
+
+def names_in(panel):
+    """The names of strategies in a plot, apart from the averages at the lines that mean one."""
+    return [name for text in panel.texts if not (name := text.get_text()).startswith("average ")]
 
 
 def test_a_users_own_matplotlib_settings_change_nothing(summary, figures):
@@ -106,7 +112,7 @@ def test_drawing_leaves_pyplot_and_the_settings_alone(summary):
 
 
 def test_pngs_have_at_least_150_dpi_and_svgs_are_well_formed_without_a_date(figures):
-    drawn = figures["forgetting-against-average"]
+    drawn = figures["forgetting-against-learning"]
     png = Image.open(io.BytesIO(image(drawn, "png")))
     assert png.info["dpi"][0] >= 150 - 1e-6
     svg = image(drawn, "svg")
@@ -129,7 +135,7 @@ def test_three_strategies_are_drawn_and_written_quickly(summary, figures):
         (1, 1, "accuracy-matrices"),
         (1, 1, "domain-courses"),
         (18, 2, "accuracy-matrices"),
-        (18, 2, "forgetting-against-average"),
+        (18, 2, "forgetting-against-learning"),
         (1, 12, "accuracy-matrices"),
         (2, 12, "domain-courses"),
     ],
@@ -156,7 +162,7 @@ def test_values_that_do_not_exist_do_not_stop_a_plot(make):
     drawn = {plot.name: plot.draw(broken) for plot in plots(broken)}
     dashes = [text.get_text() for text in drawn["accuracy-matrices"].axes[0].texts].count("–")
     assert dashes == 3
-    assert [text.get_text() for text in drawn["forgetting-against-average"].axes[0].texts] == ["ewc"]
+    assert names_in(drawn["forgetting-against-learning"].axes[0]) == ["ewc"]
 
 
 def test_looks_differ_without_colour_and_bounds_are_open_and_grey():
@@ -194,6 +200,6 @@ def test_of_many_strategies_the_five_that_forget_least_are_coloured_and_no_bars_
     assert [text.get_text() for text in legend.get_texts()] == ["s05", "s04", "s03", "s02", "s01", "joint"]
     panel = visible(drawn["domain-courses"])[0]
     assert len([line for line in panel.lines if len(line.get_xdata()) == 5]) == 10
-    scatter = drawn["forgetting-against-average"].axes[0]
-    assert {text.get_text() for text in scatter.texts} == set(lost)
+    scatter = drawn["forgetting-against-learning"].axes[0]
+    assert set(names_in(scatter)) == set(lost)
     assert not scatter.collections

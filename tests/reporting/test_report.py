@@ -59,9 +59,9 @@ def printed(results, width=100):
 def test_every_file_is_there_and_named_in_the_report(report):
     names = sorted(str(path.relative_to(report.path)) for path in report.path.rglob("*") if path.is_file())
     assert names == sorted(str(path.relative_to(report.path)) for path in report.files)
-    tables = ("summary", "final", "transfer", "detection", "metrics", "cost")
+    tables = ("summary", "final", "transfer", "detection", "comparisons", "metrics", "cost")
     tables += ("accuracy-matrices", "class-matrices", "forgetting-matrices")
-    pictures = ("accuracy-matrices", "forgetting-matrices", "domain-courses", "forgetting-against-average")
+    pictures = ("accuracy-matrices", "forgetting-matrices", "domain-courses", "forgetting-against-learning")
     expected = {
         "index.html",
         "summary.md",
@@ -416,7 +416,7 @@ def test_plots_show_values_outside_of_0_to_1_whole(plugin, small):
     summary = summarize(small, "logit_gap")
     heat_maps, scatter = (
         next(plot for plot in plots(summary) if plot.name == name).draw(summary)
-        for name in ("accuracy-matrices", "forgetting-against-average")
+        for name in ("accuracy-matrices", "forgetting-against-learning")
     )
     means = [value for s in summary.strategies for value in (*s.accuracy.mean.ravel(), *s.baseline.mean)]
     low, high = heat_maps.axes[-1].get_xlim()

@@ -32,6 +32,15 @@ PluginOption = Annotated[
 """Takes effect when the call is read; the command itself need not look at it."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+MetricOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What matrices, averages and the verdict of the report are of, e.g. auc.  [default: accuracy; "
+        "balanced_accuracy where a class is more than 0.6 of a domain's test samples]",
+        metavar="NAME",
+    ),
+]
+LevelOption = Annotated[str, typer.Option(help="Of what: single frames, or videos.", metavar="frame|video")]
 DataOption = Annotated[
     list[Path] | None,
     typer.Option(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from fretal_bench.cli.options import JsonOption, PluginOption
+from fretal_bench.cli.options import JsonOption, LevelOption, MetricOption, PluginOption
 from fretal_bench.cli.screen import print_json, print_line, print_problem
-from fretal_bench.errors import RunError
+from fretal_bench.errors import RunError, unknown_name
 
 if TYPE_CHECKING:
     from fretal_bench.benchmark.runner.results import Results
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 
 def report(
     results: Annotated[Path, typer.Argument(help="Result folder of `bench run`.")],
-    metric: Annotated[
-        str, typer.Option(help="What the matrices hold and averages are of, e.g. auc.", metavar="NAME")
-    ] = "accuracy",
-    level: Annotated[
-        str, typer.Option(help="Of what: single frames, or videos.", metavar="frame|video")
-    ] = "frame",
+    metric: MetricOption = None,
+    level: LevelOption = "frame",
     video: Annotated[
         str,
         typer.Option(
@@ -42,9 +38,20 @@ def report(
     show_report(load_results(results), metric, out, level=level, video=video, as_json=json_)
 
 
+def check_measure(metric: str | None, level: str) -> None:
+    """Check what a report is asked for before hours are spent on what it is of; ``BenchError`` for an unknown name."""
+    from fretal_bench.metrics import registry
+    from fretal_bench.metrics.matrices import LEVELS
+
+    if metric is not None:
+        registry.find(metric)
+    if level not in LEVELS:
+        raise unknown_name("level", level, LEVELS)
+
+
 def show_report(
     results: Results,
-    metric: str = "accuracy",
+    metric: str | None = None,
     out: Path | None = None,
     *,
     level: str = "frame",
@@ -55,7 +62,7 @@ def show_report(
 
     Args:
         results: The result folder, read.
-        metric: What the matrices hold.
+        metric: What the matrices hold; by default accuracy, or balanced accuracy where a class is far larger.
         out: Where the report goes; default ``reports/NAME``.
         level: ``frame`` or ``video``, of the matrices.
         video: How videos are scored.

@@ -14,6 +14,8 @@ from fretal_bench.cli.options import (
     GpusOption,
     JobsOption,
     JsonOption,
+    LevelOption,
+    MetricOption,
     PluginOption,
     PoolOption,
     RayOption,
@@ -23,7 +25,7 @@ from fretal_bench.cli.options import (
     names_of,
     seeds_of,
 )
-from fretal_bench.cli.report import show_report
+from fretal_bench.cli.report import check_measure, show_report
 from fretal_bench.cli.screen import first_use_bar
 
 
@@ -58,6 +60,8 @@ def run(
             metavar="UPDATES",
         ),
     ] = None,
+    metric: MetricOption = None,
+    level: LevelOption = "frame",
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -70,6 +74,7 @@ def run(
     from fretal_bench.benchmark.runner.run import execute
     from fretal_bench.cli.live import training
 
+    check_measure(metric, level)
     call = Call(
         names_of(strategies),
         stream,
@@ -91,4 +96,4 @@ def run(
         ready = prepare(call, building=tell)
     with training(Console(stderr=json_), ready.total, ready.folder.path, again=ready.again) as listener:
         results = execute(ready, listener)
-    show_report(results, as_json=json_)
+    show_report(results, metric, level=level, as_json=json_)

@@ -12,12 +12,15 @@ from fretal_bench.metrics.continual import average_accuracy
 from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.metrics.numbers import NAN, Floats
 from fretal_bench.metrics.videos import VIDEO_SCORES
-from fretal_bench.reporting.inputs import seed_words
+from fretal_bench.reporting.comparison_words import joined
+from fretal_bench.reporting.inputs import seed_words, strategy_info
 from fretal_bench.reporting.quantities import EXTRA, KEPT, UPDATES, WEIGHTS, TableName
 from fretal_bench.reporting.summary import NONE, StrategySummary, Summary
 from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, decimal, mark_best
 
 UNTRAINED = "untrained"
+CALIBRATION = ("ece", "brier", "nll")
+"""Metrics that take P(fake) for a probability."""
 MEANING = {"higher": "higher is better", "lower": "lower is better"}
 
 
@@ -48,7 +51,8 @@ def detection_table(summary: Summary) -> Table:
         f"{VIDEO_SCORES[summary.video]} of each video. Higher AUC, AP and accuracy are better, lower EER and ECE."
     )
     note += "".join(f" {q.title}: {q.formula}." for q in summary.quantities.values() if q.added)
-    return _quantity_table(summary, "detection", "The final detector, mean over domains", note)
+    table = _quantity_table(summary, "detection", "The final detector, mean over domains", note)
+    return _mark_uncalibrated(summary, table, ("final_ece",))
 
 
 def metric_table(summary: Summary) -> Table:
@@ -76,7 +80,36 @@ def metric_table(summary: Summary) -> Table:
         *interval_words(summary),
     )
     title = "The final detector by every metric, mean over domains"
-    return mark_best(Table("metrics", title, (*name_columns(summary), *columns), tuple(rows), notes))
+    table = mark_best(Table("metrics", title, (*name_columns(summary), *columns), tuple(rows), notes))
+    return _mark_uncalibrated(summary, table, CALIBRATION)
+
+
+def _mark_uncalibrated(summary: Summary, table: Table, columns: Collection[str]) -> Table:
+    """Mark what some columns say of the calibration of strategies whose P(fake) is no probability, and say so once."""
+    infos = {s.label: strategy_info(s.strategy) for s in summary.strategies}
+    labels = [label for label, info in infos.items() if info is not None and info.uncalibrated]
+    if not labels:
+        return table
+    places = [at for at, column in enumerate(table.columns) if column.key in columns]
+    rows = [
+        replace(
+            row, cells=tuple(_daggered(cell) if at in places else cell for at, cell in enumerate(row.cells))
+        )
+        if row.cells[0] in labels
+        else row
+        for row in table.rows
+    ]
+    titles = joined([table.columns[at].title for at in places])
+    note = (
+        f"†: P(fake) of {joined(labels)} ranks samples and is no probability (e.g. a softmax of bounded distances, which "
+        f"stays near 0.5): its {titles} says nothing."
+    )
+    return replace(table, rows=tuple(rows), notes=(*table.notes, note))
+
+
+def _daggered(cell: str | Number) -> str | Number:
+    """Mark a number; it is not the best of its column either."""
+    return cell if isinstance(cell, str) else replace(cell, mark="†", best=False)
 
 
 def cost_table(summary: Summary) -> Table:

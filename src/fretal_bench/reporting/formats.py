@@ -160,6 +160,7 @@ _TEX = {
     "[": r"{[}",
     "*": r"{*}",
     "±": r"$\pm$",
+    "†": r"$\dagger$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "→": r"$\rightarrow$",

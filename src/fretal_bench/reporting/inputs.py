@@ -10,6 +10,7 @@ from typing import Any, Literal
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.datasets.corruptions import corrupted_name
 from fretal_bench.errors import BenchError
+from fretal_bench.metrics.imbalance import ACCURACY, accuracy_for
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 
@@ -102,6 +103,30 @@ def tuning_words(plan: Mapping[str, Any], strategies: Sequence[str], by_hand: bo
     ]
     parts += [" shown in a label: set by hand"] if by_hand else []
     return f"Hyperparameters{';'.join(parts)}."
+
+
+def usual_metric(results: Results, level: str) -> str:
+    """Name the metric of a report that nobody chose one for: accuracy, balanced where a class is far larger.
+
+    Args:
+        results: Results as ``load_results`` gives them; the test samples of all seeds are looked at.
+        level: ``frame`` or ``video``: what is counted.
+    """
+    import pandas as pd
+
+    tables = {
+        cell.seed: cell.scores for cell in results.cells if {"domain", "label", "video"} <= {*cell.scores}
+    }
+    parts = []
+    for scores in tables.values():
+        samples = scores[scores["step"] == scores["step"].min()]
+        parts.append(samples if level == "frame" else samples.drop_duplicates(["domain", "video"]))
+    if not parts:
+        return ACCURACY
+    labels = pd.concat([part[["domain", "label"]] for part in parts]).groupby("domain", observed=True)[
+        "label"
+    ]
+    return accuracy_for({str(domain): of.to_numpy() for domain, of in labels})
 
 
 def left_out(results: Results) -> tuple[str, ...]:

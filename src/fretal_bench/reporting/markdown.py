@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.reporting.anytime_tables import anytime_tables
+from fretal_bench.reporting.comparison_words import comparison_tables
 from fretal_bench.reporting.contents import (
     formula_table,
     matrices_of_all,
@@ -19,6 +20,7 @@ from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.progress import problem_table, progress_table
 from fretal_bench.reporting.robustness_tables import robustness_tables
 from fretal_bench.reporting.summary import Summary
+from fretal_bench.reporting.tables import Table
 from fretal_bench.reporting.verdict import Verdict
 
 
@@ -36,6 +38,7 @@ def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
         ),
         "\n".join(bullet(f"Shortcut in {line}") for line in shortcut_words(results)),
         *(to_markdown(table) for table in quantity_tables(summary)),
+        *(_folded(table) for table in comparison_tables(summary)),
         *(to_markdown(table) for table in (*further_tables(summary), *robustness_tables(summary))),
         *(to_markdown(table) for table in (*anytime_tables(summary), *order_tables(summary))),
         *(f"![{prose(plot.title)}](plots/{plot.name}.png)" for plot in plots(summary)),
@@ -50,3 +53,8 @@ def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
     parts.append("\n".join(map(bullet, (*left_out(results), *summary.undefined))))
     parts.append(to_markdown(formula_table(summary)))
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def _folded(table: Table) -> str:
+    """Write a table that a reader opens, where Markdown is shown as GitHub shows it."""
+    return f"<details><summary>{prose(table.title)}</summary>\n\n{to_markdown(table)}\n</details>"

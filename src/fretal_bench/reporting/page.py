@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.reporting.anytime_tables import anytime_tables
+from fretal_bench.reporting.comparison_words import comparison_tables
 from fretal_bench.reporting.contents import (
     formula_table,
     matrices_of_all,
@@ -81,7 +82,7 @@ def page(
         size=_size(summary),
         verdict=conclusion,
         quantity_tables=quantity_tables(summary),
-        metric_table=metric_table(summary),
+        folded_tables=(*comparison_tables(summary), metric_table(summary)),
         further_tables=further_tables(summary),
         robustness_tables=robustness_tables(summary),
         further_plots=_pictures(images, "further"),

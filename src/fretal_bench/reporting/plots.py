@@ -1,4 +1,4 @@
-"""The plots of a report: matrices, the course of each domain, forgetting against the average.
+"""The plots of a report: matrices, the course of each domain, forgetting against learning.
 
 Every function returns a matplotlib figure; nothing touches pyplot or its global state, so plots can be made
 in any process.
@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fretal_bench.metrics import registry
+from fretal_bench.metrics.inference import Effect
 from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting.anytime_plot import courses, watched_labels
+from fretal_bench.reporting.comparison_words import FORGETS, first_group
 from fretal_bench.reporting.drawing import empty_figure, laid_out, style
 from fretal_bench.reporting.further_plot import further_sets
 from fretal_bench.reporting.order_plot import spread_over_orders
 from fretal_bench.reporting.palette import Look, looks
 from fretal_bench.reporting.placement import Rectangle, place
-from fretal_bench.reporting.quantities import AVERAGE, FORGETTING
+from fretal_bench.reporting.quantities import LEARNING
 from fretal_bench.reporting.summary import StrategySummary, Summary
 
 if TYPE_CHECKING:
@@ -158,53 +160,82 @@ def _draw_course(panel: Axes, summary: Summary, j: int, look: Mapping[str, Look]
     panel.tick_params(labelsize=7.5)
 
 
-def forgetting_against_average(summary: Summary) -> Figure:
-    """One point a strategy: forgetting to the right, average accuracy upwards; the best corner is the upper left."""
+def forgetting_against_learning(summary: Summary) -> Figure:
+    """One point a strategy: forgetting (-BWT) to the right, learning upwards; the best corner is the upper left.
+
+    Bars are 95% intervals of ``reporting.inference``. The average at the end is ``learning - (T - 1) / T forgetting``, so
+    that strategies on one of the slanted lines end alike. Names in bold: the one that forgets least and those not told
+    apart from it, where any is.
+    """
     higher = registry.find(summary.metric).higher_is_better
     with style():
         crowded = len(_coloured(summary)) < len(summary.strategies)
         figure = empty_figure(*((8.6, 6.2) if crowded else (6.4, 4.6)))
         panel = figure.subplots()
-        drawn = [
-            s
-            for s in summary.strategies
-            if not math.isnan(s.values[FORGETTING].mean) and not math.isnan(s.values[AVERAGE].mean)
-        ]
+        points = _points(summary)
         look = looks([(s.label, s.bound) for s in summary.strategies])
-        for strategy in drawn:
-            _draw_point(panel, strategy, look[strategy.label], bars=not crowded)
+        for point in points:
+            _draw_point(panel, point, look[point.label], bars=not crowded)
         panel.axvline(0, color="#999999", linewidth=0.8, zorder=0)
         panel.grid(color="#e4e4e4", linewidth=0.6)
         panel.set_axisbelow(True)
         panel.margins(0.14)
-        _limit_to_rates(panel, [s.values[AVERAGE].mean for s in drawn])
-        panel.set_xlabel("forgetting (max-based; ← lower is better)")
+        _limit_to_rates(panel, [point.y.mean for point in points])
+        panel.set_xlabel("forgetting (-BWT; ← lower is better)")
         panel.set_ylabel(
-            f"average {summary.metric_title} ({'higher is better →' if higher else '← lower is better'})"
+            f"learning {summary.metric_title} ({'higher is better →' if higher else '← lower is better'})"
         )
-        if any(s.bound for s in drawn):
+        if any(s.bound for s in summary.strategies):
             panel.set_title(
                 "Open marks: bounds, which are not ranked.", loc="left", fontsize=8, color="#555555"
             )
-        if drawn:
-            _name_points(figure, panel, summary, drawn, bars=not crowded)
+        if points:
+            _draw_averages(panel, len(summary.domains), higher)
+            _name_points(figure, panel, points, bars=not crowded)
         return figure
 
 
-def _draw_point(panel: Axes, strategy: StrategySummary, look: Look, bars: bool) -> None:
+@dataclass(frozen=True)
+class _Point:
+    """A strategy in a plot: its name there, and its place with intervals."""
+
+    label: str
+    name: str
+    x: Effect
+    y: Effect
+    bold: bool
+
+
+def _points(summary: Summary) -> list[_Point]:
+    """Give the strategies that have both, forgetting as -BWT."""
+    forgetting, learning = (summary.inference[name].levels for name in (FORGETS, LEARNING))
+    first = first_group(summary.inference[FORGETS])
+    points = []
+    for strategy in summary.strategies:
+        x, y = forgetting.get(strategy.label), learning.get(strategy.label)
+        if x is None or y is None or math.isnan(x.mean) or math.isnan(y.mean):
+            continue
+        around = replace(x, mean=-x.mean, low=-x.high, high=-x.low)
+        points.append(_Point(strategy.label, summary.marked(strategy), around, y, strategy.label in first))
+    return points
+
+
+def _draw_point(panel: Axes, point: _Point, look: Look, bars: bool) -> None:
     """Draw the point of a strategy, with its intervals as bars if asked."""
-    x, y = strategy.values[FORGETTING], strategy.values[AVERAGE]
-    if x.n > 1 and bars:
-        panel.errorbar(
-            x.mean,
-            y.mean,
-            xerr=x.half,
-            yerr=y.half,
-            color=look.colour,
-            linewidth=1,
-            capsize=2.5,
-            alpha=0.55,
-        )
+    x, y = point.x, point.y
+    for of in (x, y):
+        if bars and not math.isnan(of.low):
+            reach = [[of.mean - of.low], [of.high - of.mean]]
+            panel.errorbar(
+                x.mean,
+                y.mean,
+                xerr=reach if of is x else None,
+                yerr=reach if of is y else None,
+                color=look.colour,
+                linewidth=1,
+                capsize=2.5,
+                alpha=0.55,
+            )
     panel.plot(
         x.mean,
         y.mean,
@@ -217,12 +248,40 @@ def _draw_point(panel: Axes, strategy: StrategySummary, look: Look, bars: bool) 
     )
 
 
+def _draw_averages(panel: Axes, domains: int, higher: bool) -> None:
+    """Draw lines of equal average at the end of the stream, each with its value where it leaves the panel."""
+    from matplotlib.ticker import MaxNLocator
+
+    (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
+    slope = (domains - 1) / domains * (1 if higher else -1)
+    ends = [y - slope * x for x in (left, right) for y in (bottom, top)]
+    for value in MaxNLocator(6).tick_values(min(ends), max(ends)):
+        panel.axline((0, float(value)), slope=slope, color="#c3cbd3", linewidth=0.7, linestyle=":", zorder=0)
+        y = float(value) + slope * right
+        x = right if bottom < y < top else (top - float(value)) / slope
+        if left < x <= right and bottom < value + slope * x <= top:
+            panel.annotate(
+                f"average {value:.2f}",
+                xy=(x, float(value) + slope * x),
+                xytext=(-3, -8),
+                textcoords="offset points",
+                ha="right",
+                fontsize=6.5,
+                color="#8a949e",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                zorder=0.5,
+            )
+    panel.set_xlim(left, right)
+    panel.set_ylim(bottom, top)
+
+
 PLOTS = (
     Plot(
-        "forgetting-against-average",
-        "Forgetting against average at the end of the stream; bars (up to 8 strategies): 95% intervals over seeds.",
+        "forgetting-against-learning",
+        "Forgetting (-BWT) against learning; bars (up to 8 strategies): 95% intervals. Bold: not told apart from the one "
+        "that forgets least. Dotted: the same average at the end of the stream.",
         "One point a strategy; the numbers are in the first table.",
-        forgetting_against_average,
+        forgetting_against_learning,
     ),
     Plot(
         "domain-courses",
@@ -381,15 +440,14 @@ def _coloured(summary: Summary) -> list[StrategySummary]:
     competitors = [s for s in summary.strategies if not s.bound]
     if len(competitors) <= MOST_COLOURED:
         return list(summary.strategies)
-    known = [s for s in competitors if not math.isnan(s.values[FORGETTING].mean)]
-    least = sorted(known, key=lambda s: s.values[FORGETTING].mean)[:COLOURED_OF_MANY]
-    return [s for s in summary.strategies if s.bound or s in least]
+    of = summary.inference.get(FORGETS)
+    least = () if of is None else of.ranked[:COLOURED_OF_MANY]
+    return [s for s in summary.strategies if s.bound or s.label in least]
 
 
-def _name_points(
-    figure: Figure, panel: Axes, summary: Summary, drawn: list[StrategySummary], bars: bool
-) -> None:
+def _name_points(figure: Figure, panel: Axes, points: Sequence[_Point], bars: bool) -> None:
     """Write each strategy's name next to its point, with a thin line where it is far away."""
+    from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
     laid_out(figure)
@@ -400,35 +458,31 @@ def _name_points(
         return float(spot[0]), float(spot[1])
 
     centres, sizes, obstacles = [], [], []
-    for strategy in drawn:
-        x, y = strategy.values[FORGETTING], strategy.values[AVERAGE]
-        centres.append(at(x.mean, y.mean))
-        sizes.append(
-            (
-                TextPath((0, 0), summary.marked(strategy), size=NAME_SIZE).get_extents().width + 2,
-                NAME_SIZE + 3,
-            )
-        )
-        if x.n > 1 and bars:
-            (left, middle), (right, _) = at(x.low, y.mean), at(x.high, y.mean)
-            (centre, bottom), (_, top) = at(x.mean, y.low), at(x.mean, y.high)
-            obstacles += [
-                Rectangle(left, middle - 1, right, middle + 1),
-                Rectangle(centre - 1, bottom, centre + 1, top),
-            ]
+    for point in points:
+        centres.append(at(point.x.mean, point.y.mean))
+        font = FontProperties(weight="bold" if point.bold else "normal")
+        width = TextPath((0, 0), point.name, size=NAME_SIZE, prop=font).get_extents().width
+        sizes.append((width + 2, NAME_SIZE + 3))
+        if bars and not math.isnan(point.x.low):
+            (left, middle), (right, _) = at(point.x.low, point.y.mean), at(point.x.high, point.y.mean)
+            obstacles.append(Rectangle(left, middle - 1, right, middle + 1))
+        if bars and not math.isnan(point.y.low):
+            (centre, bottom), (_, top) = at(point.x.mean, point.y.low), at(point.x.mean, point.y.high)
+            obstacles.append(Rectangle(centre - 1, bottom, centre + 1, top))
     area = panel.get_window_extent()
     frame = Rectangle(area.x0 * to_points, area.y0 * to_points, area.x1 * to_points, area.y1 * to_points)
-    for strategy, (x0, y0), where in zip(
-        drawn, centres, place(centres, sizes, frame, 10.0, obstacles), strict=True
+    for point, (x0, y0), where in zip(
+        points, centres, place(centres, sizes, frame, 10.0, obstacles), strict=True
     ):
         box = where.box
         panel.annotate(
-            summary.marked(strategy),
-            xy=(strategy.values[FORGETTING].mean, strategy.values[AVERAGE].mean),
+            point.name,
+            xy=(point.x.mean, point.y.mean),
             xytext=(box.left + 1 - x0, (box.bottom + box.top) / 2 - y0),
             textcoords="offset points",
             va="center",
             fontsize=NAME_SIZE,
+            fontweight="bold" if point.bold else "normal",
             arrowprops={"arrowstyle": "-", "color": "#888888", "linewidth": 0.6} if where.led else None,
             zorder=4,
         )

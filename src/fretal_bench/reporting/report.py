@@ -14,6 +14,7 @@ from fretal_bench.metrics.videos import MEAN, level_key
 from fretal_bench.reporting.anytime import METRICS as WATCHED
 from fretal_bench.reporting.anytime import course_frame
 from fretal_bench.reporting.anytime_tables import anytime_tables
+from fretal_bench.reporting.comparison_words import comparison_tables
 from fretal_bench.reporting.contents import (
     class_matrix_table,
     matrix_table,
@@ -46,12 +47,16 @@ from fretal_bench.reporting.summary import (
 )
 from fretal_bench.reporting.tables import Table, drawn_width, fitted, to_rich, without_intervals
 from fretal_bench.reporting.verdict import Verdict, verdict
+from fretal_bench.reporting.verdict_notes import MOST_PAIRS
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
 SOMETIMES: Final = (
+    *(f"tables/comparisons.{kind}" for kind in ("csv", "tex")),
+    # Of earlier versions.
+    *(f"plots/forgetting-against-average.{kind}" for kind in ("png", "svg")),
     *(
         f"tables/{name}.csv"
         for name in ("progress", "further", "robustness", "orders", "order-values", "courses")
@@ -63,6 +68,8 @@ SOMETIMES: Final = (
     *(f"plots/{name}.{kind}" for name in ("further", "orders", "courses") for kind in ("png", "svg")),
 )
 """The files of a report that not every one has."""
+_MOST_PRINTED: Final = 15
+"""More comparisons than these are left to the files and the page; up to ``MOST_PAIRS`` are in the notes."""
 _REMEDY: Final = "give another --out"
 
 
@@ -98,7 +105,7 @@ class Report:
 def write_report(
     results: Results,
     out: str | os.PathLike[str],
-    metric: str = "accuracy",
+    metric: str | None = None,
     level: str = "frame",
     video: str = MEAN,
 ) -> Report:
@@ -110,7 +117,7 @@ def write_report(
     Args:
         results: Results as ``load_results`` gives them.
         out: Folder, made if it is not there.
-        metric: Metric of the matrices.
+        metric: Metric of the matrices; by default accuracy, or balanced accuracy where a class is far larger.
         level: ``frame`` or ``video``.
         video: How videos are scored, one of ``videos.VIDEO_SCORES``.
 
@@ -149,6 +156,7 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
         matrices.append(matrix_table(summary, "forgetting"))
     tables = (
         *quantity_tables(summary),
+        *comparison_tables(summary),
         metric_table(summary),
         *further_tables(summary),
         *robustness_tables(summary),
@@ -200,8 +208,12 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
     console.print(Text(conclusion.sentence, style="bold"))
     for note in conclusion.notes:
         console.print(Text(f"- {note}"))
+    compared = [
+        table for table in comparison_tables(summary) if MOST_PAIRS < len(table.rows) <= _MOST_PRINTED
+    ]
     tables = [
         *quantity_tables(summary),
+        *compared,
         *further_tables(summary),
         *robustness_tables(summary),
         *anytime_tables(summary),

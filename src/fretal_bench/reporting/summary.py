@@ -29,6 +29,7 @@ from fretal_bench.reporting.inputs import (
     stream_words,
     tuning_words,
     unique,
+    usual_metric,
     versions_words,
 )
 from fretal_bench.reporting.order_data import orders_record
@@ -186,12 +187,15 @@ class Summary:
         return level_words(self.level, self.video)
 
 
-def summarize(results: Results, metric: str = "accuracy", level: str = "frame", video: str = MEAN) -> Summary:
+def summarize(
+    results: Results, metric: str | None = None, level: str = "frame", video: str = MEAN
+) -> Summary:
     """Compute what a report shows.
 
     Args:
         results: Results as ``load_results`` gives them.
-        metric: Metric of the matrices and of everything computed from them.
+        metric: Metric of the matrices and of everything computed from them; by default accuracy, or balanced accuracy
+            where a class is far larger than the other.
         level: ``frame`` or ``video``.
         video: How videos are scored, one of ``videos.VIDEO_SCORES``.
 
@@ -203,9 +207,10 @@ def summarize(results: Results, metric: str = "accuracy", level: str = "frame", 
             and seed, or no cell can be used.
     """
     check_video_score(video)
-    of_report = quantities(metric, video)
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
+    metric = usual_metric(results, level) if metric is None else metric
+    of_report = quantities(metric, video)
     own = order_name(domain_names(results.plan)) if results.in_other_orders else ""
     clusters = run_clusters(results.cells)
     measured, unusable = _measured(results, metric, level, own, video, clusters)

@@ -30,6 +30,7 @@ class Number:
         aside: Written in parentheses: a value on a domain that is not learned yet.
         empty: An empty cell, where not even a dash belongs.
         over: The seeds, and what else must be the same, that it is a mean over: others are not compared with it.
+        mark: A sign after the number that a note explains; not in CSV.
     """
 
     value: float
@@ -38,6 +39,7 @@ class Number:
     aside: bool = False
     empty: bool = False
     over: tuple[object, ...] = ()
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def number_text(number: Number, column: Column) -> str:
     text = decimal(number.value, column.digits, column.signed)
     if not math.isnan(number.half):
         text += f"±{decimal(number.half, column.digits)}"
+    text += number.mark
     return f"({text})" if number.aside else text
 
 

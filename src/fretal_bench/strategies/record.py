@@ -101,6 +101,8 @@ class StrategyInfo:
             one that was stopped begins again.
         watchable: It can be judged while it learns a domain, as it would judge at that moment (``bench run --watch``).
             False for what judges by something that is made at a domain's end: it is judged there alone.
+        uncalibrated: Its P(fake) ranks samples and is no probability, e.g. the softmax of bounded distances, which stays
+            near 0.5: what measures calibration says nothing of it, and reports mark it.
         caution: What whoever runs it must know, in one line; shown once, when the run is planned.
         refuses: Which ``trainable`` of a recipe, or which ``effort``, it does not train with, each with the reason:
             (``"lora"``, ``it adds adapters of its own``).
@@ -124,6 +126,7 @@ class StrategyInfo:
     constants: type = NoHyperparameters
     resumable: bool = True
     watchable: bool = True
+    uncalibrated: bool = False
     caution: str = ""
     refuses: tuple[tuple[str, str], ...] = ()
     revision: int = 0
@@ -182,7 +185,9 @@ def check_info(info: object) -> str | None:
     kinds: dict[str, type] = dict.fromkeys(
         ("name", "target", "summary", "paper", "origin", "memory", "caution", "old_data"), str
     )
-    kinds |= dict.fromkeys(("teacher", "shared_source", "bound", "resumable", "watchable"), bool)
+    kinds |= dict.fromkeys(
+        ("teacher", "shared_source", "bound", "resumable", "watchable", "uncalibrated"), bool
+    )
     for name, kind in kinds.items():
         value = getattr(info, name)
         if not isinstance(value, kind):

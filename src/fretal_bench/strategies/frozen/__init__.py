@@ -44,6 +44,7 @@ NCM = StrategyInfo(
     "Mensink et al., TPAMI 2013",
     watchable=False,
     old_data="the means of its classes",
+    uncalibrated=True,
 )
 SLDA = StrategyInfo(
     "slda",
@@ -59,6 +60,7 @@ RANPAC = StrategyInfo(
     f"{__name__}.ranpac:RanPAC",
     "ridge regression on random projections of the frozen source model's features",
     "McDonnell et al., NeurIPS 2023",
+    uncalibrated=True,
     constants=RanPACHyperparameters,
     watchable=False,
     old_data="the statistics of its classes",

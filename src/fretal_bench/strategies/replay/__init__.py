@@ -232,6 +232,7 @@ ICARL = StrategyInfo(
     memory="budget",
     constants=ICaRLHyperparameters,
     watchable=False,
+    uncalibrated=True,
 )
 DFIL = StrategyInfo(
     "dfil",

@@ -1,0 +1,115 @@
+"""Strategies at chance: whose learning is not told from what an uninformed detector has, or lies below it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fretal_bench.metrics import registry
+from fretal_bench.metrics.continual import learning_accuracy
+from fretal_bench.metrics.imbalance import majority
+from fretal_bench.metrics.intervals import ROUNDING
+from fretal_bench.reporting.quantities import LEARNING
+from fretal_bench.reporting.summary import Summary
+
+CHANCE: Final = {"balanced_accuracy": 0.5, "auc": 0.5, "eer": 0.5}
+"""What an uninformed detector has, by metric, whatever the share of fakes."""
+_ERRORS: Final = 2.0
+"""Standard errors that an AUC is above chance where no interval can say it."""
+_CLEARLY: Final = 3.0
+"""Standard errors that an AUC is below chance where outputs are said to be swapped."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a strategy had right after learning each domain, against chance.
+
+    Attributes:
+        words: The value and what it is of: ``frame accuracy 0.52 [0.47, 0.57]``.
+        chance: What an uninformed detector has.
+        at_chance: Whether it is not told to be better than that.
+        swapped: Whether its AUC lies so far below 0.5 that its outputs may be swapped.
+        auc: Mean AUC right after learning; NaN where it does not exist.
+    """
+
+    words: str
+    chance: float
+    at_chance: bool
+    swapped: bool
+    auc: float
+
+
+def learned(summary: Summary) -> dict[str, Learned]:
+    """Compare the learning of every competitor with chance.
+
+    Where the metric has a value of chance (balanced accuracy, AUC, EER: 0.5; accuracy on test sets without a far larger
+    class: the mean share of the larger one), a strategy is at chance if its 95% interval of learning reaches it, or
+    where nothing varies, if the mean is no better. Else the AUC is asked, which the share of fakes does not move: below
+    two standard deviations above 0.5 is at chance. The standard deviation is that of the Mann-Whitney statistic of a
+    detector that knows nothing, ``sqrt((m + n + 1) / (12 m n))`` for m real and n fake videos, which count once
+    whatever their number of frames; of T domains, that of their mean as if they were independent.
+
+    Returns:
+        By label; a strategy of which nothing can be said is not there.
+
+    Source: Mann and Whitney, Annals of Mathematical Statistics 1947.
+    """
+    chance = _chance(summary)
+    aucs = _aucs(summary)
+    error = _null_error(summary)
+    of_labels = {}
+    for strategy in summary.competitors:
+        auc = aucs.get(strategy.label, math.nan)
+        swapped = auc < 0.5 - _CLEARLY * error
+        effect = (
+            summary.inference[LEARNING].levels.get(strategy.label) if LEARNING in summary.inference else None
+        )
+        if chance is not None and effect is not None and not math.isnan(effect.mean):
+            sign = 1 if registry.find(summary.metric).higher_is_better else -1
+            mean, end = (
+                sign * (effect.mean - chance),
+                sign * ((effect.low if sign > 0 else effect.high) - chance),
+            )
+            at_chance = mean <= ROUNDING if math.isnan(end) else end <= ROUNDING
+            interval = "" if math.isnan(end) else f" [{effect.low:.3f}, {effect.high:.3f}]"
+            words = f"{summary.level} {summary.metric_title} {effect.mean:.3f}{interval}"
+            of_labels[strategy.label] = Learned(words, chance, at_chance, swapped, auc)
+        elif not math.isnan(auc):
+            words = f"{summary.level} AUC {auc:.3f}"
+            of_labels[strategy.label] = Learned(words, 0.5, auc <= 0.5 + _ERRORS * error, swapped, auc)
+    return of_labels
+
+
+def _chance(summary: Summary) -> float | None:
+    """Give what an uninformed detector has by the summary's metric; None where that says nothing."""
+    if summary.metric in CHANCE:
+        return CHANCE[summary.metric]
+    majorities = [majority(size.reals, size.fakes) for size in summary.sizes]
+    if summary.metric != "accuracy" or any(of.is_large for of in majorities):
+        return None
+    return float(np.mean([of.share for of in majorities]))
+
+
+def _aucs(summary: Summary) -> Mapping[str, float]:
+    """Give the mean AUC right after learning of every strategy, over its seeds."""
+    values: dict[str, list[float]] = {}
+    for cell in summary.cells:
+        values.setdefault(cell.label, []).append(
+            learning_accuracy(cell.matrices[summary.level, "auc"].values)
+        )
+    return {label: float(np.mean(of)) for label, of in values.items()}
+
+
+def _null_error(summary: Summary) -> float:
+    """Give the standard deviation of the learning AUC of a detector that knows nothing; NaN where it has none."""
+    variances = []
+    for size in summary.sizes:
+        share = size.fakes / max(1, size.reals + size.fakes)
+        fakes = max(1.0, share * size.videos)
+        reals = max(1.0, (1 - share) * size.videos)
+        variances.append((reals + fakes + 1) / (12 * reals * fakes))
+    return math.sqrt(sum(variances)) / len(variances) if variances else math.nan
