@@ -267,7 +267,9 @@ def recorded_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     Raises:
         BenchError: It is no recipe.
     """
-    return records.read(Recipe, {"mean": HALF, "std": HALF, "ties": "first", **values}, where)
+    # Where nothing is selected the key is not written, and says nothing.
+    ties = {"ties": "first"} if values.get("select", "last") != "last" else {}
+    return records.read(Recipe, {"mean": HALF, "std": HALF, **ties, **values}, where)
 
 
 def list_recipes(pattern: str = "*") -> list[Recipe]:
