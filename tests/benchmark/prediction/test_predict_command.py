@@ -117,6 +117,21 @@ def test_an_earlier_step_knows_its_domains_by_the_result_folders_that_use_the_po
     assert early.measured[1].auc == auc(at_first["label"].to_numpy(), at_first["score"].to_numpy())
 
 
+def test_a_source_model_is_measured_by_a_strategy_that_judges_as_it_does(results):
+    pool = results.parent / "steps" / "steps"
+    by_strategy = {cell.strategy: cell for cell in load_results(results).cells}
+    ids = json.loads((by_strategy["icarl"].path / "cell.json").read_text())["steps"]
+    source = open_trained(pool / ids[1])
+    assert source.info.name == "source"
+    # Class means judge otherwise.
+    assert source.past.cell != by_strategy["icarl"].path
+    assert [part.domain for part in source.record().trained_on] == ["D0"]
+    early = by_strategy["finetuning"].scores
+    mine = early[(early["step"] == 0) & (early["domain"] == "D0")]
+    assert source.record().measured[0].auc == auc(mine["label"].to_numpy(), mine["score"].to_numpy())
+    assert open_trained(pool / ids[2]).past.cell == by_strategy["icarl"].path
+
+
 def test_a_source_model_that_is_never_adapted_was_trained_on_the_first_domain_alone(results):
     assert [part.domain for part in open_trained(cell_of(results, "zero-shot").path).past.learned] == ["D0"]
 

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fretal_bench import parsing
 from fretal_bench.benchmark.detectors.record import Learned, Measured
 from fretal_bench.benchmark.runner import score_table
 from fretal_bench.benchmark.runner.documents import CellFile, DomainContent, Entry, PlanFile, read_plan
 from fretal_bench.benchmark.runner.folder import ResultFolder
-from fretal_bench.benchmark.runner.graph import learned_content
 from fretal_bench.benchmark.runner.pool import Pool, StepFile
 from fretal_bench.benchmark.runner.results import stream_of_order
 from fretal_bench.benchmark.runner.seals import Sealed
+from fretal_bench.datasets.streams.domain import NO_ROWS
 from fretal_bench.metrics.detection import THRESHOLD, accuracy, auc
 
 if TYPE_CHECKING:
@@ -70,10 +69,10 @@ def of_cell(folder: Path, about: CellFile) -> Past:
         return Past()
     plan, entry = found
     domains = stream_of_order(plan, entry.order).domains
-    learned = domains[:1] if about.strategy in _UNCHANGED else domains
     has_scores = (folder / "scores.parquet").exists()
     kinds = _kinds(folder) if has_scores else {}
-    return Past(_learned(learned, kinds), folder if has_scores else None, len(domains) - 1)
+    learned = _learned(_trained(domains, about.strategy), kinds)
+    return Past(learned, folder if has_scores else None, len(domains) - 1)
 
 
 def of_step(pool: Pool, about: StepFile) -> Past:
@@ -82,26 +81,42 @@ def of_step(pool: Pool, about: StepFile) -> Past:
     Raises:
         BenchError: A record of the pool, or a plan, is damaged.
     """
-    contents = [content for record in _path(pool, about) if (content := record.learned) is not None]
+    known: Past | None = None
     for folder in pool.folders():
+        # An id is a hash of the whole history: whoever plans it plans these domains.
         for plan, entry in _entries(folder, lambda entry: about.id in entry.steps):
             domains = stream_of_order(plan, entry.order).domains
-            path = [parsing.plain(learned_content(parsing.plain(domain))) for domain in domains]
-            if path[: len(contents)] != [dict(content) for content in contents]:
-                continue
+            learned = _trained(domains[: about.number + 1], about.strategy)
             done = folder / "cells" / entry.id
-            scored = done if (done / "scores.parquet").exists() else None
-            learned = domains[:1] if about.strategy in _UNCHANGED else domains[: len(contents)]
-            kinds = _kinds(done) if scored is not None else {}
-            return Past(_learned(learned, kinds), scored, about.number)
+            if (done / "scores.parquet").exists() and _judged_as(pool, entry, about):
+                return Past(_learned(learned, _kinds(done)), done, about.number)
+            known = known or Past(_learned(learned, {}))
+    if known is not None:
+        return known
+    contents = [record.learned for record in _path(pool, about) if record.learned is not None]
     return Past(tuple(Learned(f"domain {n}", store=str(c["store"])) for n, c in enumerate(contents)))
+
+
+def _judged_as(pool: Pool, entry: Entry, about: StepFile) -> bool:
+    """Whether a cell's scores after a domain are a step's: of a source model only where its adopter judges alike."""
+    of_domain = (
+        id for id in reversed(entry.steps) if pool.has_step(id) and pool.record(id).number == about.number
+    )
+    own = next(of_domain, "")
+    return own == about.id or (bool(own) and pool.judge_of(own) == about.id)
+
+
+def _trained(domains: Sequence[DomainContent], strategy: str) -> list[DomainContent]:
+    """Return those domains that a strategy was trained on: of some only test samples are left."""
+    learned = [domain for domain in domains if domain.rows.train != NO_ROWS]
+    return learned[:1] if strategy in _UNCHANGED else learned
 
 
 def _path(pool: Pool, about: StepFile) -> Sequence[StepFile]:
     """Return a step and those before it, the first first, as far as the pool has them."""
     path = [about]
-    while pool.has_step(path[0].before):
-        path.insert(0, pool.record(path[0].before))
+    while (before := path[0].before) and pool.has_step(before):
+        path.insert(0, pool.record(before))
     return path
 
 
