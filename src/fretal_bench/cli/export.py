@@ -13,7 +13,11 @@ from fretal_bench.names import escaped
 
 def export(
     trained: Annotated[
-        str, typer.Argument(metavar="CELL", help="A done cell (results/NAME/cells/ID), or a step of a pool.")
+        str,
+        typer.Argument(
+            metavar="CELL",
+            help="A done cell (results/NAME:STRATEGY:SEED, or its folder), or a step of a pool.",
+        ),
     ],
     format_: Annotated[
         Literal["safetensors", "onnx", "torchscript"],

@@ -48,7 +48,7 @@ def predict(
     detector: Annotated[
         Path,
         typer.Argument(
-            help="A done cell (results/NAME/cells/ID), a step of a pool, a file of `bench export`, or one's own weights."
+            help="A done cell (results/NAME:STRATEGY:SEED, or its folder), a step of a pool, an exported file, weights."
         ),
     ],
     files: Annotated[

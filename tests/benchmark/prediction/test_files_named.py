@@ -73,7 +73,9 @@ def test_detectors_are_told_apart_by_what_is_there(tree):
     with pytest.raises(BenchError, match="is a program, and nothing that is loaded is executed here"):
         kind_of_detector(tree / "d.torchscript")
     for name in ("d.doc", "nothing"):
-        with pytest.raises(BenchError, match=r"expected a detector, found .*; give results/NAME/cells/ID"):
+        with pytest.raises(
+            BenchError, match=r"expected a detector, found .*; give results/NAME:STRATEGY:SEED or "
+        ):
             kind_of_detector(tree / name)
 
 

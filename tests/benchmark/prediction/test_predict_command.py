@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from fretal_bench.benchmark.detectors.record import read_record, write_record
+from fretal_bench.benchmark.prediction.addresses import cell_at
 from fretal_bench.benchmark.prediction.trained import open_trained
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import run
@@ -81,6 +82,22 @@ def test_a_cell_its_last_step_and_its_exported_file_judge_alike(bench, results, 
     for other in others:
         for name in ("<one> & only.png", "two.png"):
             assert other[name] == pytest.approx(first[name], abs=1e-4)
+
+
+def test_a_cell_is_named_by_its_results_strategy_and_seed(bench, results, media, tmp_path):
+    for name in ("icarl:0", "icarl", "finetuning:0"):
+        assert cell_at(f"{results}:{name}") == cell_of(results, name.partition(":")[0]).path
+    assert cell_at(results / "nowhere:icarl") == results / "nowhere:icarl"
+    picture = media / "two.png"
+    by_name = scores(bench("predict", f"{results}:finetuning:0", picture, "--json").out)
+    assert by_name == scores(bench("predict", cell_of(results, "finetuning").path, picture, "--json").out)
+    for name, message in (
+        ("icrl:0", "unknown strategy 'icrl'; did you mean 'icarl'"),
+        ("icarl:3", "expected one cell, found 0; give"),
+    ):
+        code, out, err = bench("predict", f"{results}:{name}", picture)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert message in err
 
 
 def test_what_is_exported_says_what_it_learned_and_was_measured_to_do(results, exported):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from fretal_bench import files
+from fretal_bench.benchmark.prediction.addresses import results_in
 from fretal_bench.datasets.media.suffixes import CLIP_SUFFIXES, IMAGE_SUFFIXES
 from fretal_bench.errors import BenchError
 from fretal_bench.names import shown
@@ -21,7 +22,8 @@ MEDIA: Final = IMAGE_SUFFIXES | CLIP_SUFFIXES | {".gif", ".avif"}
 """Suffixes of the files of a folder that are judged."""
 _WEIGHTS: Final = (".safetensors", ".pt", ".pth")
 _GIVE: Final = (
-    "give results/NAME/cells/ID of a finished `bench run`, a file of `bench export`, or weights of your own with "
+    "give results/NAME:STRATEGY:SEED or results/NAME/cells/ID of a finished `bench run`, a file of `bench export`, or "
+    "weights of your own with "
     "--backbone"
 )
 _LISTED: Final = 4
@@ -61,6 +63,8 @@ def kind_of_detector(path: str | os.PathLike[str]) -> Kind:
     place = files.expanded(path)
     if place.is_dir():
         return "step" if (place / "step.json").exists() else "cell"
+    if not os.path.lexists(place) and results_in(os.fspath(path)) is not None:
+        return "cell"
     if not os.path.lexists(place) and place.name != "checkpoint.pt":
         raise BenchError(f"{os.fspath(path)}: expected a detector, found nothing there; {_GIVE}")
     suffix = place.suffix.lower()

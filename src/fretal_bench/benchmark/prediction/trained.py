@@ -13,6 +13,7 @@ from torch import nn
 
 from fretal_bench.benchmark.detectors.record import CropRule, DetectorRecord, Learned
 from fretal_bench.benchmark.prediction import history
+from fretal_bench.benchmark.prediction.addresses import cell_at
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.device import resolve_device
 from fretal_bench.benchmark.recipes.model import build_model
@@ -129,13 +130,13 @@ def open_trained(path: str | os.PathLike[str]) -> Trained:
     """Open the detector that a done cell, or a step, ended with.
 
     Args:
-        path: The folder of a done cell, whose last step is in the pool; that of a step in a pool; or, of an earlier
-            version, a cell's ``checkpoint.pt``.
+        path: The folder of a done cell, whose last step is in the pool, or its address (``cell_at``); that of a step in a
+            pool; or, of an earlier version, a cell's ``checkpoint.pt``.
 
     Raises:
         BenchError: There is no such cell, step or checkpoint, or it is not one of this suite's.
     """
-    folder = Path(path)
+    folder = cell_at(path)
     folder = folder.parent if folder.is_file() or folder.name == "checkpoint.pt" else folder
     if (folder / "step.json").exists():
         return _of_step(folder)
