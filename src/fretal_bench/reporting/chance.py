@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ from fretal_bench.metrics import registry
 from fretal_bench.metrics.continual import learning_accuracy
 from fretal_bench.metrics.imbalance import majority
 from fretal_bench.metrics.intervals import ROUNDING
-from fretal_bench.reporting.quantities import LEARNING
+from fretal_bench.reporting.quantities import LEARNING, DomainSize
 from fretal_bench.reporting.summary import Summary
 
 CHANCE: Final = {"balanced_accuracy": 0.5, "auc": 0.5, "eer": 0.5}
@@ -58,9 +58,9 @@ def learned(summary: Summary) -> dict[str, Learned]:
 
     Source: Mann and Whitney, Annals of Mathematical Statistics 1947.
     """
-    chance = _chance(summary)
+    chance = chance_of(summary)
     aucs = _aucs(summary)
-    error = _null_error(summary)
+    error = null_error(summary.sizes)
     of_labels = {}
     for strategy in summary.competitors:
         auc = aucs.get(strategy.label, math.nan)
@@ -84,7 +84,7 @@ def learned(summary: Summary) -> dict[str, Learned]:
     return of_labels
 
 
-def _chance(summary: Summary) -> float | None:
+def chance_of(summary: Summary) -> float | None:
     """Give what an uninformed detector has by the summary's metric; None where that says nothing."""
     if summary.metric in CHANCE:
         return CHANCE[summary.metric]
@@ -104,10 +104,10 @@ def _aucs(summary: Summary) -> Mapping[str, float]:
     return {label: float(np.mean(of)) for label, of in values.items()}
 
 
-def _null_error(summary: Summary) -> float:
-    """Give the standard deviation of the learning AUC of a detector that knows nothing; NaN where it has none."""
+def null_error(sizes: Sequence[DomainSize]) -> float:
+    """Give the standard deviation of the learning AUC of a detector that knows nothing, see ``learned``."""
     variances = []
-    for size in summary.sizes:
+    for size in sizes:
         share = size.fakes / max(1, size.reals + size.fakes)
         fakes = max(1.0, share * size.videos)
         reals = max(1.0, (1 - share) * size.videos)
