@@ -26,6 +26,18 @@ def stream(tmp_path_factory):
     return str(tiny_stream(tmp_path_factory.mktemp("tiny")))
 
 
+@pytest.mark.parametrize(
+    ("option", "message"), [("--metric=acuracy", "did you mean 'accuracy'"), ("--level=clip", "level 'clip'")]
+)
+def test_what_the_report_of_a_run_cannot_be_of_is_refused_before_anything_is_trained(
+    bench, stream, tmp_path, option, message
+):
+    code, out, err = bench("run", "--strategies", "ewc", "--stream", stream, option)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not (tmp_path / "results").exists()
+
+
 def test_a_run_prints_the_answer_first_and_leaves_a_report(bench, stream, tmp_path):
     call = ("run", "--strategies", "fretal,ewc", "--stream", stream, "--jobs", "1", *recipe_options())
     code, out, err = bench(*call)
