@@ -118,7 +118,7 @@ def predict(
     own = _own(backbone, model, fake, mean, std, size)
     from fretal_bench.benchmark.prediction.detectors import open_detector
     from fretal_bench.benchmark.prediction.judgement import Tally
-    from fretal_bench.benchmark.prediction.predict import Looking
+    from fretal_bench.benchmark.prediction.predict import Looking, other_boxes
 
     judge = open_detector(detector, own, margin, device)
     looking = Looking(frames, detector_, detector_model, limits, average, face, html is not None)
@@ -133,8 +133,8 @@ def predict(
     screen.end(tally)
     if not json_:
         _print_use(judge.use, tally)
-    if found.left_out_words:
-        print_problem(found.left_out_words)
+    for problem in filter(None, (other_boxes(judge, looking), found.left_out_words)):
+        print_problem(problem)
     if isinstance(error, KeyboardInterrupt):
         raise _stopped(tally, found) from error
     if isinstance(error, BenchError):

@@ -65,7 +65,7 @@ def print_rows(rows: Sequence[dict[str, Any]]) -> None:
     """Print rows with the same keys as a table; the column ``name`` is never wrapped."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in rows[0]:
-        table.add_column(column, no_wrap=column == "name")
+        table.add_column(column, no_wrap=column == "name", overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(value)) for value in row.values()))
     Console().print(table, highlight=False)

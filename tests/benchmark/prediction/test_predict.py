@@ -11,7 +11,7 @@ import torch
 
 from fretal_bench.benchmark.detectors.record import CropRule
 from fretal_bench.benchmark.prediction.detectors import FakeDetector, Use
-from fretal_bench.benchmark.prediction.predict import Looking, predict, tempered
+from fretal_bench.benchmark.prediction.predict import Looking, other_boxes, predict, tempered
 from fretal_bench.benchmark.runner.run import run
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, seal
 from fretal_bench.datasets.faces.boxes import Face, FaceBox
@@ -505,3 +505,18 @@ def test_a_detector_whose_margin_is_not_known_judges_crops_alone(painted, tmp_pa
         list(predict(detector, [tmp_path / "crop.png"]))
     (judged,) = predict(detector, [tmp_path / "crop.png"], Looking(faces="none"))
     assert judged.score == pytest.approx(200 / 255, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("found_by", "faces", "told"),
+    [
+        ("mtcnn", "mtcnn", False),
+        ("", "mtcnn", False),
+        ("landmarks", "mtcnn", True),
+        ("landmarks", "none", False),
+    ],
+)
+def test_faces_that_are_found_by_other_means_than_in_training_are_told_of(found_by, faces, told):
+    detector = RedIsFake()
+    detector.use = Use("red", CropRule(32, 1.3, found_by))
+    assert ("learned from crops by landmarks" in other_boxes(detector, Looking(faces=faces))) == told

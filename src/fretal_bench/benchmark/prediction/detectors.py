@@ -129,7 +129,9 @@ class WeightsDetector:
         network = brought.network(Recipe(**brought.keys, channels_last=False), 0)
         judge = CropJudge(network, brought.mean, brought.std, crop=rule.size, image=brought.image_size)
         self.judge = judge.to(self.device)
-        self.use = _use_of_record(brought.architecture.name, rule, record, (brought.sentence, *note))
+        # What a record says needs no telling; what is stated, or taken for granted without one, does.
+        told = (brought.sentence, *note) if record is None or stated != SourceTable(stated.weights) else note
+        self.use = _use_of_record(brought.architecture.name, rule, record, told)
 
     @torch.inference_mode()
     def score(self, crops: Sequence[Image]) -> Scores:

@@ -96,6 +96,14 @@ def predict(
         yield prediction
 
 
+def other_boxes(detector: Detector, looking: Looking) -> str:
+    """Say that faces are found by other means here than for the crops that a detector learned from; empty if not."""
+    by = detector.use.crop.detector
+    if looking.faces == "none" or by in ("", looking.faces):
+        return ""
+    return f"faces are found by {looking.faces}, the detector learned from crops by {by}: scores may differ"
+
+
 def _predict(detector: Detector, file: Path, finder: FaceFinder | None, looking: Looking) -> Prediction:
     begun = time.perf_counter()
     duration = 0.0

@@ -171,7 +171,7 @@ def _about(cell: Cell, stream: Stream) -> dict[str, Any]:
         "recipe": {"name": cell.recipe.name, **cell.recipe.content()},
         "seed": cell.seed,
         "steps": [step.id for step in cell.path],
-        "crop": {"size": store.size, "margin": store.info.margin},
+        "crop": {"size": store.size, "margin": store.info.margin, "detector": store.info.detector},
     }
 
 
