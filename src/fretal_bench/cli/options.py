@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +14,10 @@ from fretal_bench.plugins import use_files
 
 if TYPE_CHECKING:
     from fretal_bench.benchmark.runner.agenda import Keep
+
+
+_MOST_SEEDS: Final = 1000
+"""Seeds of one range: more are a slip."""
 
 
 def _use(paths: list[Path] | None) -> list[Path] | None:
@@ -56,7 +61,9 @@ SetOption = Annotated[
         "--set", help="STRATEGY.KEY=VALUE or recipe.KEY=VALUE; may be given again.", metavar="KEY=VALUE"
     ),
 ]
-SeedsOption = Annotated[str, typer.Option(help="Whole numbers from 0 to 2^32 - 1, separated by commas.")]
+SeedsOption = Annotated[
+    str, typer.Option(help="Whole numbers from 0 to 2^32 - 1, separated by commas; 0-4 for 0,1,2,3,4.")
+]
 JobsOption = Annotated[
     int | None,
     typer.Option(
@@ -113,11 +120,27 @@ def seeds_of(text: str) -> list[int]:
     """Read the seeds of ``--seeds``.
 
     Raises:
-        BenchError: One is no whole number.
+        BenchError: One is no whole number, or a range is empty or too long.
     """
-    try:
-        return [int(part) for part in names_of(text)]
-    except ValueError as error:
-        raise BenchError(
-            f"--seeds {shown(text)}: expected whole numbers separated by commas, e.g. 0,1,2"
-        ) from error
+    seeds: list[int] = []
+    for part in names_of(text):
+        first, last = _range_of(part) or (part, part)
+        try:
+            run = range(int(first), int(last) + 1)
+        except ValueError as error:
+            raise BenchError(
+                f"--seeds {shown(text)}: expected whole numbers separated by commas, e.g. 0,1,2 or 0-4"
+            ) from error
+        if not 0 < len(run) <= _MOST_SEEDS:
+            raise BenchError(
+                f"--seeds {shown(text)}: expected a first seed, '-' and a last one of at most {_MOST_SEEDS:,} in all, "
+                f"found {shown(part)}"
+            )
+        seeds += run
+    return seeds
+
+
+def _range_of(text: str) -> tuple[str, str] | None:
+    """Return the ends of a range as in ``0-4``; None for what is no range."""
+    ends = re.fullmatch(r"([0-9]+) *- *([0-9]+)", text)
+    return (ends[1], ends[2]) if ends else None

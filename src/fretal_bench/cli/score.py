@@ -62,7 +62,7 @@ def score(
     names = (
         f"their own test sets under {corrupt}"
         if corrupt
-        else ", ".join(domain.name for domain in scoring.sets)
+        else ", ".join(dict.fromkeys(of.domain.name for of in scoring.sets))
     )
     print_line(
         f"{scoring.agenda.tasks} models to judge on {names}; nothing is trained", Console(stderr=json_)

@@ -40,6 +40,7 @@ class StandIns:
             image_size=0,
             frames=0,
             protocol=self.stream.protocol,
+            folds=self.stream.folds,
             domains=tuple(replace(self.domains[name], name=name) for name in kept),
             group="",
             group_description="",

@@ -327,7 +327,14 @@ def size_table(summary: Summary) -> Table:
         Row((size.name, Number(size.reals), Number(size.fakes), Number(size.videos)), apart=True)
         for size in further
     ]
-    notes = (f"Never trained on: {', '.join(size.name for size in further)}.",) if further else ()
+    notes: tuple[str, ...] = ()
+    if further:
+        notes = (f"Never trained on: {', '.join(size.name for size in further)}.",)
+    folds = max(size.folds for size in (*summary.sizes, *further))
+    if folds > 1:
+        notes += (
+            f"Of {folds} folds together, in each of which others are tested: a cell is tested on one of them.",
+        )
     titles = ("real frames", "fake frames", "videos")
     columns = (
         Column("domain", "domain"),

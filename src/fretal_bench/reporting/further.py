@@ -19,7 +19,7 @@ from fretal_bench.metrics.matrices import COLUMNS, LEVELS
 from fretal_bench.metrics.numbers import or_none
 from fretal_bench.metrics.videos import MEAN, level_key, video_level
 from fretal_bench.reporting.inputs import corrupted_sets, unique
-from fretal_bench.reporting.quantities import CellMeasures, DomainSize
+from fretal_bench.reporting.quantities import CellMeasures, DomainSize, of_all_folds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,13 +88,13 @@ def measure_further(
         None if no cell was judged on any.
 
     Raises:
-        BenchError: The samples of a set are not the same in all cells and after all steps, a sample is there twice, or
-            a column is missing.
+        BenchError: The samples of a set are not the same in all cells of a fold and after all steps, a sample is there
+            twice, or a column is missing.
     """
     usable = {(measures.label, measures.seed) for measures in measured}
     corrupted = corrupted_sets(results.plan)
-    samples: dict[str, tuple[pd.DataFrame, Path]] = {}
-    sizes: dict[str, DomainSize] = {}
+    samples: dict[tuple[str, int], tuple[pd.DataFrame, Path]] = {}
+    sizes: dict[str, dict[bytes, DomainSize]] = {}
     values: list[Measured] = []
     undefined: list[str] = []
     for cell in results.cells:
@@ -103,15 +103,17 @@ def measure_further(
         for name, step, frame in judged_sets(cell):
             if name in corrupted:
                 continue
-            first, other = samples.setdefault(name, (frame[_SAMPLES], cell.path))
+            first, other = samples.setdefault((name, cell.fold), (frame[_SAMPLES], cell.path))
             if not frame[_SAMPLES].equals(first):
                 raise BenchError(
                     f"{cell.path}: its samples of the test set {name!r} after step {step} are not those of {other}; "
                     "the scores of one of them are of another set: judge both again"
                 )
             tables = {"frame": frame, "video": video_level(frame, video)}
-            if name not in sizes:
-                sizes[name] = _size(name, frame, len(tables["video"]))
+            # Where every fold is judged on the same samples, they are there once.
+            sizes.setdefault(name, {})[frame["row"].to_numpy().tobytes()] = _size(
+                name, frame, len(tables["video"])
+            )
             for level, metric, value, reason in _metrics(tables):
                 values.append(Measured(cell.label, cell.seed, name, step, metric, level, value))
                 if reason:
@@ -121,7 +123,8 @@ def measure_further(
         return None
     last = len(measured[0].matrix.domains) - 1
     steps: dict[When, int] = {"end": last, "first": 0} if last else {"end": last}
-    return Further(tuple(sizes.values()), tuple(values), steps, unique(undefined), video)
+    whole = tuple(of_all_folds(of_set.values()) for of_set in sizes.values())
+    return Further(whole, tuple(values), steps, unique(undefined), video)
 
 
 def _metrics(tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, str, float, str]]:

@@ -67,8 +67,13 @@ def seed_words(seeds: Iterable[int]) -> str:
 
 
 def stream_words(plan: Mapping[str, Any]) -> str:
-    """Name the stream with its protocol: ``ffpp-mini (videos_per_class=8, shared_reals=True, seed=0)``."""
+    """Name the stream with its protocol: ``ffpp-mini (videos_per_class=8, shared_reals=True, seed=0)``.
+
+    With folds, of which each seed takes one, ``folds=5`` follows.
+    """
     protocol = dict(plan["stream"]["protocol"])
+    if plan.get("folds"):
+        protocol["folds"] = len(plan["folds"]) + 1
     if protocol.get("videos_per_class", 0) is None:
         protocol["videos_per_class"] = "all"
     return f"{plan['stream']['name']} ({', '.join(f'{key}={value}' for key, value in protocol.items())})"

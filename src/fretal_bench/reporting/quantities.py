@@ -104,12 +104,20 @@ class Quantity:
 
 @dataclass(frozen=True)
 class DomainSize:
-    """How large the test set of a domain is: frames by label, and videos."""
+    """How large the test set of a domain is: frames by label, and videos; of several folds all of them together."""
 
     name: str
     reals: int
     fakes: int
     videos: int
+    folds: int = 1
+
+
+def of_all_folds(of_folds: Iterable[DomainSize]) -> DomainSize:
+    """Add up the test sets of a domain in the folds that were tested, one at least: nobody is tested in two of them."""
+    sizes = [*of_folds]
+    reals, fakes, videos = (sum(getattr(size, key) for size in sizes) for key in ("reals", "fakes", "videos"))
+    return DomainSize(sizes[0].name, reals, fakes, videos, len(sizes))
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,7 @@ from fretal_bench.reporting.quantities import (
     DomainSize,
     Quantity,
     measure,
+    of_all_folds,
     quantities,
 )
 from fretal_bench.reporting.robustness import Robustness, measure_robustness, robustness_record
@@ -255,7 +256,7 @@ def summarize(
                 *(further.undefined if further is not None else ()),
             )
         ),
-        measured[0].sizes,
+        _sizes(results, measured),
         stream_words(results.plan),
         tuning_words(
             results.plan,
@@ -296,6 +297,15 @@ def _measured(
         except BenchError as error:
             unusable.append(Problem(cell.label, cell.seed, "unusable", str(error), order))
     return tuple(measured.values()), tuple(unusable)
+
+
+def _sizes(results: Results, measured: tuple[CellMeasures, ...]) -> tuple[DomainSize, ...]:
+    """Give the test set of each domain: of all folds that cells were tested in."""
+    fold_of = {(cell.label, cell.seed): cell.fold for cell in results.cells}
+    by_fold = {fold_of[measures.label, measures.seed]: measures.sizes for measures in measured}
+    return tuple(
+        of_all_folds(sizes[place] for sizes in by_fold.values()) for place in range(len(measured[0].sizes))
+    )
 
 
 def tidy_values(summary: Summary) -> pd.DataFrame:

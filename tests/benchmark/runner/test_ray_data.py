@@ -177,8 +177,8 @@ def test_a_task_needs_the_stream_it_trains_on_and_the_sets_it_is_judged_on():
     own = TestSet("a" * 16, "D0", "test", "mine")
     further = TestSet("b" * 16, "x", "test", "there", further=True, data=("d",))
     step = step_of("mine")
-    assert needs(Task(step, (own, further))) == ("mine", ("there", ("d",)))
-    assert needs(Task(step, (further,), trains=False)) == (("there", ("d",)),)
+    assert needs(Task(step, (own, further))) == ("mine", ("there", ("d",), 0))
+    assert needs(Task(step, (further,), trains=False)) == (("there", ("d",), 0),)
 
 
 @pytest.mark.parametrize("protocol", ["videos_per_class = 2", "later_reals = false"])
@@ -208,12 +208,12 @@ def test_a_stream_that_is_sent_has_the_same_rows_in_every_order(tmp_path, cache,
 
 
 def test_further_sets_that_are_sent_are_the_same_samples(world, cache, fetched):
-    place = (str(world / "store"), ())
-    prints = [domain.fingerprint() for domain in the_sets(*place)]
+    place = (str(world / "store"), (), 0)
+    prints = [domain.fingerprint() for domain in the_sets(place)]
     of = sent(place)
-    opened.use_sets("elsewhere", (), ())
+    opened.use_sets(("elsewhere", (), 0), ())
     open_here([of], fetched)
-    assert [domain.fingerprint() for domain in the_sets(*place)] == prints
+    assert [domain.fingerprint() for domain in the_sets(place)] == prints
 
 
 @pytest.mark.parametrize("name", ["h264-40", "jpeg-30"])

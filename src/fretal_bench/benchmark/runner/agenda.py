@@ -353,7 +353,7 @@ class Agenda:
 
     def _join(self, cell: Cell) -> None:
         """Put a cell together."""
-        finish_cell(cell, the_stream(cell.stream, cell.path[-1].order), self.folder, self.pool)
+        finish_cell(cell, the_stream(cell.stream, cell.path[-1].order, cell.fold), self.folder, self.pool)
         if self.watch:
             finish_course(cell, self.watch, self.folder, self.pool)
 

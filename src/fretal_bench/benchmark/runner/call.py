@@ -16,10 +16,11 @@ from fretal_bench.benchmark.runner.course_table import MOST
 from fretal_bench.benchmark.runner.environment import made_by_other_code
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.orders import orders_of
-from fretal_bench.benchmark.runner.plan import Cell, Changes, Plan, check_strategies, make_plan
+from fretal_bench.benchmark.runner.plan import Cell, Changes, Folds, Plan, check_strategies, make_plan
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.ray_cluster import Cluster, asked_for
 from fretal_bench.datasets.progress import ProgressCallback
+from fretal_bench.datasets.streams.folds import fold_of
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.workers import default_jobs
@@ -89,6 +90,7 @@ class Opened:
         fingerprint: ``stream.fingerprint()``.
         recipe: The recipe, its device resolved.
         orders: Fingerprints of the stream in the other orders of its domains.
+        folds: For each fold after the first the fingerprints of the stream in its own order and in the others.
     """
 
     stream: Stream
@@ -96,13 +98,18 @@ class Opened:
     fingerprint: Mapping[str, Any]
     recipe: Recipe
     orders: tuple[Mapping[str, Any], ...] = ()
+    folds: Folds = ()
+
+    def stream_of(self, seed: int) -> Stream:
+        """Return the stream in the fold that a seed takes."""
+        return self.stream.in_fold(fold_of(seed, self.stream.folds))
 
     def cells(
         self, strategies: Sequence[str], seeds: Sequence[int], changes: Changes | None = None
     ) -> tuple[Cell, ...]:
         """Make the cells of strategies and seeds; arguments and errors as ``make_plan``."""
         plan = make_plan(
-            strategies, self.reference, self.fingerprint, self.recipe, seeds, changes, self.orders
+            strategies, self.reference, self.fingerprint, self.recipe, seeds, changes, self.orders, self.folds
         )
         return plan.cells
 
@@ -225,9 +232,10 @@ def prepare(
         else opened.cells(call.strategies, call.seeds, _of_strategies(call.changes))
     )
     if call.watch is not None:
-        check_validation(opened.stream, "--watch judges", "leave out --watch")
+        for seed in dict.fromkeys(call.seeds):
+            check_validation(opened.stream_of(seed), "--watch judges", "leave out --watch")
     left_out, shortcuts = opened.stream.left_out(), opened.stream.shortcuts()
-    plan = Plan(opened.fingerprint, recipe, planned, opened.orders, left_out, shortcuts)
+    plan = Plan(opened.fingerprint, recipe, planned, opened.orders, left_out, shortcuts, opened.folds)
     pool = Pool(call.pool if call.pool is not None else folder.pool)
     jobs = call.jobs or default_jobs(recipe.device)
     agenda = Agenda(plan, folder, pool, call.keep, call.watch or 0, jobs)
@@ -263,14 +271,21 @@ def _open(
     names = [domain.name for domain in file.learned]
     streams = open_orders(file, orders_of(orders, names) if orders is not None else [names], building)
     stream = streams[0]
-    if recipe.select != "last":
+    in_folds = [stream.in_fold(fold) for fold in range(stream.folds)]
+    for folded in in_folds if recipe.select != "last" else ():
         check_validation(
-            stream,
+            folded,
             f"recipe {recipe.name!r} chooses an epoch by (select={recipe.select})",
             "use --set recipe.select=last",
         )
     others = tuple(other.fingerprint() for other in streams[1:])
-    return Opened(stream, reference, stream.fingerprint(), recipe, others)
+    folds = tuple(_fingerprints(folded, streams) for folded in in_folds[1:])
+    return Opened(stream, reference, stream.fingerprint(), recipe, others, folds)
+
+
+def _fingerprints(folded: Stream, orders: Sequence[Stream]) -> tuple[Mapping[str, Any], ...]:
+    """Return the fingerprints of a fold in the orders of some streams."""
+    return tuple(folded.in_order([domain.name for domain in of]).fingerprint() for of in orders)
 
 
 def check_validation(stream: Stream, use: str, remedy: str) -> None:

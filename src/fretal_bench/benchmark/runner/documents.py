@@ -15,6 +15,7 @@ from fretal_bench import files, names, parsing, records
 from fretal_bench.benchmark.recipes.recipe import Recipe, Tuning
 from fretal_bench.datasets.corruptions import corruption
 from fretal_bench.datasets.streams.file import Protocol
+from fretal_bench.datasets.streams.folds import fold_of
 from fretal_bench.errors import BenchError
 from fretal_bench.names import Rule, check_name
 from fretal_bench.records import Invalid, Record, limited, ruled
@@ -81,9 +82,23 @@ def _corruption_fault(name: str) -> str:
 
 @dataclass(frozen=True)
 class FurtherContent(DomainContent):
-    """A further test set in the plan; ``corruption`` is what is done to the pixels of a domain's own test samples."""
+    """A further test set in the plan.
+
+    Attributes:
+        corruption: What is done to the pixels of a domain's own test samples.
+        fold: Which fold's cells it is for, where it is not for those of the first, or of all.
+    """
 
     corruption: str | None = ruled(Rule("the name of a corruption, as in jpeg-30", _corruption_fault), None)
+    fold: int = limited(0, at_least=0)
+
+
+@dataclass(frozen=True)
+class FoldContent(Record):
+    """The domains of the stream in a fold after the first, and those in each of the plan's other orders."""
+
+    domains: tuple[DomainContent, ...]
+    orders: tuple[tuple[DomainContent, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +143,8 @@ class PlanFile(Record):
 
     ``orders`` are the domains in every order but the stream's own, which the cells number from 1; ``pool`` is where the
     steps are, from the folder, if not beside it; ``further`` are test sets that were never trained on, or corrupted
-    ones. In the first format cells have a ``source`` and no ``steps``.
+    ones. ``folds`` are the domains in every fold but the first, of a stream that has several (``streams.folds``): seed
+    s is of fold s mod their number. In the first format cells have a ``source`` and no ``steps``.
     """
 
     format: int
@@ -140,6 +156,7 @@ class PlanFile(Record):
     orders: tuple[tuple[DomainContent, ...], ...] = ()
     pool: str = ""
     further: tuple[FurtherContent, ...] = ()
+    folds: tuple[FoldContent, ...] = ()
     checksum: str | None = ruled(names.SHA256, None)
 
     def __post_init__(self) -> None:
@@ -154,6 +171,7 @@ class PlanFile(Record):
                 raise Invalid(
                     "orders", "the stream's domains, each once", [domain.name for domain in domains]
                 )
+        _check_folds(self)
         last = max((entry.order for entry in self.cells), default=0)
         if last > len(self.orders):
             raise Invalid("cells", f"orders 0 to {len(self.orders)}", last)
@@ -161,6 +179,28 @@ class PlanFile(Record):
         if len(set(ids)) < len(ids):
             twice = next(id for id in ids if ids.count(id) > 1)
             raise Invalid("cells", "every cell once", twice)
+
+    def fold_of(self, seed: int) -> int:
+        """Return the fold that the cells of a seed are of."""
+        return fold_of(seed, len(self.folds) + 1)
+
+
+def _check_folds(plan: PlanFile) -> None:
+    """Compare the domains of every fold with the stream's: names, order and stores are theirs; raises ``Invalid``."""
+    own = [_kinds(domains) for domains in (plan.stream.domains, *plan.orders)]
+    for number, fold in enumerate(plan.folds, start=1):
+        if [_kinds(domains) for domains in (fold.domains, *fold.orders)] != own:
+            names = [domain.name for domain in fold.domains]
+            raise Invalid("folds", "in every fold the stream's domains, in all of the plan's orders", names)
+        if fold.domains in (plan.stream.domains, *(other.domains for other in plan.folds[: number - 1])):
+            raise Invalid("folds", "folds of different people", number, "it is another fold again")
+    last = max((domain.fold for domain in plan.further), default=0)
+    if last > len(plan.folds):
+        raise Invalid("further", f"folds 0 to {len(plan.folds)}", last)
+
+
+def _kinds(domains: tuple[DomainContent, ...]) -> list[tuple[str, str]]:
+    return [(domain.name, domain.store) for domain in domains]
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ class ResultFolder:
                     "format": FORMAT,
                     "stream": {**plan.stream, "left_out": dict(plan.left_out), **_shortcuts(plan)},
                     **({"orders": orders} if orders else {}),
+                    **self._folds(plan),
                     "recipe": {"name": plan.recipe.name, **plan.recipe.content()},
                     **_defaults(plan.recipe),
                     **self._pool_of(pool),
@@ -156,6 +157,31 @@ class ResultFolder:
         new = [parsing.plain(of["domains"]) for of in plan.orders]
         return earlier + [domains for domains in new if domains not in earlier]
 
+    def _folds(self, plan: Plan) -> dict[str, Any]:
+        """What the plan says of the folds after the first: their domains in its own order and in those of ``_orders``.
+
+        Raises:
+            BenchError: The folder has other orders, of an earlier version, of which nobody says what they are in a fold.
+        """
+        if not plan.folds:
+            return {}
+        old = read_plan(self.path)[0] if (self.path / PLAN).exists() else {}
+        earlier, folds = old.get("orders", []), old.get("folds", [{}] * len(plan.folds))
+        new = [parsing.plain(of["domains"]) for of in plan.orders]
+        content = []
+        for fold, of_plan in zip(folds, plan.folds, strict=True):
+            own, *others = (parsing.plain(of["domains"]) for of in of_plan)
+            known = dict(enumerate(fold.get("orders", [])))
+            known.update({earlier.index(of): others[at] for at, of in enumerate(new) if of in earlier})
+            if len(known) < len(earlier):
+                raise BenchError(
+                    f"{self.path}: its other orders are of an earlier version, which knew no folds; give another --out"
+                )
+            orders = [known[at] for at in range(len(earlier))]
+            orders += [others[at] for at, of in enumerate(new) if of not in earlier]
+            content.append({"domains": own, **({"orders": orders} if orders else {})})
+        return {"folds": content}
+
     def _check_same(self, plan: Plan) -> dict[str, Any]:
         """Return the cells already planned, by id, once stream and recipe are known to be the same."""
         if not (self.path / PLAN).exists():
@@ -172,7 +198,24 @@ class ResultFolder:
             )
             if text := first_difference(there, now, kind):
                 raise BenchError(f"{self.path} was made by another plan: {text}; give another --out")
+        self._check_folds(plan, old)
         return {entry["id"]: entry for entry in old["cells"]}
+
+    def _check_folds(self, plan: Plan, old: Mapping[str, Any]) -> None:
+        """Refuse a plan that tests other people in some fold than the one that is there."""
+        there = [fold["domains"] for fold in old.get("folds", [])]
+        now = [parsing.plain(of[0]["domains"]) for of in plan.folds]
+        if there and there != now:
+            text = "other people are tested in them" if len(there) == len(now) else f"{len(now) + 1} now"
+            raise BenchError(
+                f"{self.path} was made by another plan: {len(there) + 1} folds there, {text}; give another --out"
+            )
+        folded = sorted({entry["seed"] for entry in old["cells"] if entry["seed"] % (len(now) + 1)})
+        if folded and not there and now:
+            raise BenchError(
+                f"{self.path} was made by another plan: in its cells of seed {folded[0]} those people are tested who "
+                f"are in fold 0, and now {len(now) + 1} folds test others in every seed; give another --out"
+            )
 
     def _tidy(self, ids: Iterable[str]) -> None:
         """Remove what is left of done cells whose process was killed before it removed it."""

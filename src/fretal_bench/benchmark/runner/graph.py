@@ -39,6 +39,7 @@ class Step:
         resumable: Whether it can be trained from the state of the step before; if not, all steps up to it are trained
             in one piece.
         learned: The content of the domain that it learned, ``learned_content``; None for a step that trained none.
+        fold: Which fold of the stream its domains are of.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Step:
     revision: int = 0
     resumable: bool = True
     learned: Mapping[str, Any] | None = field(default=None, repr=False)
+    fold: int = 0
 
     @property
     def domain(self) -> str:
@@ -86,6 +88,7 @@ class TestSet:
         further: Whether ``stream`` is of further test sets (``bench score``).
         data: Stores, or folders of stores, for further test sets of a stream that doesn't name its own.
         corruption: The name of what is done to its pixels (``datasets.corruptions``); empty for nothing.
+        fold: Which fold of that stream it is of.
     """
 
     __test__ = False  # not a test, whatever pytest thinks of its name
@@ -97,6 +100,7 @@ class TestSet:
     further: bool = False
     data: tuple[str, ...] = ()
     corruption: str = ""
+    fold: int = 0
 
 
 def step_ids(
@@ -141,6 +145,7 @@ def path_of(
     seed: int,
     stream: str,
     own: Mapping[str, Any],
+    fold: int = 0,
 ) -> tuple[Step, ...]:
     """Return the steps of a cell, from the untrained model to the last domain.
 
@@ -152,6 +157,7 @@ def path_of(
         stream: What opens the stream.
         own: The attributes of the steps that say which strategy it is: ``strategy``, ``label``, ``hyperparameters``,
             ``origin``, ``revision``, ``resumable``.
+        fold: Which fold of the stream it is.
     """
     adopts = adopts_source(ids, domains)
     of_source = {"strategy": SOURCE, "label": f"source model, seed {seed}", "hyperparameters": {}}
@@ -171,6 +177,7 @@ def path_of(
                 stream=stream,
                 order=names,
                 learned=contents[number] if is_trained else None,
+                fold=fold,
                 **(of_source if adopts and place < 2 else own),
             )
         )

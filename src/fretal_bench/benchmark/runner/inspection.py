@@ -19,10 +19,10 @@ from fretal_bench.benchmark.runner.graph import set_id
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.results import (
     Agreement,
-    plan_of_order,
     read_cell,
     read_further,
     stream_of_order,
+    stream_values,
     validation_scores,
 )
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment, read_phases
@@ -162,9 +162,10 @@ def _look_at_cells(about: Inspection, folder: ResultFolder, plan: PlanFile, valu
         if not os.path.lexists(path):
             continue
         about.done += 1
-        stream = stream_of_order(plan, entry.order)
+        fold = plan.fold_of(entry.seed)
+        stream = stream_of_order(plan, entry.order, fold)
         with about.looking():
-            read_cell(path, entry, stream, plan_of_order(values, entry.order), agreement)
+            read_cell(path, entry, stream, stream_values(values, entry.order, fold), agreement)
         with about.looking():
             sealed = Sealed(path)
             about.unsealed += sealed.checksums is None

@@ -32,7 +32,7 @@ from fretal_bench.benchmark.runner.task import Outcome, Task
 from fretal_bench.datasets.corruptions import corrupted_name, corruptions
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.domain import NO_ROWS, Domain, row_hash
-from fretal_bench.datasets.streams.further_sets import open_test_sets, test_set
+from fretal_bench.datasets.streams.further_sets import folds_at, open_test_sets, test_set
 from fretal_bench.datasets.streams.leakage import check_apart
 from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError, BenchWarning
@@ -82,11 +82,28 @@ class Judged:
         id: The cell's id.
         label: What to call it.
         steps: Those whose state is at hand, in order; by number what is judged as.
+        fold: Which fold of the stream it is of.
     """
 
     id: str
     label: str
     steps: tuple[Step, ...]
+    fold: int = 0
+
+
+@dataclass(frozen=True)
+class JudgedSet:
+    """A test set.
+
+    Attributes:
+        domain: Its samples.
+        ref: What identifies them.
+        folds: The folds whose cells it is for: whom it tests, these were not trained on.
+    """
+
+    domain: Domain
+    ref: TestSet
+    folds: frozenset[int]
 
 
 @dataclass
@@ -134,8 +151,7 @@ class Scoring:
 
     Attributes:
         folder: The result folder.
-        sets: The test sets.
-        refs: What identifies them, in the same order.
+        sets: The test sets, those of all folds.
         cells: The cells.
         agenda: The tasks.
         jobs: Processes.
@@ -144,8 +160,7 @@ class Scoring:
     """
 
     folder: ResultFolder
-    sets: tuple[Domain, ...]
-    refs: tuple[TestSet, ...]
+    sets: tuple[JudgedSet, ...]
     cells: tuple[Judged, ...]
     agenda: JudgingAgenda
     jobs: int
@@ -169,7 +184,7 @@ def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -
     folder = ResultFolder(call.results)
     _, plan = documents.read_plan(folder.path)
     pool = Pool(call.pool if call.pool is not None else folder.pool)
-    sets, refs = (_corrupted_sets if call.corrupt else _further_sets)(call, folder, plan, building)
+    sets = (_corrupted_sets if call.corrupt else _further_sets)(call, folder, plan, building)
     cells, left_out = _cells(folder, plan, pool, call.device, elsewhere=cluster is not None)
     if not cells:
         first = next(iter(left_out.items()), None)
@@ -178,10 +193,10 @@ def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -
     if call.corrupt:
         # The detector that is left in the end: what corruption does on the way is nobody's question.
         cells = tuple(dataclasses.replace(cell, steps=cell.steps[-1:]) for cell in cells)
-    _check_crops(folder, cells, sets)
-    agenda = JudgingAgenda(pool, _tasks(pool, cells, refs))
+    _check_crops(folder, cells, [of.domain for of in sets])
+    agenda = JudgingAgenda(pool, _tasks(pool, cells, sets))
     device = cells[0].steps[0].recipe.device
-    return Scoring(folder, sets, refs, cells, agenda, call.jobs or default_jobs(device), left_out, cluster)
+    return Scoring(folder, sets, cells, agenda, call.jobs or default_jobs(device), left_out, cluster)
 
 
 def _check_asked(call: ScoreCall) -> None:
@@ -198,39 +213,72 @@ def _check_asked(call: ScoreCall) -> None:
 
 def _further_sets(
     call: ScoreCall, folder: ResultFolder, plan: PlanFile, building: ProgressCallback | None
-) -> tuple[tuple[Domain, ...], tuple[TestSet, ...]]:
-    """Open the test sets that were never trained on."""
+) -> tuple[JudgedSet, ...]:
+    """Open the test sets that were never trained on: of a stream with the same folds those of every cell's fold."""
     data = tuple(os.path.abspath(path) for path in call.data)
     place = str(Path(call.on).absolute()) if os.path.exists(call.on) and "/" in call.on else call.on
-    sets = open_test_sets(place, data, building)
-    refs = tuple(
-        TestSet(set_id(domain.fingerprint(), "test"), domain.name, "test", place, further=True, data=data)
-        for domain in sets
-    )
-    _check_names(plan, sets, refs, f"--on {call.on}")
-    check_apart(_trained_on(call, folder, plan, building)[1], sets)
-    use_sets(place, data, sets)
-    return sets, refs
+    folds = _folds(folder, plan)
+    # Folds of another number are of other people: then it is the store's own split that is judged on, or refused.
+    follows = len(plan.folds) > 0 and folds_at(place) == len(plan.folds) + 1
+    opened: dict[int, tuple[Domain, ...]] = {}
+    for fold in folds if follows else (0,):
+        opened[fold] = open_test_sets(place, data, None if opened else building, verify=not opened, fold=fold)
+    sets = [
+        JudgedSet(domain, ref, frozenset((fold,) if follows else folds))
+        for fold, of_fold in opened.items()
+        for domain in of_fold
+        for id in (set_id(domain.fingerprint(), "test"),)
+        for ref in (TestSet(id, domain.name, "test", place, further=True, data=data, fold=fold),)
+    ]
+    _check_names(plan, sets, f"--on {call.on}")
+    _, trained = _trained_on(call, folder, plan, building)
+    for fold in folds:
+        _check_apart(plan, fold, trained[fold], [of.domain for of in sets if fold in of.folds])
+    for fold, of_fold in opened.items():
+        use_sets((place, data, fold), of_fold)
+    return tuple(sets)
+
+
+def _folds(folder: ResultFolder, plan: PlanFile) -> tuple[int, ...]:
+    """Return the folds of which there are done cells; the first where there is none."""
+    done = {plan.fold_of(entry.seed) for entry in plan.cells if folder.cell(entry.id).is_dir()}
+    return tuple(sorted(done)) or (0,)
+
+
+def _check_apart(plan: PlanFile, fold: int, trained: Sequence[Domain], judged: Sequence[Domain]) -> None:
+    """Refuse test sets that hold a person or a video that cells of a fold were trained on; errors as ``check_apart``."""
+    try:
+        check_apart(trained, judged)
+    except BenchError as error:
+        if not plan.folds:
+            raise
+        count = len(plan.folds) + 1
+        raise BenchError(
+            f"cells of fold {fold} of {count} (seed {fold}, {fold + count}, ...): {error}; or judge on a stream of the "
+            f"same people with folds = {count}, of which each cell is judged on its own fold's"
+        ) from error
 
 
 def _corrupted_sets(
     call: ScoreCall, folder: ResultFolder, plan: PlanFile, building: ProgressCallback | None
-) -> tuple[tuple[Domain, ...], tuple[TestSet, ...]]:
-    """Describe the test sets of the stream's own domains, corrupted: one for each corruption and domain."""
+) -> tuple[JudgedSet, ...]:
+    """Describe the test sets of the stream's own domains, corrupted: one for each fold, corruption and domain."""
     chosen = corruptions(call.corrupt)
     stream, _ = _trained_on(call, folder, plan, building)
     reference = _reference(call, folder, plan)
     use_stream(reference, stream)
-    sets, refs = [], []
-    for of in chosen:
-        for domain in stream:
-            if not len(domain.rows["test"]):
-                raise BenchError(f"{reference}: domain {domain.name!r} has no test rows to corrupt")
-            sets.append(test_set(corrupted_name(domain.name, of.name), domain.store, domain.rows["test"]))
-            id = set_id({**domain.fingerprint(), "corruption": of.name}, "test")
-            refs.append(TestSet(id, domain.name, "test", reference, corruption=of.name))
-    _check_names(plan, sets, refs, f"--corrupt {call.corrupt}")
-    return tuple(sets), tuple(refs)
+    sets = []
+    for fold in _folds(folder, plan):
+        for of in chosen:
+            for domain in stream.in_fold(fold):
+                if not len(domain.rows["test"]):
+                    raise BenchError(f"{reference}: domain {domain.name!r} has no test rows to corrupt")
+                corrupted = test_set(corrupted_name(domain.name, of.name), domain.store, domain.rows["test"])
+                id = set_id({**domain.fingerprint(), "corruption": of.name}, "test")
+                ref = TestSet(id, domain.name, "test", reference, corruption=of.name, fold=fold)
+                sets.append(JudgedSet(corrupted, ref, frozenset((fold,))))
+    _check_names(plan, sets, f"--corrupt {call.corrupt}")
+    return tuple(sets)
 
 
 def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> None:
@@ -242,38 +290,40 @@ def execute_scoring(scoring: Scoring, listener: Listener = lambda _: None) -> No
     """
     agenda = scoring.agenda
     run_agenda(agenda, listener, scoring.jobs, scoring.cluster)
-    contents = [_content(domain, ref) for domain, ref in zip(scoring.sets, scoring.refs, strict=True)]
+    contents = [_content(of) for of in scoring.sets]
     scoring.folder.add_further(contents)
     tables = [
-        (documents.build(FurtherContent, content, domain.name), Samples(domain, ref))
-        for content, domain, ref in zip(contents, scoring.sets, scoring.refs, strict=True)
+        (of.folds, documents.build(FurtherContent, content, of.domain.name), Samples(of.domain, of.ref))
+        for content, of in zip(contents, scoring.sets, strict=True)
     ]
-    ids = [ref.id for ref in scoring.refs]
     for cell in scoring.cells:
+        ids = [of.ref.id for of in scoring.sets if cell.fold in of.folds]
         judges = (judge_of(agenda.pool, step, ids).id for step in cell.steps)
         failed = next((id for id in judges if id in agenda.reasons), None)
         if failed is not None:
             scoring.left_out[cell.label] = agenda.reasons[failed]
             continue
-        for content, samples in tables:
-            _keep(scoring.folder, agenda.pool, cell, content, samples)
+        for folds, content, samples in tables:
+            if cell.fold in folds:
+                _keep(scoring.folder, agenda.pool, cell, content, samples)
 
 
-def _content(domain: Domain, ref: TestSet) -> dict[str, Any]:
+def _content(of: JudgedSet) -> dict[str, Any]:
     return {
-        **domain.fingerprint(),
-        "rows": {"train": NO_ROWS, "val": NO_ROWS, "test": row_hash(domain.rows["test"])},
-        **({"corruption": ref.corruption} if ref.corruption else {}),
+        **of.domain.fingerprint(),
+        "rows": {"train": NO_ROWS, "val": NO_ROWS, "test": row_hash(of.domain.rows["test"])},
+        **({"corruption": of.ref.corruption} if of.ref.corruption else {}),
+        **({"fold": of.ref.fold} if of.ref.fold else {}),
     }
 
 
-def _check_names(plan: PlanFile, sets: Sequence[Domain], refs: Sequence[TestSet], asked: str) -> None:
+def _check_names(plan: PlanFile, sets: Sequence[JudgedSet], asked: str) -> None:
     """Refuse test sets that would be taken for another: a domain of the stream, or an earlier further set."""
     learned = {domain.name for domain in plan.stream.domains}
-    earlier = {domain.name: domain for domain in plan.further}
+    earlier = {(domain.name, domain.fold): domain for domain in plan.further}
     # Scores are found by the samples, and say the name: under a second one they would be those of another test set.
     names = {set_id(parsing.plain(domain), "test"): domain.name for domain in plan.further}
-    for domain, ref in zip(sets, refs, strict=True):
+    for domain, ref in ((of.domain, of.ref) for of in sets):
         if names.setdefault(ref.id, domain.name) != domain.name:
             raise BenchError(
                 f"{asked}: test set {domain.name!r} holds the samples of test set {names[ref.id]!r}; give a stream "
@@ -284,7 +334,7 @@ def _check_names(plan: PlanFile, sets: Sequence[Domain], refs: Sequence[TestSet]
                 f"{asked}: test set {domain.name!r} has the name of a domain that was trained on; "
                 "give a stream file in which it has another"
             )
-        same = earlier.get(domain.name)
+        same = earlier.get((domain.name, ref.fold))
         if same is not None and set_id(parsing.plain(same), "test") != ref.id:
             raise BenchError(
                 f"{asked}: other test samples were judged as {domain.name!r} before; give a stream file in which "
@@ -300,12 +350,12 @@ def _reference(call: ScoreCall, folder: ResultFolder, plan: PlanFile) -> str:
 
 def _trained_on(
     call: ScoreCall, folder: ResultFolder, plan: PlanFile, building: ProgressCallback | None
-) -> tuple[Stream, list[Domain]]:
+) -> tuple[Stream, dict[int, list[Domain]]]:
     """Open what the cells were trained on.
 
     Returns:
-        The stream; and its domains in every order: one that is learned first may train on more than where it comes
-        later.
+        The stream; and for each fold of which there are done cells its domains in every order: one that is learned first
+        may train on more than where it comes later.
     """
     reference = _reference(call, folder, plan)
     remedy = "give what opens it as --stream"
@@ -315,19 +365,24 @@ def _trained_on(
         raise BenchError(
             f"the stream that the cells were trained on cannot be opened: {error}; {remedy}"
         ) from error
-    domains: dict[int, Domain] = {}
-    for order in (plan.stream.domains, *plan.orders):
-        expected = [parsing.plain(domain) for domain in order]
-        names = [domain["name"] for domain in expected]
-        same = sorted(names) == sorted(domain.name for domain in stream)
-        ordered = stream.in_order(names) if same else stream
-        if [domain.fingerprint() for domain in ordered] != expected:
-            raise BenchError(
-                f"{reference}: is not the stream that the cells of {folder.path} were trained on (its data differ from "
-                f"those in plan.json); {remedy}"
-            )
-        domains.update((id(domain), domain) for domain in ordered)
-    return stream, list(domains.values())
+    folds = {}
+    for fold in _folds(folder, plan):
+        domains: dict[int, Domain] = {}
+        for order in range(len(plan.orders) + 1):
+            expected = parsing.plain(stream_of_order(plan, order, fold).domains)
+            names = [domain["name"] for domain in expected]
+            folded = stream.in_fold(fold) if fold < stream.folds else stream
+            same = sorted(names) == sorted(domain.name for domain in stream)
+            ordered = folded.in_order(names) if same else folded
+            if [domain.fingerprint() for domain in ordered] != expected:
+                of_fold = f" in fold {fold}" if fold else ""
+                raise BenchError(
+                    f"{reference}: is not the stream that the cells of {folder.path} were trained on{of_fold} (its data "
+                    f"differ from those in plan.json); {remedy}"
+                )
+            domains.update((id(domain), domain) for domain in ordered)
+        folds[fold] = list(domains.values())
+    return stream, folds
 
 
 def _cells(
@@ -343,7 +398,8 @@ def _cells(
         if not about.steps:
             left_out[label] = "an earlier version made it, which kept no steps"
             continue
-        domains = parsing.plain(stream_of_order(plan, entry.order).domains)
+        fold = plan.fold_of(entry.seed)
+        domains = parsing.plain(stream_of_order(plan, entry.order, fold).domains)
         path = _path(about, domains, label, device, elsewhere)
         if not pool.has_state(path[-1].id):
             left_out[label] = f"the checkpoint of its last step is not in {pool.path}"
@@ -352,7 +408,7 @@ def _cells(
         # The source model's own step 0 is adopted.
         adopts = adopts_source(about.steps, domains)
         own = [step for step in at_hand if not (adopts and step is path[1])]
-        cells.append(Judged(entry.id, label, tuple(own)))
+        cells.append(Judged(entry.id, label, tuple(own), fold))
     return tuple(cells), left_out
 
 
@@ -393,11 +449,12 @@ def _check_crops(folder: ResultFolder, cells: Sequence[Judged], sets: Sequence[D
             )
 
 
-def _tasks(pool: Pool, cells: Sequence[Judged], refs: Sequence[TestSet]) -> list[Task]:
+def _tasks(pool: Pool, cells: Sequence[Judged], sets: Sequence[JudgedSet]) -> list[Task]:
     """Return what is to be judged, each step once; what judges as the source model is judged there."""
     tasks: dict[str, Task] = {}
-    ids = [ref.id for ref in refs]
     for cell in cells:
+        refs = [of.ref for of in sets if cell.fold in of.folds]
+        ids = [ref.id for ref in refs]
         for step in cell.steps:
             of = judge_of(pool, step, ids)
             if of.id not in tasks:

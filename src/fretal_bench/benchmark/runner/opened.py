@@ -15,10 +15,11 @@ from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError
 
 Order = tuple[str, ...]
-Place = tuple[str, tuple[str, ...]]
+Place = tuple[str, tuple[str, ...], int]
+"""Further test sets: the stream or store that they are of, the stores for it, and the fold."""
 _sets: dict[Place, tuple[Domain, ...]] = {}
 _streams: dict[str, Stream] = {}
-_orders: dict[tuple[str, Order], Stream] = {}
+_orders: dict[tuple[str, int, Order], Stream] = {}
 _corrupted: dict[str, CorruptedSource] = {}
 _CORRUPTED_BYTES: Final = 1 << 30
 """Corrupted test sets that are kept, together; each is needed again for the next model."""
@@ -32,31 +33,46 @@ def use_stream(reference: str, stream: Stream) -> None:
     experiences.cache_clear()
 
 
-def the_stream(reference: str, order: Order = ()) -> Stream:
-    """Return the stream that ``reference`` opens, in an order of its domains; one stream is kept open in a process.
+def the_stream(reference: str, order: Order = (), fold: int = 0) -> Stream:
+    """Return the stream that ``reference`` opens, in an order of its domains and in one of its folds.
 
-    Its checksums were compared when the run was prepared.
+    One stream is kept open in a process, and besides its fold 0 one other: what a process holds of the crops of many
+    folds would be all of them many times. Its checksums were compared when the run was prepared.
     """
     if reference not in _streams:
         use_stream(reference, open_stream(reference, verify=False))
-    if not order:
+    if not (order or fold):
         return _streams[reference]
-    if (reference, order) not in _orders:
-        _orders[reference, order] = _streams[reference].in_order(order)
-    return _orders[reference, order]
+    if (reference, fold, order) not in _orders:
+        if order:
+            _orders[reference, fold, order] = the_stream(reference, fold=fold).in_order(order)
+        else:
+            _let_go_of_folds()
+            _orders[reference, fold, order] = _streams[reference].in_fold(fold)
+    return _orders[reference, fold, order]
 
 
-def use_sets(place: str, data: tuple[str, ...], sets: tuple[Domain, ...]) -> None:
-    """Let a place stand for open further test sets in this process."""
-    _sets.clear()
-    _sets[place, data] = sets
+def _let_go_of_folds() -> None:
+    """Let go of every fold but the first."""
+    for key in [key for key in _orders if key[1]]:
+        del _orders[key]
+    experiences.cache_clear()
+    _corrupted.clear()
 
 
-def the_sets(place: str, data: tuple[str, ...]) -> tuple[Domain, ...]:
-    """Return the further test sets that a place opens; those of one place are kept open in a process."""
-    if (place, data) not in _sets:
-        use_sets(place, data, open_test_sets(place, data, verify=False))
-    return _sets[place, data]
+def use_sets(place: Place, sets: tuple[Domain, ...]) -> None:
+    """Let a place stand for open further test sets in this process; those of its other folds are kept."""
+    for other in [other for other in _sets if other[:2] != place[:2]]:
+        del _sets[other]
+    _sets[place] = sets
+
+
+def the_sets(place: Place) -> tuple[Domain, ...]:
+    """Return the further test sets that a place opens; those of one stream or store are kept open in a process."""
+    if place not in _sets:
+        where, data, fold = place
+        use_sets(place, open_test_sets(where, data, verify=False, fold=fold))
+    return _sets[place]
 
 
 def is_open(name: str | Place) -> bool:
@@ -72,9 +88,9 @@ def samples(of: TestSet) -> CropSource | CorruptedSource:
     """
     domains: Iterable[Domain]
     if of.further:
-        domains = the_sets(of.stream, of.data)
+        domains = the_sets((of.stream, of.data, of.fold))
     else:
-        stream = the_stream(of.stream)
+        stream = the_stream(of.stream, fold=of.fold)
         # A domain that comes first in some order may have other validation samples there than where it comes later.
         domains = (stream.at(domain.name, place) for place in (0, 1) for domain in stream)
     domains = [domain for domain in domains if domain.name == of.domain]
@@ -106,7 +122,7 @@ def check_learned(step: Step) -> None:
     Raises:
         BenchError: Its stream has changed since the run was planned: the step would be another than its id says.
     """
-    stream = the_stream(step.stream, step.order)
+    stream = the_stream(step.stream, step.order, step.fold)
     for of in step.path:
         if of.learned is not None:
             domain = stream[of.number]
@@ -121,9 +137,9 @@ def _changed(place: str, domain: Domain) -> BenchError:
 
 
 @functools.lru_cache(maxsize=4)
-def experiences(reference: str, order: Order, device: str) -> tuple[Any, ...]:
+def experiences(reference: str, order: Order, device: str, fold: int = 0) -> tuple[Any, ...]:
     """Return a stream's training experiences, their images on ``device`` where they fit."""
-    stream = the_stream(reference, order)
+    stream = the_stream(reference, order, fold)
     train = tuple(stream.as_avalanche().train_stream)
     for experience in train:
         experience.source = experience.source.to(device)

@@ -11,10 +11,12 @@ from fretal_bench.benchmark.recipes.recipe import SEEDS, Recipe
 from fretal_bench.benchmark.runner.content import content_id
 from fretal_bench.benchmark.runner.graph import Step, TestSet, path_of, set_id, step_ids, strategy_content
 from fretal_bench.datasets.streams.domain import NO_ROWS
+from fretal_bench.datasets.streams.folds import fold_of
 from fretal_bench.errors import BenchError, nearest
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import by_own_name, find_strategy, own_name
 
+Folds = tuple[tuple[Mapping[str, Any], ...], ...]
 Changes = Mapping[str, Mapping[str, Any]]
 
 
@@ -35,6 +37,7 @@ class Cell:
         order: Number of its order of the domains: 0 is the stream's own, others as in ``Plan.orders``.
         origin: The plugin that the strategy comes from, with its version: see ``StrategyInfo``.
         revision: The strategy's: see ``StrategyInfo``.
+        fold: Its fold of the stream, which the seed says: see ``folds.fold_of``.
     """
 
     id: str
@@ -49,6 +52,7 @@ class Cell:
     order: int = 0
     origin: str = ""
     revision: int = 0
+    fold: int = 0
 
     @property
     def adopts(self) -> bool:
@@ -84,6 +88,8 @@ class Plan:
         orders: Fingerprints of the stream in the other orders of its domains, if any.
         left_out: What the stream's stores left out when they were made, counted by reason.
         shortcuts: Domain -> what tells its real from its fake without looking at a picture.
+        folds: Of a stream with folds, for each after the first the fingerprints of the stream in its own order and in
+            the others: who is tested is all that differs.
     """
 
     stream: Mapping[str, Any]
@@ -92,6 +98,7 @@ class Plan:
     orders: tuple[Mapping[str, Any], ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     shortcuts: Mapping[str, str] = field(default_factory=dict)
+    folds: Folds = ()
 
 
 def base_content(stream: Mapping[str, Any], recipe: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -157,6 +164,7 @@ def make_plan(
     seeds: Sequence[int],
     changes: Changes | None = None,
     orders: Sequence[Mapping[str, Any]] = (),
+    folds: Folds = (),
 ) -> Plan:
     """Make the plan of a run: every strategy with every seed, in every order of the domains.
 
@@ -168,6 +176,7 @@ def make_plan(
         seeds: Seeds; one given twice counts once.
         changes: Hyperparameters by strategy.
         orders: Fingerprints of the stream in other orders of its domains.
+        folds: For each fold after the first the fingerprints of the stream in its own order and in the others.
 
     Raises:
         BenchError: A strategy or hyperparameter does not exist, a value is not valid, a change names a strategy that
@@ -175,13 +184,15 @@ def make_plan(
     """
     infos = check_strategies(strategies, recipe, seeds, changes or {})
     changes = by_strategy(changes or {})
+    in_folds = ((fingerprint, *orders), *folds)
     cells = [
-        _cell(info, changes.get(info.name, {}), stream, of_order, number, recipe, seed)
-        for number, of_order in enumerate((fingerprint, *orders))
+        _cell(info, changes.get(info.name, {}), stream, in_folds[fold][number], number, recipe, seed, fold)
+        for number in range(len(orders) + 1)
         for seed in dict.fromkeys(seeds)
+        for fold in (fold_of(seed, len(in_folds)),)
         for info in infos
     ]
-    return Plan(fingerprint, recipe, tuple(cells), tuple(orders))
+    return Plan(fingerprint, recipe, tuple(cells), tuple(orders), folds=tuple(folds))
 
 
 def by_strategy(changes: Changes) -> Changes:
@@ -233,6 +244,7 @@ def _cell(
     order: int,
     recipe: Recipe,
     seed: int,
+    fold: int,
 ) -> Cell:
     given = recipe.hyperparameters.get(info.name, {})
     values = dataclasses.asdict(info.hyperparameters({**given, **changes}))
@@ -247,10 +259,11 @@ def _cell(
         recipe=recipe,
         seed=seed,
         path=(),
-        sets=_sets(fingerprint, stream),
+        sets=_sets(fingerprint, stream, fold),
         order=order,
         origin=info.origin,
         revision=info.revision,
+        fold=fold,
     )
     # What is trained in one piece trains its first domain itself.
     adopts = info.shared_source and info.resumable
@@ -269,13 +282,13 @@ def _path(cell: Cell, fingerprint: Mapping[str, Any], *, adopts: bool, resumable
         "revision": cell.revision,
         "resumable": resumable,
     }
-    return path_of(ids, domains, cell.recipe, cell.seed, cell.stream, of_strategy)
+    return path_of(ids, domains, cell.recipe, cell.seed, cell.stream, of_strategy, cell.fold)
 
 
-def _sets(fingerprint: Mapping[str, Any], stream: str) -> tuple[TestSet, ...]:
+def _sets(fingerprint: Mapping[str, Any], stream: str, fold: int) -> tuple[TestSet, ...]:
     """What the cells of a stream are judged on; a split without rows is none."""
     return tuple(
-        TestSet(set_id(domain, split), domain["name"], split, stream)
+        TestSet(set_id(domain, split), domain["name"], split, stream, fold=fold)
         for split in ("test", "val")
         for domain in fingerprint["domains"]
         if domain["rows"][split] != NO_ROWS

@@ -75,6 +75,9 @@ class SentDomain:
     fakes_only: bool
 
 
+SentFold = tuple[tuple[SentDomain, SentDomain], ...]
+
+
 @dataclass(frozen=True)
 class SentStream:
     """A stream that is open on the head, for machines that may have none of its files.
@@ -83,14 +86,15 @@ class SentStream:
         reference: What tasks call it.
         name: Its name.
         protocol: Its protocol.
-        domains: Its domains in their own order, as they are where they come first, and where they come later.
+        folds: In each of its folds, the domains in their own order, as they are where they come first, and where they
+            come later.
         content: What identifies all that.
     """
 
     reference: str
     name: str
     protocol: Protocol
-    domains: tuple[tuple[SentDomain, SentDomain], ...]
+    folds: tuple[SentFold, ...]
     content: str
 
 
@@ -135,7 +139,7 @@ def setting() -> Setting:
 def needs(task: Task) -> tuple[str | Place, ...]:
     """Return what names the streams and further test sets that a task needs."""
     trains = (task.step.stream,) if task.trains else ()
-    judges = ((of.stream, of.data) if of.further else of.stream for of in task.sets)
+    judges = ((of.stream, of.data, of.fold) if of.further else of.stream for of in task.sets)
     return tuple(dict.fromkeys((*trains, *judges)))
 
 
@@ -143,15 +147,17 @@ def sent(name: str | Place) -> Sent:
     """Describe a stream or further test sets, opened here by name."""
     if isinstance(name, str):
         stream = the_stream(name)
-        pairs = tuple((stream.at(domain.name, 0), stream.at(domain.name, 1)) for domain in stream)
-        content = content_id(
-            {"order": [[of.fingerprint() for of in pair] for pair in pairs], **stream.fingerprint()}
-        )
-        # Where both are one domain, they are one there too, and its pictures are held once.
-        each = {id(domain): _sent(domain) for pair in pairs for domain in pair}
-        both = tuple((each[id(first)], each[id(later)]) for first, later in pairs)
-        return SentStream(name, stream.name, stream.protocol, both, content)
-    sets = the_sets(*name)
+        prints, folds = [], []
+        for fold in range(stream.folds):
+            folded = stream.in_fold(fold)
+            pairs = tuple((folded.at(domain.name, 0), folded.at(domain.name, 1)) for domain in folded)
+            prints.append([[of.fingerprint() for of in pair] for pair in pairs])
+            # Where both are one domain, they are one there too, and its pictures are held once.
+            each = {id(domain): _sent(domain) for pair in pairs for domain in pair}
+            folds.append(tuple((each[id(first)], each[id(later)]) for first, later in pairs))
+        content = content_id({"folds": prints, **stream.fingerprint()})
+        return SentStream(name, stream.name, stream.protocol, tuple(folds), content)
+    sets = the_sets(name)
     content = content_id({"sets": [of.fingerprint() for of in sets]})
     return SentSets(name, tuple(map(_sent, sets)), content)
 
@@ -311,20 +317,30 @@ def open_here(data: Iterable[Sent], fetch: Fetch) -> None:
         if isinstance(of, SentStream):
             use_stream(of.reference, _stream(of, fetch))
         else:
-            use_sets(*of.place, _domains(of.sets, fetch))
+            use_sets(of.place, _domains(of.sets, fetch))
         _contents[name] = of.content
 
 
-def _stream(of: SentStream, fetch: Fetch) -> Stream:
-    each = {id(domain): domain for pair in of.domains for domain in pair}
+def _stream(of: SentStream, fetch: Fetch, fold: int = 0) -> Stream:
+    domains = of.folds[fold]
+    each = {id(domain): domain for pair in domains for domain in pair}
     opened = dict(zip(each, _domains([*each.values()], fetch), strict=True))
-    by_name = {pair[0].name: tuple(opened[id(domain)] for domain in pair) for pair in of.domains}
+    by_name = {pair[0].name: tuple(opened[id(domain)] for domain in pair) for pair in domains}
 
     def at(name: str, place: int) -> Domain:
         return by_name[name][place > 0]
 
-    own = [at(pair[0].name, place) for place, pair in enumerate(of.domains)]
-    return Stream(of.name, own, of.protocol, people_checked=True, at=at)
+    own = [at(pair[0].name, place) for place, pair in enumerate(domains)]
+    return Stream(
+        of.name,
+        own,
+        of.protocol,
+        people_checked=True,
+        at=at,
+        fold=fold,
+        folds=len(of.folds),
+        of_fold=lambda other: _stream(of, fetch, other),
+    )
 
 
 def _domains(domains: Sequence[SentDomain], fetch: Fetch) -> tuple[Domain, ...]:

@@ -52,12 +52,14 @@ class CellResult:
             the sample (``manifest.people_key``); results of earlier versions don't have that column.
         environment: Versions, machine, commit, and ``phases`` with seconds and memory.
         path: The cell's folder.
-        stream: What the plan says of the stream; None for results that were not read from a folder.
+        stream: What the plan says of the stream, in its order and fold; None for results that were not read from a
+            folder.
         sealed: Whether the cell has checksums; those of earlier versions have none.
         further: The scores on test sets that were never trained on, with the columns of ``scores``; ``domain`` is the
             set's name. Often of the last step alone, as the states of earlier ones may have been removed.
         courses: What its validation samples were judged to be while it was trained, by the updates between two
             evaluations.
+        fold: Which fold of the stream it is of: who is tested (``streams.folds``).
     """
 
     id: str
@@ -72,6 +74,7 @@ class CellResult:
     sealed: bool = True
     further: pd.DataFrame | None = None
     courses: Mapping[int, CellCourse] = field(default_factory=dict)
+    fold: int = 0
 
     def validation(self) -> pd.DataFrame:
         """Return the scores of the validation samples; same columns as ``scores``.
@@ -203,8 +206,6 @@ def _of_order(
     labels: Mapping[str, str],
 ) -> Results:
     """Read the cells of one order of the domains; 0 is the stream's own."""
-    values = plan_of_order(values, order)
-    stream = stream_of_order(plan, order)
     cells: list[CellResult] = []
     failures, missing, unusable = [], [], []
     for entry in plan.cells:
@@ -212,10 +213,13 @@ def _of_order(
             continue
         done, failed, label = folder.cell(entry.id), folder.failure(entry.id), labels[entry.id]
         if os.path.lexists(done):
+            fold = plan.fold_of(entry.seed)
+            stream = stream_of_order(plan, order, fold)
             try:
-                cell = read_cell(done, entry, stream, values, agreement)
+                cell = read_cell(done, entry, stream, stream_values(values, order, fold), agreement)
+                cell = replace(cell, label=label, fold=fold)
                 further, courses = _further(folder.path, plan, cell), _courses(folder, cell, stream)
-                cells.append(replace(cell, label=label, further=further, courses=courses))
+                cells.append(replace(cell, further=further, courses=courses))
             except UnusableScores as error:
                 unusable.append(CellFailure(entry.id, label, entry.seed, str(error), ""))
         elif os.path.lexists(failed):
@@ -224,7 +228,8 @@ def _of_order(
             failures.append(CellFailure(failure.id, label, failure.seed, reason, failure.traceback))
         else:
             missing.append(MissingCell(label, entry.seed))
-    return Results(folder.path, values, tuple(cells), tuple(failures), tuple(missing), tuple(unusable))
+    own = plan_of_order(values, order)
+    return Results(folder.path, own, tuple(cells), tuple(failures), tuple(missing), tuple(unusable))
 
 
 def further_place(path: Path, set: str, cell: str) -> Path:
@@ -242,11 +247,17 @@ def _further(path: Path, plan: PlanFile, cell: CellResult) -> pd.DataFrame | Non
     """Read the scores of a cell on all further test sets on which it was judged; None if there is none."""
     import pandas as pd
 
-    parts = [
-        read_further(place, domain)
-        for domain in plan.further
-        if (place := further_place(path, set_id(parsing.plain(domain), "test"), cell.id)).is_dir()
-    ]
+    parts = []
+    for domain in plan.further:
+        place = further_place(path, set_id(parsing.plain(domain), "test"), cell.id)
+        if not place.is_dir():
+            continue
+        if domain.fold and domain.fold != cell.fold:
+            raise BenchError(
+                f"{place}: expected a test set of fold {cell.fold}, of which the cell is, found one of fold "
+                f"{domain.fold}; delete the folder"
+            )
+        parts.append(read_further(place, domain))
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
@@ -282,12 +293,23 @@ def plan_of_order(values: Mapping[str, Any], order: int) -> dict[str, Any]:
     if len(cells) == len(values["cells"]) and not order:
         return dict(values)
     rest = {key: value for key, value in values.items() if key not in ("orders", "checksum")}
+    if "folds" in values:
+        folded = range(1, len(values["folds"]) + 1)
+        rest["folds"] = [{"domains": stream_values(values, order, fold)["domains"]} for fold in folded]
     return {**rest, "stream": stream, "cells": cells}
 
 
-def stream_of_order(plan: PlanFile, order: int) -> StreamContent:
-    """Return what the plan says of the stream in one order of its domains; 0 is its own."""
-    return plan.stream.in_order(plan.orders[order - 1]) if order else plan.stream
+def stream_values(values: Mapping[str, Any], order: int, fold: int) -> dict[str, Any]:
+    """Return what a plan, as it is written, says of the stream in one order of its domains and one fold."""
+    of_fold = values["folds"][fold - 1] if fold else {**values["stream"], "orders": values.get("orders", [])}
+    return {**values["stream"], "domains": of_fold["orders"][order - 1] if order else of_fold["domains"]}
+
+
+def stream_of_order(plan: PlanFile, order: int, fold: int = 0) -> StreamContent:
+    """Return what the plan says of the stream in one order of its domains and one fold; 0 is its own of each."""
+    of_fold = plan.folds[fold - 1] if fold else None
+    domains, orders = (of_fold.domains, of_fold.orders) if of_fold else (plan.stream.domains, plan.orders)
+    return plan.stream.in_order(orders[order - 1] if order else domains)
 
 
 @dataclass
@@ -295,7 +317,8 @@ class Agreement:
     """What the cells of one folder must agree on, as far as they have been read."""
 
     samples: dict[tuple[str, ...], tuple[str, Path]] = field(default_factory=dict)
-    """The checksum of the samples of a cell, and the cell, by the order of the domains: one for all of an order."""
+    """The checksum of the samples of a cell, and the cell, by the domains in their order and their test rows: one for
+    all of an order and a fold."""
     people: dict[tuple[str, ...], tuple[str, Path]] = field(default_factory=dict)
     """The checksum of the people in them, of the cells that say who they are, and the cell."""
     untrained: dict[str, tuple[int, Path]] = field(default_factory=dict)
@@ -317,7 +340,7 @@ class Agreement:
         Raises:
             BenchError: Its samples are not theirs, or it has the scores of another seed.
         """
-        order = tuple(domain.name for domain in stream.domains)
+        order = tuple(text for domain in stream.domains for text in (domain.name, domain.rows.test))
         theirs, other = self.samples.setdefault(order, (samples, path))
         if samples != theirs:
             raise BenchError(
@@ -346,7 +369,7 @@ def read_cell(
     path: Path,
     entry: Entry,
     stream: StreamContent,
-    plan: Mapping[str, Any],
+    values: Mapping[str, Any],
     agreement: Agreement,
 ) -> CellResult:
     """Read a done cell.
@@ -354,8 +377,8 @@ def read_cell(
     Args:
         path: Its folder.
         entry: What the plan says of it.
-        stream: What the plan says of the stream.
-        plan: The whole plan, as it is written.
+        stream: What the plan says of the stream, in the cell's order and fold.
+        values: The same as it is written (``stream_values``).
         agreement: What the cells before this one were like.
 
     Raises:
@@ -364,7 +387,7 @@ def read_cell(
     """
     sealed = Sealed(path)
     about = read_about(sealed)
-    check_identity(about, entry, plan, path / "cell.json")
+    check_identity(about, entry, values, path / "cell.json")
     if sealed.checksums is None and about.revision is not None:
         raise BenchError(f"{path / CHECKSUMS}: expected a file, found none; {sealed.remedy}")
     environment = read_environment(sealed, entry.seed, len(stream.domains))
@@ -399,13 +422,13 @@ def validation_scores(sealed: Sealed, stream: StreamContent | None) -> pd.DataFr
     return score_table.to_frame(table)
 
 
-def check_identity(about: CellFile, entry: Entry, plan: Mapping[str, Any], where: Path) -> None:
+def check_identity(about: CellFile, entry: Entry, values: Mapping[str, Any], where: Path) -> None:
     """Check that a cell is the one that the plan says is there, and that its id is the hash of what it is.
 
     Args:
         about: Its ``cell.json``.
         entry: What the plan says of it.
-        plan: The whole plan, as it is written.
+        values: What the plan says of the stream, as it is written (``stream_values``).
         where: The place of ``cell.json``, for the errors.
 
     Raises:
@@ -424,7 +447,7 @@ def check_identity(about: CellFile, entry: Entry, plan: Mapping[str, Any], where
             f"{where.parents[2] / PLAN}: cell {entry.id}: the label {entry.label!r} is not of {entry.strategy} with "
             f"{dict(entry.hyperparameters)}; bring the file back from a copy"
         )
-    stream = {key: value for key, value in plan["stream"].items() if key not in OF_DATA}
+    stream = {key: value for key, value in values.items() if key not in OF_DATA}
     recipe = {key: value for key, value in about.recipe.items() if key != "name"}
     # A folder is joined by streams of another name and the same content.
     base = base_content({**stream, "name": about.stream}, recipe, about.seed)

@@ -102,7 +102,9 @@ def _adopted(step: Step, state: bytes | None) -> NewStep:
     strategy = build_strategy(step, _silent)
     weights = life.read_state(io.BytesIO(state), strategy.device).get("model", {})
     with measured(phases, "after", step.number, strategy.device.type):
-        life.adopt(strategy, weights, experiences(step.stream, step.order, strategy.device.type)[0])
+        life.adopt(
+            strategy, weights, experiences(step.stream, step.order, strategy.device.type, step.fold)[0]
+        )
     same = not judges_otherwise(strategy, weights)
     return _saved(step, strategy, phases, judges_as=step.before.id if same else None)
 
@@ -112,7 +114,7 @@ def _trained(task: Task, state: bytes | None, listener: Listener) -> NewStep:
     step, watch = task.step, _watch(task.step, task.watch)
     strategy = build_strategy(step, listener, watch=watch)
     if state is not None:
-        learned = experiences(step.stream, step.order, strategy.device.type)[: step.number]
+        learned = experiences(step.stream, step.order, strategy.device.type, step.fold)[: step.number]
         life.begin(strategy, strategy_of(step), learned, life.read_state(io.BytesIO(state), strategy.device))
     phases: Phases = []
     train_domain(strategy, step, phases, watch)
@@ -149,7 +151,7 @@ def _saved(
 ) -> NewStep:
     buffer = io.BytesIO()
     life.save(strategy, buffer)
-    store = the_stream(step.stream, step.order)[0].store
+    store = the_stream(step.stream, step.order, step.fold)[0].store
     image = 3 * store.size**2
     taken = footprint(strategy, image, trained=step.kind == "trained", resumable=step.resumable)
     samples = strategy.kept_images() if step.resumable else None
@@ -280,7 +282,7 @@ def build_strategy(
 
 def recipe_plugins(step: Step, listener: Listener, work: str = "", watch: Watch | None = None) -> list[Any]:
     """Build what the recipe adds to the training of a step's domain; arguments as ``build_strategy``."""
-    recipe, stream = step.recipe, the_stream(step.stream, step.order)
+    recipe, stream = step.recipe, the_stream(step.stream, step.order, step.fold)
     scaled = recipe.precision == "fp16" and recipe.device == "cuda"
     # First, so that nothing is chosen or reported of weights that are no numbers.
     plugins: list[Any] = [StopWhenDiverged(_place(step), scaled)]
@@ -308,7 +310,7 @@ def epochs(recipe: Recipe, number: int) -> int:
 
 def train_domain(strategy: ContinualStrategy, step: Step, phases: Phases, watch: Watch | None = None) -> None:
     """Train one domain, the optimiser new; what a watch takes is no part of the phase."""
-    experience = experiences(step.stream, step.order, strategy.device.type)[step.number]
+    experience = experiences(step.stream, step.order, strategy.device.type, step.fold)[step.number]
     with measured(phases, "train", step.number, strategy.device.type) as meter:
         if watch is not None:
             watch.meter = meter
@@ -321,7 +323,7 @@ def _watch(step: Step, every: int) -> Watch | None:
     """Build what judges the validation samples of the domains up to a step while it is trained; None if nothing does."""
     if not every:
         return None
-    stream = the_stream(step.stream, step.order)
+    stream = the_stream(step.stream, step.order, step.fold)
     return Watch(step.number, every, [stream[at].batches("val") for at in range(step.number + 1)])
 
 

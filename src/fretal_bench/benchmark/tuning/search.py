@@ -125,7 +125,7 @@ def prepare_search(
     def cells(opened: Opened) -> list[Cell]:
         made = _cells(opened, draws, seed)
         # Nothing is written before this.
-        check_target(target, recipe, _with_objective(tuning, opened.stream), option)
+        check_target(target, recipe, _with_objective(tuning, opened.stream_of(seed)), option)
         return made
 
     prepared = prepare(
@@ -134,7 +134,7 @@ def prepare_search(
         stream=lambda whole: _shortened(whole, first),
         building=building,
     )
-    stream = prepared.opened.stream
+    stream = prepared.opened.stream_of(seed)
     return Search(
         prepared, _trials(prepared), recipe, _with_objective(tuning, stream), target, _metric(stream)
     )
@@ -195,7 +195,7 @@ def _cells(opened: Opened, draws: Mapping[str, Sequence[Mapping[str, Any]]], see
     remedy = (
         "give fewer --domains" if opened.stream.protocol.later_reals else "tune on a stream without that key"
     )
-    check_validation(opened.stream, "tuning is judged by", remedy)
+    check_validation(opened.stream_of(seed), "tuning is judged by", remedy)
     return [
         cell
         for name, draws_of in draws.items()

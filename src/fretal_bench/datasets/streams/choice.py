@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def named_rows(path: Path, domain: DomainFile, index: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
+def named_rows(
+    path: Path, domain: DomainFile, index: pd.DataFrame, split: npt.NDArray[Any] | None = None
+) -> dict[str, npt.NDArray[np.int64]]:
     """Find the rows of a store that belong to a domain: its fakes, and the reals of its data sets.
 
     Args:
         path: The stream file, for the errors.
         domain: Names methods, data sets and compressions; where it names none, all of the store's are meant.
         index: The store's.
+        split: The split of every row; by default the store's own.
 
     Returns:
         For ``train``, ``val`` and ``test`` row numbers, int64, ascending.
@@ -47,7 +50,7 @@ def named_rows(path: Path, domain: DomainFile, index: pd.DataFrame) -> dict[str,
                 )
         if values:
             chosen &= index[column].isin(values).to_numpy()
-    split = index["split"].to_numpy()
+    split = index["split"].to_numpy() if split is None else split
     return {name: np.flatnonzero(chosen & (split == name)).astype(np.int64) for name in SPLITS}
 
 

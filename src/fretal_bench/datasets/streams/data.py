@@ -97,8 +97,9 @@ def list_streams(
 
     Returns:
         For each stream its ``name``, ``what`` (one line), ``domains`` (their names, in order), ``source`` (the paper),
-        ``image_size``, ``frames`` and ``videos_per_class`` of the protocol (None: not given, all), ``data`` (``yes``, or
-        in a few words why not), ``lacks`` (what is missing) and ``commands`` (what to type to get that).
+        ``image_size``, ``frames`` and ``videos_per_class`` of the protocol (None: not given, all), ``folds``,
+        ``data`` (``yes``, or in a few words why not), ``lacks`` (what is missing) and ``commands`` (what to type to get
+        that).
     """
     tiers = _tiers(data)
     rows: list[dict[str, Any]] = []
@@ -143,6 +144,7 @@ def _row(file: StreamFile, tiers: Sequence[Sequence[StoreAtHand]]) -> dict[str, 
         "image_size": file.image_size or None,
         "frames": file.frames or None,
         "videos_per_class": file.protocol.videos_per_class,
+        "folds": max(1, file.folds),
         "data": state or state_of(lacks),
         "lacks": [lack.what for lack in lacks],
         "commands": commands_of(lacks),

@@ -110,6 +110,8 @@ class StreamTable(Record):
             reals.
         withhold_test: Leave the test rows of every domain out, so that nothing can read them (tuning).
         protocol: What a learner is given at each domain.
+        folds: Deal the people of its stores into so many folds, each of which tests others (``folds``); seed s takes fold
+            s mod folds. 0 = the stores' own split alone.
         order: ``date``: the domains are learned in the order of their dates (``chronology``); if it is empty, as they
             stand here.
         domains: In the order in which they are learned, if ``order`` says nothing else.
@@ -124,6 +126,7 @@ class StreamTable(Record):
     first: int = limited(0, at_least=1)
     withhold_test: bool = False
     protocol: Protocol = Protocol()
+    folds: int = limited(0, at_least=1)
     order: Literal["", "date"] = ""
     domains: tuple[DomainFile, ...] = ()
 

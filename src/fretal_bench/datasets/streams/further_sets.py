@@ -21,6 +21,7 @@ from fretal_bench.datasets.streams.data import PathLike, locate
 from fretal_bench.datasets.streams.data_folder import named_stores
 from fretal_bench.datasets.streams.domain import Domain
 from fretal_bench.datasets.streams.file import StreamFile
+from fretal_bench.datasets.streams.folds import folds_of, split_column
 from fretal_bench.datasets.streams.stores import open_stores
 from fretal_bench.datasets.streams.stream import find_stream
 from fretal_bench.errors import BenchError, unknown_name
@@ -38,6 +39,7 @@ def open_test_sets(
     progress: ProgressCallback | None = None,
     *,
     verify: bool = True,
+    fold: int = 0,
 ) -> tuple[Domain, ...]:
     """Open what finished models are to be judged on: test rows alone, whether or not there are others.
 
@@ -54,6 +56,7 @@ def open_test_sets(
         data: Stores for the domains of a stream that name none, as for ``open_stream``.
         progress: As for ``open_stream``.
         verify: As for ``open_stream``.
+        fold: Whose test people they are to be, of a stream that has several folds.
 
     Returns:
         At least one domain, each with both classes in ``test``; ``train`` and ``val`` are withheld.
@@ -63,7 +66,9 @@ def open_test_sets(
             class.
     """
     if _is_stream(place):
-        sets = tuple(_of_stream(locate(find_stream(place), data), progress, verify))
+        sets = tuple(_of_stream(locate(find_stream(place), data), progress, verify, fold))
+    elif fold:
+        raise BenchError(f"{place} is a crop store, which has no fold {fold}")
     elif data:
         raise BenchError(f"{place} is a crop store, not a stream that needs some; leave --data out")
     else:
@@ -76,6 +81,11 @@ def open_test_sets(
                 f"{place}: two test sets would be named {shown(name)}; name them in a stream file"
             )
     return sets
+
+
+def folds_at(place: str) -> int:
+    """Return how many folds a place has that ``open_test_sets`` opens; 1 for what has its stores' own split alone."""
+    return max(1, find_stream(place).folds) if _is_stream(place) else 1
 
 
 def _is_stream(place: str) -> bool:
@@ -96,15 +106,22 @@ def _is_stream(place: str) -> bool:
     return False
 
 
-def _of_stream(file: StreamFile, progress: ProgressCallback | None, verify: bool) -> Iterator[Domain]:
+def _of_stream(
+    file: StreamFile, progress: ProgressCallback | None, verify: bool, fold: int
+) -> Iterator[Domain]:
     if file.withhold_test:
         raise BenchError(
             f"{file.path}: key 'withhold_test': expected a stream with test rows, found True; leave it out"
         )
     stores = open_stores(file, progress, verify)
+    splits = None
+    if fold:
+        indexes = {name: store.index for name, store in stores.items()}
+        splits = folds_of(indexes, file.folds, f"{file.path}: key 'folds'")[fold]
     for domain in file.learned:
         store = stores[domain.store]
-        rows = named_rows(file.path, domain, store.index)["test"]
+        column = split_column(store.index, splits) if splits is not None else None
+        rows = named_rows(file.path, domain, store.index, column)["test"]
         yield test_set(
             _coded(domain.name, store.index["compression"].iloc[rows].unique().tolist()), store, rows
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from fretal_bench.datasets.manifest import SPLITS, check_splits
 from fretal_bench.datasets.progress import ProgressCallback
@@ -16,6 +17,7 @@ from fretal_bench.datasets.streams.chronology import in_order_of_dates
 from fretal_bench.datasets.streams.data import PathLike, list_streams, locate
 from fretal_bench.datasets.streams.domain import Domain, row_hash
 from fretal_bench.datasets.streams.file import DomainFile, Protocol, StreamFile, read_stream_file
+from fretal_bench.datasets.streams.folds import Splits, folds_of, split_column
 from fretal_bench.datasets.streams.orders import check_order
 from fretal_bench.datasets.streams.stores import contents, open_stores
 from fretal_bench.errors import BenchError, unknown_name
@@ -43,6 +45,9 @@ class Stream:
         name: The stream's name.
         domains: The domains, in order.
         protocol: What a learner is given at each.
+        fold: Which of its folds it is: who is tested, who validates and who is trained on (``folds``); 0 is the stores'
+            own split.
+        folds: How many folds there are; 1 for a stream that has its stores' own split alone.
     """
 
     def __init__(
@@ -53,6 +58,9 @@ class Stream:
         *,
         people_checked: bool = False,
         at: Callable[[str, int], Domain] | None = None,
+        fold: int = 0,
+        folds: int = 1,
+        of_fold: Callable[[int], Stream] | None = None,
     ) -> None:
         """Put domains in order and check that no person is in two splits.
 
@@ -62,6 +70,9 @@ class Stream:
             protocol: How the rows of the domains were chosen; recorded, not applied again.
             people_checked: The caller has looked for people and videos in two splits, of many streams at once.
             at: Gives a domain, by its name, as it is at a place of an order; by default the same at every place.
+            fold: Which fold it is.
+            folds: How many there are.
+            of_fold: Opens another fold, its domains in the stream's own order.
 
         Raises:
             BenchError: If there is no domain, two have one name or differ in crop size, or a person (as source or
@@ -70,6 +81,7 @@ class Stream:
         self.name = name
         self.domains = tuple(domains)
         self.protocol = protocol or Protocol()
+        self.fold, self.folds, self._of_fold = fold, folds, of_fold
         if not self.domains:
             raise BenchError(f"stream {name!r} has no domain; give it one at least")
         sizes = {domain.store.size for domain in self.domains}
@@ -100,7 +112,7 @@ class Stream:
 
     def __getitem__(self, index: int | slice) -> Domain | Stream:
         if isinstance(index, slice):
-            return Stream(self.name, self.domains[index], self.protocol)
+            return Stream(self.name, self.domains[index], self.protocol, fold=self.fold, folds=self.folds)
         return self.domains[index]
 
     def __repr__(self) -> str:
@@ -133,7 +145,34 @@ class Stream:
             self._at(name, place)
             for place, name in enumerate(check_order(order, names, f"stream {self.name!r}"))
         ]
-        return Stream(self.name, domains, self.protocol, people_checked=True, at=self._at)
+        return Stream(
+            self.name,
+            domains,
+            self.protocol,
+            people_checked=True,
+            at=self._at,
+            fold=self.fold,
+            folds=self.folds,
+            of_fold=self._of_fold,
+        )
+
+    def in_fold(self, fold: int) -> Stream:
+        """Return the stream as it is in another fold, its domains in the same order; stores are not opened again.
+
+        Every call makes the fold anew, so that what is held of its crops goes when it is let go of.
+
+        Args:
+            fold: From 0 to ``folds - 1``.
+
+        Raises:
+            BenchError: There is no such fold, or somebody is in two splits of it.
+        """
+        if fold == self.fold:
+            return self
+        if self._of_fold is None or not 0 <= fold < self.folds:
+            count = "1 fold" if self.folds == 1 else f"{self.folds} folds"
+            raise BenchError(f"stream {self.name!r} has {count}, numbered from 0, found fold {fold}")
+        return self._of_fold(fold).in_order([domain.name for domain in self.domains])
 
     def fingerprint(self) -> dict[str, Any]:
         """Say exactly what the stream holds, for content ids: the same data give the same plain dict.
@@ -182,6 +221,7 @@ def open_stream(
     *,
     verify: bool = True,
     data: Sequence[PathLike] = (),
+    fold: int = 0,
 ) -> Stream:
     """Open a built-in stream by name, or a user's stream by the path of its TOML file.
 
@@ -192,11 +232,12 @@ def open_stream(
         verify: Compare the checksums of the user's stores, which reads them whole.
         data: Stores, or folders that hold stores, for the domains that don't name theirs; after them those in
             ``$FRETAL_BENCH_DATA`` are looked at.
+        fold: Which fold of a stream that has several; 0 is the stores' own split.
 
     Raises:
         BenchError: If there is no such stream, its file is wrong, or its stores are missing, ambiguous or damaged.
     """
-    return open_located(locate(find_stream(name_or_path), data), progress, verify=verify)
+    return open_located(locate(find_stream(name_or_path), data), progress, verify=verify, fold=fold)
 
 
 def find_stream(name_or_path: str | Path) -> StreamFile:
@@ -211,12 +252,12 @@ def find_stream(name_or_path: str | Path) -> StreamFile:
 
 
 def open_located(
-    file: StreamFile, progress: ProgressCallback | None = None, *, verify: bool = True
+    file: StreamFile, progress: ProgressCallback | None = None, *, verify: bool = True, fold: int = 0
 ) -> Stream:
     """Open a stream all of whose stores are known (``data.locate``); arguments and errors as ``open_stream``."""
     file = in_order_of_dates(file)
     (stream,) = open_orders(file, [[domain.name for domain in file.learned]], progress, verify=verify)
-    return stream
+    return stream.in_fold(fold)
 
 
 def open_orders(
@@ -239,7 +280,7 @@ def open_orders(
         verify: As for ``open_stream``.
 
     Returns:
-        One stream an order, all of the file's name.
+        One stream an order, all of the file's name and in fold 0; ``Stream.in_fold`` gives the others.
 
     Raises:
         BenchError: An order is no permutation of the learned domains, or as ``open_stream``.
@@ -249,22 +290,63 @@ def open_orders(
         check_order(order, names, f"stream {file.name!r}: order {number}")
         for number, order in enumerate(orders, start=1)
     ]
-    domains = _Domains(file, open_stores(file, progress, verify))
-    ordered = [[domains.at(name, place) for place, name in enumerate(order)] for order in checked]
-    streams = tuple(
-        Stream(file.name, row, file.protocol, people_checked=True, at=domains.at) for row in ordered
-    )
-    # Together: whoever is in two splits of one of the streams is so here, and the other way round, since the domain
-    # that trains on them is the same in an order that begins with it.
-    _check_people([*domains])
-    return streams
+    return _Folds(file, open_stores(file, progress, verify)).open(0, checked)
+
+
+class _Folds:
+    """The folds of a stream file whose stores are open; one of a stream that has none."""
+
+    def __init__(self, file: StreamFile, stores: Mapping[str, CropStore]) -> None:
+        self._file, self._stores = file, stores
+        self._splits: tuple[Splits, ...] = ()
+        if file.folds > 1:
+            indexes = {name: store.index for name, store in stores.items()}
+            self._splits = folds_of(indexes, file.folds, f"{file.path}: key 'folds'")
+
+    def open(self, fold: int, orders: Sequence[Sequence[str]]) -> tuple[Stream, ...]:
+        """Open a fold in several orders of the domains."""
+        file = self._file
+        domains = _Domains(file, self._stores, self._splits[fold] if fold else None)
+        streams = tuple(
+            Stream(
+                file.name,
+                [domains.at(name, place) for place, name in enumerate(order)],
+                file.protocol,
+                people_checked=True,
+                at=domains.at,
+                fold=fold,
+                folds=max(1, len(self._splits)),
+                of_fold=self._opened,
+            )
+            for order in orders
+        )
+        # Together: whoever is in two splits of one of the streams is so here, and the other way round, since the domain
+        # that trains on them is the same in an order that begins with it.
+        _check_people([*domains])
+        return streams
+
+    def _opened(self, fold: int) -> Stream:
+        (stream,) = self.open(fold, [[domain.name for domain in self._file.learned]])
+        return stream
 
 
 class _Domains:
-    """The learned domains of a stream file at any place of an order; one object where the rows are the same."""
+    """The learned domains of a stream file at any place of an order; one object where the rows are the same.
 
-    def __init__(self, file: StreamFile, stores: Mapping[str, CropStore]) -> None:
+    Args:
+        file: The stream file.
+        stores: Its stores, by the name that it gives them.
+        splits: Of the people, in a fold after the first; by default the stores' own.
+    """
+
+    def __init__(
+        self, file: StreamFile, stores: Mapping[str, CropStore], splits: Splits | None = None
+    ) -> None:
         self._file = file
+        self._columns = {
+            name: split_column(store.index, splits) if splits is not None else None
+            for name, store in stores.items()
+        }
         self._files = {domain.name: domain for domain in file.learned}
         self._stores = stores
         self._contents = contents(file, stores)
@@ -286,7 +368,7 @@ class _Domains:
 
     def _made(self, domain: DomainFile, *, first: bool) -> Domain:
         file, store = self._file, self._stores[domain.store]
-        rows = named_rows(file.path, domain, store.index)
+        rows = named_rows(file.path, domain, store.index, self._columns[domain.store])
         content = self._contents[domain.store]
         sharing = [
             other.name
@@ -308,13 +390,18 @@ class _Domains:
 
 
 def _check_people(domains: Sequence[Domain]) -> None:
+    """Refuse people and videos that are in two splits, as the domains have them: a fold has others than its store."""
     import pandas as pd
 
-    used = {
-        id(domain.store): np.unique(
-            np.concatenate([d.rows[s] for d in domains if d.store is domain.store for s in SPLITS])
-        )
-        for domain in domains
-    }
+    rows: dict[int, dict[str, list[npt.NDArray[np.int64]]]] = {}
     stores = {id(domain.store): domain.store for domain in domains}
-    check_splits(pd.concat([store.index.iloc[used[key]] for key, store in stores.items()], ignore_index=True))
+    for domain in domains:
+        by_split = rows.setdefault(id(domain.store), {split: [] for split in SPLITS})
+        for split in SPLITS:
+            by_split[split].append(domain.rows[split])
+    parts = [
+        stores[key].index.iloc[np.unique(np.concatenate(of_split))].assign(split=split)
+        for key, by_split in rows.items()
+        for split, of_split in by_split.items()
+    ]
+    check_splits(pd.concat(parts, ignore_index=True))
