@@ -39,6 +39,35 @@ def toy_rows(methods: tuple[str, ...] = ("Deepfakes", "FaceSwap"), dataset: str 
     return frame.loc[frame.index.repeat(FRAMES)].assign(frame=list(range(FRAMES)) * len(frame))
 
 
+def paired_rows(train: int, val: int, test: int, *, frames: int = 2, alone: int = 0) -> pd.DataFrame:
+    """Real videos, and fakes of every person with the other of the pair; ``alone`` of the trained have no partner."""
+    rows = []
+    number = 0
+    for split, count in (("train", train), ("val", val), ("test", test)):
+        people = [f"{number + place:03}" for place in range(count)]
+        number += count
+        for place, person in enumerate(people):
+            single = split == "train" and place >= count - alone
+            other = person if single else people[place ^ 1]
+            for method in ("real", "Deepfakes", "FaceSwap"):
+                fake = method != "real"
+                rows.append(
+                    {
+                        "path": f"{method}/{person}.mp4",
+                        "dataset": "toy",
+                        "method": method,
+                        "compression": "c23",
+                        "split": split,
+                        "label": int(fake),
+                        "video": f"{person}_{other}" if fake else person,
+                        "source": other if fake else person,
+                        "target": person,
+                    }
+                )
+    frame = pd.DataFrame(rows)
+    return frame.loc[frame.index.repeat(frames)].assign(frame=list(range(frames)) * len(frame))
+
+
 def toy_store(path: Path, rows: pd.DataFrame | None = None, size: int = 16) -> CropStore:
     """Write a store of random crops; fakes are brighter, so that a model can learn them."""
     rows = toy_rows() if rows is None else rows

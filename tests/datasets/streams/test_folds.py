@@ -14,38 +14,9 @@ from fretal_bench.datasets.manifest import SPLITS, check_splits
 from fretal_bench.datasets.streams.folds import fold_of, folds_of
 from fretal_bench.datasets.streams.stream import Stream, open_stream
 from fretal_bench.errors import BenchError
-from toy_stores import toy_store
+from toy_stores import paired_rows, toy_store
 
 METHODS = ("Deepfakes", "FaceSwap")
-
-
-def pairs_rows(train: int, val: int, test: int, *, frames: int = 2, alone: int = 0) -> pd.DataFrame:
-    """Real videos, and fakes of every person with the other of the pair; ``alone`` of the trained have no partner."""
-    rows = []
-    number = 0
-    for split, count in (("train", train), ("val", val), ("test", test)):
-        people = [f"{number + place:03}" for place in range(count)]
-        number += count
-        for place, person in enumerate(people):
-            single = split == "train" and place >= count - alone
-            other = person if single else people[place ^ 1]
-            for method in ("real", *METHODS):
-                fake = method != "real"
-                rows.append(
-                    {
-                        "path": f"{method}/{person}.mp4",
-                        "dataset": "toy",
-                        "method": method,
-                        "compression": "c23",
-                        "split": split,
-                        "label": int(fake),
-                        "video": f"{person}_{other}" if fake else person,
-                        "source": other if fake else person,
-                        "target": person,
-                    }
-                )
-    frame = pd.DataFrame(rows)
-    return frame.loc[frame.index.repeat(frames)].assign(frame=list(range(frames)) * len(frame))
 
 
 def people_in(splits: Mapping[str, str], split: str = "test") -> set[str]:
@@ -82,19 +53,19 @@ def check(rows: pd.DataFrame, folds: int) -> tuple[Mapping[str, str], ...]:
 def test_everybody_is_tested_once_in_folds_as_equal_as_pairs_allow(
     sizes: tuple[int, int, int], folds: int, tests: list[int]
 ) -> None:
-    dealt = check(pairs_rows(*sizes), folds)
+    dealt = check(paired_rows(*sizes), folds)
     assert len(people_in(dealt[0])) == tests[0]
     assert sorted(len(people_in(splits)) for splits in dealt[1:]) == tests[1:]
 
 
 def test_people_without_a_partner_even_out_the_folds() -> None:
-    dealt = check(pairs_rows(15, 2, 4, alone=5), 4)
+    dealt = check(paired_rows(15, 2, 4, alone=5), 4)
     # Seventeen people are left for three folds: 6 + 6 + 5.
     assert sorted(len(people_in(splits)) for splits in dealt[1:]) == [5, 6, 6]
 
 
 def test_the_order_of_rows_changes_nothing() -> None:
-    rows = pairs_rows(28, 4, 8)
+    rows = paired_rows(28, 4, 8)
     dealt = folds_of({"toy": rows}, 5, "")
     for seed in range(3):
         assert folds_of({"toy": rows.sample(frac=1, random_state=seed)}, 5, "") == dealt
@@ -103,7 +74,7 @@ def test_the_order_of_rows_changes_nothing() -> None:
 
 
 def test_validation_people_differ_from_fold_to_fold() -> None:
-    dealt = check(pairs_rows(28, 4, 8), 5)
+    dealt = check(paired_rows(28, 4, 8), 5)
     assert len({frozenset(people_in(splits, "val")) for splits in dealt}) > 3
 
 
@@ -127,14 +98,14 @@ def test_validation_people_differ_from_fold_to_fold() -> None:
 )
 def test_what_cannot_be_folded_is_refused(change, words: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(BenchError) as caught:
-        folds_of({"toy": change(pairs_rows(28, 4, 8))}, 5, "mine.toml: key 'folds'")
+        folds_of({"toy": change(paired_rows(28, 4, 8))}, 5, "mine.toml: key 'folds'")
     assert words in str(caught.value)
     assert str(caught.value).startswith("mine.toml: key 'folds': ")
 
 
 def test_more_folds_than_groups_are_refused() -> None:
     with pytest.raises(BenchError, match=r"expected at most 5 folds, as 4 groups .* found 6; give fewer"):
-        folds_of({"toy": pairs_rows(6, 2, 2)}, 6, "")
+        folds_of({"toy": paired_rows(6, 2, 2)}, 6, "")
 
 
 def test_seeds_take_the_folds_in_turn() -> None:
@@ -144,7 +115,7 @@ def test_seeds_take_the_folds_in_turn() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    toy_store(tmp_path / "store", pairs_rows(10, 2, 4))
+    toy_store(tmp_path / "store", paired_rows(10, 2, 4))
     domains = "".join(
         f'\n[[domains]]\nname = "{method}"\nstore = "store"\nmethods = ["{method}"]\n' for method in METHODS
     )
