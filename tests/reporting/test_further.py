@@ -178,7 +178,9 @@ def test_every_metric_of_every_step_stands_in_one_file(results, tmp_path):
 def test_the_values_are_plain_data_with_their_standard_deviation(results, tmp_path):
     report = write_report(results, tmp_path)
     plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))["further"]
-    assert plain["sets"] == [{"name": name, "reals": 18, "fakes": 18, "videos": 13} for name in SETS]
+    assert plain["sets"] == [
+        {"name": name, "reals": 18, "fakes": 18, "videos": 13, "folds": 1} for name in SETS
+    ]
     (record,) = [
         of
         for of in plain["values"]
