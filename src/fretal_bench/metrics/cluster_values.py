@@ -13,19 +13,28 @@ With the P clusters that a seed tests, a metric has two forms, each ``[P, T + 1,
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from fretal_bench.metrics import registry
-from fretal_bench.metrics.detection import THRESHOLD
+from fretal_bench.metrics.checks import Samples, why_undefined
+from fretal_bench.metrics.detection import ECE_BINS, THRESHOLD
 from fretal_bench.metrics.inference import pseudo_values
 from fretal_bench.metrics.losses import LEAST
 from fretal_bench.metrics.matrices import StreamScores
 from fretal_bench.metrics.numbers import NAN, Floats, Labels
+from fretal_bench.metrics.rates import TPR_AT
+
+MOST_LEFT_OUT: Final = 50
+"""Where more clusters have samples in a domain, a plugin's metric is computed without groups of them."""
+_CURVES: Final = 2_000_000
+"""How many points of curves are held at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +59,10 @@ class ClusterMetrics:
         Args:
             scores: Laid out with their clusters.
         """
-        self._scores = scores
         every = np.concatenate(scores.clusters) if scores.clusters else np.zeros(0, dtype=np.int64)
         self.clusters: npt.NDArray[np.int64] = np.unique(every)
         self._domains = [
-            _Domain.of(labels, of_domain, np.searchsorted(self.clusters, clusters))
+            _Domain(labels, of_domain, np.searchsorted(self.clusters, clusters))
             for labels, of_domain, clusters in zip(scores.labels, scores.scores, scores.clusters, strict=True)
         ]
 
@@ -72,54 +80,90 @@ class ClusterMetrics:
         for column, domain in enumerate(self._domains):
             whole = values[first:, column]
             if metric in _MEANS:
-                own[:, first:, column], without[:, first:, column] = _of_mean(
-                    domain, *_MEANS[metric], count, whole, first
-                )
-                continue
-            others = without[:, first:, column]
-            others[:] = whole
-            others[domain.clusters] = domain.without(metric, first)
-            own[:, first:, column] = pseudo_values(whole, others)
+                of_domain = _of_mean(domain, *_MEANS[metric], count, whole, first)
+            else:
+                of_domain = _of_others(domain, metric, count, whole, first)
+            own[:, first:, column], without[:, first:, column] = of_domain
         return ClusterMatrices(own, without)
 
 
-class _Domain(NamedTuple):
+class _Domain:
     """The samples of a domain, sorted by cluster.
 
     Attributes:
         labels: ``[n]``.
         scores: ``[T + 1, n]``.
-        clusters: The clusters that have samples here, ascending, as places among all of the cell's.
+        clusters: The p clusters that have samples here, ascending, as places among all of the cell's.
         starts: Where the samples of each begin.
     """
 
-    labels: Labels
-    scores: Floats
-    clusters: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, labels: Labels, scores: Floats, clusters: npt.NDArray[np.int64]) -> _Domain:
+    def __init__(self, labels: Labels, scores: Floats, clusters: npt.NDArray[np.int64]) -> None:
         """Sort samples by cluster."""
         order = np.argsort(clusters, kind="stable")
-        present, starts = np.unique(clusters[order], return_index=True)
-        return cls(labels[order], scores[:, order], present, starts.astype(np.int64))
+        self.labels, self.scores = labels[order], scores[:, order]
+        self.clusters, self.starts = np.unique(clusters[order], return_index=True)
+        self.sizes = np.diff(np.append(self.starts, len(labels)))
+        self._curves: dict[tuple[int, int | None], _Curves] = {}
+
+    @functools.cached_property
+    def places(self) -> npt.NDArray[np.int64]:
+        """The place of each sample's cluster among those that are here, ``[n]``."""
+        return np.repeat(np.arange(len(self.clusters)), self.sizes)
 
     def sums(self, values: Floats) -> Floats:
         """Sum over the samples of each cluster: ``[..., n] -> [..., p]``."""
-        return np.add.reduceat(values, self.starts, axis=-1)
+        return np.asarray(np.add.reduceat(values, self.starts, axis=-1), dtype=np.float64)
 
-    def without(self, metric: str, first: int) -> Floats:
-        """Give a metric without each of the clusters that are here, ``[p, rows]``."""
-        known = registry.find(metric)
-        ends = np.append(self.starts[1:], len(self.labels))
-        result = np.empty((len(self.clusters), len(self.scores) - first))
-        for place, (start, end) in enumerate(zip(self.starts, ends, strict=True)):
-            kept = np.r_[0:start, end : len(self.labels)]
-            labels = self.labels[kept]
-            for row, of_step in enumerate(self.scores[first:]):
-                result[place, row] = known.evaluate(labels, of_step[kept])[0]
-        return result
+    def curves(self, row: int, part: slice) -> _Curves:
+        """Count fakes and reals above thresholds at a step without each of some clusters."""
+        if (row, part.start) not in self._curves:
+            scores = self.scores[row]
+            order = np.argsort(-scores, kind="stable")
+            ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+            kept = self.places[order] != np.arange(len(self.clusters))[part][:, None]
+            fakes = self.labels[order] == 1
+            above = (
+                np.pad(np.cumsum(kept & of_class, axis=1, dtype=np.float64)[:, ends], ((0, 0), (1, 0)))
+                for of_class in (fakes, ~fakes)
+            )
+            self._curves = {(row, part.start): _Curves(*above)}
+        return self._curves[row, part.start]
+
+    @functools.cached_property
+    def groups(self) -> list[npt.NDArray[np.int64]]:
+        """The places of the clusters that are left out together, one by one where they are few."""
+        count = min(len(self.clusters), MOST_LEFT_OUT)
+        return [np.arange(first, len(self.clusters), count) for first in range(count)]
+
+    @functools.cached_property
+    def left_out(self) -> dict[tuple[int, int], Samples]:
+        """The samples without a group at a step, by the numbers of both, as far as they were asked for."""
+        return {}
+
+    def without_group(self, group: int, row: int) -> Samples:
+        """Give the samples of a step without a group of clusters."""
+        if (group, row) not in self.left_out:
+            kept = ~np.isin(self.places, self.groups[group])
+            self.left_out[group, row] = Samples(self.labels[kept], self.scores[row, kept])
+        return self.left_out[group, row]
+
+
+def _of_others(domain: _Domain, metric: str, count: int, whole: Floats, first: int) -> tuple[Floats, Floats]:
+    """Give pseudo-values and values without each cluster, ``[P, rows]``, of what is no mean over samples."""
+    without = np.tile(whole, (count, 1))
+    if metric in _AT_ONCE:
+        without[domain.clusters] = _AT_ONCE[metric](domain, first)
+        return pseudo_values(whole, without), without
+    known = registry.find(metric)
+    for number, group in enumerate(domain.groups):
+        for row in range(len(whole)):
+            samples = domain.without_group(number, first + row)
+            absent = why_undefined(samples.labels, samples.scores, classes=known.classes)
+            value = NAN if absent else known.of(samples)[0]
+            # A group of m clusters counts for each of them so that their spread is that of p / m groups.
+            change = (value - whole[row]) / math.sqrt(len(group))
+            without[domain.clusters[group], row] = value if len(group) == 1 else whole[row] + change
+    return pseudo_values(whole, without), without
 
 
 def _of_mean(
@@ -156,6 +200,131 @@ def _of_mean(
         own += influence / len(parts)
         without += others / len(parts)
     return whole + own, without
+
+
+def _auc(domain: _Domain, first: int) -> Floats:
+    """AUC without each cluster: pairs of a fake and a real, less those of which the cluster has either.
+
+    ``(W - W_p. - W_.p + W_pp) / ((F - F_p) (R - R_p))``, W the pairs won, ties half.
+    """
+    fakes, p = domain.labels == 1, len(domain.clusters)
+    of_fakes, of_reals = domain.places[fakes], domain.places[~fakes]
+    fake_counts, real_counts = (
+        np.bincount(of, minlength=p).astype(np.float64) for of in (of_fakes, of_reals)
+    )
+    begun = np.append(0.0, np.cumsum(real_counts))[:-1]
+    pairs = (fake_counts.sum() - fake_counts) * (real_counts.sum() - real_counts)
+    result = np.empty((p, len(domain.scores) - first))
+    for row, scores in enumerate(domain.scores[first:]):
+        ranks = np.unique(scores, return_inverse=True)[1].astype(np.int64)
+        won = _twice_below(ranks[~fakes], ranks[fakes])
+        lost = 2.0 * fake_counts.sum() - _twice_below(ranks[fakes], ranks[~fakes])
+        keys = domain.places * (len(ranks) + 1) + ranks
+        inside = _twice_below(keys[~fakes], keys[fakes]) - 2 * begun[of_fakes]
+        parts = np.bincount(of_fakes, won - inside, minlength=p) + np.bincount(of_reals, lost, minlength=p)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result[:, row] = np.where(pairs > 0, (won.sum() - parts) / (2 * pairs), NAN)
+    return np.where(np.isfinite(domain.scores[first:]).all(axis=1), result, NAN)
+
+
+def _twice_below(values: npt.NDArray[np.int64], of: npt.NDArray[np.int64]) -> Floats:
+    """Count for each of ``of`` the values below it twice and those equal to it once."""
+    ordered = np.sort(values)
+    below = np.searchsorted(ordered, of, side="left") + np.searchsorted(ordered, of, side="right")
+    return below.astype(np.float64)
+
+
+def _f1(domain: _Domain, first: int) -> Floats:
+    """F1 without each cluster, from counts."""
+    fakes = (domain.labels == 1).astype(np.float64)
+    called = (domain.scores[first:] >= THRESHOLD).astype(np.float64)
+    both, calls, of_fakes = domain.sums(called * fakes).T, domain.sums(called).T, domain.sums(fakes)
+    fakes_left = fakes.sum() - of_fakes
+    reals_left = (1 - fakes).sum() - (domain.sizes - of_fakes)
+    exists = (fakes_left > 0) & (reals_left > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = 2 * (both.sum(axis=0) - both) / (calls.sum(axis=0) - calls + fakes_left[:, None])
+    return np.where(exists[:, None], value, NAN)
+
+
+def _ece(domain: _Domain, first: int) -> Floats:
+    """ECE without each cluster, from the excess of each bin."""
+    p, edges = len(domain.clusters), np.arange(1, ECE_BINS) / ECE_BINS
+    left = len(domain.labels) - domain.sizes
+    result = np.empty((p, len(domain.scores) - first))
+    for row, scores in enumerate(domain.scores[first:]):
+        places = domain.places * ECE_BINS + np.searchsorted(edges, scores, side="right")
+        excess = np.bincount(places, domain.labels - scores, minlength=p * ECE_BINS).reshape(p, ECE_BINS)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            result[:, row] = np.where(left > 0, np.abs(excess.sum(axis=0) - excess).sum(axis=1) / left, NAN)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Curves:
+    """Fakes and reals with score >= t of one step, without each of some clusters, t falling: ``[c, n + 1]`` each.
+
+    Points stand twice where a threshold is that of a cluster which is left out; no metric of them changes by that.
+    """
+
+    fakes: Floats
+    reals: Floats
+
+
+def _of_curves(value: Callable[[_Curves], Floats]) -> Callable[[_Domain, int], Floats]:
+    """Make a metric of the counts above thresholds one of a domain without each of its clusters."""
+
+    def without(domain: _Domain, first: int) -> Floats:
+        p, n = len(domain.clusters), len(domain.labels)
+        result = np.empty((p, len(domain.scores) - first))
+        size = max(1, _CURVES // max(1, n))
+        for row in range(result.shape[1]):
+            for start in range(0, p, size):
+                part = slice(start, start + size)
+                curves = domain.curves(first + row, part)
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    exists = (curves.fakes[:, -1] > 0) & (curves.reals[:, -1] > 0)
+                    result[part, row] = np.where(exists, value(curves), NAN)
+        return np.where(np.isfinite(domain.scores[first:]).all(axis=1), result, NAN)
+
+    return without
+
+
+def _average_precision(curves: _Curves) -> Floats:
+    recall = curves.fakes / curves.fakes[:, -1:]
+    called = curves.fakes + curves.reals
+    precision = np.divide(curves.fakes, called, out=np.zeros_like(called), where=called > 0)
+    return np.asarray((np.diff(recall, axis=1) * precision[:, 1:]).sum(axis=1), dtype=np.float64)
+
+
+def _eer(curves: _Curves) -> Floats:
+    fpr, fnr = curves.reals / curves.reals[:, -1:], 1 - curves.fakes / curves.fakes[:, -1:]
+    gap, rows = fnr - fpr, np.arange(len(fpr))
+    after = np.argmax(gap <= 0, axis=1)
+    before = after - 1
+    share = gap[rows, before] / (gap[rows, before] - gap[rows, after])
+    return np.asarray(fpr[rows, before] + share * (fpr[rows, after] - fpr[rows, before]), dtype=np.float64)
+
+
+def _tpr_at(percent: int) -> Callable[[_Curves], Floats]:
+    def value(curves: _Curves) -> Floats:
+        allowed = curves.reals * 100 <= curves.reals[:, -1:] * percent
+        return np.asarray(
+            np.where(allowed, curves.fakes, 0.0).max(axis=1) / curves.fakes[:, -1], dtype=np.float64
+        )
+
+    return value
+
+
+_AT_ONCE: Final[dict[str, Callable[[_Domain, int], Floats]]] = {
+    "auc": _auc,
+    "f1": _f1,
+    "ece": _ece,
+    "ap": _of_curves(_average_precision),
+    "eer": _of_curves(_eer),
+    **{f"tpr_at_fpr{percent}": _of_curves(_tpr_at(percent)) for percent in TPR_AT},
+}
+"""Metrics whose values without each cluster are computed together, from counts."""
 
 
 def _right(scores: Floats, labels: Labels) -> Floats:

@@ -15,6 +15,7 @@ A NaN in R goes through to every number that reads it; what a stream of one doma
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -332,6 +333,25 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
         ),
     )
 }
+
+
+@functools.cache
+def linear_weights(name: str, domains: int, higher_is_better: bool) -> Floats:
+    """Return what each value of b (row 0) and R counts for in a linear metric of a stream, ``[T + 1, T]``.
+
+    Args:
+        name: Key of ``CONTINUAL_METRICS``, of a linear one.
+        domains: T.
+        higher_is_better: Whether it is so for the metric of R.
+    """
+    function = CONTINUAL_METRICS[name].function
+    weights = np.zeros((domains + 1, domains))
+    for row, column in np.ndindex(*weights.shape):
+        unit = np.zeros_like(weights)
+        unit[row, column] = 1.0
+        weights[row, column] = np.nan_to_num(function(unit[1:], unit[0], higher_is_better))
+    weights.setflags(write=False)
+    return weights
 
 
 def _square(values: npt.ArrayLike) -> Floats:

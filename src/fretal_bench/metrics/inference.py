@@ -23,6 +23,7 @@ SIGN_FLIP_CLUSTERS: Final = 10
 """Fewest clusters for ``sign_flip``: below, its least p value, 2 / 2^P, is too large to survive a correction."""
 _ENUMERATED: Final = 16
 _FLIPS: Final = 9_999
+_STEPS: Final = 60
 _LEAST_P: Final = 1e-280
 """No smaller p value is looked for."""
 _POOLED_ABOVE: Final = 0.4
@@ -67,11 +68,12 @@ class Effect:
 
     def reach(self, confidence: float) -> float:
         """Half the width of an interval: ``sqrt(t_seeds^2 of_seeds + t_clusters^2 of_clusters / P)``."""
-        return _reach(self.of_seeds, self.of_clusters / self.clusters, self.freedoms, confidence)
+        return _reach(self.of_seeds, self.of_clusters / self.clusters, self.freedoms, 1 - confidence)
 
     def p_beyond(self, distance: float) -> float:
         """Return the p value at which an interval reaches as far as ``distance``: 1 - its confidence."""
-        return _p_value(self.of_seeds, self.of_clusters / self.clusters, self.freedoms, distance)
+        parts = np.array([self.of_seeds]), np.array([self.of_clusters / self.clusters])
+        return float(_p_values(*parts, np.array(self.freedoms)[:, None], np.array([distance]))[0])
 
     @property
     def covers(self) -> Literal["people", "people and seeds"]:
@@ -127,12 +129,24 @@ def pooled_seed_variance(tables: Sequence[npt.ArrayLike], strategies: int) -> Se
     Returns:
         None where there is one seed, or nothing to pool.
     """
-    parts = [_parts_of(np.asarray(table, dtype=np.float64)) for table in tables]
-    known = [part for part in parts if part.freedom_of_seeds >= 1 and math.isfinite(part.raw)]
-    if not known or strategies < 2:
+    raw, freedoms = [], []
+    for stack in _alike([np.asarray(table, dtype=np.float64) for table in tables]):
+        parts = _parts_of(stack)
+        known = parts.raw[np.isfinite(parts.raw)]
+        if parts.freedom_of_seeds >= 1 and len(known):
+            raw.append(known)
+            freedoms.append(parts.freedom_of_seeds)
+    if not raw or strategies < 2:
         return None
-    freedom = (strategies - 1) * min(part.freedom_of_seeds for part in known)
-    return SeedVariance(max(0.0, float(np.mean([part.raw for part in known]))), freedom)
+    return SeedVariance(max(0.0, float(np.mean(np.concatenate(raw)))), (strategies - 1) * min(freedoms))
+
+
+def _alike(tables: Sequence[Floats]) -> list[Floats]:
+    """Stack tables that have the same seeds and clusters: ``[k, S, P]`` each."""
+    stacks: dict[tuple[tuple[int, ...], bytes], list[Floats]] = {}
+    for table in tables:
+        stacks.setdefault((table.shape, np.isnan(table).tobytes()), []).append(table)
+    return [np.stack(stack) for stack in stacks.values()]
 
 
 def effect(
@@ -170,60 +184,154 @@ def effect(
     Mathematical Statistics 1944, where 0.4 is the suite's choice.
     """
     table = np.asarray(values, dtype=np.float64)
-    seeds, clusters = table.shape
-    parts = _parts_of(table)
-    centre = parts.mean if mean is None else mean
-    of_seeds, of_clusters, freedoms = parts.own
-    if pooled is not None and pooled.variance > of_seeds:
-        of_seeds, of_clusters = pooled.variance, parts.of_clusters
-        freedoms = (pooled.freedom, parts.freedom_of_clusters)
-    variance = of_seeds + of_clusters / clusters
+    return effects(table[None], None if mean is None else np.array([mean]), confidence, pooled)[0]
+
+
+def effects(
+    values: npt.ArrayLike,
+    means: npt.ArrayLike | None = None,
+    confidence: float = CONFIDENCE,
+    pooled: SeedVariance | None = None,
+) -> list[Effect]:
+    """Estimate several means over the same people and seeds, ``[k, S, P]``, as ``effect`` does one."""
+    tables = np.asarray(values, dtype=np.float64)
+    _, seeds, clusters = tables.shape
+    parts = _with_pooled(_parts_of(tables), pooled)
+    centres = parts.mean if means is None else np.asarray(means, dtype=np.float64)
+    known = _known(parts, centres, clusters)
+    of_means = parts.of_seeds, parts.of_clusters / clusters
+    half = np.where(known, _reaches(*of_means, parts.freedoms, 1 - confidence), NAN)
+    p = np.full(len(tables), NAN)
+    of_seeds, of_people = of_means
+    p[known] = _p_values(of_seeds[known], of_people[known], parts.freedoms[:, known], np.abs(centres[known]))
+    return [
+        Effect(
+            centre,
+            centre - reach,
+            centre + reach,
+            of_p,
+            seeds,
+            clusters,
+            own_seeds,
+            own_clusters,
+            (first, second),
+        )
+        for centre, reach, of_p, own_seeds, own_clusters, first, second in zip(
+            *(
+                part.tolist()
+                for part in (centres, half, p, parts.of_seeds, parts.of_clusters, *parts.freedoms)
+            ),
+            strict=True,
+        )
+    ]
+
+
+def half_widths(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Floats:
+    """Half the widths of the intervals of several means over the same people and seeds, ``[k, S, P] -> [k]``."""
+    tables = np.asarray(values, dtype=np.float64)
+    parts, clusters = _parts_of(tables), tables.shape[2]
+    half = _reaches(parts.of_seeds, parts.of_clusters / clusters, parts.freedoms, 1 - confidence)
+    return np.where(_known(parts, parts.mean, clusters), half, NAN)
+
+
+class _Parts(NamedTuple):
+    """What the variances of k means are made of.
+
+    Attributes:
+        mean: The means over clusters of their means over seeds, ``[k]``.
+        of_seeds: Their parts due to seeds, ``[k]``.
+        of_clusters: The variances between clusters, ``[k]``.
+        freedoms: The degrees of freedom of these two, ``[2, k]``.
+        raw: Unbiased estimates of the parts due to seeds, below 0 too, ``[k]``; NaN where there is none.
+        freedom_of_seeds: Their degrees of freedom.
+        within: Unbiased estimates of the variances between clusters, ``[k]``.
+        freedom_within: Their degrees of freedom.
+    """
+
+    mean: Floats
+    of_seeds: Floats
+    of_clusters: Floats
+    freedoms: Floats
+    raw: Floats
+    freedom_of_seeds: float
+    within: Floats
+    freedom_within: float
+
+
+def _with_pooled(parts: _Parts, pooled: SeedVariance | None) -> _Parts:
+    """Give every mean at least the pooled part of seeds."""
+    if pooled is None:
+        return parts
+    more = pooled.variance > parts.of_seeds
+    of_table = np.array([[pooled.freedom], [parts.freedom_within]])
+    return parts._replace(
+        of_seeds=np.where(more, pooled.variance, parts.of_seeds),
+        of_clusters=np.where(more, parts.within, parts.of_clusters),
+        freedoms=np.where(more, of_table, parts.freedoms),
+    )
+
+
+def _known(parts: _Parts, centres: Floats, clusters: int) -> npt.NDArray[np.bool_]:
+    """Say which means have an interval."""
     # Sums of the same numbers in another order differ by rounding, always alike: no effect, and no spread either.
-    if clusters < 2 or not variance > ROUNDING**2 or not math.isfinite(centre):
-        return Effect(centre, NAN, NAN, NAN, seeds, clusters, of_seeds, of_clusters, freedoms)
-    half = _reach(of_seeds, of_clusters / clusters, freedoms, confidence)
-    p = _p_value(of_seeds, of_clusters / clusters, freedoms, abs(centre))
-    return Effect(centre, centre - half, centre + half, p, seeds, clusters, of_seeds, of_clusters, freedoms)
+    varies = parts.of_seeds + parts.of_clusters / clusters > ROUNDING**2
+    return np.asarray(varies & np.isfinite(centres) & (clusters > 1), dtype=bool)
 
 
-def _reach(of_seeds: float, of_people: float, freedoms: tuple[float, float], confidence: float) -> float:
-    """Half the width of an interval of two independent parts."""
+def _reaches(of_seeds: Floats, of_people: Floats, freedoms: Floats, p: npt.ArrayLike) -> Floats:
+    """Half the widths of intervals of two independent parts at 1 - p; freedoms ``[2, k]``, the others ``[k]``."""
     # scipy.special, not scipy.stats: that one takes half a second to import.
     from scipy.special import stdtrit  # type: ignore[import-untyped,unused-ignore]
 
-    parts = zip((of_seeds, of_people), freedoms, strict=True)
-    return math.sqrt(sum(v * float(stdtrit(df, (1 + confidence) / 2)) ** 2 for v, df in parts if v > 0))
+    total = np.zeros(len(of_seeds))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for variance, freedom in zip((of_seeds, of_people), freedoms, strict=True):
+            total += np.where(variance > 0, variance * np.square(stdtrit(freedom, np.asarray(p) / 2)), 0.0)
+    return np.sqrt(total)
 
 
-def _p_value(of_seeds: float, of_people: float, freedoms: tuple[float, float], distance: float) -> float:
-    """1 - the confidence at which ``_reach`` is ``distance``."""
-    from scipy.optimize import brentq  # type: ignore[import-untyped,unused-ignore]
-    from scipy.special import stdtr, stdtrit
+def _reach(of_seeds: float, of_people: float, freedoms: tuple[float, float], p: float) -> float:
+    """Half the width of one interval at 1 - p."""
+    parts = np.array([of_seeds]), np.array([of_people]), np.array(freedoms)[:, None]
+    return float(_reaches(*parts, p)[0])
 
-    if distance <= 0:
-        return 1.0
-    if not of_seeds > 0 or not of_people > 0:
-        variance, freedom = (of_people, freedoms[1]) if not of_seeds > 0 else (of_seeds, freedoms[0])
-        return float(2 * stdtr(freedom, -distance / math.sqrt(variance)))
+
+def _p_values(of_seeds: Floats, of_people: Floats, freedoms: Floats, distances: Floats) -> Floats:
+    """1 - the confidences at which ``_reaches`` are ``distances``, all ``[k]``."""
+    from scipy.special import stdtr
+
+    error = np.sqrt(of_seeds + of_people)
     # With the degrees of freedom of either part alone it would be these two: it lies between them.
-    error = math.sqrt(of_seeds + of_people)
-    ends = [float(2 * stdtr(freedom, -distance / error)) for freedom in freedoms]
+    freedoms = np.where(np.stack([of_seeds, of_people]) > 0, freedoms, freedoms[::-1])
+    ends = np.maximum(2 * stdtr(freedoms, -distances / error), _LEAST_P)
+    low, high = np.log(ends.min(axis=0)), np.log(ends.max(axis=0))
+    level = np.log(np.maximum(distances, _LEAST_P))
 
-    def beyond(log_p: float) -> float:
-        quantiles = stdtrit(np.array(freedoms), math.exp(log_p) / 2)
-        with np.errstate(over="ignore"):
-            return float(np.square(quantiles) @ (of_seeds, of_people)) - distance**2
+    def beyond(log_p: Floats) -> Floats:
+        reach = _reaches(of_seeds, of_people, freedoms, np.exp(log_p))
+        return np.asarray(np.log(np.maximum(reach, _LEAST_P)) - level, dtype=np.float64)
 
-    # The ends are rounded themselves, and one of them may be the root.
-    low, high = math.log(max(min(ends), _LEAST_P)) - 1e-6, min(math.log(max(*ends, _LEAST_P)) + 1e-6, 0.0)
-    if not beyond(low) > 0:
-        return math.exp(low)
-    return math.exp(high if not beyond(high) < 0 else float(brentq(beyond, low, high)))
+    # False position (the Illinois form): the logarithm of a reach is almost linear in that of p.
+    at_low, at_high = beyond(low), beyond(high)
+    for _ in range(_STEPS):
+        with np.errstate(invalid="ignore"):
+            steep = at_low - at_high
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = at_low / steep
+        # At p values that are almost 0 a reach may be infinite.
+        share = np.where(np.isfinite(share), share, 0.5)
+        middle = low + np.clip(share, 0.0, 1.0) * (high - low)
+        at_middle = beyond(middle)
+        above = at_middle > 0
+        at_high, at_low = np.where(above, at_high / 2, at_middle), np.where(above, at_middle, at_low / 2)
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+        if not (np.abs(at_middle) > 1e-12).any():
+            break
+    return np.where(distances > 0, np.exp(middle), 1.0)
 
 
-def _folds(table: Floats) -> list[Floats]:
-    """Split ``[S, P]`` with NaN into the full tables of its folds."""
-    tested = ~np.isnan(table)
+def _folds(tested: npt.NDArray[np.bool_]) -> list[tuple[list[int], npt.NDArray[np.bool_]]]:
+    """Give the seeds of each fold, and which clusters it tests, from ``[S, P]``."""
     if not tested.any(axis=0).all():
         raise ValueError("a cluster is tested by no seed")
     folds: dict[bytes, list[int]] = {}
@@ -231,73 +339,69 @@ def _folds(table: Floats) -> list[Floats]:
         folds.setdefault(row.tobytes(), []).append(seed)
     if (np.stack([tested[rows[0]] for rows in folds.values()]).sum(axis=0) > 1).any():
         raise ValueError("two seeds share some of their test clusters and not others")
-    return [table[np.ix_(rows, tested[rows[0]])] for rows in folds.values()]
+    return [(rows, tested[rows[0]]) for rows in folds.values()]
 
 
-class _Parts(NamedTuple):
-    """What the variance of a mean is made of.
-
-    Attributes:
-        mean: The mean over clusters of their means over seeds.
-        own: Its part due to seeds, the variance between clusters, and their degrees of freedom.
-        raw: The unbiased estimate of the part due to seeds, below 0 too; NaN where there is none.
-        freedom_of_seeds: Its degrees of freedom.
-        of_clusters: Unbiased estimate of the variance between clusters.
-        freedom_of_clusters: Its degrees of freedom.
-    """
-
-    mean: float
-    own: tuple[float, float, tuple[float, float]]
-    raw: float
-    freedom_of_seeds: float
-    of_clusters: float
-    freedom_of_clusters: float
+def _parts_of(tables: Floats) -> _Parts:
+    """Split the variance of the means of ``[k, S, P]``, crossed or nested, all with the same NaN."""
+    folds = _folds(~np.isnan(tables[0]))
+    if len(folds) == 1:
+        return _crossed(tables)
+    return _nested([tables[:, rows][:, :, columns].mean(axis=1) for rows, columns in folds])
 
 
-def _parts_of(table: Floats) -> _Parts:
-    """Split the variance of the mean of ``[S, P]``, crossed or nested."""
-    folds = _folds(table)
-    return _crossed(folds[0]) if len(folds) == 1 else _nested([part.mean(axis=0) for part in folds])
-
-
-def _crossed(table: Floats) -> _Parts:
-    """Of ``[S, P]`` without NaN."""
-    seeds, clusters = table.shape
-    mean, of_seed, of_person = float(table.mean()), table.mean(axis=1), table.mean(axis=0)
+def _crossed(tables: Floats) -> _Parts:
+    """Of ``[k, S, P]`` without NaN."""
+    k, seeds, clusters = tables.shape
+    mean, of_seed, of_person = tables.mean(axis=(1, 2)), tables.mean(axis=2), tables.mean(axis=1)
+    nothing, none = np.zeros(k), np.full(k, NAN)
     if clusters < 2:
-        return _Parts(mean, (0.0, NAN, (NAN, NAN)), NAN, seeds - 1.0, NAN, NAN)
-    freedoms = (seeds - 1.0, clusters - 1.0)
-    of_people = float(((of_person - mean) ** 2).sum()) / (clusters - 1)
+        return _Parts(mean, nothing, none, np.full((2, k), NAN), none, seeds - 1.0, none, NAN)
+    freedoms = np.tile([[seeds - 1.0], [clusters - 1.0]], k)
+    of_people = ((of_person - mean[:, None]) ** 2).sum(axis=1) / (clusters - 1)
     if seeds < 2:
-        return _Parts(mean, (0.0, of_people, freedoms), NAN, 0.0, of_people, clusters - 1.0)
-    ms_seed = clusters * float(((of_seed - mean) ** 2).sum()) / (seeds - 1)
-    rest = table - of_seed[:, None] - of_person + mean
-    ms_rest = float((rest**2).sum()) / ((seeds - 1) * (clusters - 1))
+        return _Parts(mean, nothing, of_people, freedoms, none, 0.0, of_people, clusters - 1.0)
+    ms_seed = clusters * ((of_seed - mean[:, None]) ** 2).sum(axis=1) / (seeds - 1)
+    rest = tables - of_seed[:, :, None] - of_person[:, None] + mean[:, None, None]
+    ms_rest = (rest**2).sum(axis=(1, 2)) / ((seeds - 1) * (clusters - 1))
     raw = (ms_seed - ms_rest) / (seeds * clusters)
-    return _Parts(mean, (max(raw, 0.0), of_people, freedoms), raw, seeds - 1.0, of_people, clusters - 1.0)
+    return _Parts(
+        mean, np.maximum(raw, 0.0), of_people, freedoms, raw, seeds - 1.0, of_people, clusters - 1.0
+    )
 
 
 def _nested(people: list[Floats]) -> _Parts:
-    """Of the clusters' means over seeds, ``[P_f]`` of each fold."""
+    """Of the clusters' means over seeds, ``[k, P_f]`` of each fold."""
     from scipy.special import fdtrc  # type: ignore[import-untyped,unused-ignore]
 
-    clusters, between = sum(map(len, people)), len(people) - 1
-    mean = float(np.concatenate(people).mean())
-    squares_between = sum(len(part) * (float(part.mean()) - mean) ** 2 for part in people)
-    squares_within = sum(float(((part - part.mean()) ** 2).sum()) for part in people)
+    k, clusters, between = len(people[0]), sum(part.shape[1] for part in people), len(people) - 1
+    mean = np.concatenate(people, axis=1).mean(axis=1)
+    squares_between = sum(part.shape[1] * (part.mean(axis=1) - mean) ** 2 for part in people)
+    squares_within = sum(((part - part.mean(axis=1)[:, None]) ** 2).sum(axis=1) for part in people)
     within = clusters - len(people)
-    both = (squares_between + squares_within) / (clusters - 1)
-    pooled = (0.0, both, (NAN, clusters - 1.0))
+    both = np.asarray((squares_between + squares_within) / (clusters - 1))
+    nothing, none = np.zeros(k), np.full(k, NAN)
     if within < 1:
         # A cluster a fold: folds and people cannot be told apart.
-        return _Parts(mean, pooled, NAN, 0.0, both, clusters - 1.0)
-    ms_between, ms_within = squares_between / between, squares_within / within
+        freedoms = np.tile([[NAN], [clusters - 1.0]], k)
+        return _Parts(mean, nothing, both, freedoms, none, 0.0, both, clusters - 1.0)
+    ms_between, ms_within = np.asarray(squares_between / between), np.asarray(squares_within / within)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        alike = (ms_within > 0) & (fdtrc(between, within, ms_between / ms_within) > _POOLED_ABOVE)
     # Where folds differ, their sum is MS_between / P, and has its degrees of freedom.
-    of_clusters = min(ms_within, ms_between)
-    apart = ((ms_between - of_clusters) / clusters, of_clusters, (float(between), float(between)))
-    alike = ms_within > 0 and float(fdtrc(between, within, ms_between / ms_within)) > _POOLED_ABOVE
-    raw = (ms_between - ms_within) / clusters
-    return _Parts(mean, pooled if alike else apart, raw, float(between), ms_within, float(within))
+    of_clusters = np.minimum(ms_within, ms_between)
+    apart = (ms_between - of_clusters) / clusters
+    freedoms = np.where(alike, [[NAN], [clusters - 1.0]], float(between))
+    return _Parts(
+        mean,
+        np.where(alike, 0.0, apart),
+        np.where(alike, both, of_clusters),
+        freedoms,
+        (ms_between - ms_within) / clusters,
+        float(between),
+        ms_within,
+        float(within),
+    )
 
 
 def holm(p_values: npt.ArrayLike) -> Floats:
@@ -356,32 +460,53 @@ def sign_flips(values: npt.ArrayLike) -> Floats:
 
 
 def equivalence(of: Effect, margin: float) -> float:
-    """Return the p value of a difference of at least ``margin`` either way; below 0.05 it is shown to be smaller.
+    """Return the p value of a difference of at least ``margin`` either way: ``equivalences`` of one."""
+    return float(equivalences([of], margin)[0])
+
+
+def equivalences(of: Sequence[Effect], margin: float) -> Floats:
+    """Return p values of differences of at least ``margin`` either way; below 0.05 one is shown to be smaller.
 
     Two one-sided t tests, the larger of their p values. NaN where there is no interval.
 
     Args:
-        of: The difference.
+        of: The differences.
         margin: Above 0.
 
     Source: Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 1987.
     """
-    if not math.isfinite(of.p):
-        return NAN
-    one_sided = of.p_beyond(abs(margin - abs(of.mean))) / 2
-    return one_sided if abs(of.mean) < margin else 1 - one_sided
+    result = np.full(len(of), NAN)
+    known = [place for place, effect in enumerate(of) if math.isfinite(effect.p)]
+    if known:
+        means = np.abs([of[place].mean for place in known])
+        one_sided = _p_values(*_components([of[place] for place in known]), np.abs(margin - means)) / 2
+        result[known] = np.where(means < margin, one_sided, 1 - one_sided)
+    return result
+
+
+def _components(of: Sequence[Effect]) -> tuple[Floats, Floats, Floats]:
+    """Give the parts of the variances of means, due to seeds and to people, and their degrees of freedom."""
+    of_people = np.array([effect.of_clusters / effect.clusters for effect in of])
+    return np.array([effect.of_seeds for effect in of]), of_people, np.array([e.freedoms for e in of]).T
 
 
 def people_needed(
     of: Effect, level: float = 1 - CONFIDENCE, power: float = 0.8, most: int = 1_000_000
 ) -> int | None:
-    """How many people it would take to tell a difference of this size from 0, with the same number of seeds.
+    """How many people it would take to tell a difference of this size from 0: ``people_for`` of one."""
+    return people_for([of], level, power, most)[0]
+
+
+def people_for(
+    of: Sequence[Effect], level: float = 1 - CONFIDENCE, power: float = 0.8, most: int = 1_000_000
+) -> list[int | None]:
+    """How many people it would take to tell each difference from 0, with the same number of seeds.
 
     The least P with ``|mean| >= reach(1 - level) + reach(2 power - 1)``, the reach being that of P people: half an
     interval's width, see ``Effect.reach``. The mean found is itself uncertain, and so is this.
 
     Args:
-        of: The difference.
+        of: The differences.
         level: Significance level; for the strictest of m comparisons of Holm's correction, 0.05 / m.
         power: Probability of telling it.
         most: Largest number that is worth naming.
@@ -389,20 +514,29 @@ def people_needed(
     Returns:
         None if ``most`` would not be enough, as where seeds alone vary too much, or if nothing is known.
     """
-    if not math.isfinite(of.p) or of.mean == 0:
-        return None
+    needed: list[int | None] = [None] * len(of)
+    known = [place for place, one in enumerate(of) if math.isfinite(one.p) and one.mean != 0]
+    if not known:
+        return needed
+    of_seeds, _, freedoms = _components([of[place] for place in known])
+    of_clusters = np.array([of[place].of_clusters for place in known])
+    means = np.abs([of[place].mean for place in known])
 
-    def enough(people: int) -> bool:
-        parts = of.of_seeds, of.of_clusters / people, (of.freedoms[0], people - 1.0)
-        return abs(of.mean) >= _reach(*parts, 1 - level) + _reach(*parts, 2 * power - 1)
+    def enough(people: Floats) -> npt.NDArray[np.bool_]:
+        parts = of_seeds, of_clusters / people, np.stack([freedoms[0], people - 1.0])
+        return np.asarray(means >= _reaches(*parts, level) + _reaches(*parts, 2 - 2 * power), dtype=bool)
 
-    if not enough(most):
-        return None
-    low, high = 1, most  # one person is never enough
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    # One person is never enough.
+    low, high = np.ones(len(known)), np.full(len(known), float(most))
+    reachable = enough(high)
+    while (high - low > 1).any():
+        middle = np.floor((low + high) / 2)
+        open_ = high - low > 1
+        yes = enough(np.where(open_, middle, high))
+        low, high = np.where(open_ & ~yes, middle, low), np.where(open_ & yes, middle, high)
+    for place, people, is_reachable in zip(known, high, reachable, strict=True):
+        needed[place] = int(people) if is_reachable else None
+    return needed
 
 
 def tie_groups(different: npt.ArrayLike) -> list[str]:

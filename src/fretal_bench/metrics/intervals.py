@@ -32,12 +32,14 @@ class Interval:
         low: Lower end; NaN for fewer than two values.
         high: Upper end; NaN for fewer than two values.
         n: How many values.
+        covers: What it speaks of: ``seeds`` alone, ``people`` or ``people and seeds``.
     """
 
     mean: float
     low: float
     high: float
     n: int
+    covers: str = "seeds"
 
     @property
     def half(self) -> float:

@@ -8,15 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from fretal_bench.metrics import registry
+from fretal_bench.metrics.clusters import JOINED, VIDEOS
 from fretal_bench.metrics.continual import average_accuracy
 from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.metrics.numbers import NAN, Floats
 from fretal_bench.metrics.videos import VIDEO_SCORES
 from fretal_bench.reporting.comparison_words import joined
+from fretal_bench.reporting.inference import Inference, seeds_of
 from fretal_bench.reporting.inputs import seed_words, strategy_info
-from fretal_bench.reporting.quantities import EXTRA, KEPT, UPDATES, WEIGHTS, TableName
+from fretal_bench.reporting.quantities import BACKWARD, EXTRA, KEPT, UPDATES, WEIGHTS, CellMeasures, TableName
 from fretal_bench.reporting.summary import NONE, StrategySummary, Summary
-from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, decimal, mark_best
+from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, decimal, mark, mark_best
 
 UNTRAINED = "untrained"
 CALIBRATION = ("ece", "brier", "nll")
@@ -65,11 +67,7 @@ def metric_table(summary: Summary) -> Table:
     rows = []
     for strategy in summary.strategies:
         cells = sorted((c for c in summary.cells if c.label == strategy.label), key=lambda cell: cell.seed)
-        finals = [
-            mean_interval([average_accuracy(cell.matrices[summary.level, name].values) for cell in cells])
-            for name in names
-        ]
-        numbers = (Number(final.mean, final.half, over=strategy.seeds) for final in finals)
+        numbers = (_final(summary, cells, name) for name in names)
         rows.append(Row((*name_cells(summary, strategy), *numbers), apart=strategy.bound))
     notes = (
         f"Mean over domains at the end, {summary.level_words}; `bench report --metric NAME` makes the matrices of one.",
@@ -80,8 +78,20 @@ def metric_table(summary: Summary) -> Table:
         *interval_words(summary),
     )
     title = "The final detector by every metric, mean over domains"
-    table = mark_best(Table("metrics", title, (*name_columns(summary), *columns), tuple(rows), notes))
+    best = {name: summary.best.get(f"metric/{name}", frozenset()) for name in names}
+    table = mark(Table("metrics", title, (*name_columns(summary), *columns), tuple(rows), notes), best)
     return _mark_uncalibrated(summary, table, CALIBRATION)
+
+
+def _final(summary: Summary, cells: Sequence[CellMeasures], metric: str) -> Number:
+    """Give the mean over domains of a metric of the final detector, with its interval."""
+    values = [average_accuracy(cell.matrices[summary.level, metric].values) for cell in cells]
+    seeds = seeds_of(cells)
+    if seeds is None:
+        of_seeds = mean_interval(values)
+        return Number(of_seeds.mean, of_seeds.half, over=tuple(cell.seed for cell in cells))
+    half = seeds.halves([cell.clusters.finals[metric] for cell in cells if cell.clusters is not None])
+    return Number(float(seeds.mean(values)), float(half), over=seeds.seeds)
 
 
 def _mark_uncalibrated(summary: Summary, table: Table, columns: Collection[str]) -> Table:
@@ -145,7 +155,8 @@ def final_table(summary: Summary) -> Table:
     ]
     title = f"{_capital(summary.metric_title)} of each domain at the end of the stream"
     notes = (*_level(summary), *stream_note(summary), *bound_words(summary), *interval_words(summary))
-    return mark_best(Table("final", title, tuple(columns), tuple(rows), notes))
+    best = {name: summary.best.get(f"final/{name}", frozenset()) for name in summary.domains}
+    return mark(Table("final", title, tuple(columns), tuple(rows), notes), best)
 
 
 def accuracy_table(summary: Summary, strategy: StrategySummary) -> Table:
@@ -378,8 +389,11 @@ def _quantity_table(summary: Summary, name: TableName, title: str, note: str) ->
     ]
     # The other tables' columns say their level themselves, or have none.
     level = _level(summary) if name in ("summary", "transfer") else ()
-    notes = (note, *level, *stream_note(summary), *bound_words(summary), *interval_words(summary))
-    return mark_best(Table(name, title, (*name_columns(summary), *columns), tuple(rows), notes))
+    of_cost = (interval_note({len(s.seeds) for s in summary.strategies}), "Bold: the least.")
+    intervals = of_cost if name == "cost" else interval_words(summary)
+    notes = (note, *level, *stream_note(summary), *bound_words(summary), *intervals)
+    table = Table(name, title, (*name_columns(summary), *columns), tuple(rows), notes)
+    return mark_best(table) if name == "cost" else mark(table, summary.best)
 
 
 def name_columns(summary: Summary) -> tuple[Column, ...]:
@@ -431,22 +445,47 @@ def _old_samples(summary: Summary) -> tuple[str, ...]:
 
 
 def interval_words(summary: Summary) -> tuple[str, ...]:
-    """Say what stands after the "±"."""
-    note = interval_note({len(strategy.seeds) for strategy in summary.strategies})
-    if summary.have_same_seeds:
-        return (note,)
+    """Say what stands after the "±", of whom it speaks, and what is bold."""
+    inference = summary.inference.get(BACKWARD) or next(iter(summary.inference.values()), None)
+    if inference is None or summary.clusters is None:
+        return (interval_note({len(strategy.seeds) for strategy in summary.strategies}),)
+    counts = {len(strategy.seeds) for strategy in summary.strategies}
+    return (*people_words(inference, counts), *((summary.clusters.note,) if summary.clusters.note else ()))
+
+
+def people_words(inference: Inference, counts: Collection[int]) -> tuple[str, ...]:
+    """Say of whom intervals speak, and what is bold."""
+    many = f"{inference.clusters} {_cluster_words(inference)}"
+    if inference.reason:
+        return (f"No interval: {inference.reason} ({many}).",)
+    least, most = min(counts), max(counts)
+    among = f"{least} to {most}" if least < most else str(most)
+    folds = f", each of which tests some of them ({inference.folds} folds)" if inference.folds > 1 else ""
+    unit = "videos" if inference.unit == VIDEOS else "people"
+    of_whom = f"{unit} and seeds: {many} and {among} seeds{folds}"
+    if most < 2:
+        of_whom = f"{unit} (one seed: nothing is known of other seeds): {many}"
     return (
-        f"{note} Not all rows are over the same seeds: bold compares those over the seeds that most have.",
+        f"Mean ± half of the 95% interval over {of_whom}.",
+        "Bold: not told from the best of the column with Holm's correction over all pairs; nothing where no two are told "
+        "apart.",
     )
 
 
+def _cluster_words(inference: Inference) -> str:
+    """Name the clusters: ``videos``, ``people``, ``groups of people joined by fakes (40 people)``."""
+    if inference.unit == JOINED:
+        return f"groups of people joined by fakes ({inference.people} people)"
+    return inference.unit
+
+
 def interval_note(counts: Collection[int]) -> str:
-    """Say what stands after the "±" of numbers that are means over so many seeds."""
+    """Say what stands after the "±" of numbers whose interval is over so many seeds and nothing else."""
     least, most = min(counts), max(counts)
     if most < 2:
         return "One seed: no interval."
     among = f"{least} to {most}" if least < most else str(most)
-    return f"Mean ± half of the 95% interval over {among} seeds (Student's t)."
+    return f"Mean ± half of the 95% interval over {among} seeds alone (Student's t)."
 
 
 def _numbers(

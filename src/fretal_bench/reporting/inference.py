@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +17,17 @@ from fretal_bench.metrics.clusters import Clusters, find_clusters
 from fretal_bench.metrics.inference import (
     Effect,
     SeedVariance,
-    effect,
-    equivalence,
+    effects,
+    equivalences,
+    half_widths,
     holm,
-    people_needed,
+    people_for,
     pooled_seed_variance,
     sign_flips,
     tie_groups,
 )
-from fretal_bench.metrics.intervals import mean_interval
-from fretal_bench.metrics.numbers import NAN, Floats
-from fretal_bench.reporting.quantities import CellMeasures, Quantity
+from fretal_bench.metrics.numbers import NAN, Floats, or_none
+from fretal_bench.reporting.quantities import ByCluster, CellMeasures, Quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,9 @@ MOST_PEOPLE: Final = 100_000
 """The largest number of people that is named as what it would take."""
 _OTHER_SCALES: Final = frozenset({"brier", "ece", "nll"})
 """Metrics of the suite that are no shares of answers: for these no margin is stated."""
+ONE_CLUSTER: Final = "a single cluster"
+OVERLAP: Final = "seeds that share some clusters and not others"
+UNDEFINED: Final = "without one cluster the value does not exist"
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,82 +134,92 @@ class Inference:
         """
         return self._pairs[first, second]
 
+    @property
+    def best(self) -> frozenset[str]:
+        """The strategies of group ``a``, where anything is told apart from anything."""
+        if not any(of.told_apart for of in self.comparisons):
+            return frozenset()
+        return frozenset(label for label, letters in self.groups.items() if "a" in _split(letters))
+
 
 @dataclass(frozen=True, eq=False)
-class PerCluster:
-    """One number of several seeds, with its values by cluster.
+class Seeds:
+    """The seeds of one strategy, and which clusters each tests.
 
     Attributes:
-        by_seed: Seed -> the number.
-        clusters: Seed -> the clusters that it tests, ``[P]``, ascending.
-        values: Seed -> their values, ``[P]``.
+        seeds: Ascending.
+        clusters: The clusters that each tests, ``[P_s]``, ascending.
     """
 
-    by_seed: Mapping[int, float]
-    clusters: Mapping[int, npt.NDArray[np.int64]]
-    values: Mapping[int, Floats]
-
-    def minus(self, other: PerCluster) -> PerCluster:
-        """Return the paired difference over the seeds that both have."""
-        seeds = sorted(self.by_seed.keys() & other.by_seed.keys())
-        same = {s: np.array_equal(self.clusters[s], other.clusters[s]) for s in seeds}
-        nothing = np.full(0, NAN)
-        return PerCluster(
-            {s: self.by_seed[s] - other.by_seed[s] for s in seeds},
-            {s: self.clusters[s] if same[s] else np.zeros(0, dtype=np.int64) for s in seeds},
-            {s: self.values[s] - other.values[s] if same[s] else nothing for s in seeds},
-        )
+    seeds: tuple[int, ...]
+    clusters: tuple[npt.NDArray[np.int64], ...]
 
     @functools.cached_property
     def folds(self) -> list[list[int]]:
-        """The seeds, those that test the same clusters together."""
+        """The places of seeds, those that test the same clusters together."""
         folds: dict[bytes, list[int]] = {}
-        for seed in sorted(self.by_seed):
-            folds.setdefault(self.clusters[seed].tobytes(), []).append(seed)
+        for place, numbers in enumerate(self.clusters):
+            folds.setdefault(numbers.tobytes(), []).append(place)
         return list(folds.values())
 
     @functools.cached_property
-    def mean(self) -> float:
-        """The mean over seeds; of seeds that test other clusters, so that every cluster counts alike."""
-        sizes = [len(self.clusters[seeds[0]]) for seeds in self.folds]
-        means = [mean_interval([self.by_seed[seed] for seed in seeds]).mean for seeds in self.folds]
-        return (
-            float(np.average(means, weights=sizes))
-            if sum(sizes)
-            else mean_interval([*self.by_seed.values()]).mean
-        )
+    def union(self) -> npt.NDArray[np.int64]:
+        """The clusters that any seed tests."""
+        return np.unique(np.concatenate(self.clusters)) if self.clusters else np.zeros(0, dtype=np.int64)
 
     @functools.cached_property
-    def table(self) -> Floats:
-        """``[S, P]``: a row a seed, a column a cluster that any seed tests; NaN where a seed does not test it."""
-        seeds = sorted(self.by_seed)
-        tested = np.unique(np.concatenate([self.clusters[s] for s in seeds])) if seeds else np.zeros(0)
-        table = np.full((len(seeds), len(tested)), NAN)
-        for row, seed in enumerate(seeds):
-            table[row, np.searchsorted(tested, self.clusters[seed])] = self.values[seed]
-        return table
+    def weights(self) -> Floats:
+        """What each seed counts for, so that every cluster counts alike, ``[S]``."""
+        weights = np.empty(len(self.seeds))
+        for fold in self.folds:
+            weights[fold] = len(self.clusters[fold[0]]) / len(fold)
+        return np.asarray(weights / weights.sum(), dtype=np.float64)
 
     @functools.cached_property
     def reason(self) -> str:
-        """Why there is no interval, in a few words; empty where there may be one."""
-        if not self.by_seed:
-            return "no seed in common"
-        if any(not math.isfinite(value) for value in self.by_seed.values()):
-            return "a value does not exist"
-        if any(not np.isfinite(values).all() for values in self.values.values()):
-            return "without one cluster the value does not exist"
-        if self.table.shape[1] < 2:
-            return "a single cluster"
-        counts = sum(len(self.clusters[seeds[0]]) for seeds in self.folds)
-        return "" if counts == self.table.shape[1] else "seeds that share some clusters and not others"
+        """Why nothing has an interval, in a few words; empty where there may be one."""
+        if sum(len(self.clusters[fold[0]]) for fold in self.folds) > len(self.union):
+            return OVERLAP
+        return ONE_CLUSTER if len(self.union) < 2 else ""
 
-    def effect(self, pooled: SeedVariance | None = None) -> Effect:
-        """Estimate the mean and its interval."""
-        if self.reason:
-            seeds, clusters = len(self.by_seed), self.table.shape[1]
-            mean = self.mean if self.by_seed else NAN
-            return Effect(mean, NAN, NAN, NAN, seeds, clusters, NAN, NAN, (NAN, NAN))
-        return effect(self.table, self.mean, pooled=pooled)
+    @property
+    def covers(self) -> str:
+        """What the intervals speak of."""
+        return "people" if len(self.seeds) < 2 else "people and seeds"
+
+    def mean(self, values: Sequence[Any]) -> Any:
+        """Give the mean over seeds, of numbers or arrays, so that every cluster counts alike."""
+        stack = np.asarray(values, dtype=np.float64)
+        if len(set(self.weights.tolist())) < 2:
+            # About the first, so that equal values have exactly that mean.
+            return stack[0] + np.mean(stack - stack[0], axis=0)
+        return np.tensordot(self.weights, stack, axes=1)
+
+    def table(self, values: Sequence[Floats]) -> Floats:
+        """Spread values ``[P_s, ...]`` of each seed over all clusters: ``[S, P, ...]``, NaN where one is not tested."""
+        table = np.full((len(self.seeds), len(self.union), *values[0].shape[1:]), NAN)
+        for row, (numbers, of_seed) in enumerate(zip(self.clusters, values, strict=True)):
+            table[row, np.searchsorted(self.union, numbers)] = of_seed
+        return table
+
+    def halves(self, values: Sequence[Floats]) -> Floats:
+        """Give half the widths of the intervals of means, ``[...]``, from values ``[P_s, ...]`` of each seed."""
+        shape = values[0].shape[1:]
+        half = np.full(math.prod(shape), NAN)
+        if not self.reason:
+            exist = np.all([np.isfinite(of_seed).all(axis=0).ravel() for of_seed in values], axis=0)
+            table = self.table(values).reshape(len(self.seeds), len(self.union), -1)[:, :, exist]
+            if exist.any():
+                half[exist] = half_widths(np.moveaxis(table, 2, 0))
+        return half.reshape(shape)
+
+
+def seeds_of(cells: Sequence[CellMeasures]) -> Seeds | None:
+    """Give the seeds of the cells of one strategy, which are in their order; None where they have no clusters."""
+    if not cells or any(cell.clusters is None for cell in cells):
+        return None
+    numbers = tuple(cell.clusters.numbers for cell in cells if cell.clusters is not None)
+    return Seeds(tuple(cell.seed for cell in cells), numbers)
 
 
 def run_clusters(cells: Sequence[CellResult]) -> Clusters:
@@ -214,27 +227,191 @@ def run_clusters(cells: Sequence[CellResult]) -> Clusters:
     samples: dict[tuple[int, bool], pd.DataFrame] = {}
     for cell in cells:
         scores = cell.scores
-        if (key := (cell.seed, "people" in scores.columns)) not in samples and {"step", "video"} <= {
-            *scores.columns
-        }:
+        key = (cell.seed, "people" in scores.columns)
+        if key not in samples and {"step", "domain", "row", "video"} <= {*scores.columns}:
             samples[key] = scores[scores["step"] == scores["step"].min()].dropna(subset=["domain", "video"])
     return find_clusters(list(samples.values()))
 
 
-def per_cluster(cells: Sequence[CellMeasures], quantity: str) -> dict[str, PerCluster]:
-    """Give one quantity of every strategy, by label; no strategy that lacks it or its values by cluster."""
-    by_label: dict[str, list[CellMeasures]] = {}
-    for cell in cells:
-        if cell.clusters is not None and quantity in cell.clusters.values:
-            by_label.setdefault(cell.label, []).append(cell)
-    return {
-        label: PerCluster(
-            {cell.seed: cell.values[quantity] for cell in of},
-            {cell.seed: cell.clusters.numbers for cell in of if cell.clusters is not None},
-            {cell.seed: cell.clusters.values[quantity] for cell in of if cell.clusters is not None},
-        )
-        for label, of in by_label.items()
-    }
+Numbers = Callable[[CellMeasures], float]
+Parts = Callable[[ByCluster], Floats]
+
+
+class Family:
+    """One number of several strategies: the levels, and the comparisons of all pairs of those that compete."""
+
+    def __init__(
+        self, cells: Sequence[CellMeasures], number: Numbers, parts: Parts, bounds: Collection[str]
+    ) -> None:
+        """Lay the number out by strategy.
+
+        Args:
+            cells: What was measured of each cell, by cluster; cells without clusters are left out.
+            number: The number of a cell.
+            parts: Its values by cluster, ``[P]``.
+            bounds: The labels that are compared with nobody.
+        """
+        self._by_label: dict[str, list[CellMeasures]] = {}
+        for cell in sorted(cells, key=lambda cell: cell.seed):
+            if cell.clusters is not None:
+                self._by_label.setdefault(cell.label, []).append(cell)
+        order = dict.fromkeys(cell.label for cell in cells)
+        self._by_label = {label: self._by_label[label] for label in order if label in self._by_label}
+        self._values = {
+            label: {cell.seed: number(cell) for cell in of} for label, of in self._by_label.items()
+        }
+        self._parts = {
+            label: {cell.seed: parts(cell.clusters) for cell in of if cell.clusters is not None}
+            for label, of in self._by_label.items()
+        }
+        self._clusters = {
+            label: {cell.seed: cell.clusters.numbers for cell in of if cell.clusters is not None}
+            for label, of in self._by_label.items()
+        }
+        self._seeds = {
+            label: Seeds(tuple(of), tuple(self._clusters[label].values()))
+            for label, of in self._values.items()
+        }
+        self.means = {
+            label: float(self._seeds[label].mean(list(of.values()))) for label, of in self._values.items()
+        }
+        self.competitors = [
+            label for label, mean in self.means.items() if label not in bounds and not math.isnan(mean)
+        ]
+        self.pairs = list(itertools.combinations(self.competitors, 2))
+
+    @property
+    def clusters(self) -> set[bytes]:
+        """The sets of clusters that seeds test."""
+        return {numbers.tobytes() for of in self._clusters.values() for numbers in of.values()}
+
+    @functools.cached_property
+    def reasons(self) -> dict[str, str]:
+        """Why strategies have no interval, by label; empty for those that have."""
+        return {
+            label: of.reason or _undefined(self._values[label].values(), self._parts[label].values())
+            for label, of in self._seeds.items()
+        }
+
+    @functools.cached_property
+    def levels(self) -> dict[str, Effect]:
+        """The mean of every strategy with its interval."""
+        return {label: self._level(label) for label in self._by_label}
+
+    def _level(self, label: str) -> Effect:
+        of, mean = self._seeds[label], self.means[label]
+        if self.reasons[label]:
+            return _without_interval(mean, of)
+        return effects(of.table(list(self._parts[label].values()))[None], np.array([mean]))[0]
+
+    @functools.cached_property
+    def _differences(self) -> list[tuple[Seeds, list[int], Floats, Floats]]:
+        """Give the differences of all pairs, those over the same seeds together: seeds, pairs, means, ``[k, S, P]``."""
+        by_seeds: dict[tuple[tuple[int, bytes], ...], list[int]] = {}
+        for place, (first, second) in enumerate(self.pairs):
+            common = [s for s in self._clusters[first] if s in self._clusters[second]]
+            key = tuple(
+                (s, self._clusters[first][s].tobytes())
+                for s in common
+                if np.array_equal(self._clusters[first][s], self._clusters[second][s])
+            )
+            if key and len(key) == len(common):
+                by_seeds.setdefault(key, []).append(place)
+        groups = []
+        for key, places in by_seeds.items():
+            first = self.pairs[places[0]][0]
+            common = [seed for seed, _ in key]
+            seeds = Seeds(tuple(common), tuple(self._clusters[first][s] for s in common))
+            labels = dict.fromkeys(label for place in places for label in self.pairs[place])
+            number = {label: at for at, label in enumerate(labels)}
+            tables = np.stack([seeds.table([self._parts[label][s] for s in common]) for label in labels])
+            values = np.array([[self._values[label][s] for s in common] for label in labels])
+            ends = np.array([[number[label] for label in self.pairs[place]] for place in places])
+            between = values[ends[:, 0]] - values[ends[:, 1]]
+            groups.append(
+                (seeds, places, np.asarray(seeds.mean(between.T)), tables[ends[:, 0]] - tables[ends[:, 1]])
+            )
+        return groups
+
+    def _estimable(self, seeds: Seeds, tables: Floats) -> npt.NDArray[np.bool_]:
+        """Say which of ``[k, S, P]`` have an interval: all values exist where a seed tests a cluster."""
+        if seeds.reason:
+            return np.zeros(len(tables), dtype=bool)
+        tested = ~np.isnan(seeds.table([np.zeros(len(numbers)) for numbers in seeds.clusters]))
+        return np.asarray(np.isfinite(tables[:, tested]).all(axis=1), dtype=bool)
+
+    @functools.cached_property
+    def pooled(self) -> SeedVariance | None:
+        """What seeds add to the variance of a comparison, pooled over all of them."""
+        tables = [
+            table
+            for seeds, _, _, of_pairs in self._differences
+            for table in of_pairs[self._estimable(seeds, of_pairs)]
+        ]
+        return pooled_seed_variance(tables, len(self.competitors))
+
+    @functools.cached_property
+    def differences(self) -> list[Effect]:
+        """The effect of every pair."""
+        nothing = Effect(NAN, NAN, NAN, NAN, 0, 0, NAN, NAN, (NAN, NAN))
+        result = [nothing] * len(self.pairs)
+        for seeds, places, means, tables in self._differences:
+            known = self._estimable(seeds, tables)
+            estimated = iter(effects(tables[known], means[known], pooled=self.pooled) if known.any() else ())
+            for place, mean, is_known in zip(places, means, known, strict=True):
+                result[place] = next(estimated) if is_known else _without_interval(float(mean), seeds)
+        return result
+
+    @functools.cached_property
+    def corrected(self) -> Floats:
+        """The p value of every pair with Holm's correction."""
+        return holm([of.p for of in self.differences])
+
+    def sign_flips(self) -> list[float]:
+        """Test every pair by flipping the signs of clusters."""
+        p_values = [NAN] * len(self.pairs)
+        for seeds, places, _, tables in self._differences:
+            known = np.flatnonzero(self._estimable(seeds, tables))
+            if len(known):
+                for at, p in zip(known, sign_flips(np.nanmean(tables[known], axis=1)), strict=True):
+                    p_values[places[at]] = float(p)
+        return p_values
+
+    def ranked(self, *, higher_is_better: bool) -> tuple[str, ...]:
+        """Sort competitors, best first: by the mean, or where seeds differ by how many each beats over common ones."""
+        sign = 1 if higher_is_better else -1
+        # Means of the same numbers in another order differ by rounding.
+        by_mean = {label: round(sign * self.means[label], 12) for label in self.competitors}
+        if len({frozenset(self._values[label]) for label in self.competitors}) < 2:
+            return tuple(sorted(self.competitors, key=lambda label: -by_mean[label]))
+        beaten = dict.fromkeys(self.competitors, 0.0)
+        for (first, second), of in zip(self.pairs, self.differences, strict=True):
+            beaten[first] += _share(sign * of.mean)
+            beaten[second] += _share(-sign * of.mean)
+        return tuple(sorted(self.competitors, key=lambda label: (-beaten[label], -by_mean[label])))
+
+    def groups(self, ranked: Sequence[str]) -> dict[str, str]:
+        """Give letters to competitors in their order: two that share one were not told apart."""
+        place = {label: at for at, label in enumerate(ranked)}
+        apart = np.zeros((len(ranked), len(ranked)), dtype=bool)
+        for (first, second), p in zip(self.pairs, self.corrected, strict=True):
+            apart[place[first], place[second]] = apart[place[second], place[first]] = p <= LEVEL
+        return dict(zip(ranked, tie_groups(apart), strict=True)) if ranked else {}
+
+
+def _share(gap: float) -> float:
+    """Give what a win counts for: half for a tie."""
+    return 1.0 if gap > 0 else 0.5 if gap == 0 else 0.0
+
+
+def _undefined(values: Iterable[float], parts: Iterable[Floats]) -> str:
+    if not all(math.isfinite(value) for value in values):
+        return "a value does not exist"
+    return "" if all(np.isfinite(of_seed).all() for of_seed in parts) else UNDEFINED
+
+
+def _without_interval(mean: float, seeds: Seeds) -> Effect:
+    return Effect(mean, NAN, NAN, NAN, len(seeds.seeds), len(seeds.union), NAN, NAN, (NAN, NAN))
 
 
 def infer(
@@ -248,106 +425,141 @@ def infer(
         clusters: The clusters of the run's test samples.
         bounds: The labels that are no competitors: they have levels, and are compared with nobody.
     """
-    of_labels = per_cluster(cells, quantity.name)
-    levels = {label: of.effect() for label, of in of_labels.items()}
-    known = [label for label in of_labels if label not in bounds and not math.isnan(levels[label].mean)]
-    pairs = list(itertools.combinations(known, 2))
-    differences = [of_labels[first].minus(of_labels[second]) for first, second in pairs]
-    margin = MARGIN if cells and cells[0].matrix.metric not in _OTHER_SCALES else NAN
-    comparisons = _comparisons(pairs, differences, len(known), margin, clusters)
-    ranked = _ranked(known, of_labels, comparisons, higher_is_better=quantity.better == "higher")
-    tested = [of.clusters[seed] for of in of_labels.values() for seed in of.by_seed]
-    reasons = [of.reason for of in of_labels.values()]
+    family = Family(
+        cells, lambda cell: cell.values[quantity.name], lambda of: of.values[quantity.name], bounds
+    )
+    ranked = family.ranked(higher_is_better=quantity.better == "higher")
+    matrix = cells[0].matrix
+    margin = NAN if matrix.metric in _OTHER_SCALES else MARGIN
+    reasons = list(family.reasons.values())
+    tested = [cell.clusters.numbers for cell in cells if cell.clusters is not None]
     return Inference(
         quantity.name,
-        cells[0].matrix.metric,
-        cells[0].matrix.level,
+        matrix.metric,
+        matrix.level,
         margin,
         len(np.unique(np.concatenate(tested))) if tested else 0,
         clusters.unit,
         clusters.people,
-        len({numbers.tobytes() for numbers in tested}),
+        len(family.clusters),
         tuple(sorted({cell.seed for cell in cells})),
-        levels,
-        comparisons,
-        _groups(ranked, comparisons),
+        family.levels,
+        _comparisons(family, margin, clusters),
+        family.groups(ranked),
         ranked,
         "" if "" in reasons else next(iter(reasons), "no values by cluster"),
     )
 
 
-def _comparisons(
-    pairs: Sequence[tuple[str, str]],
-    differences: Sequence[PerCluster],
-    strategies: int,
-    margin: float,
-    clusters: Clusters,
-) -> tuple[Comparison, ...]:
+def _comparisons(family: Family, margin: float, clusters: Clusters) -> tuple[Comparison, ...]:
     """Compare all pairs of a family."""
-    pooled = pooled_seed_variance([of.table for of in differences if not of.reason], strategies)
-    effects = [of.effect(pooled) for of in differences]
-    corrected = holm([of.p for of in effects])
-    within = holm([equivalence(of, margin) if margin > 0 else NAN for of in effects])
-    left = int(np.sum(~(corrected <= LEVEL)))
+    effects, corrected, flips = family.differences, family.corrected, family.sign_flips()
+    within = holm(equivalences(effects, margin))
+    left = max(1, int(np.sum(~(corrected <= LEVEL))))
     per_unit = clusters.people / clusters.count if clusters.people else 1.0
-    flipped = _sign_flips(differences)
+    most = math.floor(MOST_PEOPLE / per_unit)
+    needed = people_for(effects, LEVEL / left, most=most)
     comparisons = []
-    for (first, second), of, p, flip, same in zip(pairs, effects, corrected, flipped, within, strict=True):
-        needed = None if p <= LEVEL else people_needed(of, LEVEL / max(1, left), most=MOST_PEOPLE)
-        people = None if needed is None else math.ceil(needed * per_unit)
-        comparisons.append(
-            Comparison(
-                first,
-                second,
-                of,
-                float(p),
-                flip,
-                bool(same <= LEVEL),
-                people if people is not None and people <= MOST_PEOPLE else None,
-            )
-        )
+    for place, (first, second) in enumerate(family.pairs):
+        p, clusters_needed = float(corrected[place]), needed[place]
+        people = None if p <= LEVEL or clusters_needed is None else math.ceil(clusters_needed * per_unit)
+        same = bool(within[place] <= LEVEL)
+        comparisons.append(Comparison(first, second, effects[place], p, flips[place], same, people))
     return tuple(comparisons)
 
 
-def _sign_flips(differences: Sequence[PerCluster]) -> list[float]:
-    """Test every difference by flipping signs, those over equally many clusters together."""
-    p_values = [NAN] * len(differences)
-    by_count: dict[int, list[int]] = {}
-    for place, difference in enumerate(differences):
-        if not difference.reason:
-            by_count.setdefault(difference.table.shape[1], []).append(place)
-    for places in by_count.values():
-        tables = np.stack([np.nanmean(differences[place].table, axis=0) for place in places])
-        for place, p in zip(places, sign_flips(tables), strict=True):
-            p_values[place] = float(p)
-    return p_values
-
-
-def _ranked(
-    labels: Sequence[str],
-    of_labels: Mapping[str, PerCluster],
-    comparisons: Sequence[Comparison],
+def best_labels(
+    cells: Sequence[CellMeasures],
+    number: Numbers,
+    parts: Parts,
+    bounds: Collection[str],
     *,
     higher_is_better: bool,
-) -> tuple[str, ...]:
-    """Sort strategies, best first: by the mean, or where seeds differ by how many others each beats over common ones."""
-    sign = 1 if higher_is_better else -1
-    by_mean = {label: sign * of_labels[label].mean for label in labels}
-    if len({frozenset(of_labels[label].by_seed) for label in labels}) < 2:
-        return tuple(sorted(labels, key=lambda label: -by_mean[label]))
-    beaten = dict.fromkeys(labels, 0.0)
-    for of in comparisons:
-        gap = sign * of.effect.mean
-        beaten[of.first] += 1.0 if gap > 0 else 0.5 if gap == 0 else 0.0
-        beaten[of.second] += 1.0 if gap < 0 else 0.5 if gap == 0 else 0.0
-    return tuple(sorted(labels, key=lambda label: (-beaten[label], -by_mean[label])))
+) -> frozenset[str]:
+    """Give the best of a column: those not told from the first, or nobody where nothing is told apart from anything."""
+    family = Family(cells, number, parts, bounds)
+    if not (family.corrected <= LEVEL).any():
+        return frozenset()
+    groups = family.groups(family.ranked(higher_is_better=higher_is_better))
+    return frozenset(label for label, letters in groups.items() if "a" in _split(letters))
 
 
-def _groups(ranked: Sequence[str], comparisons: Sequence[Comparison]) -> dict[str, str]:
-    """Give letters: two strategies that share one were not told apart."""
-    place = {label: at for at, label in enumerate(ranked)}
-    apart = np.zeros((len(ranked), len(ranked)), dtype=bool)
-    for of in comparisons:
-        first, second = place[of.first], place[of.second]
-        apart[first, second] = apart[second, first] = of.told_apart
-    return dict(zip(ranked, tie_groups(apart), strict=True)) if ranked else {}
+def _split(letters: str) -> list[str]:
+    """Split the letters of a strategy: ``ab`` -> a, b; ``aa1`` -> a, a1."""
+    names: list[str] = []
+    for sign in letters:
+        if sign.isdigit():
+            names[-1] += sign
+        else:
+            names.append(sign)
+    return names
+
+
+def comparisons_frame(inferences: Iterable[Inference]) -> pd.DataFrame:
+    """Give every comparison, a row a quantity and pair: the difference, its interval and what is told of it."""
+    import pandas as pd
+
+    rows = [{"quantity": of.quantity, **_record(pair)} for of in inferences for pair in of.comparisons]
+    columns = ["quantity", "first", "second", *_COLUMNS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+_COLUMNS: Final = (
+    "difference",
+    "low",
+    "high",
+    "p",
+    "p_corrected",
+    "sign_flip",
+    "told_apart",
+    "equivalent",
+    "people_needed",
+)
+
+
+def _record(of: Comparison) -> dict[str, Any]:
+    values = (
+        of.effect.mean,
+        of.effect.low,
+        of.effect.high,
+        of.effect.p,
+        of.p_corrected,
+        of.sign_flip,
+        of.told_apart,
+        of.equivalent,
+        of.people_needed,
+    )
+    return {"first": of.first, "second": of.second, **dict(zip(_COLUMNS, values, strict=True))}
+
+
+def inference_record(of: Inference) -> dict[str, Any]:
+    """Give an inference as plain data for ``json.dumps``; a value that does not exist is None."""
+    return {
+        "metric": of.metric,
+        "level": of.level,
+        "margin": or_none(of.margin),
+        "clusters": of.clusters,
+        "unit": of.unit,
+        "people": of.people,
+        "folds": of.folds,
+        "seeds": list(of.seeds),
+        "reason": of.reason,
+        "ranked": list(of.ranked),
+        "groups": dict(of.groups),
+        "levels": {
+            label: {
+                "mean": or_none(level.mean),
+                "low": or_none(level.low),
+                "high": or_none(level.high),
+                "covers": level.covers,
+            }
+            for label, level in of.levels.items()
+        },
+        "comparisons": [
+            {
+                key: or_none(value) if isinstance(value, float) else value
+                for key, value in _record(pair).items()
+            }
+            for pair in of.comparisons
+        ],
+    }

@@ -158,7 +158,10 @@ def across_orders(
     names = tuple(
         name
         for name, quantity in of_report.items()
-        if quantity.table != "detection" and name not in FOOTPRINT
+        if quantity.table != "detection"
+        and name not in FOOTPRINT
+        # Results of earlier versions do not count updates.
+        and all(name in measures.values for measures in own)
     )
     cells: dict[str, dict[int, Values]] = {}
     for measures in own:

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from fretal_bench.benchmark.runner.results import CellResult
 from fretal_bench.metrics import registry
-from fretal_bench.metrics.cluster_values import ClusterMetrics
+from fretal_bench.metrics.cluster_values import ClusterMatrices, ClusterMetrics
 from fretal_bench.metrics.clusters import Clusters
 from fretal_bench.metrics.continual import (
     CONTINUAL_METRICS,
     average_accuracy,
     forgetting_matrix,
+    linear_weights,
     without_best,
 )
 from fretal_bench.metrics.inference import pseudo_values
@@ -35,6 +36,7 @@ from fretal_bench.metrics.rates import TPR_AT, least_reals
 from fretal_bench.metrics.videos import MEAN, level_words
 from fretal_bench.reporting.inputs import unique
 
+BACKWARD: Final = "backward_transfer"
 FORGETTING: Final = "forgetting"
 LEARNING: Final = "learning"
 AVERAGE: Final = "average"
@@ -128,10 +130,18 @@ class ByCluster:
         numbers: The clusters that the cell is tested on, ``[P]``, ascending.
         values: Quantity name -> the values of each, ``[P]``: their mean is the quantity where it is linear over samples;
             else they are the jackknife's pseudo-values.
+        matrix: Of b above R, ``[P, T + 1, T]``.
+        forgetting: Of F, ``[P, T, T]``.
+        by_class: Of accuracy on reals and on fakes, ``[P, 2, T + 1, T]``.
+        finals: Of the mean over domains of every metric at the end, at the report's level, ``[P]``, by the metric's name.
     """
 
     numbers: npt.NDArray[np.int64]
     values: Mapping[str, Floats]
+    matrix: Floats
+    forgetting: Floats
+    by_class: Floats
+    finals: Mapping[str, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -321,23 +331,82 @@ def measure(
         _why_nan(cell, r, final),
         _few_reals(scores[level]),
         _sizes(scores),
-        _by_cluster(scores[level], r) if scores[level].clusters else None,
+        _by_cluster(scores, matrices, r, values[MICRO]) if scores[level].clusters else None,
     )
 
 
-def _by_cluster(scores: StreamScores, r: Matrix) -> ByCluster:
-    """Compute the quantities of a stream by cluster."""
-    of_clusters = ClusterMetrics(scores)
-    whole = np.vstack([r.baseline, r.values])
-    by_cluster = of_clusters.matrices(r.metric, whole)
-    values = {}
-    for name, known in CONTINUAL_METRICS.items():
-        tables = by_cluster.own if known.linear else by_cluster.without
-        of_each = np.array([known.function(of[1:], of[0], r.higher_is_better) for of in tables])
-        if not known.linear:
-            of_each = pseudo_values(known.function(r.values, r.baseline, r.higher_is_better), of_each)
-        values[name] = of_each
-    return ByCluster(of_clusters.clusters, values)
+def _by_cluster(
+    scores: Mapping[str, StreamScores],
+    matrices: Mapping[tuple[str, str], Matrix],
+    r: Matrix,
+    micro: float,
+) -> ByCluster:
+    """Compute the numbers of a cell by cluster.
+
+    Args:
+        scores: By level.
+        matrices: R and b of every metric at every level.
+        r: Those of the report.
+        micro: The micro average.
+    """
+    level = r.level
+    of_level = {name: ClusterMetrics(of) for name, of in scores.items()}
+    parts = of_level[level].matrices(r.metric, _with_baseline(r))
+    values = {name: _by_cluster_of_stream(name, r, parts) for name in CONTINUAL_METRICS}
+    last = len(r.domains)
+    finals = {}
+    columns = _final_metrics()
+    for key in dict.fromkeys([*((level, name) for name in registry.names()), *columns.values()]):
+        whole = _with_baseline(matrices[key])
+        finals[key] = of_level[key[0]].matrices(key[1], whole, first=last).own[:, last].mean(axis=1)
+    values |= {name: finals[key] for name, key in columns.items()}
+    values[MICRO] = (
+        ClusterMetrics(_pooled(scores[level])).matrices(r.metric, np.array([[micro]])).own[:, 0, 0]
+    )
+    higher = r.higher_is_better
+    forgotten = [forgetting_matrix(of[1:], higher_is_better=higher) for of in parts.without]
+    return ByCluster(
+        of_level[level].clusters,
+        values,
+        parts.own,
+        pseudo_values(forgetting_matrix(r.values, higher_is_better=higher), forgotten),
+        np.stack(
+            [of_level[level].matrices(name, _with_baseline(matrices[level, name])).own for name in BY_CLASS],
+            axis=1,
+        ),
+        {name: finals[level, name] for name in registry.names()},
+    )
+
+
+def _by_cluster_of_stream(name: str, r: Matrix, parts: ClusterMatrices) -> Floats:
+    """Compute a continual metric by cluster."""
+    known, higher = CONTINUAL_METRICS[name], r.higher_is_better
+    if known.linear:
+        weights = linear_weights(name, len(r.domains), higher)
+        read = weights != 0
+        return (
+            np.asarray(parts.own[:, read] @ weights[read], dtype=np.float64)
+            if read.any()
+            else _nowhere(parts)
+        )
+    without = np.array([known.function(of[1:], of[0], higher) for of in parts.without])
+    return pseudo_values(known.function(r.values, r.baseline, higher), without)
+
+
+def _nowhere(parts: ClusterMatrices) -> Floats:
+    return np.full(len(parts.own), NAN)
+
+
+def _with_baseline(r: Matrix) -> Floats:
+    """Put b above R: ``[T + 1, T]``."""
+    return np.vstack([r.baseline, r.values])
+
+
+def _pooled(scores: StreamScores) -> StreamScores:
+    """Pool the samples of all domains at the end into one."""
+    last = np.concatenate([of_domain[-1] for of_domain in scores.scores])[None]
+    labels, clusters = np.concatenate(scores.labels), np.concatenate(scores.clusters)
+    return StreamScores(("all",), scores.level, (labels,), (last,), (clusters,))
 
 
 def stream_values(

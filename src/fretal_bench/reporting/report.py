@@ -27,6 +27,7 @@ from fretal_bench.reporting.drawing import image
 from fretal_bench.reporting.formats import frame_to_csv, to_csv, to_latex
 from fretal_bench.reporting.further import further_frame
 from fretal_bench.reporting.further_tables import further_tables
+from fretal_bench.reporting.inference import comparisons_frame
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.markdown import markdown
 from fretal_bench.reporting.order_data import order_frame, order_values
@@ -59,7 +60,7 @@ SOMETIMES: Final = (
     *(f"plots/forgetting-against-average.{kind}" for kind in ("png", "svg")),
     *(
         f"tables/{name}.csv"
-        for name in ("progress", "further", "robustness", "orders", "order-values", "courses")
+        for name in ("progress", "comparisons", "further", "robustness", "orders", "order-values", "courses")
     ),
     *(f"tables/orders-{name}.{kind}" for name in COMPARED for kind in ("csv", "tex")),
     *(f"tables/further-{level}.{kind}" for level in LEVELS for kind in ("csv", "tex")),
@@ -178,6 +179,8 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
 def _frames(summary: Summary) -> dict[str, pd.DataFrame]:
     """Give what stands in CSV only, by name."""
     frames = {"values": tidy_values(summary), "all-matrices": tidy_matrices(summary)}
+    if any(of.comparisons for of in summary.inference.values()):
+        frames["comparisons"] = comparisons_frame(summary.inference.values())
     if summary.further is not None:
         frames["further"] = further_frame(summary.further)
     if summary.robustness is not None:

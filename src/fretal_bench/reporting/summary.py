@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,13 +13,21 @@ from fretal_bench.benchmark.runner.results import CellResult, Results
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.clusters import Clusters
+from fretal_bench.metrics.continual import average_accuracy
 from fretal_bench.metrics.intervals import Interval, mean_and_half, mean_interval
 from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.numbers import NAN, Floats, or_none
 from fretal_bench.metrics.videos import MEAN, check_video_score, level_key, level_words
 from fretal_bench.reporting.anytime import Anytime, anytime_record, measure_anytime
 from fretal_bench.reporting.further import Further, further_record, measure_further
-from fretal_bench.reporting.inference import Inference, infer, run_clusters
+from fretal_bench.reporting.inference import (
+    Inference,
+    best_labels,
+    infer,
+    inference_record,
+    run_clusters,
+    seeds_of,
+)
 from fretal_bench.reporting.inputs import (
     Problem,
     absent_cells,
@@ -37,6 +45,7 @@ from fretal_bench.reporting.orders import Orders, across_orders
 from fretal_bench.reporting.progress import Progress, progress
 from fretal_bench.reporting.quantities import (
     SAMPLES,
+    ByCluster,
     CellMeasures,
     DomainSize,
     Quantity,
@@ -132,6 +141,8 @@ class Summary:
         robustness: What the final detectors are worth on corrupted test sets.
         anytime: What validation people were judged to be while domains were learned.
         inference: What the quantities of the first table say of other people and seeds, by their names.
+        clusters: The clusters of the test samples; None for a summary that was made without.
+        best: The labels that are bold in a column, by the column: a quantity's name, ``final/DOMAIN``, ``metric/NAME``.
     """
 
     metric: str
@@ -155,6 +166,8 @@ class Summary:
     robustness: Robustness | None = None
     anytime: Anytime | None = None
     inference: Mapping[str, Inference] = field(default_factory=dict)
+    clusters: Clusters | None = None
+    best: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def own_problems(self) -> tuple[Problem, ...]:
@@ -235,6 +248,12 @@ def summarize(
     known = tuple(dict.fromkeys(name for measures in measured for name in measures.values))
     of_report = {name: quantity for name, quantity in of_report.items() if name in known}
     strategies = [_over_seeds(by_seed, cells[label], known) for label, by_seed in by_label.items()]
+    bounds = [strategy.label for strategy in strategies if strategy.bound]
+    inference = {
+        name: infer(measured, quantity, clusters, bounds)
+        for name, quantity in of_report.items()
+        if quantity.table == "summary"
+    }
     seeds = {seed for strategy in strategies for seed in strategy.seeds}
     seeds.update(problem.seed for problem in problems)
     return Summary(
@@ -272,12 +291,47 @@ def summarize(
         measured[0].cautions,
         measure_robustness(results, measured, video),
         measure_anytime(results, measured),
-        {
-            name: infer(measured, quantity, clusters, [s.label for s in strategies if s.bound])
-            for name, quantity in of_report.items()
-            if quantity.table == "summary"
-        },
+        inference,
+        clusters,
+        _best(measured, of_report, inference, bounds),
     )
+
+
+def _best(
+    cells: Sequence[CellMeasures],
+    quantities: Mapping[str, Quantity],
+    inference: Mapping[str, Inference],
+    bounds: Sequence[str],
+) -> dict[str, frozenset[str]]:
+    """Give the labels that are bold in every column of which there are values by cluster."""
+    best = {name: of.best for name, of in inference.items()}
+    for name, quantity in quantities.items():
+        if name not in best and quantity.table != "cost":
+            best[name] = best_labels(
+                cells,
+                lambda cell, name=name: cell.values[name],  # type: ignore[misc]
+                lambda of, name=name: of.values[name],  # type: ignore[misc]
+                bounds,
+                higher_is_better=quantity.better == "higher",
+            )
+    matrix = cells[0].matrix
+    for column, domain in enumerate(matrix.domains):
+        best[f"final/{domain}"] = best_labels(
+            cells,
+            lambda cell, column=column: float(cell.matrix.values[-1, column]),  # type: ignore[misc]
+            lambda of, column=column: of.matrix[:, -1, column],  # type: ignore[misc]
+            bounds,
+            higher_is_better=matrix.higher_is_better,
+        )
+    for metric in registry.names():
+        best[f"metric/{metric}"] = best_labels(
+            cells,
+            lambda cell, metric=metric: average_accuracy(cell.matrices[matrix.level, metric].values),  # type: ignore[misc]
+            lambda of, metric=metric: of.finals[metric],  # type: ignore[misc]
+            bounds,
+            higher_is_better=registry.find(metric).higher_is_better,
+        )
+    return best
 
 
 def _measured(
@@ -366,6 +420,7 @@ def summary_record(summary: Summary) -> dict[str, Any]:
                         "low": or_none(v.low),
                         "high": or_none(v.high),
                         "n": v.n,
+                        "covers": v.covers,
                     }
                     for name, v in s.values.items()
                 },
@@ -380,6 +435,7 @@ def summary_record(summary: Summary) -> dict[str, Any]:
             for s in summary.strategies
         ],
         "problems": [_without_order(problem) for problem in summary.problems],
+        "inference": {name: inference_record(of) for name, of in summary.inference.items()},
         "undefined": list(summary.undefined),
         "cautions": dict(summary.cautions),
     }
@@ -415,12 +471,42 @@ def _over_seeds(measures: list[CellMeasures], cell: CellResult, known: tuple[str
         _old_samples(info, cell.hyperparameters, by_seed.get(SAMPLES, {}).values()),
         tuple(of_seed.seed for of_seed in in_order),
         by_seed,
-        {name: mean_interval(list(values.values())) for name, values in by_seed.items()},
-        MeanMatrix(*mean_and_half([of_seed.matrix.values for of_seed in in_order])),
-        MeanMatrix(*mean_and_half([of_seed.matrix.baseline for of_seed in in_order])),
-        MeanMatrix(*mean_and_half([of_seed.forgetting for of_seed in in_order])),
-        MeanMatrix(*mean_and_half([of_seed.by_class for of_seed in in_order])),
+        _intervals(by_seed, in_order),
+        _mean_matrix(in_order, lambda of: of.matrix.values, lambda of: of.matrix[:, 1:]),
+        _mean_matrix(in_order, lambda of: of.matrix.baseline, lambda of: of.matrix[:, 0]),
+        _mean_matrix(in_order, lambda of: of.forgetting, lambda of: of.forgetting),
+        _mean_matrix(in_order, lambda of: of.by_class, lambda of: of.by_class),
     )
+
+
+def _intervals(
+    by_seed: Mapping[str, Mapping[int, float]], cells: Sequence[CellMeasures]
+) -> dict[str, Interval]:
+    """Give the mean of every quantity with its interval: over people and seeds where its values by cluster are known."""
+    intervals = {name: mean_interval(list(values.values())) for name, values in by_seed.items()}
+    seeds = seeds_of(cells)
+    if seeds is None:
+        return intervals
+    parts = [of.clusters.values for of in cells if of.clusters is not None]
+    names = [name for name in by_seed if all(name in of for of in parts)]
+    halves = seeds.halves([np.stack([of[name] for name in names], axis=1) for of in parts])
+    for name, half in zip(names, halves, strict=True):
+        mean = float(seeds.mean(list(by_seed[name].values())))
+        intervals[name] = Interval(mean, mean - half, mean + half, len(cells), seeds.covers)
+    return intervals
+
+
+def _mean_matrix(
+    cells: Sequence[CellMeasures],
+    values: Callable[[CellMeasures], Floats],
+    parts: Callable[[ByCluster], Floats],
+) -> MeanMatrix:
+    """Give the mean of a matrix over seeds with its intervals."""
+    seeds = seeds_of(cells)
+    if seeds is None:
+        return MeanMatrix(*mean_and_half([values(of) for of in cells]))
+    halves = seeds.halves([parts(of.clusters) for of in cells if of.clusters is not None])
+    return MeanMatrix(seeds.mean([values(of) for of in cells]), halves)
 
 
 def _old_samples(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -107,11 +107,31 @@ class Table:
                 )
 
 
-def mark_best(table: Table) -> Table:
-    """Mark the best numbers of each column that has a better side, among the rows that are not apart.
+def mark(table: Table, best: Mapping[str, Collection[str]]) -> Table:
+    """Mark the numbers of each column whose row is of one of these labels, by the column's key.
 
-    Numbers that read the same (at the column's decimals) are marked together; a lone competitor is not
-    marked. Where numbers are means over different seeds, those over the seeds that most of them have are compared.
+    Args:
+        table: Its first column holds the labels.
+        best: What is bold, and nothing else: strategies that are not told from the best of their column.
+    """
+    rows = []
+    for row in table.rows:
+        cells = [
+            replace(cell, best=not row.apart and row.cells[0] in best.get(column.key, ()))
+            if isinstance(cell, Number)
+            else cell
+            for cell, column in zip(row.cells, table.columns, strict=True)
+        ]
+        rows.append(replace(row, cells=tuple(cells)))
+    return replace(table, rows=tuple(rows))
+
+
+def mark_best(table: Table) -> Table:
+    """Mark the best numbers of each column that has a better side, among the rows that are not apart: of what costs.
+
+    What is measured on people is marked by what can be told of them (``mark``). Numbers that read the same (at the
+    column's decimals) are marked together; a lone competitor is not marked. Where numbers are means over different
+    seeds, those over the seeds that most of them have are compared.
     """
     best: dict[int, tuple[str, tuple[object, ...]]] = {}
     for at, column in enumerate(table.columns):
