@@ -12,6 +12,7 @@ from scipy import stats
 from coverage_simulation import DESIGNS, Design, coverage, family_error
 from fretal_bench.metrics.inference import (
     effect,
+    effects,
     equivalence,
     holm,
     people_needed,
@@ -20,6 +21,7 @@ from fretal_bench.metrics.inference import (
     sign_flip,
     tie_groups,
 )
+from permutation_check import any_told_apart, share_of_errors
 
 CROSSED = np.array(
     [
@@ -251,3 +253,31 @@ def test_tie_groups_share_a_letter_exactly_where_nothing_was_told_apart(seed):
 def test_tie_groups_of_a_ranking_are_intervals_from_a():
     apart = np.abs(np.subtract.outer(np.arange(5), np.arange(5))) > 1
     assert tie_groups(apart) == ["a", "ab", "bc", "cd", "d"]
+
+
+def test_strategies_whose_values_change_places_within_seeds_and_people_are_rarely_told_apart():
+    generator, count = np.random.default_rng(4), 150
+    # Strategies that differ much, and people and seeds that do.
+    values = (
+        generator.normal(0, 0.1, (6, 1, 1))
+        + generator.normal(0, 0.08, (6, 1, 12))
+        + generator.normal(0, 0.1, (6, 3, 12))
+    )
+    slack = 2 * math.sqrt(0.05 * 0.95 / count)
+    assert share_of_errors(values, count) <= 0.06 + slack
+    assert any_told_apart(values + generator.normal(0, 1, (6, 1, 1)))
+
+
+def test_several_effects_are_the_effects_of_each():
+    tables = np.stack([CROSSED, CROSSED[::-1] * 2 + 0.1])
+    for of, table in zip(effects(tables), tables, strict=True):
+        one = effect(table)
+        assert (of.mean, of.low, of.high, of.p) == pytest.approx((one.mean, one.low, one.high, one.p))
+
+
+def test_the_p_value_ends_its_interval_at_zero_whatever_the_parts():
+    generator = np.random.default_rng(6)
+    for _ in range(40):
+        table = generator.normal(0.05, 0.1, (3, 9)) + generator.normal(0, 0.1, (3, 1))
+        of = effect(table)
+        assert of.reach(1 - of.p) == pytest.approx(abs(of.mean), rel=1e-9)

@@ -60,10 +60,8 @@ def test_the_paired_difference_is_scipys_paired_t_test():
     a, b = rng.random(7), rng.random(7)
     found = paired_difference(dict(enumerate(a)), dict(enumerate(b)))
     expected = stats.ttest_rel(a, b)
-    assert found.p_t == pytest.approx(expected.pvalue)
     low, high = expected.confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((low, high))
-    assert found.p_wilcoxon == pytest.approx(stats.wilcoxon(a - b).pvalue)
 
 
 def test_only_common_seeds_are_paired():
@@ -83,18 +81,17 @@ def test_pairing_sees_a_small_steady_difference_that_two_means_hide():
 def test_fewer_than_two_pairs_resolve_nothing(seeds):
     found = paired_difference(dict.fromkeys(seeds, 0.9), dict.fromkeys(seeds, 0.1))
     assert not found.resolved
-    assert np.isnan([found.low, found.high, found.p_t, found.p_wilcoxon]).all()
+    assert np.isnan([found.low, found.high]).all()
 
 
 def test_equal_strategies_are_not_resolved():
     found = paired_difference({0: 0.5, 1: 0.6}, {0: 0.5, 1: 0.6})
     assert found.mean == 0
     assert not found.resolved
-    assert np.isnan(found.p_t)
 
 
-@pytest.mark.parametrize(("pairs", "there"), [(5, False), (6, True)])
-def test_wilcoxon_is_given_from_six_pairs_on(pairs, there):
-    a = {seed: 0.5 + seed / 100 for seed in range(pairs)}
-    found = paired_difference(a, dict.fromkeys(a, 0.4))
-    assert np.isnan(found.p_wilcoxon) != there
+def test_differences_that_are_all_equal_are_no_certainty():
+    found = paired_difference({0: 0.2, 1: 0.2}, {0: 0.1, 1: 0.1})
+    assert found.mean == pytest.approx(0.1)
+    assert not found.resolved
+    assert np.isnan([found.low, found.high]).all()

@@ -67,7 +67,7 @@ def test_every_file_is_there_and_named_in_the_report(report):
         "summary.md",
         "tables/values.csv",
         "tables/all-matrices.csv",
-        "tables/comparisons.csv",
+        "tables/all-comparisons.csv",
         "tables/progress.csv",
     }
     expected |= {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "tex")}

@@ -136,10 +136,14 @@ class Inference:
 
     @property
     def best(self) -> frozenset[str]:
-        """The strategies of group ``a``, where anything is told apart from anything."""
-        if not any(of.told_apart for of in self.comparisons):
-            return frozenset()
-        return frozenset(label for label, letters in self.groups.items() if "a" in _split(letters))
+        """The first and those that are not told from it, where anything is told apart from anything."""
+        apart = {frozenset((of.first, of.second)) for of in self.comparisons if of.told_apart}
+        return _best(self.ranked, apart)
+
+
+def _best(ranked: Sequence[str], apart: Collection[frozenset[str]]) -> frozenset[str]:
+    """Give the first and those that are not told from it; nobody where no two are told apart."""
+    return frozenset(label for label in ranked if {label, ranked[0]} not in apart) if apart else frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -480,19 +484,8 @@ def best_labels(
     family = Family(cells, number, parts, bounds)
     if not (family.corrected <= LEVEL).any():
         return frozenset()
-    groups = family.groups(family.ranked(higher_is_better=higher_is_better))
-    return frozenset(label for label, letters in groups.items() if "a" in _split(letters))
-
-
-def _split(letters: str) -> list[str]:
-    """Split the letters of a strategy: ``ab`` -> a, b; ``aa1`` -> a, a1."""
-    names: list[str] = []
-    for sign in letters:
-        if sign.isdigit():
-            names[-1] += sign
-        else:
-            names.append(sign)
-    return names
+    apart = {frozenset(pair) for pair, p in zip(family.pairs, family.corrected, strict=True) if p <= LEVEL}
+    return _best(family.ranked(higher_is_better=higher_is_better), apart)
 
 
 def comparisons_frame(inferences: Iterable[Inference]) -> pd.DataFrame:

@@ -60,7 +60,15 @@ SOMETIMES: Final = (
     *(f"plots/forgetting-against-average.{kind}" for kind in ("png", "svg")),
     *(
         f"tables/{name}.csv"
-        for name in ("progress", "comparisons", "further", "robustness", "orders", "order-values", "courses")
+        for name in (
+            "progress",
+            "all-comparisons",
+            "further",
+            "robustness",
+            "orders",
+            "order-values",
+            "courses",
+        )
     ),
     *(f"tables/orders-{name}.{kind}" for name in COMPARED for kind in ("csv", "tex")),
     *(f"tables/further-{level}.{kind}" for level in LEVELS for kind in ("csv", "tex")),
@@ -180,7 +188,7 @@ def _frames(summary: Summary) -> dict[str, pd.DataFrame]:
     """Give what stands in CSV only, by name."""
     frames = {"values": tidy_values(summary), "all-matrices": tidy_matrices(summary)}
     if any(of.comparisons for of in summary.inference.values()):
-        frames["comparisons"] = comparisons_frame(summary.inference.values())
+        frames["all-comparisons"] = comparisons_frame(summary.inference.values())
     if summary.further is not None:
         frames["further"] = further_frame(summary.further)
     if summary.robustness is not None:
