@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from torch import nn
 
+from fretal_bench.benchmark.detectors.architecture import Architecture, build_network
 from fretal_bench.benchmark.detectors.record import CropRule, DetectorRecord, Learned
 from fretal_bench.benchmark.prediction import history
 from fretal_bench.benchmark.prediction.addresses import cell_at
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.device import resolve_device
-from fretal_bench.benchmark.recipes.model import build_model
 from fretal_bench.benchmark.recipes.recipe import Recipe, recorded_recipe
 from fretal_bench.benchmark.runner.documents import CellFile, Crop
 from fretal_bench.benchmark.runner.environment import commit, packages
@@ -62,6 +62,7 @@ class Trained:
         crop: How the faces that it learned from were cropped.
         past: What is known of the domains that it learned.
         step: The id of the step; empty for a cell of an earlier version.
+        architecture: What builds the network where the user brought it; None for the recipe's backbone.
     """
 
     place: Path
@@ -73,6 +74,7 @@ class Trained:
     crop: Crop
     past: history.Past
     step: str = ""
+    architecture: Architecture | None = None
 
     def judge(self, device: str = "auto", **changes: Any) -> ContinualStrategy:
         """Build what judges.
@@ -88,7 +90,7 @@ class Trained:
         with life.naming(self.place, GIVE):
             return life.build_judge(
                 self.info,
-                build_model(recipe, self.seed),
+                build_network(recipe, self.seed, self.architecture),
                 life.read_state(io.BytesIO(self.state)),
                 values=self.hyperparameters,
                 device=recipe.device,
@@ -97,8 +99,8 @@ class Trained:
             )
 
     def network(self) -> nn.Module:
-        """Build the recipe's backbone with two outputs, at random weights, without adapters or anything frozen."""
-        return build_model(self.recipe.changed(_PLAIN), self.seed)
+        """Build the network with two outputs, at random weights, without adapters or anything frozen."""
+        return build_network(self.recipe.changed(_PLAIN), self.seed, self.architecture)
 
     def record(self) -> DetectorRecord:
         """Describe it: how it is used, what it learned, what was measured. Reads the scores of the cell.
@@ -107,9 +109,12 @@ class Trained:
             BenchError: The scores are damaged.
         """
         mean, std = self.recipe.normalisation
+        brought = self.architecture or Architecture(self.recipe.backbone)
         version = packages().get("fretal-bench", "")
         return DetectorRecord(
-            backbone=self.recipe.backbone,
+            backbone=brought.backbone,
+            arguments=brought.arguments,
+            model="" if brought.backbone else brought.name,
             stem_stride=self.recipe.stem_stride,
             mean=mean,
             std=std,
