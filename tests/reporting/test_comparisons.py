@@ -8,7 +8,7 @@ import io
 import pytest
 from rich.console import Console
 
-from fretal_bench.reporting.comparison_words import comparison_tables, first_group, named
+from fretal_bench.reporting.comparison_words import comparison_tables, named
 from fretal_bench.reporting.formats import to_csv, to_markdown
 from fretal_bench.reporting.report import print_summary, write_report
 from fretal_bench.reporting.summary import summarize
@@ -83,11 +83,13 @@ def test_the_terminal_shows_the_table_where_the_notes_do_not_say_every_pair(base
     assert ("Every pair, by what it forgets" in console.export_text()) == printed
 
 
-def test_the_first_group_is_all_that_the_leader_is_not_told_from_unless_that_is_everybody():
+def test_best_are_all_that_the_leader_is_not_told_from_unless_that_is_everybody():
     means = {label: -amount for label, amount in FOUR.items()}
-    assert first_group(inferred(means)) == ("er",)
-    assert first_group(inferred(means, open_=("er lwf",))) == ("er", "lwf")
-    assert first_group(inferred(means, open_=("all",))) == ()
+    assert inferred(means).best == {"er"}
+    # ewc is told from lwf: they share a letter with er, and none with one another.
+    assert inferred(means, open_=("er ewc", "er lwf")).best == {"er", "ewc", "lwf"}
+    assert inferred(means, open_=("all",)).best == frozenset()
+    assert inferred(means, open_=("er ewc", "er lwf", "er fretal")).best == frozenset()
 
 
 def test_of_many_the_first_are_named_and_the_others_counted():

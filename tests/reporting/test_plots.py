@@ -74,13 +74,15 @@ def test_domain_courses_show_each_strategy_and_mark_the_step_that_learns_the_dom
             np.testing.assert_allclose(lines[strategy.label].get_ydata(), expected)
 
 
-def test_bands_are_drawn_from_three_seeds_on(make, figures):
+def test_bands_are_drawn_but_of_two_seeds(make, figures):
     def bands(figure):
         return len(figure.axes[0].collections)
 
     assert bands(figures["domain-courses"]) == 3
     two = summarize(make({"ewc": (0.9, 0.06)}, seeds=2, domains=("a", "b")))
     assert bands(next(plot for plot in plots(two) if plot.name == "domain-courses").draw(two)) == 0
+    one = summarize(make({"ewc": (0.9, 0.06)}, seeds=1, domains=("a", "b")))
+    assert bands(next(plot for plot in plots(one) if plot.name == "domain-courses").draw(one)) == 1
 
 
 def test_scatter_names_every_strategy_once(figures):

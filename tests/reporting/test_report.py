@@ -243,7 +243,10 @@ def test_the_protocol_stands_under_every_table_and_test_sets_are_counted(make):
         assert "Stream: test-stream (videos_per_class=all, shared_reals=True)." in table.notes
     few = {**plan, "stream": {**plan["stream"], "protocol": {**protocol, "videos_per_class": 8}}}
     assert "videos_per_class=8" in summarize(dataclasses.replace(results, plan=few)).stream
-    assert [dataclasses.astuple(size) for size in summary.sizes] == [("a", 50, 50, 50), ("b", 50, 50, 50)]
+    assert [dataclasses.astuple(size) for size in summary.sizes] == [
+        ("a", 50, 50, 50, 1),
+        ("b", 50, 50, 50, 1),
+    ]
     assert "fake frames" in page_of(results)
 
 

@@ -34,15 +34,6 @@ def forgets_less(of: Inference, first: str, second: str) -> bool:
     return comparison.told_apart and comparison.effect.mean > 0
 
 
-def first_group(of: Inference) -> tuple[str, ...]:
-    """Name the strategy that forgets least and those not told apart from it; nobody if that is everybody."""
-    if not of.ranked:
-        return ()
-    leader = of.ranked[0]
-    group = tuple(label for label in of.ranked if label == leader or not forgets_less(of, leader, label))
-    return () if len(group) == len(of.ranked) else group
-
-
 def amount(effect: Effect) -> str:
     """Write what is forgotten, -BWT, with its interval where it has one."""
     return _with_interval(-effect.mean, -effect.high, -effect.low)

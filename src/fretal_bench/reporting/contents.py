@@ -467,8 +467,8 @@ def people_words(inference: Inference, counts: Collection[int]) -> tuple[str, ..
         of_whom = f"{unit} (one seed: nothing is known of other seeds): {many}"
     return (
         f"Mean ± half of the 95% interval over {of_whom}.",
-        "Bold: not told from the best of the column with Holm's correction over all pairs; nothing where no two are told "
-        "apart.",
+        "Bold: not told from the best of the column with Holm's correction over all pairs; nothing where that is "
+        "everybody.",
     )
 
 

@@ -136,14 +136,15 @@ class Inference:
 
     @property
     def best(self) -> frozenset[str]:
-        """The first and those that are not told from it, where anything is told apart from anything."""
+        """The first and those that are not told from it; nobody where that is everybody."""
         apart = {frozenset((of.first, of.second)) for of in self.comparisons if of.told_apart}
         return _best(self.ranked, apart)
 
 
 def _best(ranked: Sequence[str], apart: Collection[frozenset[str]]) -> frozenset[str]:
-    """Give the first and those that are not told from it; nobody where no two are told apart."""
-    return frozenset(label for label in ranked if {label, ranked[0]} not in apart) if apart else frozenset()
+    """Give the first and those that are not told from it; nobody where that is everybody."""
+    labels = frozenset(label for label in ranked if {label, ranked[0]} not in apart)
+    return labels if len(labels) < len(ranked) else frozenset()
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from fretal_bench.metrics import registry
 from fretal_bench.metrics.inference import Effect
 from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting.anytime_plot import courses, watched_labels
-from fretal_bench.reporting.comparison_words import FORGETS, first_group
+from fretal_bench.reporting.comparison_words import FORGETS
 from fretal_bench.reporting.drawing import empty_figure, laid_out, style
 from fretal_bench.reporting.further_plot import further_sets
 from fretal_bench.reporting.order_plot import spread_over_orders
@@ -37,9 +37,8 @@ MOST_BANDS = 6
 MOST_COLOURED = 8
 COLOURED_OF_MANY = 5
 OTHERS = "#c9c9c9"
-# With two seeds Student's t makes an interval 12.7 standard errors wide on either side: bands would fill the
-# panels.
-LEAST_SEEDS = 3
+# With two seeds Student's t makes an interval 12.7 standard errors wide on either side: bands would fill the panels.
+WITHOUT_BANDS = 2
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,9 @@ def forgetting_matrices(summary: Summary) -> Figure:
 def domain_courses(summary: Summary) -> Figure:
     """The metric on each domain along the stream: one panel a domain, one line a strategy.
 
-    Bands are 95% intervals over seeds, where there are at least three seeds and at most six strategies; the
-    upright line marks the step at which the domain is learned, and steps before it are shaded. Of more than eight
-    competitors the five that forget least are coloured, the others grey.
+    Bands are 95% intervals over people and seeds (not of two seeds, which would fill the panels), where there are at most
+    six strategies; the upright line marks the step at which the domain is learned, steps before it are shaded. Of more
+    than eight competitors the five that forget least are coloured, the others grey.
     """
     with style():
         coloured = _coloured(summary)
@@ -150,7 +149,7 @@ def _draw_course(panel: Axes, summary: Summary, j: int, look: Mapping[str, Look]
             label=summary.marked(strategy) if strategy.label in look else "_",
             zorder=1.5 if strategy.label not in look else 2 if strategy.bound else 3,
         )
-        if len(summary.strategies) <= MOST_BANDS and len(strategy.seeds) >= LEAST_SEEDS:
+        if len(summary.strategies) <= MOST_BANDS and len(strategy.seeds) != WITHOUT_BANDS:
             panel.fill_between(steps, mean - half, mean + half, color=of.colour, alpha=0.15, linewidth=0)
     panel.set_title(summary.domains[j], loc="left", fontweight="bold")
     panel.grid(axis="y", color="#dddddd", linewidth=0.6)
@@ -209,7 +208,7 @@ class _Point:
 def _points(summary: Summary) -> list[_Point]:
     """Give the strategies that have both, forgetting as -BWT."""
     forgetting, learning = (summary.inference[name].levels for name in (FORGETS, LEARNING))
-    first = first_group(summary.inference[FORGETS])
+    first = summary.inference[FORGETS].best
     points = []
     for strategy in summary.strategies:
         x, y = forgetting.get(strategy.label), learning.get(strategy.label)
@@ -285,8 +284,8 @@ PLOTS = (
     ),
     Plot(
         "domain-courses",
-        "Each domain along the stream, shaded until it is learned; bands (3 seeds or more): 95% intervals. "
-        "Of more than 8 strategies the 5 that forget least are coloured.",
+        "Each domain along the stream, shaded until it is learned; bands (up to 6 strategies, not of 2 seeds): 95% "
+        "intervals. Of more than 8 strategies the 5 that forget least are coloured.",
         "One panel a domain, one line a strategy; the numbers are in the matrices.",
         domain_courses,
     ),

@@ -84,13 +84,13 @@ def verdict(summary: Summary) -> Verdict:
     }
     if len(luckless) == len(known):
         return _nobody(
-            _nothing_learned(luckless), [*scope(of), *imbalance(summary), *swapped(by_label), *notes]
+            _nothing_learned(luckless), [*scope(summary, of), *imbalance(summary), *swapped(by_label), *notes]
         )
     ranked = [known[label] for label in of.ranked if label not in luckless]
     leader = ranked[0]
     tied = [s for s in ranked[1:] if not forgets_less(of, leader.label, s.label)]
     notes = [
-        *scope(of),
+        *scope(summary, of),
         *imbalance(summary),
         *pairs(of, [s.label for s in ranked]),
         *at_chance(luckless),

@@ -45,7 +45,7 @@ def measure_words(summary: Summary, level: str = "", metric: str = "") -> str:
     return f"{level} {title}{by}"
 
 
-def scope(of: Inference) -> list[str]:
+def scope(summary: Summary, of: Inference) -> list[str]:
     """Say what the intervals are over, what they cover, and when two strategies count as told apart."""
     if of.reason:
         return []
@@ -68,6 +68,8 @@ def scope(of: Inference) -> list[str]:
             " Who is in a video is not known, so each counts as if nobody were in two: where somebody is, the intervals "
             "are too narrow."
         )
+    if summary.clusters is not None and summary.clusters.note:
+        notes[0] += f" {summary.clusters.note}"
     pairs = len(of.comparisons)
     if pairs > 1:
         apart = sum(pair.told_apart for pair in of.comparisons)
