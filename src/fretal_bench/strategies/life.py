@@ -145,6 +145,7 @@ def begin(
     info: StrategyInfo,
     learned: Sequence[Any],
     state: Mapping[str, Any] | None = None,
+    count: int | None = None,
 ) -> None:
     """Bring a newly built strategy to where the step before ended.
 
@@ -153,6 +154,7 @@ def begin(
         info: Its record: only a strategy with a memory is given the experiences of the past.
         learned: The training experiences of the domains that are learned already, in order.
         state: What ``save`` wrote after the last of them; None before the first domain.
+        count: Domains that are learned, where the data of some are not there; default those of ``learned``.
 
     Raises:
         BadState: The state is another strategy's, of another backbone, damaged, or of a training that diverged.
@@ -164,9 +166,10 @@ def begin(
     who = f"strategy {info.name!r}"
     own = info.target.startswith(f"{__package__}.")
     check_outline(state, strategy.state_dict(), who, own=own)
-    if learned and state.get("step") != len(learned):
+    expected = len(learned) if count is None else count
+    if expected and state.get("step") != expected:
         raise BadState(
-            f"step: expected a state after {len(learned)} domains, found one after {state.get('step')!r}"
+            f"step: expected a state after {expected} domains, found one after {state.get('step')!r}"
         )
     try:
         strategy.load_state_dict(state)

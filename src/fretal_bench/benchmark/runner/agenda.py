@@ -184,6 +184,9 @@ class Agenda:
         needs = node.task.needs
         if needs is None or not self._had_state(needs) or self.pool.has_state(needs):
             return False
+        if node.task.step.path[0].source is not None and needs == node.task.step.path[0].id:
+            # Nobody trains it: the user brings it again.
+            return False
         step = node.task.step
         if not node.task.trains:
             self._train(node)

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
 from fretal_bench.benchmark.runner.agenda import Agenda, Keep
+from fretal_bench.benchmark.runner.brought import BroughtSource, bring_source, keep_source, with_source
 from fretal_bench.benchmark.runner.course_table import MOST
 from fretal_bench.benchmark.runner.environment import made_by_other_code
 from fretal_bench.benchmark.runner.folder import ResultFolder
+from fretal_bench.benchmark.runner.graph import Source
 from fretal_bench.benchmark.runner.orders import orders_of
 from fretal_bench.benchmark.runner.plan import Cell, Changes, Folds, Plan, check_strategies, make_plan
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.ray_cluster import Cluster, asked_for
 from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.folds import fold_of
+from fretal_bench.datasets.streams.source import SourceTable
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.workers import default_jobs
@@ -56,6 +59,7 @@ class Call:
             computed at once; without one they are computed on this machine.
         gpus_per_step: Share of a GPU that a step takes on that cluster.
         watch: Updates after which validation samples are judged while a domain is trained; never if it is None.
+        source: A source model that the user brings, instead of the one that the stream names, if it names one.
     """
 
     strategies: Sequence[str]
@@ -73,6 +77,7 @@ class Call:
     ray: str | None = None
     gpus_per_step: float = 1.0
     watch: int | None = None
+    source: SourceTable | None = None
 
     @property
     def cluster(self) -> Cluster | None:
@@ -91,6 +96,7 @@ class Opened:
         recipe: The recipe, its device resolved.
         orders: Fingerprints of the stream in the other orders of its domains.
         folds: For each fold after the first the fingerprints of the stream in its own order and in the others.
+        source: The source model that the user brought; the fingerprints say of it what identifies it.
     """
 
     stream: Stream
@@ -99,6 +105,7 @@ class Opened:
     recipe: Recipe
     orders: tuple[Mapping[str, Any], ...] = ()
     folds: Folds = ()
+    source: Source | None = None
 
     def stream_of(self, seed: int) -> Stream:
         """Return the stream in the fold that a seed takes."""
@@ -109,14 +116,25 @@ class Opened:
     ) -> tuple[Cell, ...]:
         """Make the cells of strategies and seeds; arguments and errors as ``make_plan``."""
         plan = make_plan(
-            strategies, self.reference, self.fingerprint, self.recipe, seeds, changes, self.orders, self.folds
+            strategies,
+            self.reference,
+            self.fingerprint,
+            self.recipe,
+            seeds,
+            changes,
+            self.orders,
+            self.folds,
+            self.source,
         )
         return plan.cells
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that is ready: its plan, where it goes, what is to be trained in how many processes, and the open stream."""
+    """A run that is ready: its plan, where it goes, what is to be trained in how many processes, and the open stream.
+
+    ``brought`` is what was taken for granted of a source model that the user brought, in one line.
+    """
 
     plan: Plan
     folder: ResultFolder
@@ -124,6 +142,7 @@ class Prepared:
     jobs: int
     opened: Opened
     cluster: Cluster | None = None
+    brought: str = ""
 
     @property
     def total(self) -> int:
@@ -221,11 +240,22 @@ def prepare(
         call.out if call.out is not None else Path("results") / f"{file.name}-{recipe.name}"
     )
     stream_path = folder.path / STREAM_FILE
-    keeps_file = file.needs_data or stream is not None
+    keeps_file = file.needs_data or stream is not None or call.source is not None
+    file = file if call.source is None else with_source(file, call.source)
+    brought, source_pool = None, Pool(call.pool if call.pool is not None else folder.pool)
+    if file.brought is not None:
+        check_strategies(call.strategies, recipe, call.seeds, _of_strategies(call.changes), brought=True)
+        brought = bring_source(file, folder, source_pool, recipe, call.changes.get("recipe", {}))
+        recipe = brought.recipe
+        if call.ray is not None and brought.source.architecture.file:
+            raise BenchError(
+                f"--ray {call.ray}: the source model is code of your own ({brought.source.architecture.name}), which "
+                "other machines don't have; leave out --ray"
+            )
     file = locate(stream(file) if stream is not None else file, call.data, earlier_stores(stream_path))
     file = absolute_stores(file) if keeps_file else file
     reference = str(stream_path.absolute()) if keeps_file else call.stream
-    opened = _open(file, reference, recipe, call.orders, building)
+    opened = _open(file, reference, recipe, call.orders, building, brought)
     planned = (
         tuple(cells(opened))
         if cells is not None
@@ -235,11 +265,12 @@ def prepare(
         for seed in dict.fromkeys(call.seeds):
             check_validation(opened.stream_of(seed), "--watch judges", "leave out --watch")
     left_out, shortcuts = opened.stream.left_out(), opened.stream.shortcuts()
-    plan = Plan(opened.fingerprint, recipe, planned, opened.orders, left_out, shortcuts, opened.folds)
-    pool = Pool(call.pool if call.pool is not None else folder.pool)
+    noted = brought.noted if brought is not None else {}
+    plan = Plan(opened.fingerprint, recipe, planned, opened.orders, left_out, shortcuts, opened.folds, noted)
+    pool = source_pool
     jobs = call.jobs or default_jobs(recipe.device)
     agenda = Agenda(plan, folder, pool, call.keep, call.watch or 0, jobs)
-    if agenda.tasks:
+    if agenda.tasks and brought is None:
         from fretal_bench.benchmark.recipes.model import check_backbone, check_trainable
 
         check_backbone(recipe, where_from("backbone", call.recipe, call.changes))
@@ -252,18 +283,27 @@ def prepare(
     if agenda.cells:
         pool.create()
         pool.note(folder.path)
+        if brought is not None:
+            keep_source(pool, brought, [cell.path[0] for cell in agenda.cells], opened.stream[0].store)
     if keeps_file:
         folder.keep(STREAM_FILE, toml_of_stream(file))
     _say_cautions(plan)
-    _say_frozen(recipe)
+    if brought is None:
+        _say_frozen(recipe)
     _say_repeated(opened.stream)
     _say_older_code(plan, folder)
     _say_older_steps(agenda, pool)
-    return Prepared(plan, folder, agenda, jobs, opened, call.cluster)
+    said = brought.sentence if brought is not None else ""
+    return Prepared(plan, folder, agenda, jobs, opened, call.cluster, said)
 
 
 def _open(
-    file: StreamFile, reference: str, recipe: Recipe, orders: str | None, building: ProgressCallback | None
+    file: StreamFile,
+    reference: str,
+    recipe: Recipe,
+    orders: str | None,
+    building: ProgressCallback | None,
+    brought: BroughtSource | None = None,
 ) -> Opened:
     """Open a stream, the only time in a call, and check that it has what the recipe needs."""
     from fretal_bench.datasets.streams.stream import open_orders
@@ -271,6 +311,7 @@ def _open(
     names = [domain.name for domain in file.learned]
     streams = open_orders(file, orders_of(orders, names) if orders is not None else [names], building)
     stream = streams[0]
+    _check_learned(streams, brought is not None)
     in_folds = [stream.in_fold(fold) for fold in range(stream.folds)]
     for folded in in_folds if recipe.select != "last" else ():
         check_validation(
@@ -278,14 +319,31 @@ def _open(
             f"recipe {recipe.name!r} chooses an epoch by (select={recipe.select})",
             "use --set recipe.select=last",
         )
-    others = tuple(other.fingerprint() for other in streams[1:])
-    folds = tuple(_fingerprints(folded, streams) for folded in in_folds[1:])
-    return Opened(stream, reference, stream.fingerprint(), recipe, others, folds)
+    source = brought.source if brought is not None else None
+    own, *others = (_fingerprint(other, source) for other in streams)
+    folds = tuple(
+        tuple(_fingerprint(folded.in_order([domain.name for domain in of]), source) for of in streams)
+        for folded in in_folds[1:]
+    )
+    return Opened(stream, reference, own, recipe, tuple(others), folds, source)
 
 
-def _fingerprints(folded: Stream, orders: Sequence[Stream]) -> tuple[Mapping[str, Any], ...]:
-    """Return the fingerprints of a fold in the orders of some streams."""
-    return tuple(folded.in_order([domain.name for domain in of]).fingerprint() for of in orders)
+def _fingerprint(stream: Stream, source: Source | None) -> dict[str, Any]:
+    """Return a stream's fingerprint, with what identifies a source model that was brought."""
+    return {**stream.fingerprint(), **({"brought": dict(source.content)} if source is not None else {})}
+
+
+def _check_learned(streams: Sequence[Stream], brought: bool) -> None:
+    """Refuse a stream of which nothing is learned, or whose first domain nobody can learn without a source model."""
+    for stream in streams:
+        learned = [domain.name for domain in stream if len(domain.rows["train"])]
+        if not learned:
+            raise BenchError(f"stream {stream.name!r}: no domain has training rows; name one that is learned")
+        if not brought and learned[0] != stream[0].name:
+            raise BenchError(
+                f"stream {stream.name!r}: domain {stream[0].name!r} comes first and has no training rows, on which a "
+                "source model would be trained; bring one that knows it (--weights FILE, or [source] in the stream file)"
+            )
 
 
 def check_validation(stream: Stream, use: str, remedy: str) -> None:

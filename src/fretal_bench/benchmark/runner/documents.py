@@ -25,7 +25,7 @@ FORMAT: Final = 2
 _FORMATS: Final = (1, 2)
 """Those that are read; in the first, steps were kept in the result folder."""
 PLAN: Final = "plan.json"
-OF_DATA: Final = ("left_out", "shortcuts")
+OF_DATA: Final = ("left_out", "shortcuts", "brought_from", "brought_as")
 """Keys of the plan's stream that say something of its data and are no part of what identifies it."""
 AGAIN: Final = "delete its folder and run the same command again"
 """What to do with a cell, a step or a source model that is damaged."""
@@ -102,14 +102,44 @@ class FoldContent(Record):
 
 
 @dataclass(frozen=True)
+class BroughtContent(Record):
+    """What identifies a source model that the user brought.
+
+    Attributes:
+        weights: SHA-256 over its tensors, as the model with two outputs has them.
+        backbone: The timm model, or ``FILE.py:FUNCTION`` of the user's own.
+        arguments: What it was built with besides.
+        code: SHA-256 of that file; empty for a timm model.
+    """
+
+    weights: str = ruled(names.SHA256)
+    backbone: str = ruled(TITLE)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    code: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """Return it as plain data, as ids hash it: what is empty is left out."""
+        values = {"weights": self.weights, "backbone": self.backbone}
+        more = {"arguments": dict(self.arguments), "code": self.code}
+        return {**values, **{key: value for key, value in more.items() if value}}
+
+
+@dataclass(frozen=True)
 class StreamContent(Record):
-    """The stream in the plan, with what its stores left out, counted by reason, and each domain's shortcut in words."""
+    """The stream in the plan.
+
+    Besides its domains, what its stores left out, counted by reason, and each domain's shortcut in words; and the source
+    model that the user brought, with the file that it was read from and what was taken for granted of it.
+    """
 
     name: str = ruled(TITLE)
     protocol: Protocol = dataclasses.field(kw_only=True)
     domains: tuple[DomainContent, ...] = dataclasses.field(kw_only=True)
     left_out: Mapping[str, int] = field(default_factory=dict)
     shortcuts: Mapping[str, str] = field(default_factory=dict)
+    brought: BroughtContent | None = None
+    brought_from: str = ""
+    brought_as: str = ""
 
     def in_order(self, domains: tuple[DomainContent, ...]) -> StreamContent:
         """Return the stream with its domains in another order."""
@@ -231,6 +261,7 @@ class CellFile(Record):
     steps: tuple[str, ...] = ruled(names.ID, ())
     source: str | None = ruled(names.ID, None)
     crop: Crop | None = None
+    brought: BroughtContent | None = None
 
     def __post_init__(self) -> None:
         """Check the recipe; raises ``ValueError``."""

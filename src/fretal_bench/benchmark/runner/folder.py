@@ -81,7 +81,12 @@ class ResultFolder:
                 entries = _joined(earlier, plan, orders, self.is_done)
                 content = {
                     "format": FORMAT,
-                    "stream": {**plan.stream, "left_out": dict(plan.left_out), **_shortcuts(plan)},
+                    "stream": {
+                        **plan.stream,
+                        "left_out": dict(plan.left_out),
+                        **_shortcuts(plan),
+                        **plan.brought,
+                    },
                     **({"orders": orders} if orders else {}),
                     **self._folds(plan),
                     "recipe": {"name": plan.recipe.name, **plan.recipe.content()},

@@ -10,13 +10,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.content import content_id
+from fretal_bench.datasets.streams.domain import NO_ROWS
+
+if TYPE_CHECKING:
+    from fretal_bench.benchmark.detectors.architecture import Architecture
 
 SOURCE: Final = "source"
 """The strategy of source models: plain training on the first domain."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source model that the user brought: what builds its network, and what identifies it.
+
+    Attributes:
+        architecture: What builds its network.
+        content: Its weights' hash and its architecture, as plain data.
+    """
+
+    architecture: Architecture
+    content: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,7 @@ class Step:
             in one piece.
         learned: The content of the domain that it learned, ``learned_content``; None for a step that trained none.
         fold: Which fold of the stream its domains are of.
+        source: The source model that the user brought and that its history begins with; None without one.
     """
 
     id: str
@@ -57,6 +75,7 @@ class Step:
     resumable: bool = True
     learned: Mapping[str, Any] | None = field(default=None, repr=False)
     fold: int = 0
+    source: Source | None = field(default=None, repr=False)
 
     @property
     def domain(self) -> str:
@@ -64,10 +83,10 @@ class Step:
         return self.order[self.number] if self.number >= 0 else ""
 
     @property
-    def kind(self) -> Literal["untrained", "adopted", "trained"]:
-        """``adopted``: the strategy takes over a source model; no domain is trained."""
+    def kind(self) -> Literal["untrained", "brought", "adopted", "trained"]:
+        """``adopted``: the strategy takes over a source model; no domain is trained. ``brought``: that is the user's."""
         if self.before is None:
-            return "untrained"
+            return "untrained" if self.source is None else "brought"
         return "adopted" if self.before.number == self.number else "trained"
 
     @property
@@ -110,12 +129,17 @@ def step_ids(
     strategy: Mapping[str, Any],
     *,
     adopts: bool,
+    brought: Mapping[str, Any] | None = None,
 ) -> tuple[str, ...]:
-    """Return the ids of the steps of a cell, from the untrained model to the last domain.
+    """Return the ids of the steps of a cell, from the untrained model to the last domain that is learned.
+
+    A domain without training rows is learned by nobody, adds nothing to the history and has no step of its own.
 
     ``id(untrained) = H(recipe, seed, strategy)``; ``id(k) = H(id(k - 1), training and validation content of domain k)``.
     A strategy that adopts the source model has two more at the beginning, the source model's, and
-    ``id(0) = H(id of the source model, strategy)``.
+    ``id(0) = H(id of the source model, strategy)``. A source model that the user brought takes the place of its two
+    steps: ``id(brought) = H(recipe, its weights and architecture)``, the same for every seed, and the step that adopts it
+    is ``H(id(brought), strategy, seed)``.
 
     Args:
         domains: What the stream's fingerprint says of each domain, in the order in which they are learned.
@@ -123,10 +147,18 @@ def step_ids(
         seed: The seed.
         strategy: ``strategy_content``.
         adopts: Whether the strategy adopts the source model.
+        brought: ``Source.content`` of the source model that the user brought; None without one.
     """
+    if brought is not None:
+        ids = [brought_id(recipe, brought)]
+        ids.append(adopted_id(ids[0], {**strategy, "seed": seed}))
+        for domain in domains:
+            if is_learned(domain):
+                ids.append(trained_id(ids[-1], learned_content(domain)))
+        return tuple(ids)
     first = strategy_content(SOURCE, {}) if adopts else strategy
     ids = [content_id({"recipe": recipe, "seed": seed, **first})]
-    for number, domain in enumerate(domains):
+    for number, domain in enumerate(filter(is_learned, domains)):
         ids.append(trained_id(ids[-1], learned_content(domain)))
         if adopts and number == 0:
             ids.append(adopted_id(ids[-1], strategy))
@@ -135,7 +167,28 @@ def step_ids(
 
 def adopts_source(steps: Sequence[str], domains: Sequence[Any]) -> bool:
     """Whether a cell with these steps along these domains adopts the source model, which has two steps of its own."""
-    return len(steps) == len(domains) + 2
+    learned = [domain for domain in domains if is_learned(domain)]
+    return len(steps) == len(learned) + 2
+
+
+def is_learned(domain: Any) -> bool:
+    """Whether a domain has training rows, by what the fingerprint or the plan says of it."""
+    rows = domain["rows"]["train"] if isinstance(domain, Mapping) else domain.rows.train
+    return bool(rows != NO_ROWS)
+
+
+def brought_id(recipe: Mapping[str, Any], brought: Mapping[str, Any]) -> str:
+    """Return the id of a source model that the user brought: of its tensors and architecture, and of the recipe."""
+    return content_id({"recipe": recipe, "brought": brought, **strategy_content(SOURCE, {})})
+
+
+def judged_rows(path: Sequence[Step]) -> tuple[tuple[int, Step], ...]:
+    """Return which step of a cell is judged as each row of its matrices, from -1, before training, to the last domain.
+
+    Where a source model is adopted, the step that adopted it. Where nobody learns a domain, the step before.
+    """
+    numbers = range(-1, len(path[-1].order))
+    return tuple((number, [step for step in path if step.number <= number][-1]) for number in numbers)
 
 
 def path_of(
@@ -146,8 +199,9 @@ def path_of(
     stream: str,
     own: Mapping[str, Any],
     fold: int = 0,
+    source: Source | None = None,
 ) -> tuple[Step, ...]:
-    """Return the steps of a cell, from the untrained model to the last domain.
+    """Return the steps of a cell, from the untrained or brought model to the last domain that is learned.
 
     Args:
         ids: Their ids, ``step_ids``.
@@ -158,27 +212,36 @@ def path_of(
         own: The attributes of the steps that say which strategy it is: ``strategy``, ``label``, ``hyperparameters``,
             ``origin``, ``revision``, ``resumable``.
         fold: Which fold of the stream it is.
+        source: The source model that the user brought; None without one.
     """
     adopts = adopts_source(ids, domains)
-    of_source = {"strategy": SOURCE, "label": f"source model, seed {seed}", "hyperparameters": {}}
-    contents = [learned_content(domain) for domain in domains]
+    called = f"source model, seed {seed}" if source is None else "the source model that was brought"
+    of_source = {"strategy": SOURCE, "label": called, "hyperparameters": {}}
+    learned = [number for number, domain in enumerate(domains) if is_learned(domain)]
+    # The source model's number twice where a strategy adopts it.
+    numbers = [-1, *learned]
+    if adopts:
+        at = 0 if source is not None else 1
+        numbers.insert(at, numbers[at])
     names = tuple(domain["name"] for domain in domains)
     steps: list[Step] = []
-    for place, id in enumerate(ids):
-        number = place - 1 - (adopts and place > 1)
-        is_trained = place > 0 and not (adopts and place == 2)
+    for place, (id, number) in enumerate(zip(ids, numbers, strict=True)):
+        of_model = adopts and place < (1 if source is not None else 2)
+        is_trained = place > 0 and number != numbers[place - 1]
         steps.append(
             Step(
                 id=id,
                 number=number,
                 before=steps[-1] if steps else None,
                 recipe=recipe,
-                seed=seed,
+                # One for all seeds.
+                seed=0 if source is not None and place == 0 else seed,
                 stream=stream,
                 order=names,
-                learned=contents[number] if is_trained else None,
+                learned=learned_content(domains[number]) if is_trained else None,
                 fold=fold,
-                **(of_source if adopts and place < 2 else own),
+                source=source,
+                **(of_source if of_model else own),
             )
         )
     return tuple(steps)

@@ -14,7 +14,7 @@ from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.documents import StreamContent
 from fretal_bench.benchmark.runner.environment import Phases, joined_environments
 from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder, write_frame
-from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet
+from fretal_bench.benchmark.runner.graph import SOURCE, Step, TestSet, judged_rows
 from fretal_bench.benchmark.runner.plan import Cell
 from fretal_bench.benchmark.runner.pool import AGAIN, Cost, Pool, Scored
 from fretal_bench.benchmark.runner.score_table import Split
@@ -47,21 +47,20 @@ def finish_cell(cell: Cell, stream: Stream, folder: ResultFolder, pool: Pool) ->
 
 def _finish(cell: Cell, stream: Stream, folder: ResultFolder, pool: Pool) -> None:
     content = documents.build(StreamContent, stream.fingerprint(), f"stream {stream.name!r}")
-    # From before any training to after the last domain: the source model's own step 0 is adopted.
-    steps = [step for step in cell.path if not (cell.adopts and step.number == 0 and step.strategy == SOURCE)]
-    judgements = [Judgements(pool, pool.judge_of(step.id)) for step in steps]
+    # From before any training to after the last domain.
+    rows = judged_rows(cell.path)
+    by_step = {id: Judgements(pool, pool.judge_of(id)) for id in dict.fromkeys(step.id for _, step in rows)}
+    judgements = {number: by_step[step.id] for number, step in rows}
     with files.folder(folder.cell(cell.id), remedy=REMEDY) as part:
         for split, name in _TABLES.items():
             tables = [_samples(stream, of) for of in in_order(cell.sets, stream) if of.split == split]
             parts = [
-                samples.scored(step.number, judged)
-                for step, judged in zip(steps, judgements, strict=True)
-                for samples in tables
+                samples.scored(number, judged) for number, judged in judgements.items() for samples in tables
             ]
             write_frame(part / name, pd.concat(parts, ignore_index=True) if parts else _nothing())
             joined = score_table.read_table((part / name).read_bytes(), name)
             score_table.check_table(joined, content, split, name)
-        made_with = _made_with(cell, pool, steps, judgements)
+        made_with = _made_with(cell, pool, judgements)
         for name, values in (("environment", made_with), ("cell", _about(cell, stream))):
             (part / f"{name}.json").write_text(parsing.to_json(values), "utf-8")
         seal(part)
@@ -171,15 +170,15 @@ def _about(cell: Cell, stream: Stream) -> dict[str, Any]:
         "recipe": {"name": cell.recipe.name, **cell.recipe.content()},
         "seed": cell.seed,
         "steps": [step.id for step in cell.path],
+        **({"brought": dict(source.content)} if (source := cell.path[0].source) is not None else {}),
         "crop": {"size": store.size, "margin": store.info.margin, "detector": store.info.detector},
     }
 
 
-def _made_with(cell: Cell, pool: Pool, steps: list[Step], judgements: list[Judgements]) -> dict[str, Any]:
+def _made_with(cell: Cell, pool: Pool, by_number: Mapping[int, Judgements]) -> dict[str, Any]:
     """Say what a cell was made with: the last step's environment, all phases, and the others' where they differ."""
     environments: dict[str, Mapping[str, Any]] = {}
     phases: Phases = []
-    by_number = dict(zip((step.number for step in steps), judgements, strict=True))
     for step in cell.path:
         if step.before is not None:
             environments["source" if step.strategy == SOURCE else f"step {step.number}"] = pool.environment(

@@ -16,6 +16,7 @@ from fretal_bench import files, parsing
 from fretal_bench.benchmark.recipes.device import resolve_device
 from fretal_bench.benchmark.recipes.recipe import recorded_recipe
 from fretal_bench.benchmark.runner import documents, score_table
+from fretal_bench.benchmark.runner.brought import recorded_source
 from fretal_bench.benchmark.runner.call import STREAM_FILE, check_jobs
 from fretal_bench.benchmark.runner.documents import CellFile, FurtherContent, PlanFile
 from fretal_bench.benchmark.runner.engines import run_agenda
@@ -400,14 +401,20 @@ def _cells(
             continue
         fold = plan.fold_of(entry.seed)
         domains = parsing.plain(stream_of_order(plan, entry.order, fold).domains)
+        if about.brought is not None and about.brought.code:
+            left_out[label] = (
+                f"its model is code of your own ({about.brought.backbone}), which no record runs"
+            )
+            continue
         path = _path(about, domains, label, device, elsewhere)
         if not pool.has_state(path[-1].id):
             left_out[label] = f"the checkpoint of its last step is not in {pool.path}"
             continue
         at_hand = [step for step in path if step.before is None or pool.has_state(step.id)]
-        # The source model's own step 0 is adopted.
+        # What a strategy adopted is judged as the step that adopted it.
         adopts = adopts_source(about.steps, domains)
-        own = [step for step in at_hand if not (adopts and step is path[1])]
+        adopted = path[0 if about.brought is not None else 1]
+        own = [step for step in at_hand if not (adopts and step is adopted)]
         cells.append(Judged(entry.id, label, tuple(own), fold))
     return tuple(cells), left_out
 
@@ -427,7 +434,7 @@ def _path(
         "revision": about.revision or 0,
         "resumable": find_strategy(about.strategy).resumable,
     }
-    return path_of(about.steps, domains, recipe, about.seed, "", own)
+    return path_of(about.steps, domains, recipe, about.seed, "", own, source=recorded_source(about, recipe))
 
 
 def _check_crops(folder: ResultFolder, cells: Sequence[Judged], sets: Sequence[Domain]) -> None:

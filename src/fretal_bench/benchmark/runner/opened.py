@@ -137,10 +137,14 @@ def _changed(place: str, domain: Domain) -> BenchError:
 
 
 @functools.lru_cache(maxsize=4)
-def experiences(reference: str, order: Order, device: str, fold: int = 0) -> tuple[Any, ...]:
-    """Return a stream's training experiences, their images on ``device`` where they fit."""
+def experiences(reference: str, order: Order, device: str, fold: int = 0) -> dict[int, Any]:
+    """Return the training experiences of the domains that have training rows, by the domain's number.
+
+    Their images are on ``device`` where they fit.
+    """
     stream = the_stream(reference, order, fold)
-    train = tuple(stream.as_avalanche().train_stream)
+    train = list(stream.as_avalanche().train_stream)
     for experience in train:
         experience.source = experience.source.to(device)
-    return train
+    learned = [number for number, domain in enumerate(stream) if len(domain.rows["train"])]
+    return dict(zip(learned, train, strict=True))

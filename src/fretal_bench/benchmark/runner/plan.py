@@ -9,7 +9,15 @@ from typing import Any
 
 from fretal_bench.benchmark.recipes.recipe import SEEDS, Recipe
 from fretal_bench.benchmark.runner.content import content_id
-from fretal_bench.benchmark.runner.graph import Step, TestSet, path_of, set_id, step_ids, strategy_content
+from fretal_bench.benchmark.runner.graph import (
+    Source,
+    Step,
+    TestSet,
+    path_of,
+    set_id,
+    step_ids,
+    strategy_content,
+)
 from fretal_bench.datasets.streams.domain import NO_ROWS
 from fretal_bench.datasets.streams.folds import fold_of
 from fretal_bench.errors import BenchError, nearest
@@ -90,6 +98,7 @@ class Plan:
         shortcuts: Domain -> what tells its real from its fake without looking at a picture.
         folds: Of a stream with folds, for each after the first the fingerprints of the stream in its own order and in
             the others: who is tested is all that differs.
+        brought: Of a source model that the user brought, the file and what was taken for granted, by the plan's keys.
     """
 
     stream: Mapping[str, Any]
@@ -99,6 +108,7 @@ class Plan:
     left_out: Mapping[str, int] = field(default_factory=dict)
     shortcuts: Mapping[str, str] = field(default_factory=dict)
     folds: Folds = ()
+    brought: Mapping[str, str] = field(default_factory=dict)
 
 
 def base_content(stream: Mapping[str, Any], recipe: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -165,6 +175,7 @@ def make_plan(
     changes: Changes | None = None,
     orders: Sequence[Mapping[str, Any]] = (),
     folds: Folds = (),
+    source: Source | None = None,
 ) -> Plan:
     """Make the plan of a run: every strategy with every seed, in every order of the domains.
 
@@ -177,16 +188,27 @@ def make_plan(
         changes: Hyperparameters by strategy.
         orders: Fingerprints of the stream in other orders of its domains.
         folds: For each fold after the first the fingerprints of the stream in its own order and in the others.
+        source: The source model that the user brought; the fingerprints say of it what identifies it.
 
     Raises:
         BenchError: A strategy or hyperparameter does not exist, a value is not valid, a change names a strategy that
             is not in the run, or names it by two of its names, or there is nothing to run.
     """
-    infos = check_strategies(strategies, recipe, seeds, changes or {})
+    infos = check_strategies(strategies, recipe, seeds, changes or {}, brought=source is not None)
     changes = by_strategy(changes or {})
     in_folds = ((fingerprint, *orders), *folds)
     cells = [
-        _cell(info, changes.get(info.name, {}), stream, in_folds[fold][number], number, recipe, seed, fold)
+        _cell(
+            info,
+            changes.get(info.name, {}),
+            stream,
+            in_folds[fold][number],
+            number,
+            recipe,
+            seed,
+            fold,
+            source,
+        )
         for number in range(len(orders) + 1)
         for seed in dict.fromkeys(seeds)
         for fold in (fold_of(seed, len(in_folds)),)
@@ -201,9 +223,16 @@ def by_strategy(changes: Changes) -> Changes:
 
 
 def check_strategies(
-    strategies: Sequence[str], recipe: Recipe, seeds: Sequence[int], changes: Changes
+    strategies: Sequence[str],
+    recipe: Recipe,
+    seeds: Sequence[int],
+    changes: Changes,
+    *,
+    brought: bool = False,
 ) -> tuple[StrategyInfo, ...]:
     """Check the names, keys and values of a plan; arguments and errors as ``make_plan``.
+
+    With ``brought``, also that every strategy can go on from a source model whose training data are not there.
 
     Returns:
         The strategies, each once.
@@ -232,6 +261,11 @@ def check_strategies(
                     f"strategy {info.name!r} does not train with {key} = {value!r}: {reason}; leave it out, or set "
                     f"recipe.{key}={usual}"
                 )
+        if brought and info.without_old_data:
+            raise BenchError(
+                f"strategy {info.name!r} {info.without_old_data}, and a source model that is brought comes without its "
+                "data; leave it out"
+            )
         info.hyperparameters({**recipe.hyperparameters.get(info.name, {}), **changes.get(info.name, {})})
     return infos
 
@@ -245,6 +279,7 @@ def _cell(
     recipe: Recipe,
     seed: int,
     fold: int,
+    source: Source | None,
 ) -> Cell:
     given = recipe.hyperparameters.get(info.name, {})
     values = dataclasses.asdict(info.hyperparameters({**given, **changes}))
@@ -267,13 +302,18 @@ def _cell(
     )
     # What is trained in one piece trains its first domain itself.
     adopts = info.shared_source and info.resumable
-    return dataclasses.replace(cell, path=_path(cell, fingerprint, adopts=adopts, resumable=info.resumable))
+    return dataclasses.replace(
+        cell, path=_path(cell, fingerprint, source, adopts=adopts, resumable=info.resumable)
+    )
 
 
-def _path(cell: Cell, fingerprint: Mapping[str, Any], *, adopts: bool, resumable: bool) -> tuple[Step, ...]:
+def _path(
+    cell: Cell, fingerprint: Mapping[str, Any], source: Source | None, *, adopts: bool, resumable: bool
+) -> tuple[Step, ...]:
     domains = fingerprint["domains"]
     own = strategy_content(cell.strategy, cell.hyperparameters, cell.origin, cell.revision)
-    ids = step_ids(domains, cell.recipe.content(), cell.seed, own, adopts=adopts)
+    brought = fingerprint.get("brought")
+    ids = step_ids(domains, cell.recipe.content(), cell.seed, own, adopts=adopts, brought=brought)
     of_strategy = {
         "strategy": cell.strategy,
         "label": cell.label,
@@ -282,7 +322,7 @@ def _path(cell: Cell, fingerprint: Mapping[str, Any], *, adopts: bool, resumable
         "revision": cell.revision,
         "resumable": resumable,
     }
-    return path_of(ids, domains, cell.recipe, cell.seed, cell.stream, of_strategy, cell.fold)
+    return path_of(ids, domains, cell.recipe, cell.seed, cell.stream, of_strategy, cell.fold, source)
 
 
 def _sets(fingerprint: Mapping[str, Any], stream: str, fold: int) -> tuple[TestSet, ...]:

@@ -34,7 +34,7 @@ from fretal_bench.benchmark.runner.content import content_id
 from fretal_bench.benchmark.runner.course_table import Grid, NewCourse
 from fretal_bench.benchmark.runner.documents import Crop, MadeWith, check_id
 from fretal_bench.benchmark.runner.environment import Phases
-from fretal_bench.benchmark.runner.graph import Step, adopted_id, strategy_content, trained_id
+from fretal_bench.benchmark.runner.graph import Step, adopted_id, brought_id, strategy_content, trained_id
 from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held
 from fretal_bench.benchmark.runner.score_table import read_scores
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_phases, seal
@@ -59,8 +59,8 @@ class StepFile(Record):
 
     format: int
     id: str = ruled(names.ID)
-    before: str = ruled(names.ID)
-    number: int = limited(at_least=0)
+    before: str | None = ruled(names.ID)
+    number: int = limited(at_least=-1)
     strategy: str = ruled(documents.TITLE)
     hyperparameters: Mapping[str, Any] = dataclasses.field(kw_only=True)
     recipe: Mapping[str, Any] = dataclasses.field(kw_only=True)
@@ -70,6 +70,7 @@ class StepFile(Record):
     judges_as: str | None = ruled(names.ID, None)
     crop: Crop | None = None
     learned: Mapping[str, Any] | None = None
+    brought: documents.BroughtContent | None = None
 
 
 @dataclass(frozen=True)
@@ -481,11 +482,10 @@ class Scored:
 
 def _content(new: NewStep) -> dict[str, Any]:
     step = new.step
-    assert step.before is not None
     return {
         "format": FORMAT,
         "id": step.id,
-        "before": step.before.id,
+        "before": None if step.before is None else step.before.id,
         "number": step.number,
         "strategy": step.strategy,
         "hyperparameters": dict(step.hyperparameters),
@@ -496,15 +496,19 @@ def _content(new: NewStep) -> dict[str, Any]:
         "judges_as": new.judges_as,
         "crop": dict(new.crop),
         "learned": None if step.learned is None else dict(step.learned),
+        **({"brought": dict(step.source.content)} if step.source is not None else {}),
     }
 
 
 def _id_of(record: StepFile) -> str:
     """Return the id that a step has by what its file says of it."""
+    if record.before is None:
+        recipe = {key: value for key, value in record.recipe.items() if key != "name"}
+        return brought_id(recipe, record.brought.content()) if record.brought is not None else ""
     if record.learned is not None:
         return trained_id(record.before, record.learned)
     own = strategy_content(record.strategy, record.hyperparameters, record.origin, record.revision)
-    return adopted_id(record.before, own)
+    return adopted_id(record.before, own if record.brought is None else {**own, "seed": record.seed})
 
 
 def _sealed(place: Path) -> Sealed:

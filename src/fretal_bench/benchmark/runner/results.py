@@ -395,7 +395,8 @@ def read_cell(
     table = score_table.read_table(sealed.read(place.name, "scores"), str(place))
     samples = score_table.check_table(table, stream, "test", str(place))
     # Of strategies that begin with a model of their own nothing is known.
-    shared = about.source or adopts_source(about.steps, stream.domains)
+    # A source model that was brought is one for all seeds.
+    shared = about.source or (stream.brought is None and adopts_source(about.steps, stream.domains))
     untrained = score_table.untrained(table, stream) if shared else ""
     people = score_table.people_content(table, stream)
     agreement.add(path, stream, samples, entry.seed, untrained, people)
@@ -454,6 +455,7 @@ def check_identity(about: CellFile, entry: Entry, values: Mapping[str, Any], whe
     revisions = range(_REVISIONS) if about.revision is None else (about.revision,)
     ids = (cell_id(base, about.strategy, about.hyperparameters, about.origin, r) for r in revisions)
     of_path = not about.steps or about.steps == _steps(about, stream, recipe)
+    of_path &= (about.brought.content() if about.brought is not None else None) == stream.get("brought")
     if entry.id not in ids or about.source not in (None, content_id(base)) or not of_path:
         raise BenchError(
             f"{where}: its content is not that of the id {entry.id}: it, or the stream in {PLAN}, was changed; bring "
@@ -465,7 +467,8 @@ def _steps(about: CellFile, stream: Mapping[str, Any], recipe: Mapping[str, Any]
     """Return the ids of the steps of a cell."""
     domains = stream["domains"]
     own = strategy_content(about.strategy, about.hyperparameters, about.origin, about.revision or 0)
-    return step_ids(domains, recipe, about.seed, own, adopts=adopts_source(about.steps, domains))
+    adopts = adopts_source(about.steps, domains)
+    return step_ids(domains, recipe, about.seed, own, adopts=adopts, brought=stream.get("brought"))
 
 
 def _may_be_called(entry: Entry) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fretal_bench.benchmark.detectors.architecture import Architecture, build_network
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.loop import (
     ADVICE,
@@ -22,7 +23,7 @@ from fretal_bench.benchmark.recipes.loop import (
     ReleasedBatchNorm,
     StopWhenDiverged,
 )
-from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
+from fretal_bench.benchmark.recipes.model import build_optimizer
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.runner.course_table import NewCourse
 from fretal_bench.benchmark.runner.environment import Phases, environment, measured
@@ -102,11 +103,29 @@ def _adopted(step: Step, state: bytes | None) -> NewStep:
     strategy = build_strategy(step, _silent)
     weights = life.read_state(io.BytesIO(state), strategy.device).get("model", {})
     with measured(phases, "after", step.number, strategy.device.type):
-        life.adopt(
-            strategy, weights, experiences(step.stream, step.order, strategy.device.type, step.fold)[0]
-        )
+        life.adopt(strategy, weights, _first(step, strategy.device.type))
     same = not judges_otherwise(strategy, weights)
     return _saved(step, strategy, phases, judges_as=step.before.id if same else None)
+
+
+def _first(step: Step, device: str) -> Any:
+    """Return the training experience that a source model learned; of one that was brought, that it is not there."""
+    if step.source is not None:
+        return NotThere(step.strategy)
+    return experiences(step.stream, step.order, device, step.fold)[step.number]
+
+
+class NotThere:
+    """The training experience of a source model that was brought: whoever reads it is told that it is not there."""
+
+    def __init__(self, strategy: str) -> None:
+        self._strategy = strategy
+
+    def __getattr__(self, name: str) -> Any:
+        raise BenchError(
+            f"strategy {self._strategy!r} reads the training data of the source model (its {name!r}), which was brought "
+            "without them; leave the strategy out, or say in its row what it needs them for (old_data)"
+        )
 
 
 def _trained(task: Task, state: bytes | None, listener: Listener) -> NewStep:
@@ -114,8 +133,11 @@ def _trained(task: Task, state: bytes | None, listener: Listener) -> NewStep:
     step, watch = task.step, _watch(task.step, task.watch)
     strategy = build_strategy(step, listener, watch=watch)
     if state is not None:
-        learned = experiences(step.stream, step.order, strategy.device.type, step.fold)[: step.number]
-        life.begin(strategy, strategy_of(step), learned, life.read_state(io.BytesIO(state), strategy.device))
+        all_of_stream = experiences(step.stream, step.order, strategy.device.type, step.fold)
+        learned = [experience for number, experience in all_of_stream.items() if number < step.number]
+        count = len(learned) + (step.source is not None)
+        begun = life.read_state(io.BytesIO(state), strategy.device)
+        life.begin(strategy, strategy_of(step), learned, begun, count)
     phases: Phases = []
     train_domain(strategy, step, phases, watch)
     return _saved(step, strategy, phases, course=_course(watch, phases))
@@ -132,7 +154,7 @@ def _in_one_piece(task: Task, listener: Listener, keep: Callable[[NewStep], None
         if step.number > 0:
             watch = _watch(step, task.watch)
             plugins = recipe_plugins(step, listener, task.step.id, watch)
-            life.go_on(strategy, plugins, epochs(step.recipe, step.number))
+            life.go_on(strategy, plugins, epochs(step))
         phases: Phases = []
         train_domain(strategy, step, phases, watch)
         made.append(_saved(step, strategy, phases, course=_course(watch, phases)))
@@ -211,7 +233,7 @@ def _judge(step: Step, state: bytes | None) -> ContinualStrategy:
         strategy.model.eval()
         return strategy
     # Published weights would be replaced at once.
-    model = build_model(recipe.changed({"pretrained": False}), step.seed)
+    model = build_network(recipe.changed({"pretrained": False}), step.seed, _architecture(step))
     return life.build_judge(
         strategy_of(step),
         model,
@@ -261,8 +283,7 @@ def build_strategy(
         watch: Judges while it is trained.
     """
     recipe = step.recipe
-    model = build_model(recipe, step.seed)
-    number = max(step.number, 0)
+    model = build_network(recipe, step.seed, _architecture(step))
     return life.build(
         strategy_of(step),
         model,
@@ -271,13 +292,17 @@ def build_strategy(
         device=recipe.device,
         precision=recipe.precision,
         batch_size=recipe.batch_size,
-        epochs=epochs(recipe, number),
+        epochs=epochs(step),
         transform=Augmentation(recipe),
         plugins=recipe_plugins(step, listener, work, watch) if step.kind == "trained" else (),
         seed=step.seed,
         balance=recipe.balance,
         effort=recipe.effort,
     )
+
+
+def _architecture(step: Step) -> Architecture | None:
+    return step.source.architecture if step.source is not None else None
 
 
 def recipe_plugins(step: Step, listener: Listener, work: str = "", watch: Watch | None = None) -> list[Any]:
@@ -296,16 +321,17 @@ def recipe_plugins(step: Step, listener: Listener, work: str = "", watch: Watch 
         plugins.append(ReleasedBatchNorm())
     if recipe.select != "last":
         first = 0 if recipe.select == "source-and-target" else step.number
-        validations = (stream[at].batches("val") for at in range(first, step.number + 1))
-        plugins.append(KeepBest(*validations, first=recipe.ties == "first"))
+        judged = (stream[at].batches("val") for at in range(first, step.number + 1))
+        # A domain that nobody learns may be without validation rows.
+        plugins.append(KeepBest(*(source for source in judged if len(source)), first=recipe.ties == "first"))
     about = Progress(work or step.id, step.label, "train", step.domain, step.number, len(step.order))
     plugins.append(Reporter(listener, about))
     return plugins
 
 
-def epochs(recipe: Recipe, number: int) -> int:
-    """Return the epochs of domain ``number``."""
-    return recipe.source_epochs if number == 0 else recipe.epochs
+def epochs(step: Step) -> int:
+    """Return the epochs of a step's domain: the first of all has its own, unless the source model was brought."""
+    return step.recipe.source_epochs if step.number <= 0 and step.source is None else step.recipe.epochs
 
 
 def train_domain(strategy: ContinualStrategy, step: Step, phases: Phases, watch: Watch | None = None) -> None:

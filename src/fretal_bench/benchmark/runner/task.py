@@ -36,9 +36,11 @@ class Task:
         """Id of the step whose state it begins with; None if it needs none."""
         step = self.step
         if not self.trains:
-            return step.id if step.before is not None else None
+            return step.id if step.before is not None or step.source is not None else None
         before = step.before
-        return None if before is None or before.before is None or not step.resumable else before.id
+        if before is None or not step.resumable:
+            return None
+        return before.id if before.before is not None or before.source is not None else None
 
 
 @dataclass(frozen=True)
