@@ -14,6 +14,7 @@ from fretal_bench.plugins import use_files
 
 if TYPE_CHECKING:
     from fretal_bench.benchmark.runner.agenda import Keep
+    from fretal_bench.datasets.streams.source import SourceTable
 
 
 _MOST_SEEDS: Final = 1000
@@ -102,6 +103,106 @@ MaxFramesOption = Annotated[
 MaxMinutesOption = Annotated[
     float, typer.Option(help="Longer videos are not decoded, but counted.", metavar="NUMBER")
 ]
+
+
+_PANEL: Final = "A source model of your own"
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Begin with these weights, not with a model trained on the first domain: .safetensors, .pt or .pth.",
+        metavar="FILE",
+        rich_help_panel=_PANEL,
+    ),
+]
+BackboneOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of weights of your own: a timm model name.  [default: their record's]",
+        metavar="NAME",
+        rich_help_panel=_PANEL,
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Or a function that builds the model; code of yours, which is run.",
+        metavar="FILE.py:FUNCTION",
+        rich_help_panel=_PANEL,
+    ),
+]
+FakeOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Which output is fake, 0 or 1; of one logit what a high one means.", rich_help_panel=_PANEL
+    ),
+]
+MeanOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Mean of the pixels, shares of full scale, e.g. 0.5,0.5,0.5.",
+        metavar="R,G,B",
+        rich_help_panel=_PANEL,
+    ),
+]
+StdOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Standard deviation of the pixels, likewise.", metavar="R,G,B", rich_help_panel=_PANEL
+    ),
+]
+SizeOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Side of the model's input in pixels; 0 for the crops' own.", rich_help_panel=_PANEL
+    ),
+]
+
+
+def source_of(
+    weights: Path | None,
+    backbone: str | None,
+    model: str | None,
+    fake: int | None,
+    mean: str | None,
+    std: str | None,
+    size: int | None,
+) -> SourceTable | None:
+    """Return the source model that a call names; None if it names none.
+
+    Raises:
+        BenchError: Something is stated of weights that are not named, or is not what it must be.
+    """
+    from fretal_bench import records
+    from fretal_bench.datasets.streams.source import SourceTable
+
+    stated = {
+        "backbone": backbone,
+        "model": model,
+        "fake": fake,
+        "mean": channels_of(mean, "--mean"),
+        "std": channels_of(std, "--std"),
+        "image_size": size,
+    }
+    stated = {key: value for key, value in stated.items() if value is not None}
+    if weights is None:
+        if stated:
+            option = next(iter(stated)).replace("image_size", "size")
+            raise BenchError(f"--{option} is stated of weights of your own; give them too (--weights FILE)")
+        return None
+    return records.read(SourceTable, {"weights": str(weights), **stated}, "--weights")
+
+
+def channels_of(text: str | None, option: str) -> tuple[float, ...] | None:
+    """Read one number, or one for each channel; None if nothing is given."""
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in (1, 3):
+        raise BenchError(f"{option}: expected one number or three, separated by commas, found {text!r}")
+    return values * 3 if len(values) == 1 else values
 
 
 def names_of(text: str) -> list[str]:

@@ -9,21 +9,29 @@ import typer
 from rich.console import Console
 
 from fretal_bench.cli.options import (
+    BackboneOption,
     DataOption,
     DeviceOption,
+    FakeOption,
     GpusOption,
     JobsOption,
     JsonOption,
     LevelOption,
+    MeanOption,
     MetricOption,
+    ModelOption,
     PluginOption,
     PoolOption,
     RayOption,
     SeedsOption,
     SetOption,
+    SizeOption,
+    StdOption,
+    WeightsOption,
     keep_of,
     names_of,
     seeds_of,
+    source_of,
 )
 from fretal_bench.cli.report import check_measure, show_report
 from fretal_bench.cli.screen import first_use_bar
@@ -48,6 +56,13 @@ def run(
             "[default: the stream's own]"
         ),
     ] = None,
+    weights: WeightsOption = None,
+    backbone: BackboneOption = None,
+    model: ModelOption = None,
+    fake: FakeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    size: SizeOption = None,
     pool: PoolOption = None,
     keep: Annotated[
         str,
@@ -91,9 +106,12 @@ def run(
         ray=ray,
         gpus_per_step=gpus_per_step,
         watch=watch,
+        source=source_of(weights, backbone, model, fake, mean, std, size),
     )
     with first_use_bar() as tell:
         ready = prepare(call, building=tell)
+    if ready.brought:
+        Console(stderr=True).print(f"Source model: {ready.brought}", markup=False, highlight=False, soft_wrap=True)
     with training(Console(stderr=json_), ready.total, ready.folder.path, again=ready.again) as listener:
         results = execute(ready, listener)
     show_report(results, metric, level=level, as_json=json_)

@@ -12,6 +12,7 @@ from fretal_bench.benchmark.detectors.record import Learned, Measured
 from fretal_bench.benchmark.runner import score_table
 from fretal_bench.benchmark.runner.documents import CellFile, DomainContent, Entry, PlanFile, read_plan
 from fretal_bench.benchmark.runner.folder import ResultFolder
+from fretal_bench.benchmark.runner.graph import is_learned
 from fretal_bench.benchmark.runner.pool import Pool, StepFile
 from fretal_bench.benchmark.runner.results import stream_of_order
 from fretal_bench.benchmark.runner.seals import Sealed
@@ -21,6 +22,7 @@ from fretal_bench.metrics.detection import THRESHOLD, accuracy, auc
 if TYPE_CHECKING:
     import pandas as pd
 
+_BROUGHT: Final = "unknown (the source model was brought)"
 _UNCHANGED: Final = ("zero-shot",)
 """Strategies that learn the first domain alone, whatever comes after it."""
 
@@ -71,7 +73,7 @@ def of_cell(folder: Path, about: CellFile) -> Past:
     domains = stream_of_order(plan, entry.order).domains
     has_scores = (folder / "scores.parquet").exists()
     kinds = _kinds(folder) if has_scores else {}
-    learned = _learned(_trained(domains, about.strategy), kinds)
+    learned = _learned(_known_to(about, domains), kinds, about)
     return Past(learned, folder if has_scores else None, len(domains) - 1)
 
 
@@ -86,11 +88,11 @@ def of_step(pool: Pool, about: StepFile) -> Past:
         # An id is a hash of the whole history: whoever plans it plans these domains.
         for plan, entry in _entries(folder, lambda entry: about.id in entry.steps):
             domains = stream_of_order(plan, entry.order).domains
-            learned = _trained(domains[: about.number + 1], about.strategy)
+            learned = _known_to(about, domains[: about.number + 1])
             done = folder / "cells" / entry.id
             if (done / "scores.parquet").exists() and _judged_as(pool, entry, about):
-                return Past(_learned(learned, _kinds(done)), done, about.number)
-            known = known or Past(_learned(learned, {}))
+                return Past(_learned(learned, _kinds(done), about), done, about.number)
+            known = known or Past(_learned(learned, {}, about))
     if known is not None:
         return known
     contents = [record.learned for record in _path(pool, about) if record.learned is not None]
@@ -104,12 +106,6 @@ def _judged_as(pool: Pool, entry: Entry, about: StepFile) -> bool:
     )
     own = next(of_domain, "")
     return own == about.id or (bool(own) and pool.judge_of(own) == about.id)
-
-
-def _trained(domains: Sequence[DomainContent], strategy: str) -> list[DomainContent]:
-    """Return those domains that a strategy was trained on: of some only test samples are left."""
-    learned = [domain for domain in domains if domain.rows.train != NO_ROWS]
-    return learned[:1] if strategy in _UNCHANGED else learned
 
 
 def _path(pool: Pool, about: StepFile) -> Sequence[StepFile]:
@@ -127,8 +123,20 @@ def _entries(folder: Path, wanted: Callable[[Entry], bool]) -> Iterator[tuple[Pl
     yield from ((plan, entry) for entry in plan.cells if wanted(entry))
 
 
-def _learned(domains: Sequence[DomainContent], kinds: Mapping[str, tuple[str, ...]]) -> tuple[Learned, ...]:
-    return tuple(
+def _known_to(about: CellFile | StepFile, domains: Sequence[DomainContent]) -> Sequence[DomainContent]:
+    """Return those domains that a strategy was trained on: of some only test samples are left."""
+    learned = [domain for domain in domains if is_learned(domain)]
+    if about.strategy in _UNCHANGED:
+        return learned[:1] if about.brought is None else []
+    return learned
+
+
+def _learned(
+    domains: Sequence[DomainContent], kinds: Mapping[str, tuple[str, ...]], about: CellFile | StepFile
+) -> tuple[Learned, ...]:
+    """Return the domains that were learned; before them, of a source model that was brought, that more was."""
+    first = (Learned(_BROUGHT),) if about.brought is not None else ()
+    return first + tuple(
         Learned(_name(domain.name), kinds.get(domain.name, ()), store=domain.store) for domain in domains
     )
 

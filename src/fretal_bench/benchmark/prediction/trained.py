@@ -18,6 +18,7 @@ from fretal_bench.benchmark.prediction.addresses import cell_at
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
 from fretal_bench.benchmark.recipes.device import resolve_device
 from fretal_bench.benchmark.recipes.recipe import Recipe, recorded_recipe
+from fretal_bench.benchmark.runner.brought import recorded_architecture
 from fretal_bench.benchmark.runner.documents import CellFile, Crop
 from fretal_bench.benchmark.runner.environment import commit, packages
 from fretal_bench.benchmark.runner.folder import ResultFolder
@@ -150,16 +151,18 @@ def open_trained(path: str | os.PathLike[str]) -> Trained:
     about = read_about(Sealed(folder, GIVE))
     where = folder / "cell.json"
     place, state = _state_of(folder, about)
+    recipe = recorded_recipe(about.recipe, f"{where}: recipe")
     return Trained(
         place,
         state,
         _strategy_of(about),
         about.hyperparameters,
-        recorded_recipe(about.recipe, f"{where}: recipe"),
+        recipe,
         about.seed,
         _crop_of(about, where),
         history.of_cell(folder, about),
         about.steps[-1] if about.steps else "",
+        recorded_architecture(about, recipe, str(where)),
     )
 
 
@@ -168,16 +171,18 @@ def _of_step(folder: Path) -> Trained:
     pool = Pool(folder.parent.parent)
     about = pool.record(folder.name)
     where = folder / "step.json"
+    recipe = recorded_recipe(about.recipe, f"{where}: recipe")
     return Trained(
         folder / "checkpoint.pt",
         pool.state(folder.name),
         life.SOURCE if about.strategy == SOURCE else _strategy_of(about),
         about.hyperparameters,
-        recorded_recipe(about.recipe, f"{where}: recipe"),
+        recipe,
         about.seed,
         _crop_of(about, where),
         history.of_step(pool, about),
         about.id,
+        recorded_architecture(about, recipe, str(where)),
     )
 
 

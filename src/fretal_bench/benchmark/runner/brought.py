@@ -16,7 +16,7 @@ from fretal_bench.benchmark.runner.documents import PLAN, BroughtContent, CellFi
 from fretal_bench.benchmark.runner.environment import environment
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.graph import Source, Step, brought_id
-from fretal_bench.benchmark.runner.pool import NewStep, Pool
+from fretal_bench.benchmark.runner.pool import NewStep, Pool, StepFile
 from fretal_bench.datasets.streams.file import StreamFile
 from fretal_bench.datasets.streams.source import SourceTable
 from fretal_bench.errors import BenchError, BenchWarning
@@ -141,18 +141,30 @@ def _architecture(brought: BroughtContent, recipe: Recipe, table: SourceTable | 
     return dataclasses.replace(own, image_size=recipe.image_size)
 
 
-def recorded_architecture(about: CellFile, recipe: Recipe) -> Architecture | None:
-    """Return the architecture of the source model that a done cell began with; None if none was brought.
+def recorded_architecture(about: CellFile | StepFile, recipe: Recipe, where: str) -> Architecture | None:
+    """Return the architecture of the source model that a done cell, or a step, began with; None if none was brought.
+
+    Args:
+        about: Its record.
+        recipe: Its recipe.
+        where: Its place, for the error.
 
     Raises:
         BenchError: It is code of the user's own.
     """
-    return None if about.brought is None else _architecture(about.brought, recipe)
+    if about.brought is None:
+        return None
+    if about.brought.code:
+        raise BenchError(
+            f"{where}: its model is code of your own ({about.brought.backbone}), which no record runs; load the step's "
+            "checkpoint with that code"
+        )
+    return _architecture(about.brought, recipe)
 
 
 def recorded_source(about: CellFile, recipe: Recipe) -> Source | None:
     """Return the source model that a done cell began with; None if none was brought. Errors as above."""
-    architecture = recorded_architecture(about, recipe)
+    architecture = recorded_architecture(about, recipe, f"cell {about.id}")
     if architecture is None or about.brought is None:
         return None
     return Source(architecture, about.brought.content())
