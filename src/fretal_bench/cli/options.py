@@ -146,15 +146,11 @@ MeanOption = Annotated[
 ]
 StdOption = Annotated[
     str | None,
-    typer.Option(
-        help="Standard deviation of the pixels, likewise.", metavar="R,G,B", rich_help_panel=_PANEL
-    ),
+    typer.Option(help="Standard deviation of the pixels, likewise.", metavar="R,G,B", rich_help_panel=_PANEL),
 ]
 SizeOption = Annotated[
     int | None,
-    typer.Option(
-        help="Side of the model's input in pixels; 0 for the crops' own.", rich_help_panel=_PANEL
-    ),
+    typer.Option(help="Side of the model's input in pixels; 0 for the crops' own.", rich_help_panel=_PANEL),
 ]
 
 

@@ -111,7 +111,9 @@ def run(
     with first_use_bar() as tell:
         ready = prepare(call, building=tell)
     if ready.brought:
-        Console(stderr=True).print(f"Source model: {ready.brought}", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"Source model: {ready.brought}", markup=False, highlight=False, soft_wrap=True
+        )
     with training(Console(stderr=json_), ready.total, ready.folder.path, again=ready.again) as listener:
         results = execute(ready, listener)
     show_report(results, metric, level=level, as_json=json_)

@@ -16,7 +16,6 @@ from fretal_bench.benchmark.runner.graph import is_learned
 from fretal_bench.benchmark.runner.pool import Pool, StepFile
 from fretal_bench.benchmark.runner.results import stream_of_order
 from fretal_bench.benchmark.runner.seals import Sealed
-from fretal_bench.datasets.streams.domain import NO_ROWS
 from fretal_bench.metrics.detection import THRESHOLD, accuracy, auc
 
 if TYPE_CHECKING:
