@@ -47,6 +47,13 @@ MetricOption = Annotated[
     ),
 ]
 LevelOption = Annotated[str, typer.Option(help="Of what: single frames, or videos.", metavar="frame|video")]
+FprOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of reals that may be called fake, e.g. 0.01: one more threshold of validation people in the report.",
+        metavar="SHARE",
+    ),
+]
 DataOption = Annotated[
     list[Path] | None,
     typer.Option(

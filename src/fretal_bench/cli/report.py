@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from fretal_bench.cli.options import JsonOption, LevelOption, MetricOption, PluginOption
+from fretal_bench.cli.options import FprOption, JsonOption, LevelOption, MetricOption, PluginOption
 from fretal_bench.cli.screen import print_json, print_line, print_problem
 from fretal_bench.errors import RunError, unknown_name
 
@@ -28,6 +28,7 @@ def report(
             metavar="mean|median|max|logit",
         ),
     ] = "mean",
+    fpr: FprOption = None,
     out: Annotated[Path | None, typer.Option(help="Where the report goes.  [default: reports/NAME]")] = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
@@ -35,7 +36,7 @@ def report(
     """Make tables (Markdown, CSV, LaTeX), plots (PNG, SVG) and one HTML page from results."""
     from fretal_bench.benchmark.runner.results import load_results
 
-    show_report(load_results(results), metric, out, level=level, video=video, as_json=json_)
+    show_report(load_results(results), metric, out, level=level, video=video, fpr=fpr, as_json=json_)
 
 
 def check_measure(metric: str | None, level: str) -> None:
@@ -56,6 +57,7 @@ def show_report(
     *,
     level: str = "frame",
     video: str = "mean",
+    fpr: float | None = None,
     as_json: bool = False,
 ) -> None:
     """Write the report of a result folder and print it; exit code 1 if a cell failed or has no usable scores.
@@ -66,6 +68,7 @@ def show_report(
         out: Where the report goes; default ``reports/NAME``.
         level: ``frame`` or ``video``, of the matrices.
         video: How videos are scored.
+        fpr: A share of reals that may be called fake, for one more threshold.
         as_json: Print it as JSON.
 
     Raises:
@@ -78,7 +81,7 @@ def show_report(
         first = f"{without[0].label}, seed {without[0].seed}: {without[0].reason}"
         raise RunError(f"{results.path}: no cell has numbers, {len(without)} failed; the first: {first}")
     folder = out if out is not None else Path("reports") / results.path.resolve().name
-    written = write_report(results, folder, metric, level, video)
+    written = write_report(results, folder, metric, level, video, fpr)
     if as_json:
         print_json(written.to_dict())
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.reporting.anytime_tables import anytime_tables
+from fretal_bench.reporting.calibration_tables import calibration_tables
 from fretal_bench.reporting.comparison_words import comparison_tables
 from fretal_bench.reporting.contents import (
     formula_table,
@@ -39,6 +40,7 @@ def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
         "\n".join(bullet(f"Shortcut in {line}") for line in shortcut_words(results)),
         *(to_markdown(table) for table in quantity_tables(summary)),
         *(_folded(table) for table in comparison_tables(summary)),
+        *(to_markdown(table) for table in calibration_tables(summary)),
         *(to_markdown(table) for table in (*further_tables(summary), *robustness_tables(summary))),
         *(to_markdown(table) for table in (*anytime_tables(summary), *order_tables(summary))),
         *(f"![{prose(plot.title)}](plots/{plot.name}.png)" for plot in plots(summary)),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.reporting.anytime_tables import anytime_tables
+from fretal_bench.reporting.calibration_tables import calibration_tables
 from fretal_bench.reporting.comparison_words import comparison_tables
 from fretal_bench.reporting.contents import (
     formula_table,
@@ -83,6 +84,7 @@ def page(
         verdict=conclusion,
         quantity_tables=quantity_tables(summary),
         folded_tables=(*comparison_tables(summary), metric_table(summary)),
+        calibration_tables=calibration_tables(summary),
         further_tables=further_tables(summary),
         robustness_tables=robustness_tables(summary),
         further_plots=_pictures(images, "further"),

@@ -14,6 +14,9 @@ from fretal_bench.metrics.videos import MEAN, level_key
 from fretal_bench.reporting.anytime import METRICS as WATCHED
 from fretal_bench.reporting.anytime import course_frame
 from fretal_bench.reporting.anytime_tables import anytime_tables
+from fretal_bench.reporting.calibration import calibration_frame
+from fretal_bench.reporting.calibration_tables import NAMES as CALIBRATED
+from fretal_bench.reporting.calibration_tables import calibration_tables
 from fretal_bench.reporting.comparison_words import comparison_tables
 from fretal_bench.reporting.contents import (
     class_matrix_table,
@@ -73,6 +76,8 @@ SOMETIMES: Final = (
     *(f"tables/orders-{name}.{kind}" for name in COMPARED for kind in ("csv", "tex")),
     *(f"tables/further-{level}.{kind}" for level in LEVELS for kind in ("csv", "tex")),
     *(f"tables/robustness-{metric}.{kind}" for metric in METRICS for kind in ("csv", "tex")),
+    *(f"tables/{name}.{kind}" for name in CALIBRATED for kind in ("csv", "tex")),
+    "tables/calibration-values.csv",
     *(f"tables/anytime-{metric}.{kind}" for metric in WATCHED for kind in ("csv", "tex")),
     *(f"plots/{name}.{kind}" for name in ("further", "orders", "courses") for kind in ("png", "svg")),
 )
@@ -117,6 +122,7 @@ def write_report(
     metric: str | None = None,
     level: str = "frame",
     video: str = MEAN,
+    fpr: float | None = None,
 ) -> Report:
     """Write a report: ``index.html``, ``summary.md``, ``tables/*.csv`` and ``*.tex``, ``plots/*.png`` and ``*.svg``.
 
@@ -129,6 +135,7 @@ def write_report(
         metric: Metric of the matrices; by default accuracy, or balanced accuracy where a class is far larger.
         level: ``frame`` or ``video``.
         video: How videos are scored, one of ``videos.VIDEO_SCORES``.
+        fpr: A share of reals that may be called fake, for one more threshold.
 
     Raises:
         BenchError: If no cell can be used, a name is unknown, or the folder cannot be written.
@@ -137,7 +144,7 @@ def write_report(
     folder = Path(out)
     index = folder / "index.html"
     files.check_place(index, "--out")
-    summary = summarize(results, metric, level, video)
+    summary = summarize(results, metric, level, video, fpr)
     conclusion = verdict(summary)
     contents = _contents(results, summary, conclusion)
     for name, content in contents.items():
@@ -167,6 +174,7 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
         *quantity_tables(summary),
         *comparison_tables(summary),
         metric_table(summary),
+        *calibration_tables(summary),
         *further_tables(summary),
         *robustness_tables(summary),
         *anytime_tables(summary),
@@ -195,6 +203,8 @@ def _frames(summary: Summary) -> dict[str, pd.DataFrame]:
         frames["robustness"] = robustness_frame(summary.robustness)
     if summary.anytime is not None:
         frames["courses"] = course_frame(summary.anytime, summary.domains)
+    if summary.calibration is not None:
+        frames["calibration-values"] = calibration_frame(summary.calibration)
     if summary.orders is not None:
         frames["orders"] = order_frame(summary.orders)
         frames["order-values"] = order_values(
@@ -225,6 +235,7 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
     tables = [
         *quantity_tables(summary),
         *compared,
+        *calibration_tables(summary),
         *further_tables(summary),
         *robustness_tables(summary),
         *anytime_tables(summary),

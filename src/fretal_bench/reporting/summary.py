@@ -19,6 +19,7 @@ from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.numbers import NAN, Floats, or_none
 from fretal_bench.metrics.videos import MEAN, check_video_score, level_key, level_words
 from fretal_bench.reporting.anytime import Anytime, anytime_record, measure_anytime
+from fretal_bench.reporting.calibration import Calibration, calibration_record, measure_calibration
 from fretal_bench.reporting.further import Further, further_record, measure_further
 from fretal_bench.reporting.inference import (
     Inference,
@@ -143,6 +144,7 @@ class Summary:
         inference: What the quantities of the first table say of other people and seeds, by their names.
         clusters: The clusters of the test samples; None for a summary that was made without.
         best: The labels that are bold in a column, by the column: a quantity's name, ``final/DOMAIN``, ``metric/NAME``.
+        calibration: What thresholds and temperatures of validation people do.
     """
 
     metric: str
@@ -168,6 +170,7 @@ class Summary:
     inference: Mapping[str, Inference] = field(default_factory=dict)
     clusters: Clusters | None = None
     best: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    calibration: Calibration | None = None
 
     @property
     def own_problems(self) -> tuple[Problem, ...]:
@@ -202,7 +205,11 @@ class Summary:
 
 
 def summarize(
-    results: Results, metric: str | None = None, level: str = "frame", video: str = MEAN
+    results: Results,
+    metric: str | None = None,
+    level: str = "frame",
+    video: str = MEAN,
+    fpr: float | None = None,
 ) -> Summary:
     """Compute what a report shows.
 
@@ -212,6 +219,7 @@ def summarize(
             where a class is far larger than the other.
         level: ``frame`` or ``video``.
         video: How videos are scored, one of ``videos.VIDEO_SCORES``.
+        fpr: A share of reals that may be called fake, for one more threshold.
 
     Returns:
         The summary. A cell whose scores cannot be used is left out and named in ``problems``.
@@ -294,6 +302,7 @@ def summarize(
         inference,
         clusters,
         _best(measured, of_report, inference, bounds),
+        measure_calibration(results, measured, metric, level, video, fpr),
     )
 
 
@@ -445,6 +454,8 @@ def summary_record(summary: Summary) -> dict[str, Any]:
         record["robustness"] = robustness_record(summary.robustness)
     if summary.anytime is not None:
         record["anytime"] = anytime_record(summary.anytime)
+    if summary.calibration is not None:
+        record["calibration"] = calibration_record(summary.calibration)
     if summary.orders is not None:
         record["orders"] = orders_record(summary.orders)
     if summary.problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fretal_bench.metrics.numbers import NAN
+from fretal_bench.reporting.calibration_tables import threshold_note
 from fretal_bench.reporting.chance import Learned, learned
 from fretal_bench.reporting.comparison_words import (
     FORGETS,
@@ -99,6 +100,7 @@ def verdict(summary: Summary) -> Verdict:
         *without_old_samples(summary, of, ranked),
         *max_based(summary, ranked),
         *by_other_metrics(summary, ranked, [s.label for s in (leader, *tied)]),
+        *threshold_note(summary, [s.label for s in ranked]),
         *different_seeds(ranked),
         *order_note(summary),
         *notes,

@@ -1,7 +1,8 @@
 """The result folder as a run writes it: plan, done cells, failures and locks. Steps are in the pool (``pool``).
 
 plan.json                 stream, recipe and every cell that was ever asked for here
-cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, environment.json, checksums.json
+cells/ID/                 a done cell: cell.json, scores.parquet, validation.parquet, calibration.json, environment.json,
+                          checksums.json
 further/SET/ID/           scores of a done cell on a test set that was never trained on (``judging``)
 courses/EVERY/ID/         a done cell's course: what validation people were judged to be while it was trained, every so
                           many updates (``course_joining``)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from fretal_bench import names, parsing
-from fretal_bench.benchmark.runner import course_table, documents, score_table
+from fretal_bench.benchmark.runner import cell_calibration, course_table, documents, score_table
 from fretal_bench.benchmark.runner.cell_course import read_course
 from fretal_bench.benchmark.runner.documents import PLAN, Entry, PlanFile
 from fretal_bench.benchmark.runner.folder import ResultFolder
@@ -41,6 +41,7 @@ _CELL_FILES: Final = (
     "environment.json",
     "scores.parquet",
     "validation.parquet",
+    cell_calibration.NAME,
     "checkpoint.pt",
 )
 _STEP_FILES: Final = (
@@ -169,7 +170,10 @@ def _look_at_cells(about: Inspection, folder: ResultFolder, plan: PlanFile, valu
         with about.looking():
             sealed = Sealed(path)
             about.unsealed += sealed.checksums is None
-            validation_scores(sealed, stream)
+            validation = validation_scores(sealed, stream)
+            if sealed.has(cell_calibration.NAME):
+                names = [domain.name for domain in stream.domains]
+                cell_calibration.check_calibration(sealed, validation, names)
             _look_at_checkpoint(about, sealed, pool)
             _look_for_more(about, sealed, _CELL_FILES)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fretal_bench import files, parsing
-from fretal_bench.benchmark.runner import documents, score_table
+from fretal_bench.benchmark.runner import cell_calibration, documents, score_table
 from fretal_bench.benchmark.runner.documents import StreamContent
 from fretal_bench.benchmark.runner.environment import Phases, joined_environments
 from fretal_bench.benchmark.runner.folder import REMEDY, ResultFolder, write_frame
@@ -60,10 +60,19 @@ def _finish(cell: Cell, stream: Stream, folder: ResultFolder, pool: Pool) -> Non
             write_frame(part / name, pd.concat(parts, ignore_index=True) if parts else _nothing())
             joined = score_table.read_table((part / name).read_bytes(), name)
             score_table.check_table(joined, content, split, name)
+        _calibrate(part, stream)
         made_with = _made_with(cell, pool, judgements)
         for name, values in (("environment", made_with), ("cell", _about(cell, stream))):
             (part / f"{name}.json").write_text(parsing.to_json(values), "utf-8")
         seal(part)
+
+
+def _calibrate(part: Path, stream: Stream) -> None:
+    """Fit temperatures and thresholds on the validation samples of a cell in the making."""
+    content = (part / _TABLES["val"]).read_bytes()
+    validation = score_table.to_frame(score_table.read_table(content, _TABLES["val"]))
+    steps = cell_calibration.calibrate(validation, [domain.name for domain in stream])
+    (part / cell_calibration.NAME).write_text(cell_calibration.to_json(steps), "utf-8")
 
 
 class Judgements:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench import parsing
-from fretal_bench.benchmark.runner import documents, score_table
+from fretal_bench.benchmark.runner import cell_calibration, documents, score_table
+from fretal_bench.benchmark.runner.cell_calibration import StepCalibration
 from fretal_bench.benchmark.runner.cell_course import CellCourse, read_course
 from fretal_bench.benchmark.runner.content import content_id
 from fretal_bench.benchmark.runner.documents import (
@@ -83,6 +84,26 @@ class CellResult:
             BenchError: They are damaged, or are not those of the stream's validation samples.
         """
         return validation_scores(Sealed(self.path), self.stream)
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are scores of validation samples."""
+        return Sealed(self.path).has("validation.parquet")
+
+    def calibration(self) -> tuple[StepCalibration, ...]:
+        """Return temperature and thresholds after each step, of frames; those of earlier versions are fitted now.
+
+        Raises:
+            BenchError: They, or the scores of the validation samples, are damaged, or are not those of the stream.
+        """
+        sealed = Sealed(self.path)
+        if self.stream is None:
+            domains = [str(name) for name in self.scores["domain"].unique()]
+        else:
+            domains = [domain.name for domain in self.stream.domains]
+        if sealed.has(cell_calibration.NAME):
+            return cell_calibration.read_calibration(sealed, domains)
+        return cell_calibration.calibrate(self.validation(), domains)
 
 
 @dataclass(frozen=True)
