@@ -25,6 +25,8 @@ def main() -> None:
     for folder in folders:
         if arguments.what == "make":
             make(folder, arguments.jobs)
+        elif arguments.only is None and not (ROOT / "results" / folder).exists():
+            print(f"results/{folder} is not there; it has no report", flush=True)
         else:
             write_report(load_results(ROOT / "results" / folder), ROOT / "reports" / folder)
             print(f"reports/{folder}", flush=True)

@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from fretal_bench.errors import BenchError
 from fretal_bench.reporting.contents import quantity_tables, size_table
+from fretal_bench.reporting.formats import to_markdown
 from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.report import print_summary, write_report
@@ -137,7 +138,8 @@ def test_without_the_step_after_the_first_domain_there_is_no_column_of_it(plain)
 def test_further_sets_change_no_other_number_and_not_the_verdict(plain, results):
     alone, both = summarize(plain), summarize(results)
     assert verdict(alone) == verdict(both)
-    assert quantity_tables(alone) == quantity_tables(both)
+    # As text: where there is no interval its half is NaN, which equals nothing.
+    assert [*map(to_markdown, quantity_tables(alone))] == [*map(to_markdown, quantity_tables(both))]
     for one, other in zip(alone.strategies, both.strategies, strict=True):
         assert one.by_seed == other.by_seed
 

@@ -57,7 +57,7 @@ SAMPLES: Final = "samples_kept"
 TableName = Literal["summary", "transfer", "detection", "cost"]
 """What a stream comes to, what else it does, what the final detector is worth, and what it costs."""
 
-_STREAM: Final = (FORGETTING, LEARNING, AVERAGE, "minimum_old", "backward_transfer")
+_STREAM: Final = (BACKWARD, FORGETTING, LEARNING, AVERAGE, "minimum_old")
 _TRANSFER: Final = ("incremental", "relative_forgetting", "forward_transfer", "zero_shot")
 _DIFFERENCES: Final = ("backward_transfer", "forward_transfer")
 _DETECTION: Final = {
