@@ -62,6 +62,14 @@ def exported(results, tmp_path_factory):
     return export_trained(cell_of(results, "finetuning").path, f"{tmp_path_factory.mktemp('out')}/")
 
 
+@pytest.fixture
+def uncalibrated(exported, tmp_path):
+    """The same weights, with a record of no temperature and no threshold."""
+    weights = shutil.copy(exported.weights, tmp_path / "u.safetensors")
+    write_record(tmp_path / "u.json", dataclasses.replace(exported.content, threshold=None, temperature=1.0))
+    return weights
+
+
 def scores(out):
     return {entry["file"].rpartition("/")[2]: entry["score"] for entry in json.loads(out)["files"]}
 
@@ -120,7 +128,9 @@ def test_what_is_exported_says_what_it_learned_and_was_measured_to_do(results, e
         assert part.auc == auc(mine["label"].to_numpy(), mine["score"].to_numpy())
     assert record.step == json.loads((cell.path / "cell.json").read_text())["steps"][-1]
     assert "data sets that it learned from hold: tiny" in record.licence
-    assert record.threshold is None
+    fitted = cell.calibration()[-1]
+    assert fitted.temperature is not None
+    assert (record.temperature, record.threshold) == fitted.for_detector()
 
 
 def test_an_earlier_step_knows_its_domains_by_the_result_folders_that_use_the_pool(results):
@@ -132,6 +142,7 @@ def test_an_earlier_step_knows_its_domains_by_the_result_folders_that_use_the_po
     cell = cell_of(results, "finetuning")
     at_first = cell.scores[(cell.scores["step"] == 0) & (cell.scores["domain"] == "D1")]
     assert early.measured[1].auc == auc(at_first["label"].to_numpy(), at_first["score"].to_numpy())
+    assert (early.temperature, early.threshold) == cell.calibration()[0].for_detector()
 
 
 def test_a_source_model_is_measured_by_a_strategy_that_judges_as_it_does(results):
@@ -174,14 +185,16 @@ def test_a_rule_that_is_no_plain_classifier_is_refused_as_weights_and_goes_as_a_
     assert "is a program" in err
 
 
-def test_weights_of_ones_own_judge_as_the_detector_that_they_were(bench, exported, media, tmp_path):
+def test_weights_of_ones_own_judge_as_the_detector_that_they_were(
+    bench, exported, uncalibrated, media, tmp_path
+):
     from safetensors.torch import load_file
 
     torch.save(
         {"state_dict": {f"module.{k}": v for k, v in load_file(exported.weights).items()}}, tmp_path / "w.pth"
     )
     name = "<one> & only.png"
-    expected = scores(bench("predict", exported.weights, media / name, "--json").out)[name]
+    expected = scores(bench("predict", uncalibrated, media / name, "--json").out)[name]
     words = [
         "w.pth",
         media / name,
@@ -221,10 +234,10 @@ def test_what_a_cell_knows_itself_is_not_stated(bench, results, media):
         assert message in err
 
 
-def test_a_threshold_and_a_temperature_of_the_record_decide(bench, exported, media, tmp_path):
+def test_a_threshold_and_a_temperature_of_the_record_decide(bench, exported, uncalibrated, media, tmp_path):
     weights = shutil.copy(exported.weights, tmp_path / "d.safetensors")
     name = "<one> & only.png"
-    (before,) = json.loads(bench("predict", weights, media / name, "--json").out)["files"]
+    (before,) = json.loads(bench("predict", uncalibrated, media / name, "--json").out)["files"]
     for threshold, decision in ((0.0, "fake"), (1.0, "real")):
         write_record(
             tmp_path / "d.json", dataclasses.replace(exported.content, threshold=threshold, temperature=2.0)
@@ -263,8 +276,8 @@ def test_a_csv_has_a_row_a_face_and_one_for_what_has_none(bench, results, media,
         assert [float(row[side]) for side in ("left", "top", "right", "bottom")] == face["frames"][0]["box"]
 
 
-def test_a_page_shows_every_face_and_escapes_names(bench, results, media, tmp_path):
-    assert bench("predict", cell_of(results, "finetuning").path, media, "--html", "out.html").code == 1
+def test_a_page_shows_every_face_and_escapes_names(bench, uncalibrated, media, tmp_path):
+    assert bench("predict", uncalibrated, media, "--html", "out.html").code == 1
     text = (tmp_path / "out.html").read_text("utf-8")
     pictures = re.findall(r'alt="Face \d, P\(fake\) [\d.]+".*?base64,([A-Za-z0-9+/=]+)"', text, re.DOTALL)
     assert len(pictures) == 3
@@ -278,8 +291,8 @@ def test_a_page_shows_every_face_and_escapes_names(bench, results, media, tmp_pa
     assert "judged 2 of 3 files" in text
 
 
-def test_the_table_ends_with_what_the_numbers_are_of(bench, results, media):
-    code, out, err = bench("predict", cell_of(results, "finetuning").path, media)
+def test_the_table_ends_with_what_the_numbers_are_of(bench, results, uncalibrated, media):
+    code, out, err = bench("predict", uncalibrated, media)
     assert code == 1
     assert "trained on D0, D1: a fake of another kind may look real to it" in out
     assert "decision: fake where P(fake) >= 0.5 (none was fitted on validation data)" in out
@@ -287,6 +300,9 @@ def test_the_table_ends_with_what_the_numbers_are_of(bench, results, media):
         r"judged 2 of 3 files in [\d.]+ s: \d fake, \d real; not judged: 1 it cannot be decoded", out
     )
     assert "1 file in folders left out that are no pictures or videos (1 .txt)" in err
+    of_cell = bench("predict", cell_of(results, "finetuning").path, media).out
+    _, threshold = cell_of(results, "finetuning").calibration()[-1].for_detector()
+    assert f"decision: fake where P(fake) >= {threshold:.3g} (fitted on validation data)" in of_cell
 
 
 def test_ctrl_c_prints_and_writes_what_was_judged(bench, results, media, tmp_path, monkeypatch):

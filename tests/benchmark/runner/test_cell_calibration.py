@@ -14,7 +14,7 @@ from fretal_bench.benchmark.runner.cell_calibration import (
     StepCalibration,
     ValidationSteps,
     calibrate,
-    last_calibration,
+    calibration_after,
 )
 from fretal_bench.benchmark.runner.inspection import inspect
 from fretal_bench.benchmark.runner.results import load_results
@@ -133,11 +133,11 @@ def test_doctor_finds_a_threshold_that_the_validation_samples_do_not_give(folder
 
 def test_a_detector_takes_temperature_and_threshold_of_the_last_step(folder):
     cell = only_cell(folder)
-    last = last_calibration(cell.path)
+    last = calibration_after(cell.path)
     assert last == cell.calibration()[-1]
     (cell.path / NAME).unlink()
     reseal(cell.path)
-    assert last_calibration(cell.path) == last
+    assert calibration_after(cell.path) == last
 
 
 def test_a_detectors_threshold_is_of_its_scores_after_temperature():
@@ -151,7 +151,7 @@ def test_a_detectors_threshold_is_of_its_scores_after_temperature():
     none = StepCalibration(
         step=0, domains=(), reals=0, fakes=0, missing={"temperature": "no samples", "threshold": "no samples"}
     )
-    assert none.for_detector() == (1, 0.5)
+    assert none.for_detector() == (1, None)
 
 
 def test_domains_that_are_not_learned_yet_or_have_no_validation_samples_take_no_part():

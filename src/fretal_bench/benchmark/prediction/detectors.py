@@ -105,7 +105,7 @@ class FakeDetector:
 def _use_of_trained(trained: Trained) -> Use:
     crop = CropRule(trained.crop.size, trained.crop.margin, trained.crop.detector)
     name = f"{trained.info.name}, seed {trained.seed}, recipe {trained.recipe.name}"
-    return Use(name, crop, trained.past.learned)
+    return Use(name, crop, trained.past.learned, *trained.past.fitted())
 
 
 class WeightsDetector:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fretal_bench.benchmark.detectors.record import Learned, Measured
 from fretal_bench.benchmark.runner import score_table
+from fretal_bench.benchmark.runner.cell_calibration import calibration_after
 from fretal_bench.benchmark.runner.documents import CellFile, DomainContent, Entry, PlanFile, read_plan
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.graph import is_learned
@@ -56,6 +57,15 @@ class Past:
             )
             for domain, part in at_step.groupby("domain", sort=False)
         )
+
+    def fitted(self) -> tuple[float, float | None]:
+        """Return the temperature and the threshold that validation samples give it; 1 and None where there are none.
+
+        Raises:
+            BenchError: A file of the cell is damaged.
+        """
+        calibration = calibration_after(self.cell, self.step) if self.cell is not None else None
+        return calibration.for_detector() if calibration is not None else (1.0, None)
 
 
 def of_cell(folder: Path, about: CellFile) -> Past:

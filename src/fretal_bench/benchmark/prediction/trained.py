@@ -112,6 +112,7 @@ class Trained:
         mean, std = self.recipe.normalisation
         brought = self.architecture or Architecture(self.recipe.backbone)
         version = packages().get("fretal-bench", "")
+        temperature, threshold = self.past.fitted()
         return DetectorRecord(
             backbone=brought.backbone,
             arguments=brought.arguments,
@@ -123,6 +124,8 @@ class Trained:
             crop=CropRule(self.crop.size, self.crop.margin, self.crop.detector),
             trained_on=self.past.learned,
             measured=self.past.measured(),
+            temperature=temperature,
+            threshold=threshold,
             strategy=self.info.name,
             step=self.step,
             seed=self.seed,

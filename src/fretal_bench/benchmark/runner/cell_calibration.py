@@ -17,7 +17,6 @@ from fretal_bench.benchmark.runner.documents import TITLE
 from fretal_bench.benchmark.runner.seals import Sealed
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics.calibration import best_threshold, fit_temperature, with_temperature
-from fretal_bench.metrics.detection import THRESHOLD
 from fretal_bench.metrics.numbers import Floats, Labels
 from fretal_bench.metrics.videos import MEAN, video_level
 from fretal_bench.records import Invalid, Record, limited, ruled
@@ -67,11 +66,12 @@ class StepCalibration(Record):
             if domain not in self.domains or not 0 <= value <= 1:
                 raise Invalid(f"own.{domain}", "a threshold in [0, 1] of one of its domains", value)
 
-    def for_detector(self) -> tuple[float, float]:
-        """Return a detector's temperature, and the threshold of its P(fake) after that; 1 and 0.5 where there is none."""
+    def for_detector(self) -> tuple[float, float | None]:
+        """Return a detector's temperature, and its P(fake) threshold after that; 1 and None for none."""
         temperature = 1.0 if self.temperature is None else self.temperature
-        threshold = THRESHOLD if self.threshold is None else self.threshold
-        return temperature, float(with_temperature([threshold], temperature)[0])
+        if self.threshold is None:
+            return temperature, None
+        return temperature, float(with_temperature([self.threshold], temperature)[0])
 
 
 @dataclass(frozen=True)
@@ -235,21 +235,24 @@ def _are_alike(stored: Any, fitted: Any) -> bool:
     return bool(stored == fitted)
 
 
-def last_calibration(cell: Path) -> StepCalibration | None:
-    """Return what was fitted after the last step of a done cell, of frames: what a detector made of it is used with.
+def calibration_after(cell: Path, step: int | None = None) -> StepCalibration | None:
+    """Return what was fitted after a step of a done cell, of frames: what a detector made of it is used with.
 
     Args:
         cell: Its folder.
+        step: The step; the last by default.
 
     Returns:
-        None where the cell has no scores of validation samples.
+        None where the cell has no scores of validation samples, or is of an earlier version, which stored nothing, and
+        the step is not its last.
 
     Raises:
         BenchError: A file is damaged.
     """
     sealed = Sealed(cell)
     if sealed.has(NAME):
-        return _read(sealed)[-1]
+        steps = _read(sealed)
+        return steps[-1] if step is None else next((of for of in steps if of.step == step), None)
     where = cell / "validation.parquet"
     if not sealed.has(where.name):
         return None
@@ -257,5 +260,7 @@ def last_calibration(cell: Path) -> StepCalibration | None:
     if not len(validation):
         return None
     last = int(validation["step"].max())
+    if step not in (None, last):
+        return None
     # All domains are learned by then: in which order does not matter.
     return ValidationSteps(validation, list(validation["domain"].unique())).calibrated(last)
