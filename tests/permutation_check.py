@@ -14,17 +14,20 @@ import numpy.typing as npt
 
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.metrics.inference import effects, holm, pooled_seed_variance
+from fretal_bench.reporting.inference import seeds_of
 from fretal_bench.reporting.quantities import BACKWARD
 from fretal_bench.reporting.summary import Summary, summarize
 
 
 def values_by_cluster(summary: Summary, quantity: str) -> npt.NDArray[np.float64]:
-    """Give a quantity of the competitors that have every seed, ``[L, S, P]``; the seeds test the same clusters."""
+    """Give a quantity of the competitors that have every seed, ``[L, S, P]``; NaN where it is not tested."""
     tables = []
     for strategy in summary.competitors:
         cells = sorted((c for c in summary.cells if c.label == strategy.label), key=lambda cell: cell.seed)
-        if len(cells) == len(summary.seeds):
-            tables.append([cell.clusters.values[quantity] for cell in cells if cell.clusters is not None])
+        seeds = seeds_of(cells)
+        if len(cells) == len(summary.seeds) and seeds is not None:
+            parts = [cell.clusters.values[quantity] for cell in cells if cell.clusters is not None]
+            tables.append(seeds.table(parts))
     return np.array(tables)
 
 
