@@ -284,12 +284,12 @@ def test_a_cell_of_another_training_than_the_pools_gets_no_course(stream, tmp_pa
     common = {"changes": {"recipe": TINY}, "out": out, "jobs": 1}
     run(("er",), stream, **common)
     shutil.rmtree(tmp_path / "steps")
-    real = step_module.build_model
+    real = step_module.build_network
 
-    def other(recipe, seed):
-        return real(recipe, seed + 1)
+    def other(recipe, seed, *architecture):
+        return real(recipe, seed + 1, *architecture)
 
-    monkeypatch.setattr(step_module, "build_model", other)
+    monkeypatch.setattr(step_module, "build_network", other)
     with pytest.raises(
         RunError, match=r"validation.parquet: its scores after domain 'D0' are not those of step"
     ):
