@@ -112,7 +112,14 @@ def test_samples_that_are_routed_to_different_domains_are_judged_by_these_in_one
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["finetuning", "icarl", "ranpac", "domain-lora", "s-prompts"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "finetuning",
+        "domain-lora",
+        *(pytest.param(n, marks=pytest.mark.long) for n in ("icarl", "ranpac", "s-prompts")),
+    ],
+)
 def test_onnxruntime_gives_the_scores_of_the_strategy_for_any_number_of_crops(name, tmp_path):
     onnxruntime = pytest.importorskip(
         "onnxruntime", reason="ONNX needs the extra onnx, which is not installed"

@@ -175,7 +175,10 @@ def test_a_pool_that_cannot_be_written_is_refused_before_anything_runs(stream, t
     assert os.listdir(tmp_path / "mine") == ["thesis.txt"]
 
 
-@pytest.mark.parametrize(("place", "jobs"), [("steps", 1), ("scores", 1), ("locks", 1), ("steps", 2)])
+@pytest.mark.parametrize(
+    ("place", "jobs"),
+    [("steps", 1), ("scores", 1), ("locks", 1), pytest.param("steps", 2, marks=pytest.mark.long)],
+)
 def test_a_place_of_the_pool_that_cannot_be_written_is_one_line_a_cell_and_costs_nothing_else(
     place, jobs, stream, reference, tmp_path
 ):

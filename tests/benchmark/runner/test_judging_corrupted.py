@@ -105,6 +105,7 @@ def test_scores_are_what_the_saved_weights_say_of_the_corrupted_images(folder, t
     assert not np.allclose(last["score"], clean["score"], atol=1e-5)
 
 
+@pytest.mark.long
 def test_two_processes_give_the_bytes_of_one(folder, trained, tmp_path):
     shutil.copytree(trained / "results", tmp_path / "other" / "results")
     judged(folder, "h264-40", trained)

@@ -212,6 +212,7 @@ def test_another_grid_stands_beside_the_first(watched, stream, tmp_path):
     assert courses(watched).items() <= courses(out).items()
 
 
+@pytest.mark.long
 def test_two_processes_give_the_courses_of_one(watched, stream, tmp_path):
     run(SOME, stream, changes={"recipe": TINY}, out=tmp_path / "r", jobs=2, watch=2)
     assert courses(tmp_path / "r") == courses(watched)

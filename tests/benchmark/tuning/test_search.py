@@ -244,6 +244,7 @@ def test_a_search_that_is_stopped_goes_on_and_ends_the_same(done, stream, tmp_pa
     assert files_of(tmp_path / "r") == files_of(search.prepared.folder.path)
 
 
+@pytest.mark.long
 def test_two_processes_find_the_same(done, stream, tmp_path):
     search, _ = done
     run_search(search_in(tmp_path / "r", stream, jobs=2))
