@@ -35,11 +35,13 @@ class Past:
         learned: The domains that it learned, in order, as far as they are known.
         cell: The folder of a done cell that has its scores; None where there is none.
         step: The step of that cell that it is.
+        alone: The folder of a done cell without its plan, which still has what was fitted after its last step.
     """
 
     learned: tuple[Learned, ...] = ()
     cell: Path | None = None
     step: int = -1
+    alone: Path | None = None
 
     def measured(self) -> tuple[Measured, ...]:
         """Return accuracy and AUC on the test samples of every domain of the cell; errors as ``score_table``'s."""
@@ -64,7 +66,9 @@ class Past:
         Raises:
             BenchError: A file of the cell is damaged.
         """
-        calibration = calibration_after(self.cell, self.step) if self.cell is not None else None
+        calibration = calibration_after(self.alone) if self.alone is not None else None
+        if self.cell is not None:
+            calibration = calibration_after(self.cell, self.step)
         return calibration.for_detector() if calibration is not None else (1.0, None)
 
 
@@ -77,7 +81,7 @@ def of_cell(folder: Path, about: CellFile) -> Past:
     results = ResultFolder(folder.absolute().parent.parent)
     found = next(_entries(results.path, lambda entry: entry.id == about.id), None)
     if found is None:
-        return Past()
+        return Past(alone=folder)
     plan, entry = found
     domains = stream_of_order(plan, entry.order).domains
     has_scores = (folder / "scores.parquet").exists()
