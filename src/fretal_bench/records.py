@@ -181,6 +181,13 @@ def choices(kind: type, key: str) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
 
 
+def takes(kind: type, key: str) -> str:
+    """Return in words what a field takes: ``a finite number above 0``, ``one of 'auc', 'first'``."""
+    (field,) = (field for field in dataclasses.fields(kind) if field.name == key)
+    words = _expected(hints(kind)[key], field.metadata.get(_LIMITS))
+    return field.metadata[_RULE].expected if _RULE in field.metadata else words
+
+
 def _build(kind: type[R], values: Any, at: str, texts: bool) -> R:
     if not isinstance(values, Mapping):
         raise Invalid(at.removesuffix(".") or "(all)", "a table", values)

@@ -25,6 +25,7 @@ from fretal_bench.cli.report import report
 from fretal_bench.cli.run import run
 from fretal_bench.cli.score import score
 from fretal_bench.cli.screen import print_problem, warnings_as_lines
+from fretal_bench.cli.show import show
 from fretal_bench.cli.tune import tune
 from fretal_bench.cli.usage import UsageError, is_help, usage_line
 from fretal_bench.errors import BenchError, RunError, first_line
@@ -72,6 +73,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(report)
 app.command("list")(list_)
+app.command()(show)
 app.command()(score)
 app.command()(predict)
 app.command()(export)

@@ -110,6 +110,8 @@ class StrategyInfo:
             They stand for it everywhere. Where its results are shown they stand beside its name (``called``).
         old_data: What it needs the training data of the domains before for, as ends a sentence: a source model that the
             user brings comes without. Empty if it needs none; of a strategy with a ``memory`` it need not be said.
+        backbone: Which backbone it needs, as ends a sentence; empty if any will do.
+        links: Where its papers are, an address each; ``bench show`` prints them.
         revision: Raised when a change of the code changes what a cell's numbers are; part of a cell's id when above 0.
         origin: Where it comes from, set when it is registered: "" for the suite's own, ``DISTRIBUTION VERSION`` or
             ``FILE sha256:...`` for a plugin's. Part of a cell's id: results of an older plugin don't pass for a newer's.
@@ -133,6 +135,8 @@ class StrategyInfo:
     origin: str = ""
     aliases: tuple[str, ...] = ()
     old_data: str = ""
+    backbone: str = ""
+    links: tuple[str, ...] = ()
 
     @property
     def without_old_data(self) -> str:
@@ -183,7 +187,7 @@ def check_info(info: object) -> str | None:
     if not isinstance(info, StrategyInfo):
         return f"expected a StrategyInfo, found {type(info).__name__}"
     kinds: dict[str, type] = dict.fromkeys(
-        ("name", "target", "summary", "paper", "origin", "memory", "caution", "old_data"), str
+        ("name", "target", "summary", "paper", "origin", "memory", "caution", "old_data", "backbone"), str
     )
     kinds |= dict.fromkeys(
         ("teacher", "shared_source", "bound", "resumable", "watchable", "uncalibrated"), bool
@@ -202,6 +206,8 @@ def check_info(info: object) -> str | None:
         return f"summary must be one line, found {info.summary!r}"
     if not isinstance(info.refuses, tuple) or not all(_is_pair(pair) for pair in info.refuses):
         return f"refuses must be pairs of a recipe's trainable and a reason, found {info.refuses!r}"
+    if not isinstance(info.links, tuple) or not all(_is_link(link) for link in info.links):
+        return f"links must be a tuple of addresses that begin with https://, found {info.links!r}"
     if problem := _check_aliases(info):
         return problem
     if info.memory not in typing.get_args(Memory):
@@ -211,6 +217,10 @@ def check_info(info: object) -> str | None:
 
 def _is_pair(pair: object) -> bool:
     return isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
+
+
+def _is_link(link: object) -> bool:
+    return isinstance(link, str) and re.fullmatch(r"https?://[^\s\x00-\x1f]+", link) is not None
 
 
 def _check_aliases(info: StrategyInfo) -> str | None:

@@ -163,8 +163,12 @@ def ffpp_mini_store(compression: str = "c23", *, progress: ProgressCallback | No
     """
     if compression not in RATE_FACTORS:
         raise unknown_name("compression of FF++-mini", compression, RATE_FACTORS)
-    path = cache_folder() / "stores" / f"{DATASET}-{compression}-v{VERSION}"
-    return build_store(path, compression, progress=progress)
+    return build_store(ffpp_mini_place(compression), compression, progress=progress)
+
+
+def ffpp_mini_place(compression: str) -> Path:
+    """Return the folder in which the crop store of FF++-mini is, or would be built."""
+    return cache_folder() / "stores" / f"{DATASET}-{compression}-v{VERSION}"
 
 
 def build_store(

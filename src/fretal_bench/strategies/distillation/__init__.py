@@ -104,6 +104,7 @@ FRETAL = StrategyInfo(
     teacher=True,
     constants=FReTALHyperparameters,
     aliases=("cored",),
+    links=("https://arxiv.org/abs/2105.13617", "https://arxiv.org/abs/2107.02408"),
 )
 KD = StrategyInfo(
     "kd",
@@ -112,6 +113,7 @@ KD = StrategyInfo(
     "Kim, Tariq, Woo, CVPRW 2021",
     teacher=True,
     constants=KDHyperparameters,
+    links=("https://arxiv.org/abs/2105.13617",),
 )
 LWF = StrategyInfo(
     "lwf",
@@ -120,6 +122,7 @@ LWF = StrategyInfo(
     "Li and Hoiem, ECCV 2016",
     teacher=True,
     constants=LwFHyperparameters,
+    links=("https://arxiv.org/abs/1606.09282",),
 )
 FEATURE_DISTILLATION = StrategyInfo(
     "feature-distillation",
@@ -129,6 +132,7 @@ FEATURE_DISTILLATION = StrategyInfo(
     teacher=True,
     constants=FeatureDistillationHyperparameters,
     refuses=(("head", "it holds features in place, which then cannot move"),),
+    links=("https://arxiv.org/abs/1607.00122",),
 )
 HDP = StrategyInfo(
     "hdp",
@@ -138,6 +142,7 @@ HDP = StrategyInfo(
     teacher=True,
     constants=HDPHyperparameters,
     old_data="the perturbations that stand for old fakes",
+    links=("https://arxiv.org/abs/2308.06217",),
 )
 STRATEGIES = (FRETAL, KD, LWF, FEATURE_DISTILLATION, HDP)
 """In the order in which they are listed."""

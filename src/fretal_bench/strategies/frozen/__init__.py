@@ -45,6 +45,7 @@ NCM = StrategyInfo(
     watchable=False,
     old_data="the means of its classes",
     uncalibrated=True,
+    links=("https://doi.org/10.1109/TPAMI.2013.83",),
 )
 SLDA = StrategyInfo(
     "slda",
@@ -54,6 +55,7 @@ SLDA = StrategyInfo(
     watchable=False,
     constants=SLDAHyperparameters,
     old_data="the means and the covariance of its classes",
+    links=("https://arxiv.org/abs/1909.01520",),
 )
 RANPAC = StrategyInfo(
     "ranpac",
@@ -64,6 +66,7 @@ RANPAC = StrategyInfo(
     constants=RanPACHyperparameters,
     watchable=False,
     old_data="the statistics of its classes",
+    links=("https://arxiv.org/abs/2307.02251",),
 )
 STRATEGIES = (NCM, SLDA, RANPAC)
 """In the order in which they are listed."""

@@ -68,6 +68,7 @@ WEIGHT_AVERAGING = StrategyInfo(
     "after Wortsman et al., CVPR 2022",
     constants=WeightAveragingHyperparameters,
     watchable=False,
+    links=("https://arxiv.org/abs/2109.01903",),
 )
 TASK_ARITHMETIC = StrategyInfo(
     "task-arithmetic",
@@ -76,6 +77,7 @@ TASK_ARITHMETIC = StrategyInfo(
     "Ilharco et al., ICLR 2023",
     constants=TaskArithmeticHyperparameters,
     watchable=False,
+    links=("https://arxiv.org/abs/2212.04089", "https://arxiv.org/abs/2306.01708"),
 )
 STRATEGIES = (WEIGHT_AVERAGING, TASK_ARITHMETIC)
 """In the order in which they are listed."""

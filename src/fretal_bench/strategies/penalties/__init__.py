@@ -122,6 +122,7 @@ EWC = StrategyInfo(
     "Kirkpatrick et al., PNAS 2017",
     constants=EWCHyperparameters,
     old_data="the Fisher information of its weights",
+    links=("https://arxiv.org/abs/1612.00796",),
 )
 EWC_BY_CLASS = StrategyInfo(
     "ewc-by-class",
@@ -130,6 +131,7 @@ EWC_BY_CLASS = StrategyInfo(
     "the suite's own, after Kirkpatrick et al., PNAS 2017",
     constants=EWCByClassHyperparameters,
     old_data="the Fisher information of its weights",
+    links=("https://arxiv.org/abs/1612.00796",),
 )
 ONLINE_EWC = StrategyInfo(
     "online-ewc",
@@ -138,6 +140,7 @@ ONLINE_EWC = StrategyInfo(
     "Schwarz et al., ICML 2018",
     constants=OnlineEWCHyperparameters,
     old_data="the Fisher information of its weights",
+    links=("https://arxiv.org/abs/1805.06370",),
 )
 SI = StrategyInfo(
     "si",
@@ -147,6 +150,7 @@ SI = StrategyInfo(
     shared_source=False,
     constants=SIHyperparameters,
     old_data="the importance of its weights",
+    links=("https://arxiv.org/abs/1703.04200",),
 )
 MAS = StrategyInfo(
     "mas",
@@ -155,6 +159,7 @@ MAS = StrategyInfo(
     "Aljundi et al., ECCV 2018",
     constants=MASHyperparameters,
     old_data="the importance of its weights",
+    links=("https://arxiv.org/abs/1711.09601",),
 )
 L2SP = StrategyInfo(
     "l2sp",
@@ -162,6 +167,7 @@ L2SP = StrategyInfo(
     "weight decay towards the starting point, the head's towards zero",
     "Li, Grandvalet, Davoine, ICML 2018",
     constants=L2SPHyperparameters,
+    links=("https://arxiv.org/abs/1802.01483",),
 )
 TGD = StrategyInfo(
     "tgd",
@@ -170,6 +176,7 @@ TGD = StrategyInfo(
     "Jeon et al., ICML 2020",
     teacher=True,
     constants=TGDHyperparameters,
+    links=("https://arxiv.org/abs/2008.04115",),
 )
 STRATEGIES = (EWC, EWC_BY_CLASS, ONLINE_EWC, SI, MAS, L2SP, TGD)
 """In the order in which they are listed."""

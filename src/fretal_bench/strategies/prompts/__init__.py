@@ -71,6 +71,8 @@ DOMAIN_LORA = StrategyInfo(
     constants=DomainLoRAHyperparameters,
     refuses=(("lora", "it adds low-rank adapters of its own"),),
     old_data="the centroids that the old domains are known by",
+    backbone="one with attention blocks, such as timm's vision transformers and their hybrids (recipe mini-vit)",
+    links=("https://arxiv.org/abs/2207.12819",),
 )
 S_PROMPTS = StrategyInfo(
     "s-prompts",
@@ -85,6 +87,8 @@ S_PROMPTS = StrategyInfo(
         ),
     ),
     old_data="the centroids that the old domains are known by",
+    backbone="a plain vision transformer with one sequence of tokens, as timm's VisionTransformer and Eva",
+    links=("https://arxiv.org/abs/2207.12819",),
 )
 ORTHOGONAL_LORA = StrategyInfo(
     "orthogonal-lora",
@@ -93,6 +97,8 @@ ORTHOGONAL_LORA = StrategyInfo(
     "Wang et al., Findings of EMNLP 2023",
     constants=OrthogonalLoRAHyperparameters,
     refuses=(("lora", "it adds low-rank adapters of its own"),),
+    backbone="one with attention blocks, such as timm's vision transformers and their hybrids (recipe mini-vit)",
+    links=("https://arxiv.org/abs/2310.14152",),
 )
 STRATEGIES = (DOMAIN_LORA, S_PROMPTS, ORTHOGONAL_LORA)
 """In the order in which they are listed."""

@@ -185,6 +185,7 @@ ER = StrategyInfo(
     memory="budget",
     constants=ReplayHyperparameters,
     revision=1,
+    links=("https://arxiv.org/abs/1902.10486",),
 )
 DER = StrategyInfo(
     "der",
@@ -194,6 +195,7 @@ DER = StrategyInfo(
     memory="budget",
     constants=DERHyperparameters,
     revision=1,
+    links=("https://arxiv.org/abs/2004.07211",),
 )
 DERPP = StrategyInfo(
     "derpp",
@@ -203,6 +205,7 @@ DERPP = StrategyInfo(
     memory="budget",
     constants=DERppHyperparameters,
     revision=1,
+    links=("https://arxiv.org/abs/2004.07211",),
 )
 AGEM = StrategyInfo(
     "agem",
@@ -212,6 +215,7 @@ AGEM = StrategyInfo(
     memory="budget",
     constants=AGEMHyperparameters,
     revision=1,  # The memory's batches are balanced where the recipe's are: that is 1 here and below.
+    links=("https://arxiv.org/abs/1812.00420",),
 )
 GDUMB = StrategyInfo(
     "gdumb",
@@ -222,6 +226,7 @@ GDUMB = StrategyInfo(
     shared_source=False,
     constants=MemoryHyperparameters,
     watchable=False,
+    links=("https://doi.org/10.1007/978-3-030-58536-5_31",),
 )
 ICARL = StrategyInfo(
     "icarl",
@@ -233,6 +238,7 @@ ICARL = StrategyInfo(
     constants=ICaRLHyperparameters,
     watchable=False,
     uncalibrated=True,
+    links=("https://arxiv.org/abs/1611.07725",),
 )
 DFIL = StrategyInfo(
     "dfil",
@@ -242,6 +248,7 @@ DFIL = StrategyInfo(
     teacher=True,
     memory="budget",
     constants=DFILHyperparameters,
+    links=("https://arxiv.org/abs/2309.09526",),
 )
 CLS_ER = StrategyInfo(
     "cls-er",
@@ -251,6 +258,7 @@ CLS_ER = StrategyInfo(
     memory="budget",
     constants=CLSERHyperparameters,
     revision=1,
+    links=("https://arxiv.org/abs/2201.12604",),
 )
 ESMER = StrategyInfo(
     "esmer",
@@ -260,6 +268,7 @@ ESMER = StrategyInfo(
     memory="budget",
     constants=ESMERHyperparameters,
     revision=1,
+    links=("https://arxiv.org/abs/2302.11344",),
 )
 SUR_LID = StrategyInfo(
     "sur-lid",
@@ -269,6 +278,7 @@ SUR_LID = StrategyInfo(
     teacher=True,
     memory="budget",
     constants=SURLIDHyperparameters,
+    links=("https://arxiv.org/abs/2411.11396",),
 )
 STRATEGIES = (ER, DER, DERPP, AGEM, GDUMB, ICARL, DFIL, CLS_ER, ESMER, SUR_LID)
 """In the order in which they are listed."""

@@ -18,7 +18,13 @@ _COUNTS: Final = frozenset(("mem_size", "patterns_per_experience", "sample_size"
 
 
 def _stock(
-    name: str, summary: str, paper: str, caution: str = "", memory: Memory = "none", **defaults: float
+    name: str,
+    summary: str,
+    paper: str,
+    caution: str = "",
+    memory: Memory = "none",
+    links: tuple[str, ...] = (),
+    **defaults: float,
 ) -> StrategyInfo:
     """Make the row of one; ``defaults`` are the plain numbers of its signature."""
     fields = [
@@ -40,6 +46,7 @@ def _stock(
         refuses=(("updates", "its batches are those of Avalanche's own loaders"),),
         # 1: the augmentation's draws were those of the seed of Avalanche's loaders, number for number.
         revision=1,
+        links=links,
     )
 
 
@@ -83,6 +90,7 @@ STOCK: tuple[StrategyInfo, ...] = (
         "Chaudhry et al., ECCV 2018",
         "it leaves the model in eval mode from the first domain on: BatchNorm keeps the statistics it began with; and "
         "a domain of fewer updates than delta_t makes its loss NaN",
+        links=("https://arxiv.org/abs/1801.10112",),
         ewc_lambda=0.1,
         ewc_alpha=0.9,
         delta_t=10,
@@ -102,6 +110,7 @@ STOCK: tuple[StrategyInfo, ...] = (
         "gradient episodic memory",
         "Lopez-Paz and Ranzato, NeurIPS 2017",
         memory="budget",
+        links=("https://arxiv.org/abs/1706.08840",),
         patterns_per_experience=100,  # Avalanche has no default.
         memory_strength=0.5,
     ),
