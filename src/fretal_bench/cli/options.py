@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -112,7 +112,7 @@ MaxMinutesOption = Annotated[
 ]
 
 
-_PANEL: Final = "A source model of your own"
+_PANEL: Final = "A model of your own"
 WeightsOption = Annotated[
     Path | None,
     typer.Option(
@@ -178,7 +178,25 @@ def source_of(
     from fretal_bench import records
     from fretal_bench.datasets.streams.source import SourceTable
 
-    stated = {
+    stated = stated_of(backbone, model, fake, mean, std, size)
+    if weights is None:
+        if stated:
+            option = next(iter(stated)).replace("image_size", "size")
+            raise BenchError(f"--{option} is stated of weights of your own; give them too (--weights FILE)")
+        return None
+    return records.read(SourceTable, {"weights": str(weights), **stated}, "--weights")
+
+
+def stated_of(
+    backbone: str | None,
+    model: str | None,
+    fake: int | None,
+    mean: str | None,
+    std: str | None,
+    size: int | None,
+) -> dict[str, Any]:
+    """Return what a call states of weights of the user's own, by the keys of ``SourceTable``."""
+    values = {
         "backbone": backbone,
         "model": model,
         "fake": fake,
@@ -186,13 +204,7 @@ def source_of(
         "std": channels_of(std, "--std"),
         "image_size": size,
     }
-    stated = {key: value for key, value in stated.items() if value is not None}
-    if weights is None:
-        if stated:
-            option = next(iter(stated)).replace("image_size", "size")
-            raise BenchError(f"--{option} is stated of weights of your own; give them too (--weights FILE)")
-        return None
-    return records.read(SourceTable, {"weights": str(weights), **stated}, "--weights")
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def channels_of(text: str | None, option: str) -> tuple[float, ...] | None:

@@ -15,11 +15,18 @@ from rich.console import Console
 from fretal_bench import files as paths
 from fretal_bench.benchmark.prediction.inputs import Found, files_to_judge, kind_of_detector
 from fretal_bench.cli.options import (
+    BackboneOption,
+    FakeOption,
     JsonOption,
     MaxFramesOption,
     MaxMegapixelsOption,
     MaxMinutesOption,
+    MeanOption,
+    ModelOption,
     PluginOption,
+    SizeOption,
+    StdOption,
+    stated_of,
 )
 from fretal_bench.cli.screen import bar, print_line, print_problem, print_rows
 from fretal_bench.datasets.media.limits import MAX_FRAMES, MAX_MEGAPIXELS, MAX_MINUTES, MediaLimits
@@ -75,27 +82,12 @@ def predict(
         ),
     ] = "mtcnn",
     detector_model: Annotated[Path | None, typer.Option(help="YuNet's model file.")] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Of weights of your own: a timm model name.", metavar="NAME")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Or a function that builds the model; code of yours, which is run.",
-            metavar="FILE.py:FUNCTION",
-        ),
-    ] = None,
-    fake: Annotated[
-        int | None, typer.Option(help="Which output is fake, 0 or 1; of one logit what a high one means.")
-    ] = None,
-    mean: Annotated[
-        str | None,
-        typer.Option(help="Mean of the pixels, shares of full scale, e.g. 0.5,0.5,0.5.", metavar="R,G,B"),
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option(help="Standard deviation of the pixels, likewise.", metavar="R,G,B")
-    ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the model's input in pixels.")] = None,
+    backbone: BackboneOption = None,
+    model: ModelOption = None,
+    fake: FakeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    size: SizeOption = None,
     margin: Annotated[
         float | None,
         typer.Option(help="Side of a crop over that of the face box.  [default: the record's, else 1.3]"),
@@ -115,7 +107,7 @@ def predict(
     for place, option in ((csv, "--csv"), (html, "--html")):
         if place is not None:
             paths.check_place(place, option)
-    own = _own(backbone, model, fake, mean, std, size)
+    own = stated_of(backbone, model, fake, mean, std, size)
     from fretal_bench.benchmark.prediction.detectors import open_detector
     from fretal_bench.benchmark.prediction.judgement import Tally
     from fretal_bench.benchmark.prediction.predict import Looking, other_boxes
@@ -262,38 +254,6 @@ def _print_use(use: Use, tally: Tally) -> None:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
-
-
-def _own(
-    backbone: str | None,
-    model: str | None,
-    fake: int | None,
-    mean: str | None,
-    std: str | None,
-    size: int | None,
-) -> dict[str, Any]:
-    """Return what is stated of weights of the user's own, by the keys of ``SourceTable``; None for what is not."""
-    return {
-        "backbone": backbone,
-        "model": model,
-        "fake": fake,
-        "mean": _channels(mean, "--mean"),
-        "std": _channels(std, "--std"),
-        "image_size": size,
-    }
-
-
-def _channels(text: str | None, option: str) -> tuple[float, ...] | None:
-    """Read one number, or one for each channel."""
-    if text is None:
-        return None
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        values = ()
-    if len(values) not in (1, 3):
-        raise BenchError(f"{option}: expected one number or three, separated by commas, found {text!r}")
-    return values * 3 if len(values) == 1 else values
 
 
 def _limits(megapixels: float, frames: int, minutes: float) -> MediaLimits:
