@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fretal_bench.benchmark.runner.results import load_results
-from fretal_bench.reporting.pairing import difference
+from fretal_bench.metrics.intervals import paired_difference
 from fretal_bench.reporting.report import write_report
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.strategies.registry import names
@@ -100,7 +100,7 @@ def test_the_effect_of_the_teacher_in_the_docs_is_that_of_the_stored_cells():
     rows = re.findall(r"^\| ([a-z_]+) \| (.*\[.*\]) \|$", docs, re.MULTILINE)
     assert [name for name, _ in rows] == ["forgetting", "learning", "average", "minimum_old", "final_auc"]
     for name, numbers in rows:
-        effect = difference(now, before, name)
+        effect = paired_difference(now.by_seed[name], before.by_seed[name])
         assert effect.seeds == (0, 1, 2)
         means = f"{before.values[name].mean:.3f} | {now.values[name].mean:.3f}"
         assert numbers == f"{means} | {effect.mean:+.3f} [{effect.low:+.3f}, {effect.high:+.3f}]", name

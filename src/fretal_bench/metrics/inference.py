@@ -70,11 +70,6 @@ class Effect:
         """Half the width of an interval: ``sqrt(t_seeds^2 of_seeds + t_clusters^2 of_clusters / P)``."""
         return _reach(self.of_seeds, self.of_clusters / self.clusters, self.freedoms, 1 - confidence)
 
-    def p_beyond(self, distance: float) -> float:
-        """Return the p value at which an interval reaches as far as ``distance``: 1 - its confidence."""
-        parts = np.array([self.of_seeds]), np.array([self.of_clusters / self.clusters])
-        return float(_p_values(*parts, np.array(self.freedoms)[:, None], np.array([distance]))[0])
-
     @property
     def covers(self) -> Literal["people", "people and seeds"]:
         """What the interval speaks of."""

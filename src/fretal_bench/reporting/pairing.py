@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fretal_bench.metrics.intervals import PairedDifference, mean_interval, paired_difference
+from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.reporting.inputs import seed_words
 from fretal_bench.reporting.quantities import FORGETTING
 from fretal_bench.reporting.summary import StrategySummary
@@ -13,13 +13,6 @@ from fretal_bench.reporting.summary import StrategySummary
 def have_same_seeds(strategies: Sequence[StrategySummary], quantity: str = FORGETTING) -> bool:
     """Tell whether all have a quantity for the same seeds, so that their means can be compared as they are."""
     return len({frozenset(strategy.by_seed[quantity]) for strategy in strategies}) < 2
-
-
-def difference(
-    strategy: StrategySummary, other: StrategySummary, quantity: str = FORGETTING
-) -> PairedDifference:
-    """Give how much more of a quantity a strategy has than another, seed by seed."""
-    return paired_difference(strategy.by_seed[quantity], other.by_seed[quantity])
 
 
 def means_in_common(strategy: StrategySummary, other: StrategySummary, quantity: str) -> tuple[float, float]:
@@ -31,23 +24,6 @@ def means_in_common(strategy: StrategySummary, other: StrategySummary, quantity:
         mean_interval([of.by_seed[quantity][s] for s in common]).mean for of in (strategy, other)
     )
     return first, second
-
-
-def ranked(strategies: Sequence[StrategySummary], quantity: str = FORGETTING) -> list[StrategySummary]:
-    """Sort strategies, the one with the least of a quantity first.
-
-    With the same seeds: by the mean. With different ones: by how many others have more of it over the seeds that both
-    have (Copeland's rule; half for a tie), then by the mean: a strategy is not first because the seeds it lacks are the
-    hard ones.
-    """
-    if have_same_seeds(strategies, quantity):
-        return sorted(strategies, key=lambda strategy: strategy.values[quantity].mean)
-
-    def beaten(strategy: StrategySummary) -> float:
-        gaps = (difference(other, strategy, quantity).mean for other in strategies if other is not strategy)
-        return sum(1.0 if gap > 0 else 0.5 if gap == 0 else 0.0 for gap in gaps)
-
-    return sorted(strategies, key=lambda strategy: (-beaten(strategy), strategy.values[quantity].mean))
 
 
 def different_seeds(strategies: Sequence[StrategySummary]) -> list[str]:
