@@ -32,6 +32,7 @@ from fretal_bench.datasets.media.noise import kept_off
 from fretal_bench.datasets.media.pictures import is_picture
 from fretal_bench.datasets.media.reasons import Cause, Reason, Unreadable
 from fretal_bench.errors import BenchError
+from fretal_bench.metrics.calibration import with_temperature
 
 _BATCH: Final = 64
 """Crops that are judged at once: a video's are never all in memory."""
@@ -245,13 +246,11 @@ def _take_in(detector: Detector, waiting: list[tuple[_Face, int, FaceBox, Image]
 
 
 def tempered(scores: Scores, temperature: float) -> Scores:
-    """Return ``sigmoid(logit(p) / T)`` of every P(fake), float32 [N]; unchanged for T = 1."""
+    """Return ``with_temperature`` of every P(fake), float32 [N]; 0 and 1 stay certain, and for T = 1 all is unchanged."""
     if temperature == 1:
         return scores
-    with np.errstate(divide="ignore", over="ignore"):
-        values = scores.astype(np.float64)
-        logits = np.log(values) - np.log1p(-values)
-        return (1 / (1 + np.exp(-logits / temperature))).astype(np.float32)
+    certain = (scores == 0) | (scores == 1)
+    return np.where(certain, scores, with_temperature(scores, temperature)).astype(np.float32)
 
 
 def _finished(face: _Face, average: Average) -> JudgedFace:
