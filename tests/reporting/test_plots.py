@@ -91,6 +91,19 @@ def test_scatter_names_every_strategy_once(figures):
     assert any(text.get_text().startswith("average 0.") for text in panel.texts)
 
 
+def test_no_line_is_of_an_average_that_there_is_not_and_no_label_begins_outside(make):
+    """With one seed intervals reach far beyond what a rate can be."""
+    of = summarize(make({"ewc": (0.9, 0.06), "lwf": (0.95, 0.1)}, seeds=1, domains=("a", "b")))
+    figure = next(plot for plot in plots(of) if plot.name == "forgetting-against-learning").draw(of)
+    panel = figure.axes[0]
+    figure.canvas.draw()
+    labels = [text for text in panel.texts if text.get_text().startswith("average ")]
+    assert labels
+    for label in labels:
+        assert 0 <= float(label.get_text().split()[1]) <= 1
+        assert label.get_window_extent().x0 >= panel.get_window_extent().x0
+
+
 def names_in(panel):
     """The names of strategies in a plot, apart from the averages at the lines that mean one."""
     return [name for text in panel.texts if not (name := text.get_text()).startswith("average ")]

@@ -25,7 +25,7 @@ from fretal_bench.reporting.calibration import (
 from fretal_bench.reporting.contents import bound_words, interval_note, name_cells, name_columns, stream_note
 from fretal_bench.reporting.inputs import unique
 from fretal_bench.reporting.summary import Summary
-from fretal_bench.reporting.tables import Column, Number, Row, Table, decimal, mark_best
+from fretal_bench.reporting.tables import Column, Number, Row, Table, decimal
 
 NAMES: Final = ("thresholds", "calibration", "false-alarms")
 """The names of the tables, which not every report has."""
@@ -99,9 +99,9 @@ def _detector(summary: Summary, calibration: Calibration) -> Table:
         ("threshold", ""),
         ("temperature", ""),
         ("ECE", "lower"),
-        ("after temperature", "lower"),
+        ("ECE with temperature", "lower"),
         ("NLL", "lower"),
-        ("after temperature", "lower"),
+        ("NLL with temperature", "lower"),
     )
     columns = tuple(
         Column(name, words, better, digits=2 if name == "temperature" else 3)
@@ -150,7 +150,7 @@ def _table(
     columns: tuple[Column, ...],
     notes: tuple[str, ...],
 ) -> Table:
-    """Make a table with one row a strategy that has scores of validation samples."""
+    """Make a table with one row a strategy that has scores of validation samples; no test tells what is best in it."""
     rows = []
     for strategy in summary.strategies:
         by_seed = {column.key: calibration.by_seed(strategy.label, column.key) for column in columns}
@@ -161,7 +161,7 @@ def _table(
             over = mean_interval(list(by_seed[column.key].values()))
             numbers.append(Number(over.mean, over.half, over=tuple(by_seed[column.key])))
         rows.append(Row((*name_cells(summary, strategy), *numbers), apart=strategy.bound))
-    return mark_best(Table(name, title, (*name_columns(summary), *columns), tuple(rows), notes))
+    return Table(name, title, (*name_columns(summary), *columns), tuple(rows), notes)
 
 
 def _about(summary: Summary, calibration: Calibration) -> tuple[str, ...]:

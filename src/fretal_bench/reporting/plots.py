@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -39,6 +39,8 @@ COLOURED_OF_MANY = 5
 OTHERS = "#c9c9c9"
 # With two seeds Student's t makes an interval 12.7 standard errors wide on either side: bands would fill the panels.
 WITHOUT_BANDS = 2
+_LABEL: Final = 0.12
+"""Width of the label of a line of equal average, as a share of the panel's."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,9 @@ def forgetting_against_learning(summary: Summary) -> Figure:
                 "Open marks: bounds, which are not ranked.", loc="left", fontsize=8, color="#555555"
             )
         if points:
-            _draw_averages(panel, len(summary.domains), higher)
+            _draw_averages(
+                panel, len(summary.domains), higher, _are_rates([point.y.mean for point in points])
+            )
             _name_points(figure, panel, points, bars=not crowded)
         return figure
 
@@ -247,18 +251,28 @@ def _draw_point(panel: Axes, point: _Point, look: Look, bars: bool) -> None:
     )
 
 
-def _draw_averages(panel: Axes, domains: int, higher: bool) -> None:
-    """Draw lines of equal average at the end of the stream, each with its value where it leaves the panel."""
+def _draw_averages(panel: Axes, domains: int, higher: bool, are_rates: bool) -> None:
+    """Draw lines of equal average at the end of the stream, each with its value where it leaves the panel.
+
+    Args:
+        panel: Where to.
+        domains: T.
+        higher: Whether a higher value of the metric is better.
+        are_rates: Whether values are rates, so that there is no average outside of [0, 1].
+    """
     from matplotlib.ticker import MaxNLocator
 
     (left, right), (bottom, top) = panel.get_xlim(), panel.get_ylim()
     slope = (domains - 1) / domains * (1 if higher else -1)
     ends = [y - slope * x for x in (left, right) for y in (bottom, top)]
     for value in MaxNLocator(6).tick_values(min(ends), max(ends)):
+        if are_rates and not 0 <= value <= 1:
+            continue
         panel.axline((0, float(value)), slope=slope, color="#c3cbd3", linewidth=0.7, linestyle=":", zorder=0)
         y = float(value) + slope * right
         x = right if bottom < y < top else (top - float(value)) / slope
-        if left < x <= right and bottom < value + slope * x <= top:
+        # A label ends where its line leaves the panel; one that would begin outside is left out.
+        if left + _LABEL * (right - left) < x <= right and bottom < value + slope * x <= top:
             panel.annotate(
                 f"average {value:.2f}",
                 xy=(x, float(value) + slope * x),
@@ -490,8 +504,13 @@ def _name_points(figure: Figure, panel: Axes, points: Sequence[_Point], bars: bo
 def _limit_to_rates(panel: Axes, means: Sequence[float]) -> None:
     """Cut the axis at 0 and 1 if all means lie there: with two seeds an interval can reach far beyond."""
     low, high = panel.get_ylim()
-    if all(0 <= mean <= 1 for mean in means):
+    if _are_rates(means):
         panel.set_ylim(max(low, -0.03), min(high, 1.03))
+
+
+def _are_rates(means: Sequence[float]) -> bool:
+    """Whether all means lie between 0 and 1."""
+    return all(0 <= mean <= 1 for mean in means)
 
 
 def _limit_to_means(panel: Axes, summary: Summary) -> None:
