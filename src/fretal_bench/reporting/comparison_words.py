@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
 from fretal_bench.metrics.inference import Effect
 from fretal_bench.metrics.numbers import NAN
 from fretal_bench.reporting.inference import LEVEL, MOST_PEOPLE, Comparison, Inference
+from fretal_bench.reporting.quantities import BACKWARD
 from fretal_bench.reporting.summary import Summary
 from fretal_bench.reporting.tables import Column, Number, Row, Table, decimal
-
-FORGETS: Final = "backward_transfer"
-"""The quantity by which strategies are ranked: what a strategy forgets is -BWT."""
 
 
 def joined(items: Sequence[str]) -> str:
@@ -89,7 +86,7 @@ def needed_words(of: Inference, comparison: Comparison) -> str:
 
 def comparison_tables(summary: Summary) -> tuple[Table, ...]:
     """Give the table of comparisons, where there is a pair of strategies to compare."""
-    of = summary.inference.get(FORGETS)
+    of = summary.inference.get(BACKWARD)
     return () if of is None or not of.comparisons else (comparison_table(of),)
 
 

@@ -17,13 +17,12 @@ from fretal_bench.metrics import registry
 from fretal_bench.metrics.inference import Effect
 from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting.anytime_plot import courses, watched_labels
-from fretal_bench.reporting.comparison_words import FORGETS
 from fretal_bench.reporting.drawing import empty_figure, laid_out, style
 from fretal_bench.reporting.further_plot import further_sets
 from fretal_bench.reporting.order_plot import spread_over_orders
 from fretal_bench.reporting.palette import Look, looks
 from fretal_bench.reporting.placement import Rectangle, place
-from fretal_bench.reporting.quantities import LEARNING
+from fretal_bench.reporting.quantities import BACKWARD, LEARNING
 from fretal_bench.reporting.summary import StrategySummary, Summary
 
 if TYPE_CHECKING:
@@ -211,8 +210,8 @@ class _Point:
 
 def _points(summary: Summary) -> list[_Point]:
     """Give the strategies that have both, forgetting as -BWT."""
-    forgetting, learning = (summary.inference[name].levels for name in (FORGETS, LEARNING))
-    first = summary.inference[FORGETS].best
+    forgetting, learning = (summary.inference[name].levels for name in (BACKWARD, LEARNING))
+    first = summary.inference[BACKWARD].best
     points = []
     for strategy in summary.strategies:
         x, y = forgetting.get(strategy.label), learning.get(strategy.label)
@@ -453,7 +452,7 @@ def _coloured(summary: Summary) -> list[StrategySummary]:
     competitors = [s for s in summary.strategies if not s.bound]
     if len(competitors) <= MOST_COLOURED:
         return list(summary.strategies)
-    of = summary.inference.get(FORGETS)
+    of = summary.inference.get(BACKWARD)
     least = () if of is None else of.ranked[:COLOURED_OF_MANY]
     return [s for s in summary.strategies if s.bound or s.label in least]
 

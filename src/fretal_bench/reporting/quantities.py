@@ -37,6 +37,7 @@ from fretal_bench.metrics.videos import MEAN, level_words
 from fretal_bench.reporting.inputs import unique
 
 BACKWARD: Final = "backward_transfer"
+"""The quantity by which strategies are ranked: what a strategy forgets is -BWT."""
 FORGETTING: Final = "forgetting"
 LEARNING: Final = "learning"
 AVERAGE: Final = "average"
@@ -59,7 +60,7 @@ TableName = Literal["summary", "transfer", "detection", "cost"]
 
 _STREAM: Final = (BACKWARD, FORGETTING, LEARNING, AVERAGE, "minimum_old")
 _TRANSFER: Final = ("incremental", "relative_forgetting", "forward_transfer", "zero_shot")
-_DIFFERENCES: Final = ("backward_transfer", "forward_transfer")
+_DIFFERENCES: Final = (BACKWARD, "forward_transfer")
 _DETECTION: Final = {
     "final_reals": ("frame", "real_accuracy"),
     "final_fakes": ("frame", "fake_accuracy"),

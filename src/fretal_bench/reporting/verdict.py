@@ -8,7 +8,6 @@ from fretal_bench.metrics.numbers import NAN
 from fretal_bench.reporting.calibration_tables import threshold_note
 from fretal_bench.reporting.chance import Learned, learned
 from fretal_bench.reporting.comparison_words import (
-    FORGETS,
     amount,
     forgets_less,
     joined,
@@ -18,7 +17,7 @@ from fretal_bench.reporting.inference import Inference
 from fretal_bench.reporting.order_tables import order_note
 from fretal_bench.reporting.pairing import different_seeds, have_same_seeds
 from fretal_bench.reporting.progress import progress_words
-from fretal_bench.reporting.quantities import LEARNING
+from fretal_bench.reporting.quantities import BACKWARD, LEARNING
 from fretal_bench.reporting.summary import StrategySummary, Summary
 from fretal_bench.reporting.tables import decimal
 from fretal_bench.reporting.verdict_notes import (
@@ -70,7 +69,7 @@ def verdict(summary: Summary) -> Verdict:
     notes = [*progress_words(summary.progress), *bounds(summary), *gaps(summary), *summary.versions]
     if len(summary.domains) < 2:
         return _nobody("Forgetting does not exist on a stream of one domain.", notes)
-    of = summary.inference[FORGETS]
+    of = summary.inference[BACKWARD]
     known = {s.label: s for s in summary.competitors if s.label in of.ranked}
     notes += [
         f"{s.label} is not ranked: its forgetting does not exist (see the values that do not exist)."

@@ -15,7 +15,6 @@ from fretal_bench.metrics.imbalance import ACCURACY, BALANCED, majority
 from fretal_bench.metrics.videos import MEAN, VIDEO_SCORES
 from fretal_bench.reporting.chance import Learned
 from fretal_bench.reporting.comparison_words import (
-    FORGETS,
     amount,
     forgets_less,
     joined,
@@ -25,7 +24,7 @@ from fretal_bench.reporting.comparison_words import (
 )
 from fretal_bench.reporting.inference import LEVEL, MOST_PEOPLE, Inference
 from fretal_bench.reporting.pairing import means_in_common
-from fretal_bench.reporting.quantities import FORGETTING, LEARNING
+from fretal_bench.reporting.quantities import BACKWARD, FORGETTING, LEARNING
 from fretal_bench.reporting.summary import NONE, UNKNOWN, StrategySummary, Summary
 from fretal_bench.reporting.tables import decimal
 
@@ -192,7 +191,7 @@ def without_old_samples(summary: Summary, of: Inference, ranked: Sequence[Strate
 
 def max_based(summary: Summary, ranked: Sequence[StrategySummary]) -> list[str]:
     """Say how far max-based forgetting lies above -BWT, where it does."""
-    gaps = {s.label: s.values[FORGETTING].mean + s.values[FORGETS].mean for s in ranked}
+    gaps = {s.label: s.values[FORGETTING].mean + s.values[BACKWARD].mean for s in ranked}
     label = max(gaps, key=lambda label: -math.inf if math.isnan(gaps[label]) else gaps[label])
     if not gaps[label] >= _ROUNDING:
         return []
@@ -267,7 +266,7 @@ def bounds(summary: Summary) -> list[str]:
 
 
 def _bwt(strategy: StrategySummary) -> str:
-    value = strategy.values.get(FORGETS)
+    value = strategy.values.get(BACKWARD)
     return "" if value is None or math.isnan(value.mean) else f"-BWT {decimal(-value.mean, 3)}; "
 
 
