@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import sys
 
 from fretal_bench.errors import BenchError, RunError
 from fretal_bench.records import Invalid
@@ -24,6 +25,10 @@ def square(task, report):
     for number in range(3):
         report((task, number))
     return task**2, os.getpid(), tuple(_begun), os.environ["OMP_NUM_THREADS"]
+
+
+def surroundings(task, report):
+    return task in sys.modules, os.environ["FRETAL_BENCH_ASKED"], os.environ["OMP_NUM_THREADS"]
 
 
 def fail(task, report):

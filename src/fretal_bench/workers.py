@@ -13,8 +13,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from multiprocessing import resource_tracker
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -26,6 +26,12 @@ Task = Any
 Result = TypeVar("Result")
 Report = Callable[[Any], None]
 """What a task calls to tell the parent something while it is at work."""
+
+Start = Literal["spawn", "forkserver"]
+"""How a worker is started: as a new process that imports what it needs, or forked from one that has."""
+
+_GPU_DRIVERS: Final = ("/proc/driver/nvidia", "/dev/kfd")
+"""Where NVIDIA's and AMD's drivers are seen on Linux."""
 
 _JOIN_SECONDS: Final = 10
 THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -43,6 +49,7 @@ def run_tasks(
     *,
     listener: Report = lambda _: None,
     begin: Callable[[], None] | None = None,
+    imports: Sequence[str] = (),
 ) -> None:
     """Do tasks in worker processes, each of which stays for many tasks and has one thread for numerical libraries.
 
@@ -56,18 +63,20 @@ def run_tasks(
         done: Called with each task that is done and its result.
         listener: Called with whatever a task reports.
         begin: Called once in every worker before its first task; importable as ``do``.
+        imports: Modules that tasks need, imported once for all workers where that can be (``import_ahead``).
 
     Raises:
         RunError: A worker was killed from outside, e.g. for want of memory, or ended by itself.
         Exception: What ``do`` raised. In every case, and on Ctrl-C, the workers are ended first.
     """
+    start = import_ahead(imports)
     idle: list[_Worker] = []
     busy: dict[Connection, tuple[_Worker, Task]] = {}
     try:
         while True:
             while len(busy) < processes and (task := take()) is not None:
                 with _uninterrupted():
-                    worker = idle.pop() if idle else _Worker(do, begin)
+                    worker = idle.pop() if idle else _Worker(start, do, begin)
                     busy[worker.pipe] = worker, task
                 worker.give(task)
             if not busy:
@@ -94,14 +103,37 @@ def run_tasks(
             worker.end()
 
 
+def import_ahead(modules: Sequence[str]) -> Start:
+    """Let a process import modules from which workers are then forked: once for all of them, and before the first task.
+
+    It returns at once; who calls it early has them imported meanwhile. There is one such process, with the modules that
+    were named first; workers that need others import these themselves. What it imports must start no threads: they don't
+    outlive a fork. Nor does what a driver of a GPU begins, so where there is one every worker imports for itself.
+
+    Args:
+        modules: What to import; nothing where every worker is to import for itself.
+
+    Returns:
+        How workers are to be started: ``spawn`` where nothing is imported ahead, and where forking is not safe.
+    """
+    if not modules or not sys.platform.startswith("linux") or any(map(os.path.exists, _GPU_DRIVERS)):
+        return "spawn"
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+    with _uninterrupted(), _one_thread_each():
+        forkserver.ensure_running()
+    return "forkserver"
+
+
 class _Worker:
     """A process with a pipe of its own: one that is killed leaves no lock behind that others wait for."""
 
-    def __init__(self, do: Callable[[Any, Report], Any], begin: Callable[[], None] | None) -> None:
-        context = multiprocessing.get_context("spawn")
+    def __init__(
+        self, start: Start, do: Callable[[Any, Report], Any], begin: Callable[[], None] | None
+    ) -> None:
+        context: Any = multiprocessing.get_context(start)
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, do, begin))
         with _one_thread_each():
+            self.process = context.Process(target=_serve, args=(theirs, dict(os.environ), do, begin))
             self.process.start()
         # Else the pipe would never end here when the process does.
         theirs.close()
@@ -147,9 +179,17 @@ class _WorkerTraceback(Exception):
         return f"\n{self.args[0]}"
 
 
-def _serve(pipe: Connection, do: Callable[[Any, Report], Any], begin: Callable[[], None] | None) -> None:
+def _serve(
+    pipe: Connection,
+    environment: Mapping[str, str],
+    do: Callable[[Any, Report], Any],
+    begin: Callable[[], None] | None,
+) -> None:
     """Do tasks until the pipe ends; what runs in a worker."""
     begin_worker()
+    # The server that it was forked from may have been started under another one.
+    os.environ.clear()
+    os.environ.update(environment)
     report = functools.partial(_send, pipe, "report")
     # The parent is gone: with what it has not read, the pipe is reset.
     with contextlib.suppress(EOFError, ConnectionError):

@@ -135,7 +135,7 @@ def test_a_worker_whose_parent_is_gone_ends_without_a_word(monkeypatch):
             raise ConnectionResetError
 
     monkeypatch.setattr(workers, "begin_worker", lambda: None)
-    workers._serve(Reset(), print, None)
+    workers._serve(Reset(), os.environ.copy(), print, None)
 
 
 @pytest.mark.skipif(
@@ -166,3 +166,26 @@ def test_memory_that_is_freed_is_there_for_what_needs_as_much_again():
             pytest.skip("this C library has no mallopt")
         counts[way] = int(done.stdout)
     assert counts["kept"] < counts["given back"] / 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_what_is_imported_ahead_is_there_when_a_worker_begins_and_its_environment_is_the_callers():
+    # In a process of its own: there is one server a process, and here it may be started already.
+    script = (
+        "import os\nimport worker_tasks\nfrom fretal_bench import workers\n"
+        "workers._GPU_DRIVERS = ()\n"
+        "print(workers.import_ahead(('colorsys',)))\n"
+        "os.environ['FRETAL_BENCH_ASKED'] = 'now'\n"
+        "for imports in ((), ('colorsys',)):\n"
+        "    tasks = iter(['colorsys'])\n"
+        "    show = lambda task, result: print(*result)\n"
+        "    workers.run_tasks(1, lambda: next(tasks, None), worker_tasks.surroundings, show, imports=imports)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("forkserver\nFalse now 1\nTrue now 1\n", "")
+
+
+def test_where_there_is_a_driver_of_a_gpu_every_worker_imports_for_itself(monkeypatch, tmp_path):
+    monkeypatch.setattr(workers, "_GPU_DRIVERS", (str(tmp_path),))
+    assert workers.import_ahead(("colorsys",)) == "spawn"
+    assert workers.import_ahead(()) == "spawn"

@@ -125,8 +125,8 @@ class Recipe(Record):
     lora_alpha: float = limited(8.0, above=0, at_most=1e6)
     layer_decay: float = limited(1.0, above=0, at_most=1)
     image_size: int = limited(0, at_least=8, at_most=4096)
-    source_epochs: int = limited(10, at_least=1, at_most=1_000_000)
-    epochs: int = limited(10, at_least=1, at_most=1_000_000)
+    source_epochs: int = limited(8, at_least=1, at_most=1_000_000)
+    epochs: int = limited(8, at_least=1, at_most=1_000_000)
     effort: Literal["epochs", "updates"] = "epochs"
     batch_size: int = limited(32, at_least=1, at_most=65_536)
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe
+from fretal_bench.benchmark.recipes.recipe import Recipe, list_recipes, open_recipe
 from fretal_bench.benchmark.runner.agenda import Agenda, Keep
 from fretal_bench.benchmark.runner.brought import BroughtSource, bring_source, keep_source, with_source
 from fretal_bench.benchmark.runner.course_table import MOST
+from fretal_bench.benchmark.runner.documents import PLAN
+from fretal_bench.benchmark.runner.engine import TRAINS
 from fretal_bench.benchmark.runner.environment import made_by_other_code
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.graph import Source
@@ -26,7 +28,7 @@ from fretal_bench.datasets.streams.folds import fold_of
 from fretal_bench.datasets.streams.source import SourceTable
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.strategies.registry import find_strategy
-from fretal_bench.workers import default_jobs
+from fretal_bench.workers import default_jobs, import_ahead
 
 if TYPE_CHECKING:
     from fretal_bench.datasets.streams.file import StreamFile
@@ -240,6 +242,10 @@ def prepare(
         call.out if call.out is not None else Path("results") / f"{file.name}-{recipe.name}"
     )
     stream_path = folder.path / STREAM_FILE
+    jobs = call.jobs or default_jobs(recipe.device)
+    if jobs > 1 and call.cluster is None and not (folder.path / PLAN).exists():
+        # All of it is to be trained: workers' imports go on while the stream is opened, or made.
+        import_ahead(TRAINS)
     keeps_file = file.needs_data or stream is not None or call.source is not None
     file = file if call.source is None else with_source(file, call.source)
     brought, source_pool = None, Pool(call.pool if call.pool is not None else folder.pool)
@@ -268,12 +274,13 @@ def prepare(
     noted = brought.noted if brought is not None else {}
     plan = Plan(opened.fingerprint, recipe, planned, opened.orders, left_out, shortcuts, opened.folds, noted)
     pool = source_pool
-    jobs = call.jobs or default_jobs(recipe.device)
     agenda = Agenda(plan, folder, pool, call.keep, call.watch or 0, jobs)
     if agenda.tasks and brought is None:
         from fretal_bench.benchmark.recipes.model import check_backbone, check_trainable
 
-        check_backbone(recipe, where_from("backbone", call.recipe, call.changes))
+        if recipe.backbone not in {known.backbone for known in list_recipes()}:
+            # To ask timm takes seconds; those of the suite's own recipes it has.
+            check_backbone(recipe, where_from("backbone", call.recipe, call.changes))
         key = "layer_decay" if recipe.trainable == "all" else "trainable"
         check_trainable(recipe, where_from(key, call.recipe, call.changes))
     if call.pool is not None and agenda.cells:

@@ -8,7 +8,7 @@ import functools
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from fretal_bench import guard
 from fretal_bench.benchmark.runner.locks import Busy
@@ -18,6 +18,14 @@ from fretal_bench.benchmark.runner.task import Outcome, Task, failed, is_trained
 from fretal_bench.errors import RunError
 from fretal_bench.plugins import PluginWarning, plugin_files, use_files
 from fretal_bench.workers import run_tasks
+
+TRAINS: Final = (
+    "timm",
+    "fretal_bench.benchmark.runner.step",
+    "fretal_bench.benchmark.runner.opened",
+    "fretal_bench.strategies.distillation.teacher",
+)
+"""What workers that train import (``workers.import_ahead``)."""
 
 
 class Work(Protocol):
@@ -107,7 +115,7 @@ def run_processes(agenda: Work, listener: Listener, jobs: int) -> None:
     take_in = TakeIn(agenda, listener)
     agenda.settle()
     begin = functools.partial(_begin, plugin_files())
-    run_tasks(jobs, agenda.take, do, take_in, listener=listener, begin=begin)
+    run_tasks(jobs, agenda.take, do, take_in, listener=listener, begin=begin, imports=TRAINS)
 
 
 class TakeIn:
