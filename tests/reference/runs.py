@@ -86,6 +86,6 @@ class _Printer:
         self.total, self.count = total, 0
 
     def __call__(self, progress: Progress) -> None:
-        if progress.kind == "done":
+        if progress.phase == "done":
             self.count += 1
             print(f"{self.count}/{self.total} {progress.label}: {progress.domain}", flush=True)
