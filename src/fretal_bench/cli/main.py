@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from fretal_bench.cli.cells import cells
 from fretal_bench.cli.clean import clean
 from fretal_bench.cli.data import data
 from fretal_bench.cli.doctor import doctor
@@ -72,6 +73,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(report)
+app.command()(cells)
 app.command("list")(list_)
 app.command()(show)
 app.command()(score)

@@ -29,7 +29,7 @@ from fretal_bench.benchmark.recipes.recipe import TABLES, Recipe
 from fretal_bench.benchmark.runner.course_table import folder_of
 from fretal_bench.benchmark.runner.difference import first_difference
 from fretal_bench.benchmark.runner.documents import FORMAT, OF_DATA, PLAN, check_id, plan_checksum, read_plan
-from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held
+from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held, is_held
 from fretal_bench.benchmark.runner.plan import Cell, Plan
 from fretal_bench.benchmark.runner.seals import Sealed, read_makers
 from fretal_bench.errors import BenchError, RunError
@@ -266,6 +266,10 @@ class ResultFolder:
         name = name if name == _ALL else check_id(name, "lock")
         with held(self.path / "locks" / f"{name}.lock", wait, REMEDY):
             yield
+
+    def is_held(self, id: str) -> bool:
+        """Whether a process puts a cell together now."""
+        return is_held(self.path / "locks" / f"{check_id(id, 'lock')}.lock")
 
     def makers(self, id: str) -> dict[str, Any]:
         """Return the versions that a done cell was made with; ``BenchError`` if that is missing or damaged."""

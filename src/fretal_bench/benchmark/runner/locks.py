@@ -18,6 +18,21 @@ class Busy(Exception):
     """Another process works on it."""
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds a lock now; False where that cannot be found out. Nothing is made or waited for."""
+    if not path.exists():
+        return False
+    lock = FileLock(str(path))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
 @contextlib.contextmanager
 def held(path: Path, wait: float, remedy: str) -> Iterator[None]:
     """Hold a lock during the block.

@@ -35,7 +35,7 @@ from fretal_bench.benchmark.runner.course_table import Grid, NewCourse
 from fretal_bench.benchmark.runner.documents import Crop, MadeWith, check_id
 from fretal_bench.benchmark.runner.environment import Phases
 from fretal_bench.benchmark.runner.graph import Step, adopted_id, brought_id, strategy_content, trained_id
-from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held
+from fretal_bench.benchmark.runner.locks import FOREVER, Busy, held, is_held
 from fretal_bench.benchmark.runner.score_table import read_scores
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_phases, seal
 from fretal_bench.errors import BenchError
@@ -225,6 +225,10 @@ class Pool:
         """
         with held(self.path / "locks" / f"{check_id(id, 'lock')}.lock", wait, REMEDY):
             yield
+
+    def is_held(self, id: str) -> bool:
+        """Whether a process works on a step now."""
+        return is_held(self.path / "locks" / f"{check_id(id, 'lock')}.lock")
 
     def step(self, id: str) -> Path:
         """Return the folder of a step."""
