@@ -82,6 +82,8 @@ def show_report(
         raise RunError(f"{results.path}: no cell has numbers, {len(without)} failed; the first: {first}")
     folder = out if out is not None else Path("reports") / results.path.resolve().name
     written = write_report(results, folder, metric, level, video, fpr)
+    for doubt in written.summary.doubts:
+        print_problem(doubt)
     if as_json:
         print_json(written.to_dict())
     else:

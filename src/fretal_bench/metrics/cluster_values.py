@@ -78,6 +78,9 @@ class ClusterMetrics:
         own = np.full((count, *values.shape), NAN)
         without = np.full((count, *values.shape), NAN)
         for column, domain in enumerate(self._domains):
+            if not len(domain.labels):
+                # Without a test set.
+                continue
             whole = values[first:, column]
             if metric in _MEANS:
                 of_domain = _of_mean(domain, *_MEANS[metric], count, whole, first)

@@ -10,7 +10,8 @@ taken the other way round, a "best earlier value" is the lowest, and the worst o
 highest value.
 Averages keep the metric's own scale.
 
-A NaN in R goes through to every number that reads it; what a stream of one domain does not have is NaN.
+A NaN in R goes through to every number that reads it; what a stream of one domain does not have is NaN. A domain without
+a test set is no part of any mean: its column is masked, in an R that is a ``numpy.ma.MaskedArray``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +41,7 @@ def average_accuracy(values: npt.ArrayLike) -> float:
     Returns:
         On the metric's own scale.
     """
-    return float(np.mean(_square(values)[-1]))
+    return _mean(_square(values)[-1])
 
 
 def learning_accuracy(values: npt.ArrayLike) -> float:
@@ -54,7 +56,7 @@ def learning_accuracy(values: npt.ArrayLike) -> float:
     Returns:
         On the metric's own scale.
     """
-    return float(np.mean(np.diagonal(_square(values))))
+    return _mean(np.diagonal(_square(values)))
 
 
 def average_incremental_accuracy(values: npt.ArrayLike) -> float:
@@ -69,7 +71,9 @@ def average_incremental_accuracy(values: npt.ArrayLike) -> float:
         On the metric's own scale.
     """
     r = _square(values)
-    return float(np.mean([np.mean(r[i, : i + 1]) for i in range(len(r))]))
+    means: list[Any] = [np.mean(r[i, : i + 1]) for i in range(len(r))]
+    # After a step no domain that has a test set may have been seen yet.
+    return _mean(np.asarray([mean for mean in means if mean is not np.ma.masked], dtype=np.float64))
 
 
 def minimum_old_accuracy(values: npt.ArrayLike, *, higher_is_better: bool = True) -> float:
@@ -88,7 +92,7 @@ def minimum_old_accuracy(values: npt.ArrayLike, *, higher_is_better: bool = True
     old = _square(values)[-1, :-1]
     if not len(old):
         return NAN
-    return float(np.min(old) if higher_is_better else np.max(old))
+    return _number(np.min(old) if higher_is_better else np.max(old))
 
 
 def zero_shot_accuracy(values: npt.ArrayLike) -> float:
@@ -104,7 +108,7 @@ def zero_shot_accuracy(values: npt.ArrayLike) -> float:
     """
     r = _square(values)
     above = r[np.triu_indices(len(r), k=1)]
-    return float(np.mean(above)) if len(above) else NAN
+    return _mean(above)
 
 
 def backward_transfer(values: npt.ArrayLike, *, higher_is_better: bool = True) -> float:
@@ -159,12 +163,13 @@ def forgetting_matrix(values: npt.ArrayLike, *, higher_is_better: bool = True) -
     Returns:
         F, ``[T, T]``, on the metric's scale.
     """
-    r = _oriented(values, higher_is_better)
+    oriented = _oriented(values, higher_is_better)
+    r = np.asarray(oriented)
     result = np.full_like(r, np.nan)
     for j in range(len(r) - 1):
         best = np.maximum.accumulate(r[j:-1, j])
         result[j + 1 :, j] = best - r[j + 1 :, j]
-    return result
+    return _masked_as(oriented, result)
 
 
 def relative_forgetting(values: npt.ArrayLike, *, higher_is_better: bool = True) -> float:
@@ -186,9 +191,10 @@ def relative_forgetting(values: npt.ArrayLike, *, higher_is_better: bool = True)
         (:func:`without_best`).
     """
     r = _square(values)
-    ends = forgetting_matrix(r, higher_is_better=higher_is_better)[-1, :-1]
+    ends = np.asarray(forgetting_matrix(r, higher_is_better=higher_is_better))[-1, :-1]
     best = _best(r, higher_is_better)
-    return _mean(np.divide(ends, best, out=np.full_like(ends, np.nan), where=best != 0))
+    shares = np.divide(ends, best, out=np.full_like(ends, np.nan), where=best != 0)
+    return _mean(_masked_as(r[-1, :-1], shares))
 
 
 def without_best(values: npt.ArrayLike, *, higher_is_better: bool = True) -> tuple[int, ...]:
@@ -336,27 +342,47 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
 
 
 @functools.cache
-def linear_weights(name: str, domains: int, higher_is_better: bool) -> Floats:
+def linear_weights(name: str, domains: int, higher_is_better: bool, untested: tuple[int, ...] = ()) -> Floats:
     """Return what each value of b (row 0) and R counts for in a linear metric of a stream, ``[T + 1, T]``.
 
     Args:
         name: Key of ``CONTINUAL_METRICS``, of a linear one.
         domains: T.
         higher_is_better: Whether it is so for the metric of R.
+        untested: The columns of domains without a test set, which count for nothing.
     """
     function = CONTINUAL_METRICS[name].function
     weights = np.zeros((domains + 1, domains))
     for row, column in np.ndindex(*weights.shape):
+        if column in untested:
+            continue
         unit = np.zeros_like(weights)
         unit[row, column] = 1.0
-        weights[row, column] = np.nan_to_num(function(unit[1:], unit[0], higher_is_better))
+        r = without_columns(unit[1:], untested)
+        weights[row, column] = np.nan_to_num(function(r, unit[0], higher_is_better))
     weights.setflags(write=False)
     return weights
 
 
+def without_columns(values: Floats, untested: tuple[int, ...]) -> Floats:
+    """Mask the columns of domains without a test set, ``[..., T]``; without such a domain the array as it is."""
+    if not untested:
+        return values
+    mask = np.zeros(values.shape, dtype=bool)
+    mask[..., list(untested)] = True
+    return np.ma.array(values, mask=mask)
+
+
+def _masked_as(r: Floats, values: Floats) -> Floats:
+    """Mask values where R is masked, if it is anywhere."""
+    if not isinstance(r, np.ma.MaskedArray):
+        return values
+    return np.ma.array(values, mask=np.ma.getmaskarray(r))
+
+
 def _square(values: npt.ArrayLike) -> Floats:
-    """Turn R into an array ``[T, T]`` with T >= 1, or raise."""
-    r = np.asarray(values, dtype=np.float64)
+    """Turn R into an array ``[T, T]`` with T >= 1, masked if it is one, or raise."""
+    r = np.asanyarray(values, dtype=np.float64)
     if r.ndim != 2 or r.shape[0] != r.shape[1] or not len(r):
         raise BenchError(f"R has shape {r.shape}; expected [T, T], one row a step and one column a domain")
     return r
@@ -370,10 +396,15 @@ def _oriented(values: npt.ArrayLike, higher_is_better: bool) -> Floats:
 
 def _best(r: Floats, higher_is_better: bool) -> Floats:
     """Give the best value on each earlier domain from when it was learned to before the last step, ``[T - 1]``."""
-    best = np.max if higher_is_better else np.min
+    best, r = (np.max if higher_is_better else np.min), np.asarray(r)
     return np.array([best(r[j:-1, j]) for j in range(len(r) - 1)], dtype=np.float64)
 
 
 def _mean(differences: Floats) -> float:
     """Mean, NaN for none (and without numpy's warning)."""
-    return float(np.mean(differences)) if len(differences) else NAN
+    return _number(np.mean(differences)) if len(differences) else NAN
+
+
+def _number(value: Any) -> float:
+    """Turn a number into a float, NaN for one of masked values alone."""
+    return NAN if value is np.ma.masked else float(value)

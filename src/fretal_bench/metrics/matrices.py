@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.checks import Samples, samples_of, why_undefined
 from fretal_bench.metrics.clusters import Clusters
+from fretal_bench.metrics.continual import without_columns
 from fretal_bench.metrics.numbers import NAN, Floats, Labels
 from fretal_bench.metrics.videos import MEAN, check_video_score, scores_of_groups, video_level
 
@@ -34,7 +35,7 @@ class StreamScores:
     Attributes:
         domains: Names in the order in which they are learned, T of them.
         level: ``frame`` or ``video``.
-        labels: For each domain an array ``[n]``.
+        labels: For each domain an array ``[n]``; empty for a domain without a test set.
         scores: For each domain an array ``[T + 1, n]``; row 0 = before any training, row i + 1 = after step
             i.
         clusters: For each domain the cluster of each sample, ``[n]``; empty where clusters were not asked for.
@@ -45,6 +46,11 @@ class StreamScores:
     labels: tuple[Labels, ...]
     scores: tuple[Floats, ...]
     clusters: tuple[npt.NDArray[np.int64], ...] = ()
+
+    @property
+    def untested(self) -> tuple[int, ...]:
+        """The places of domains without a test set."""
+        return tuple(place for place, labels in enumerate(self.labels) if not len(labels))
 
     @functools.cached_property
     def samples(self) -> tuple[tuple[Samples, ...], ...]:
@@ -77,12 +83,14 @@ class Matrix:
     """The values of one metric over a stream; the arrays are read-only.
 
     Attributes:
-        values: R, ``[T, T]``: ``R[i, j]`` on domain j after step i.
-        baseline: b, ``[T]``: before any training.
+        values: R, ``[T, T]``: ``R[i, j]`` on domain j after step i; masked where a domain has no test set, so that means
+            leave it out (``metrics.continual``).
+        baseline: b, ``[T]``: before any training; masked likewise.
         domains: Names, T of them, in the order in which they are learned.
         metric: The metric's name in the registry.
         level: ``frame`` or ``video``.
         undefined: The NaN of R and b, by step, then in the order of domains.
+        untested: The places of domains without a test set.
     """
 
     values: Floats
@@ -91,6 +99,7 @@ class Matrix:
     metric: str
     level: str
     undefined: tuple[Undefined, ...] = ()
+    untested: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self.values.setflags(write=False)
@@ -100,6 +109,11 @@ class Matrix:
     def higher_is_better(self) -> bool:
         """Whether a higher value of the metric is better."""
         return registry.find(self.metric).higher_is_better
+
+    @property
+    def whole(self) -> Floats:
+        """B above R, ``[T + 1, T]``; NaN where a domain has no test set."""
+        return np.vstack([np.asarray(self.baseline), np.asarray(self.values)])
 
 
 def accuracy_matrix(
@@ -136,12 +150,16 @@ def align(
     domains: Sequence[str] | None = None,
     video: str = MEAN,
     clusters: Clusters | None = None,
+    untested: Collection[str] = (),
 ) -> StreamScores:
-    """Check the scores of one cell and lay them out by domain; arguments and errors as :func:`accuracy_matrix`."""
+    """Check the scores of one cell and lay them out by domain; arguments and errors as :func:`accuracy_matrix`.
+
+    ``untested`` are domains that have no test set: they have no scores.
+    """
     if level not in LEVELS:
         raise unknown_name("level", level, LEVELS)
     check_video_score(video)
-    samples = _samples(scores, domains, clusters)
+    samples = _samples(scores, domains, clusters, untested)
     frames = _frames(samples)
     return frames if level == "frame" else _videos(samples, video)
 
@@ -151,9 +169,10 @@ def align_levels(
     domains: Sequence[str] | None = None,
     video: str = MEAN,
     clusters: Clusters | None = None,
+    untested: Collection[str] = (),
 ) -> dict[str, StreamScores]:
     """Check the scores of one cell once and lay them out at every level; arguments and errors as ``align``."""
-    samples = _samples(scores, domains, clusters)
+    samples = _samples(scores, domains, clusters, untested)
     return {"frame": _frames(samples), "video": _videos(samples, video)}
 
 
@@ -163,6 +182,9 @@ def matrix(scores: StreamScores, metric: str = "accuracy") -> Matrix:
     table = np.empty((len(scores.domains) + 1, len(scores.domains)))
     undefined = []
     for column, (domain, labels) in enumerate(zip(scores.domains, scores.labels, strict=True)):
+        if column in scores.untested:
+            table[:, column] = NAN
+            continue
         absent = why_undefined(labels, classes=known.classes) or ""
         for row, of_step in enumerate(scores.samples[column]):
             if absent:
@@ -176,7 +198,8 @@ def matrix(scores: StreamScores, metric: str = "accuracy") -> Matrix:
             if reason:
                 undefined.append(Undefined(row - 1, domain, reason, not absent and not of_step.is_finite))
     undefined.sort(key=lambda value: value.step)
-    return Matrix(table[1:].copy(), table[0].copy(), scores.domains, metric, scores.level, tuple(undefined))
+    r, b = (without_columns(part.copy(), scores.untested) for part in (table[1:], table[0]))
+    return Matrix(r, b, scores.domains, metric, scores.level, tuple(undefined), scores.untested)
 
 
 def micro_average(scores: StreamScores, metric: str = "accuracy", step: int | None = None) -> float:
@@ -225,7 +248,12 @@ class _Samples:
     clusters: npt.NDArray[np.int64] | None
 
 
-def _samples(scores: pd.DataFrame, domains: Sequence[str] | None, clusters: Clusters | None) -> _Samples:
+def _samples(
+    scores: pd.DataFrame,
+    domains: Sequence[str] | None,
+    clusters: Clusters | None,
+    untested: Collection[str],
+) -> _Samples:
     """Check columns, domains and steps of the scores of one cell, and sort them."""
     import pandas as pd
 
@@ -239,24 +267,26 @@ def _samples(scores: pd.DataFrame, domains: Sequence[str] | None, clusters: Clus
     if (codes < 0).any():
         raise BenchError("scores hold a row without a domain; the file is damaged: run the cell again")
     scored = [str(name) for name in uniques]
-    names = _domain_order(scored, domains)
+    names = _domain_order(scored, domains, untested)
     place = {name: index for index, name in enumerate(names)}
     domain = np.array([place[name] for name in scored], dtype=np.int64)[codes]
     step = scores["step"].to_numpy(dtype=np.int64)
-    counts = _counts(names, domain, step)
+    counts = _counts(names, domain, step, set(names) - set(scored))
     order = np.lexsort((scores["row"].to_numpy(), domain, step))
     of_clusters = None if clusters is None or scores["video"].isna().any() else clusters.of(scores["video"])
     return _Samples(scores, names, domain, step, order, counts, of_clusters)
 
 
-def _domain_order(scored: list[str], domains: Sequence[str] | None) -> tuple[str, ...]:
-    """Give the domains in the order in which they are learned, and check that they are those of the scores."""
+def _domain_order(
+    scored: list[str], domains: Sequence[str] | None, untested: Collection[str]
+) -> tuple[str, ...]:
+    """Give the domains in the order in which they are learned, and check that all but ``untested`` have scores."""
     if not scored:
         raise BenchError("scores are empty; expected every test sample of every domain at every step")
     if domains is None:
         return tuple(scored)
     names = tuple(domains)
-    if set(scored) != set(names) or len(set(names)) != len(names):
+    if set(scored) != set(names) - set(untested) or len(set(names)) != len(names):
         raise BenchError(
             f"scores hold domains {', '.join(scored)} but the stream has {', '.join(names)}; "
             "the results and the plan do not belong together"
@@ -346,9 +376,12 @@ def _cut_clusters(
 
 
 def _counts(
-    names: tuple[str, ...], domain: npt.NDArray[np.int64], step: npt.NDArray[np.int64]
+    names: tuple[str, ...],
+    domain: npt.NDArray[np.int64],
+    step: npt.NDArray[np.int64],
+    absent: Collection[str],
 ) -> npt.NDArray[np.int64]:
-    """Count the samples of each domain, ``[T]``, and check that each step has as many."""
+    """Count the samples of each domain, ``[T]``, none of those that are absent, and check that each step has as many."""
     last = len(names) - 1
     if step.min() < -1 or step.max() > last:
         raise BenchError(
@@ -358,7 +391,7 @@ def _counts(
     table = table.reshape(-1, len(names))
     for at, row in enumerate(table, start=-1):
         for name, count, first in zip(names, row, table[0], strict=True):
-            if not count:
+            if not count and name not in absent:
                 raise BenchError(
                     f"no scores of domain {name!r} at step {at}; the cell is not complete: run it again"
                 )

@@ -160,7 +160,7 @@ def _of_cell(
 ) -> CellCalibration:
     """Judge one cell; ``of`` is metric, level and how videos are scored."""
     metric, level, video = of
-    scores = align(cell.scores, level, domains, video)
+    scores = align(cell.scores, level, domains, video, untested=cell.untested)
     validation = None if level == "frame" and fpr is None else cell.validation()
     if level == "frame":
         steps = cell.calibration()

@@ -60,7 +60,7 @@ def learned(summary: Summary) -> dict[str, Learned]:
     """
     chance = chance_of(summary)
     aucs = _aucs(summary)
-    error = null_error(summary.sizes)
+    error = null_error(summary.tested)
     of_labels = {}
     for strategy in summary.competitors:
         auc = aucs.get(strategy.label, math.nan)
@@ -88,7 +88,7 @@ def chance_of(summary: Summary) -> float | None:
     """Give what an uninformed detector has by the summary's metric; None where that says nothing."""
     if summary.metric in CHANCE:
         return CHANCE[summary.metric]
-    majorities = [majority(size.reals, size.fakes) for size in summary.sizes]
+    majorities = [majority(size.reals, size.fakes) for size in summary.tested]
     if summary.metric != "accuracy" or any(of.is_large for of in majorities):
         return None
     return float(np.mean([of.share for of in majorities]))

@@ -17,10 +17,10 @@ from fretal_bench.reporting.comparison_words import joined
 from fretal_bench.reporting.inference import Inference, seeds_of
 from fretal_bench.reporting.inputs import seed_words, strategy_info
 from fretal_bench.reporting.quantities import BACKWARD, EXTRA, KEPT, UPDATES, WEIGHTS, CellMeasures, TableName
+from fretal_bench.reporting.source_model import UNTRAINED
 from fretal_bench.reporting.summary import NONE, StrategySummary, Summary
 from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, decimal, mark, mark_best
 
-UNTRAINED = "untrained"
 CALIBRATION = ("ece", "brier", "nll")
 """Metrics that take P(fake) for a probability."""
 MEANING = {"higher": "higher is better", "lower": "lower is better"}
@@ -40,7 +40,8 @@ def transfer_table(summary: Summary) -> Table:
     """Other averages, and transfer to domains that are not learned yet."""
     note = (
         "Micro: all test samples pooled, at the end. Incremental: over the stream, of the domains seen so far. Relative "
-        "forgetting: share of the best value that is lost, lower is better. FWT: of GEM, against the untrained model, "
+        "forgetting: share of the best value that is lost, lower is better. FWT: of GEM, against the "
+        f"{model_before(summary)}, "
         "positive = earlier domains helped, higher is better. Unseen: before a domain is learned."
     )
     return _quantity_table(summary, "transfer", "Other averages, and transfer forward", note)
@@ -161,7 +162,7 @@ def final_table(summary: Summary) -> Table:
 
 def accuracy_table(summary: Summary, strategy: StrategySummary) -> Table:
     """R and b of one strategy; domains not learned yet in parentheses."""
-    rows = [Row((UNTRAINED, *_numbers(strategy.baseline.mean, strategy.baseline.half, seen=0)))]
+    rows = [Row((summary.before, *_numbers(strategy.baseline.mean, strategy.baseline.half, seen=0)))]
     for i, name in enumerate(summary.domains):
         numbers = _numbers(strategy.accuracy.mean[i], strategy.accuracy.half[i], seen=i + 1)
         rows.append(Row((name, *numbers)))
@@ -208,7 +209,7 @@ def class_table(summary: Summary, strategy: StrategySummary) -> Table:
     reals, fakes = strategy.by_class.mean
     rows = [
         Row((name, *(_both(reals[i, j], fakes[i, j], seen=j < i) for j in range(len(summary.domains)))))
-        for i, name in enumerate((UNTRAINED, *summary.domains))
+        for i, name in enumerate((summary.before, *summary.domains))
     ]
     below = (
         f"Reals/fakes: share of the reals with score < 0.5 / of the fakes with score >= 0.5, {summary.level_words}, "
@@ -293,7 +294,7 @@ def class_matrix_table(summary: Summary) -> Table:
         )
         for strategy in summary.strategies
         for of in (strategy.by_class,)
-        for i, name in enumerate((UNTRAINED, *summary.domains))
+        for i, name in enumerate((summary.before, *summary.domains))
     ]
     columns = [
         Column(f"{name}_{kind}", f"{name}, {kind}") for name in summary.domains for kind in ("reals", "fakes")
@@ -359,11 +360,17 @@ def formula_table(summary: Summary) -> Table:
     rows = [Row((q.title, MEANING[q.better], q.formula)) for q in summary.quantities.values()]
     titles = ("quantity", "better", "formula and source")
     note = (
-        "R[i,j] = value on domain j after step i (both from 0), T steps; b_j = value of the untrained model."
+        "R[i,j] = value on domain j after step i (both from 0), T steps; b_j = value of the "
+        f"{model_before(summary)}."
     )
     return Table(
         "formulas", "Formulas", tuple(Column(title, title) for title in titles), tuple(rows), (note,)
     )
+
+
+def model_before(summary: Summary) -> str:
+    """Name what is judged before any training, as ends a phrase with "the"."""
+    return f"{summary.before} model" if summary.before == UNTRAINED else f"{summary.before} that was brought"
 
 
 def quantity_tables(summary: Summary) -> tuple[Table, ...]:

@@ -72,7 +72,7 @@ def stream_words(plan: Mapping[str, Any]) -> str:
     With folds, of which each seed takes one, ``folds=5`` follows.
     """
     protocol = dict(plan["stream"]["protocol"])
-    if plan.get("folds"):
+    if plan.get("folds") and protocol.get("draws", 1) == 1:
         protocol["folds"] = len(plan["folds"]) + 1
     if protocol.get("videos_per_class", 0) is None:
         protocol["videos_per_class"] = "all"

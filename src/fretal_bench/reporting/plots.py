@@ -156,7 +156,9 @@ def _draw_course(panel: Axes, summary: Summary, j: int, look: Mapping[str, Look]
     panel.grid(axis="y", color="#dddddd", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.set_xlim(-1.3, count - 0.7)
-    panel.set_xticks(steps, ["untrained", *summary.domains], rotation=45, ha="right", rotation_mode="anchor")
+    panel.set_xticks(
+        steps, [summary.before, *summary.domains], rotation=45, ha="right", rotation_mode="anchor"
+    )
     panel.tick_params(labelsize=7.5)
 
 

@@ -20,6 +20,7 @@ from fretal_bench.metrics.continual import (
     forgetting_matrix,
     linear_weights,
     without_best,
+    without_columns,
 )
 from fretal_bench.metrics.inference import pseudo_values
 from fretal_bench.metrics.matrices import (
@@ -310,7 +311,7 @@ def measure(
     Raises:
         BenchError: If the scores are not what the suite writes.
     """
-    scores = align_levels(cell.scores, domains, video, clusters)
+    scores = align_levels(cell.scores, domains, video, clusters, cell.untested)
     matrices = {
         (of_level, of_metric): matrix(scores[of_level], of_metric)
         for of_level in LEVELS
@@ -352,14 +353,15 @@ def _by_cluster(
     """
     level = r.level
     of_level = {name: ClusterMetrics(of) for name, of in scores.items()}
-    parts = of_level[level].matrices(r.metric, _with_baseline(r))
+    parts = of_level[level].matrices(r.metric, r.whole)
     values = {name: _by_cluster_of_stream(name, r, parts) for name in CONTINUAL_METRICS}
     last = len(r.domains)
     finals = {}
     columns = _final_metrics()
     for key in dict.fromkeys([*((level, name) for name in registry.names()), *columns.values()]):
-        whole = _with_baseline(matrices[key])
-        finals[key] = of_level[key[0]].matrices(key[1], whole, first=last).own[:, last].mean(axis=1)
+        whole = matrices[key].whole
+        own = of_level[key[0]].matrices(key[1], whole, first=last).own[:, last]
+        finals[key] = own[:, [place for place in range(last) if place not in r.untested]].mean(axis=1)
     values |= {name: finals[key] for name, key in columns.items()}
     values[MICRO] = (
         ClusterMetrics(_pooled(scores[level])).matrices(r.metric, np.array([[micro]])).own[:, 0, 0]
@@ -372,8 +374,7 @@ def _by_cluster(
         parts.own,
         pseudo_values(forgetting_matrix(r.values, higher_is_better=higher), forgotten),
         np.stack(
-            [of_level[level].matrices(name, _with_baseline(matrices[level, name])).own for name in BY_CLASS],
-            axis=1,
+            [of_level[level].matrices(name, matrices[level, name].whole).own for name in BY_CLASS], axis=1
         ),
         {name: finals[level, name] for name in registry.names()},
     )
@@ -383,24 +384,21 @@ def _by_cluster_of_stream(name: str, r: Matrix, parts: ClusterMatrices) -> Float
     """Compute a continual metric by cluster."""
     known, higher = CONTINUAL_METRICS[name], r.higher_is_better
     if known.linear:
-        weights = linear_weights(name, len(r.domains), higher)
+        weights = linear_weights(name, len(r.domains), higher, r.untested)
         read = weights != 0
         return (
             np.asarray(parts.own[:, read] @ weights[read], dtype=np.float64)
             if read.any()
             else _nowhere(parts)
         )
-    without = np.array([known.function(of[1:], of[0], higher) for of in parts.without])
+    without = np.array(
+        [known.function(without_columns(of[1:], r.untested), of[0], higher) for of in parts.without]
+    )
     return pseudo_values(known.function(r.values, r.baseline, higher), without)
 
 
 def _nowhere(parts: ClusterMatrices) -> Floats:
     return np.full(len(parts.own), NAN)
-
-
-def _with_baseline(r: Matrix) -> Floats:
-    """Put b above R: ``[T + 1, T]``."""
-    return np.vstack([r.baseline, r.values])
 
 
 def _pooled(scores: StreamScores) -> StreamScores:
@@ -414,7 +412,7 @@ def stream_values(
     cell: CellResult, metric: str, level: str, domains: tuple[str, ...], video: str = MEAN
 ) -> dict[str, float]:
     """Compute the quantities of one cell's stream and of its cost, none of the final detector; as ``measure``."""
-    scores = align(cell.scores, level, domains, video)
+    scores = align(cell.scores, level, domains, video, untested=cell.untested)
     return {**_of_stream(matrix(scores, metric), scores), **cost(cell.environment)}
 
 
@@ -477,13 +475,13 @@ def _footprint(phases: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def _by_class(matrices: Mapping[tuple[str, str], Matrix], level: str) -> Floats:
     """Stack accuracy on reals and on fakes, each with its row before any training."""
-    of_both = (matrices[level, metric] for metric in BY_CLASS)
-    return np.stack([np.vstack([of_class.baseline, of_class.values]) for of_class in of_both])
+    return np.stack([matrices[level, metric].whole for metric in BY_CLASS])
 
 
 def _few_reals(scores: StreamScores) -> dict[str, str]:
     """Say of each metric at a bounded FPR on which domains no real at all may be called fake."""
-    reals = {name: int(np.sum(of == 0)) for name, of in zip(scores.domains, scores.labels, strict=True)}
+    labels = zip(scores.domains, scores.labels, strict=True)
+    reals = {name: int(np.sum(of == 0)) for name, of in labels if len(of)}
     cautions = {}
     for percent in TPR_AT:
         few = [f"{name} ({count})" for name, count in reals.items() if count < least_reals(percent)]
@@ -515,7 +513,10 @@ def _why_nan(cell: CellResult, of_report: Matrix, final: Mapping[str, Matrix]) -
 
     All metrics that need both classes lack them alike, so that of the suite's own columns the AUC speaks for all.
     """
-    notes = []
+    notes = [
+        f"{of_report.domains[place]} has no test set: it is no part of any mean over domains"
+        for place in of_report.untested
+    ]
     for of_column in (of_report, final["final_auc"], final["video_auc"]):
         for value in of_column.undefined:
             if value.lost:

@@ -55,6 +55,7 @@ from fretal_bench.reporting.quantities import (
     quantities,
 )
 from fretal_bench.reporting.robustness import Robustness, measure_robustness, robustness_record
+from fretal_bench.reporting.source_model import UNTRAINED, doubts, words_before
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,6 +146,8 @@ class Summary:
         clusters: The clusters of the test samples; None for a summary that was made without.
         best: The labels that are bold in a column, by the column: a quantity's name, ``final/DOMAIN``, ``metric/NAME``.
         calibration: What thresholds and temperatures of validation people do.
+        before: What is judged before any training, in words.
+        doubts: What speaks against a source model that was brought, a sentence each.
     """
 
     metric: str
@@ -171,11 +174,18 @@ class Summary:
     clusters: Clusters | None = None
     best: Mapping[str, frozenset[str]] = field(default_factory=dict)
     calibration: Calibration | None = None
+    before: str = UNTRAINED
+    doubts: tuple[str, ...] = ()
 
     @property
     def own_problems(self) -> tuple[Problem, ...]:
         """Cells without numbers of the stream's own order of the domains."""
         return tuple(p for p in self.problems if p.order in ("", order_name(self.domains)))
+
+    @property
+    def tested(self) -> tuple[DomainSize, ...]:
+        """The test sets that have samples."""
+        return tuple(size for size in self.sizes if size.videos)
 
     @property
     def have_same_seeds(self) -> bool:
@@ -303,6 +313,8 @@ def summarize(
         clusters,
         _best(measured, of_report, inference, bounds),
         measure_calibration(results, measured, metric, level, video, fpr),
+        words_before(results.plan),
+        doubts(results),
     )
 
 
@@ -327,7 +339,7 @@ def _best(
     for column, domain in enumerate(matrix.domains):
         best[f"final/{domain}"] = best_labels(
             cells,
-            lambda cell, column=column: float(cell.matrix.values[-1, column]),  # type: ignore[misc]
+            lambda cell, column=column: float(cell.matrix.whole[-1, column]),  # type: ignore[misc]
             lambda of, column=column: of.matrix[:, -1, column],  # type: ignore[misc]
             bounds,
             higher_is_better=matrix.higher_is_better,
@@ -364,7 +376,9 @@ def _measured(
 
 def _sizes(results: Results, measured: tuple[CellMeasures, ...]) -> tuple[DomainSize, ...]:
     """Give the test set of each domain: of all folds that cells were tested in."""
-    fold_of = {(cell.label, cell.seed): cell.fold for cell in results.cells}
+    draws = results.plan["stream"]["protocol"].get("draws", 1)
+    # Where folds are draws of training videos, all test the same.
+    fold_of = {(cell.label, cell.seed): cell.fold if draws == 1 else 0 for cell in results.cells}
     by_fold = {fold_of[measures.label, measures.seed]: measures.sizes for measures in measured}
     return tuple(
         of_all_folds(sizes[place] for sizes in by_fold.values()) for place in range(len(measured[0].sizes))
@@ -403,7 +417,7 @@ def tidy_matrices(summary: Summary) -> pd.DataFrame:
     steps = np.repeat(np.arange(-1, len(summary.domains)), len(summary.domains))
     frame["step"] = np.tile(steps, len(matrices))
     frame["domain"] = list(summary.domains) * (len(summary.domains) + 1) * len(matrices)
-    frame["value"] = np.concatenate([part for _, of in matrices for part in (of.baseline, of.values.ravel())])
+    frame["value"] = np.concatenate([of.whole.ravel() for _, of in matrices])
     return frame
 
 
@@ -447,6 +461,8 @@ def summary_record(summary: Summary) -> dict[str, Any]:
         "inference": {name: inference_record(of) for name, of in summary.inference.items()},
         "undefined": list(summary.undefined),
         "cautions": dict(summary.cautions),
+        **({"before": summary.before} if summary.before != UNTRAINED else {}),
+        **({"doubts": list(summary.doubts)} if summary.doubts else {}),
     }
     if summary.further is not None:
         record["further"] = further_record(summary.further, summary.metric)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fretal_bench.metrics.numbers import NAN
 from fretal_bench.reporting.calibration_tables import threshold_note
@@ -66,6 +66,12 @@ def verdict(summary: Summary) -> Verdict:
     are told apart by their paired difference over people and common seeds, with Holm's correction over all pairs
     (``reporting.inference``).
     """
+    conclusion = _conclusion(summary)
+    # Whoever brought a model that cannot judge must read that before anything else.
+    return replace(conclusion, notes=(*summary.doubts, *conclusion.notes))
+
+
+def _conclusion(summary: Summary) -> Verdict:
     notes = [*progress_words(summary.progress), *bounds(summary), *gaps(summary), *summary.versions]
     if len(summary.domains) < 2:
         return _nobody("Forgetting does not exist on a stream of one domain.", notes)

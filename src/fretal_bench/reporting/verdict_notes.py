@@ -107,15 +107,15 @@ def imbalance(summary: Summary) -> list[str]:
     """Say what always giving the same answer would have, where a class is far larger, and what everything is by."""
     large = {
         size.name: of
-        for size in summary.sizes
+        for size in summary.tested
         if (of := majority(size.reals, size.fakes)).is_large and not of.is_all
     }
-    single = {size.name: of for size in summary.sizes if (of := majority(size.reals, size.fakes)).is_all}
+    single = {size.name: of for size in summary.tested if (of := majority(size.reals, size.fakes)).is_all}
     parts = []
     if large:
         name = max(large, key=lambda name: large[name].share)
         answer, share, where = large[name].answer, large[name].share, f" on {name}"
-        if len(large) == len(summary.sizes) and len({of.answer for of in large.values()}) == 1:
+        if len(large) == len(summary.tested) and len({of.answer for of in large.values()}) == 1:
             share, where = float(np.mean([of.share for of in large.values()])), ""
         constant = f"Always {answer!r} would have {share:.3f} accuracy{where}"
         if summary.metric == BALANCED:

@@ -27,6 +27,7 @@ from fretal_bench.benchmark.runner.graph import adopts_source, set_id, step_ids,
 from fretal_bench.benchmark.runner.plan import base_content, cell_id
 from fretal_bench.benchmark.runner.score_table import UnusableScores
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment
+from fretal_bench.datasets.streams.domain import NO_ROWS
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
@@ -84,6 +85,12 @@ class CellResult:
             BenchError: They are damaged, or are not those of the stream's validation samples.
         """
         return validation_scores(Sealed(self.path), self.stream)
+
+    @property
+    def untested(self) -> frozenset[str]:
+        """The domains of its stream that have no test set."""
+        domains = () if self.stream is None else self.stream.domains
+        return frozenset(domain.name for domain in domains if domain.rows.test == NO_ROWS)
 
     @property
     def has_validation(self) -> bool:
