@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Literal
 
 import typer
 
-from fretal_bench.cli.options import PluginOption
+from fretal_bench.cli.options import ModelOption, PluginOption
 from fretal_bench.cli.screen import print_line, print_next
 from fretal_bench.names import escaped
 
@@ -30,6 +31,7 @@ def export(
             metavar="FILE",
         ),
     ] = None,
+    model: ModelOption = None,
     plugin: PluginOption = None,
 ) -> None:
     """Write an updated detector as a file, with a record of how it is used and a model card.
@@ -38,7 +40,7 @@ def export(
     """
     from fretal_bench.benchmark.prediction.exporting import export_trained
 
-    exported = export_trained(trained, out, format_)
+    exported = export_trained(trained, out, format_, model or "")
     print_line(
         f"{exported.weights}: P(fake) of {exported.compared} crops differs by at most {exported.difference:.1g} from "
         "what is judged"
@@ -49,4 +51,5 @@ def export(
         listed = ", ".join(f"{part.domain} {part.accuracy:.3f}" for part in accuracies)
         print_line(escaped(f"accuracy on test samples: {listed}"))
     if format_ != "torchscript":
-        print_next([f"bench predict {exported.weights} FILES"])
+        named = f" --model {shlex.quote(model)}" if model and format_ == "safetensors" else ""
+        print_next([f"bench predict {exported.weights} FILES{named}"])

@@ -15,6 +15,7 @@ from fretal_bench.cli.options import (
     GpusOption,
     JobsOption,
     JsonOption,
+    ModelOption,
     PluginOption,
     PoolOption,
     RayOption,
@@ -46,6 +47,7 @@ def score(
     gpus_per_step: GpusOption = 1.0,
     device: DeviceOption = None,
     pool: PoolOption = None,
+    model: ModelOption = None,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -56,7 +58,9 @@ def score(
     from fretal_bench.benchmark.runner.judging import ScoreCall, execute_scoring, prepare_scoring
     from fretal_bench.benchmark.runner.results import load_results
 
-    call = ScoreCall(results, on, data or (), stream, device, jobs, pool, ray, gpus_per_step, corrupt)
+    call = ScoreCall(
+        results, on, data or (), stream, device, jobs, pool, ray, gpus_per_step, corrupt, model or ""
+    )
     with first_use_bar() as tell:
         scoring = prepare_scoring(call, tell)
     names = (

@@ -98,7 +98,7 @@ def tune(
 
 def _next(call: Call, recipe: Path, plugins: Sequence[Path]) -> str:
     """The command that runs what was found."""
-    words = ["bench", "run", "--strategies", ",".join(call.strategies), "--stream", call.stream]
+    words = ["bench", "run", "--strategies", ",".join(call.strategies), "--stream", str(call.stream)]
     words += ["--recipe", str(recipe)]
     words += [word for path in call.data for word in ("--data", str(path))]
     words += [word for path in plugins for word in ("--plugin", str(path))]

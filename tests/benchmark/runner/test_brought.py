@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,10 @@ import torch
 from safetensors.torch import save_file
 
 from fretal_bench.benchmark.detectors.record import DetectorRecord, record_path, write_record
+from fretal_bench.benchmark.prediction.detectors import open_detector
+from fretal_bench.benchmark.prediction.exporting import export_trained
 from fretal_bench.benchmark.runner.call import Call, prepare
+from fretal_bench.benchmark.runner.judging import ScoreCall, execute_scoring, prepare_scoring
 from fretal_bench.benchmark.runner.results import Results, load_results
 from fretal_bench.benchmark.runner.run import execute, run
 from fretal_bench.datasets.streams.source import SourceTable
@@ -261,6 +266,18 @@ def test_the_recipe_trains_the_backbone_that_was_brought_and_says_so(ordinary: P
         prepare(_call(ordinary, stream, "conflict", "kd", changes={"recipe": {"backbone": "resnet18"}}))
 
 
+def test_epochs_are_chosen_by_the_validation_samples_of_what_is_learned_alone(ordinary: Path) -> None:
+    stream = _stream(ordinary, 'splits = ["test"]', "", "")
+    recipe = dict(_call(ordinary, stream, "chosen", "kd").changes["recipe"])
+    results = _quiet(
+        _call(ordinary, stream, "chosen", "kd", changes={"recipe": {**recipe, "select": "validation"}})
+    )
+    assert not results.failures
+    for_all = {"recipe": {**recipe, "select": "source-and-target"}}
+    with pytest.raises(BenchError, match=r"domain 'D0' .* has no validation rows"):
+        prepare(_call(ordinary, stream, "old-too", "kd", changes=for_all))
+
+
 def test_a_call_may_bring_another_source_model_than_the_stream(
     ordinary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,14 +289,19 @@ def test_a_call_may_bring_another_source_model_than_the_stream(
     assert str(ordinary / "detector.safetensors") in kept
 
 
-def test_code_of_ones_own_is_trained_on(ordinary: Path) -> None:
-    (ordinary / "net.py").write_text(
-        "from torch import nn\n"
-        "def build():\n"
-        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))\n"
-    )
+OWN_NET = (
+    "from torch import nn\n"
+    "def build():\n"
+    "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 1))\n"
+)
+
+
+@pytest.fixture(scope="module")
+def own_code(ordinary: Path) -> Results:
+    """A run that begins with code of the user's own, of one logit."""
+    (ordinary / "net.py").write_text(OWN_NET)
     inside: dict[str, Any] = {}
-    exec((ordinary / "net.py").read_text(), inside)
+    exec(OWN_NET, inside)
     torch.manual_seed(0)
     torch.save(inside["build"]().state_dict(), ordinary / "own.pt")
     stream = _stream(ordinary, 'splits = ["test"]', "", "")
@@ -287,8 +309,72 @@ def test_code_of_ones_own_is_trained_on(ordinary: Path) -> None:
     table = SourceTable(
         str(ordinary / "own.pt"), model=str(ordinary / "net.py:build"), mean=half, std=half, image_size=0
     )
-    results = _quiet(_call(ordinary, stream, "code", "kd", "lwf", source=table))
-    assert not results.failures
+    return _quiet(_call(ordinary, stream, "code", "kd", "lwf", source=table))
+
+
+def test_code_of_ones_own_is_trained_on(ordinary: Path, own_code: Results) -> None:
+    assert not own_code.failures
     plan = json.loads((ordinary / "r" / "code" / "plan.json").read_text())
     assert plan["stream"]["brought"]["backbone"] == "net.py:build"
     assert len(plan["stream"]["brought"]["code"]) == 64
+
+
+def test_what_was_trained_from_code_of_ones_own_judges_and_is_exported_where_that_code_is_named(
+    ordinary: Path, own_code: Results
+) -> None:
+    cell, model = own_code.cells[0].path, str(ordinary / "net.py:build")
+    crops = [*np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)]
+    expected = open_detector(cell, {"model": model}).score(crops)
+    assert len(set(expected.tolist())) == 3
+    exported = export_trained(cell, ordinary / "own-kd", model=model)
+    assert exported.content.model == "net.py:build"
+    again = open_detector(exported.weights, {"model": model}).score(crops)
+    np.testing.assert_allclose(again, expected, atol=1e-4)
+
+
+def test_code_of_ones_own_is_scored_on_corrupted_sets_where_it_is_named(
+    ordinary: Path, own_code: Results
+) -> None:
+    shutil.copytree(ordinary / "r" / "code", ordinary / "r" / "scored")
+    call = ScoreCall(ordinary / "r" / "scored", corrupt="jpeg-30", jobs=1)
+    with pytest.raises(
+        BenchError, match=r"code of your own \(net.py:build\), which is run only where you name it"
+    ):
+        prepare_scoring(call)
+    scoring = prepare_scoring(dataclasses.replace(call, model=str(ordinary / "net.py:build")))
+    execute_scoring(scoring)
+    assert not scoring.left_out
+    scored = load_results(ordinary / "r" / "scored").cells[0].further
+    assert scored is not None
+    assert scored["domain"].nunique() == 3
+
+
+def test_other_code_than_the_one_that_was_brought_is_not_run(
+    ordinary: Path, own_code: Results, tmp_path: Path
+) -> None:
+    cell = own_code.cells[0].path
+    (tmp_path / "net.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n" + OWN_NET)
+    refusals = {
+        "": "is code of your own (net.py:build), which is run only where you name it: --model FILE.py:FUNCTION",
+        f"{tmp_path / 'net.py'}:build": "with which the source model was brought, found net.py:build with",
+        f"{ordinary / 'net.py'}:other": "found net.py:other",
+    }
+    for model, words in refusals.items():
+        for use in (lambda model: open_detector(cell, {"model": model or None}), _exported(cell, tmp_path)):
+            with pytest.raises(BenchError) as error:
+                use(model)
+            assert words in str(error.value)
+            assert "\n" not in str(error.value)
+    assert not (tmp_path / "ran").exists()
+
+
+def _exported(cell: Path, folder: Path) -> Callable[[str], object]:
+    return lambda model: export_trained(cell, folder / "never", model=model)
+
+
+def test_code_is_refused_where_none_was_brought(ordinary: Path, own_code: Results) -> None:
+    own = load_results(ordinary / "r" / "own").cells[0].path
+    with pytest.raises(
+        BenchError, match=r"cell\.json: --model .*: no source model was brought; leave it out"
+    ):
+        open_detector(own, {"model": str(ordinary / "net.py:build")})

@@ -91,7 +91,9 @@ def test_a_recipe_that_chooses_by_validation_is_refused_where_a_domain_has_none(
 
 def test_a_recipe_that_chooses_by_validation_asks_for_it(stream, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(call_module, "check_validation", lambda stream, use, remedy: asked.append(use))
+    monkeypatch.setattr(
+        call_module, "check_validation", lambda stream, use, remedy, learned: asked.append(use)
+    )
     prepare(Call(("ewc",), stream, Recipe().changed(TINY), out=tmp_path / "a"))
     assert asked == []
     prepare(Call(("ewc",), stream, Recipe().changed({**TINY, "select": "validation"}), out=tmp_path / "b"))

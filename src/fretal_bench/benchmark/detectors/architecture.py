@@ -199,6 +199,16 @@ def heads_of(network: nn.Module, outputs: int, where: str) -> list[nn.Linear | n
     return fitting
 
 
+def outputs_of(architecture: Architecture, where: str) -> int:
+    """Count the outputs of what a user's own function builds, which is run: 1 where its last layer has one, else 2."""
+    network = raw_network(architecture, 2, where)
+    try:
+        heads_of(network, 1, where)
+    except BenchError:
+        return 2
+    return 1
+
+
 def _outputs(head: nn.Module) -> str:
     weight = getattr(head, "weight", None)
     return f"{len(weight)} outputs" if isinstance(weight, torch.Tensor) and weight.ndim else "no outputs"

@@ -17,6 +17,7 @@ from fretal_bench.benchmark.detectors.architecture import (
     Architecture,
     build_network,
     heads_of,
+    outputs_of,
     own_architecture,
     raw_network,
     swap,
@@ -114,10 +115,11 @@ def bring(table: SourceTable, folder: Path = Path(), where: str = "") -> Brought
     mean, std, size = _pixels(facts, architecture, where)
     architecture = dataclasses.replace(architecture, image_size=size)
     stride = facts.of("stem_stride", 0, "as the backbone has it")
-    outputs, tensors = _tensors(architecture, facts, where)
-    architecture = dataclasses.replace(architecture, outputs=outputs)
+    built = outputs_of(architecture, where) if architecture.file else 0
+    outputs, tensors = _tensors(architecture, facts, where, built)
+    architecture = dataclasses.replace(architecture, outputs=built or outputs)
     fake = facts.of("fake", 1, "nothing states it")
-    network = raw_network(architecture, outputs, where)
+    network = _network(architecture, outputs, where)
     network.load_state_dict(tensors)
     if outputs == 1:
         widen(network, fake, where)
@@ -229,28 +231,36 @@ def _architecture(facts: _Facts, folder: Path, where: str) -> Architecture:
     )
 
 
-def _tensors(architecture: Architecture, facts: _Facts, where: str) -> tuple[int, dict[str, Tensor]]:
-    """Count the outputs of the weights where nothing states them, and return them under the network's names."""
+def _network(architecture: Architecture, outputs: int, where: str) -> nn.Module:
+    """Build a network with as many outputs as its weights have.
+
+    A user's own function may build one logit, and its weights have two outputs: this suite wrote them so (``widen``).
+    """
+    network = raw_network(architecture, outputs, where)
+    if architecture.file and architecture.outputs == 1 and outputs == 2:
+        widen(network, 1, where)
+    return network
+
+
+def _tensors(
+    architecture: Architecture, facts: _Facts, where: str, built: int
+) -> tuple[int, dict[str, Tensor]]:
+    """Count the outputs of the weights where nothing states them, and return them under the network's names.
+
+    ``built`` are the outputs of what the user's own function builds; 0 of a timm model.
+    """
     network = raw_network(architecture, 2, where)
     outputs = facts.of("outputs", 0, "counted")
     if not outputs:
-        outputs = _own_outputs(network) if architecture.file else _counted(network, facts)
+        outputs = built or _counted(network, facts)
     if architecture.file:
+        network = _network(dataclasses.replace(architecture, outputs=built), outputs, where)
         heads_of(network, outputs, where)
     elif outputs == 1:
         network = raw_network(architecture, 1, where)
     who = f"{architecture.name} with {outputs} output{'s' * (outputs > 1)}"
     head = frozenset() if architecture.file else head_names(network)
     return outputs, fitted(facts.weights, network.state_dict(), who, head, facts.table.ignore)
-
-
-def _own_outputs(network: nn.Module) -> int:
-    """Count the outputs of a network of the user's own: 1 where that is what its last layer has, else 2."""
-    try:
-        heads_of(network, 1, "")
-    except BenchError:
-        return 2
-    return 1
 
 
 def _counted(network: nn.Module, facts: _Facts) -> int:

@@ -82,13 +82,14 @@ class FakeDetector:
     Args:
         path: See ``open_trained``.
         device: ``auto``, ``cpu`` or ``cuda``.
+        model: See ``open_trained``.
 
     Raises:
         BenchError: There is no such cell, step or checkpoint, or it is not one of this suite's.
     """
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
-        trained = open_trained(path)
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto", model: str = "") -> None:
+        trained = open_trained(path, model)
         self.path = trained.place
         self.strategy: ContinualStrategy = trained.judge(device)
         self.use = _use_of_trained(trained)
@@ -229,6 +230,8 @@ def open_detector(
         size = stated.get("image_size")
         table = SourceTable(weights=str(files.expanded(path).absolute()), **stated)
         return WeightsDetector(table, StatedCrop(size or None, margin), device)
+    # Of a cell or a step it says which code of the user's own builds its model.
+    model = str(stated.pop("model", "")) if kind in ("cell", "step") else ""
     if stated:
         raise BenchError(
             f"{os.fspath(path)}: --{next(iter(stated)).replace('_', '-')} is stated of weights of your own, and this "
@@ -238,7 +241,7 @@ def open_detector(
         return OnnxDetector(path, StatedCrop(margin=margin))
     if margin is not None:
         raise BenchError(f"{os.fspath(path)}: knows its crop rule itself; leave --margin out")
-    return FakeDetector(files.expanded(path), device)
+    return FakeDetector(files.expanded(path), device, model)
 
 
 def _use_of_record(what: str, rule: CropRule, record: DetectorRecord | None, notes: tuple[str, ...]) -> Use:

@@ -11,7 +11,10 @@ from fretal_bench.benchmark.prediction.trained import open_trained
 
 
 def export_trained(
-    path: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, format: Format = "safetensors"
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    format: Format = "safetensors",
+    model: str = "",
 ) -> Exported:
     """Write the detector that a cell, or a step, ended with.
 
@@ -20,11 +23,12 @@ def export_trained(
         out: The file, or the folder where it is to be; by default one named after strategy and seed, in the current
             folder.
         format: What to write.
+        model: See ``open_trained``.
 
     Raises:
         BenchError, RunError: See ``open_trained`` and ``export``.
     """
-    trained = open_trained(path)
+    trained = open_trained(path, model)
     name = f"{trained.info.name.replace(':', '-')}-seed{trained.seed}"
     place = files.expanded(out) if out is not None else Path(name)
     if out is not None and (place.is_dir() or os.fspath(out).endswith("/")):

@@ -135,12 +135,13 @@ class Trained:
         )
 
 
-def open_trained(path: str | os.PathLike[str]) -> Trained:
+def open_trained(path: str | os.PathLike[str], model: str = "") -> Trained:
     """Open the detector that a done cell, or a step, ended with.
 
     Args:
         path: The folder of a done cell, whose last step is in the pool, or its address (``cell_at``); that of a step in a
             pool; or, of an earlier version, a cell's ``checkpoint.pt``.
+        model: ``FILE.py:FUNCTION``, where the source model is code of the user's own; it is run only if it is that.
 
     Raises:
         BenchError: There is no such cell, step or checkpoint, or it is not one of this suite's.
@@ -148,7 +149,7 @@ def open_trained(path: str | os.PathLike[str]) -> Trained:
     folder = cell_at(path)
     folder = folder.parent if folder.is_file() or folder.name == "checkpoint.pt" else folder
     if (folder / "step.json").exists():
-        return _of_step(folder)
+        return _of_step(folder, model)
     if not (folder / "cell.json").exists():
         raise BenchError(f"{folder}: expected a done cell (cell.json), found none; {GIVE}")
     about = read_about(Sealed(folder, GIVE))
@@ -165,11 +166,11 @@ def open_trained(path: str | os.PathLike[str]) -> Trained:
         _crop_of(about, where),
         history.of_cell(folder, about),
         about.steps[-1] if about.steps else "",
-        recorded_architecture(about, recipe, str(where)),
+        recorded_architecture(about, recipe, str(where), model),
     )
 
 
-def _of_step(folder: Path) -> Trained:
+def _of_step(folder: Path, model: str) -> Trained:
     folder = folder.absolute()
     pool = Pool(folder.parent.parent)
     about = pool.record(folder.name)
@@ -185,7 +186,7 @@ def _of_step(folder: Path) -> Trained:
         _crop_of(about, where),
         history.of_step(pool, about),
         about.id,
-        recorded_architecture(about, recipe, str(where)),
+        recorded_architecture(about, recipe, str(where), model),
     )
 
 

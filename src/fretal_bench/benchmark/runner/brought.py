@@ -119,52 +119,67 @@ def _kept(table: SourceTable, folder: ResultFolder, pool: Pool, recipe: Recipe) 
     content = brought.content()
     if not pool.has_state(brought_id(recipe.content(), content)):
         return None
-    architecture = _architecture(brought, recipe, table)
+    architecture = _architecture(brought, recipe, table.model)
     return BroughtSource(Source(architecture, content), recipe, table.weights, plan.stream.brought_as, None)
 
 
-def _architecture(brought: BroughtContent, recipe: Recipe, table: SourceTable | None = None) -> Architecture:
-    """Make an architecture of what a record says; one of the user's own code only where the user names it."""
-    from fretal_bench.benchmark.detectors.architecture import Architecture, own_architecture
+def _architecture(brought: BroughtContent, recipe: Recipe, model: str) -> Architecture:
+    """Make an architecture of what a record says; one of the user's own code only where the user names it.
+
+    Args:
+        brought: What the record says.
+        recipe: The recipe that trains it.
+        model: ``FILE.py:FUNCTION``, as the user names it; empty if the user names none.
+    """
+    from fretal_bench.benchmark.detectors.architecture import Architecture, outputs_of, own_architecture
 
     if not brought.code:
+        if model:
+            raise BenchError(
+                f"--model {model}: the model is timm's {brought.backbone}, and no code of yours; leave it out"
+            )
         return Architecture(brought.backbone, brought.arguments, image_size=recipe.image_size)
-    if table is None or not table.model:
+    if not model:
         raise BenchError(
-            f"the source model is code of your own ({brought.backbone}), which is run only where you name it (--model)"
+            f"its model is code of your own ({brought.backbone}), which is run only where you name it: --model "
+            "FILE.py:FUNCTION"
         )
-    own = own_architecture(table.model, Path(), brought.arguments)
-    if own.code != brought.code:
+    own = own_architecture(model, Path(), brought.arguments)
+    if own.code != brought.code or own.name != brought.backbone:
         raise BenchError(
-            f"{own.file}: is not the code that the source model was brought with; bring that back"
+            f"--model {model}: expected {brought.backbone} with sha256 {brought.code[:12]}..., with which the source "
+            f"model was brought, found {own.name} with {own.code[:12]}...; bring that back"
         )
-    return dataclasses.replace(own, image_size=recipe.image_size)
+    return dataclasses.replace(own, outputs=outputs_of(own, f"--model {model}"), image_size=recipe.image_size)
 
 
-def recorded_architecture(about: CellFile | StepFile, recipe: Recipe, where: str) -> Architecture | None:
+def recorded_architecture(
+    about: CellFile | StepFile, recipe: Recipe, where: str, model: str = ""
+) -> Architecture | None:
     """Return the architecture of the source model that a done cell, or a step, began with; None if none was brought.
 
     Args:
         about: Its record.
         recipe: Its recipe.
         where: Its place, for the error.
+        model: ``FILE.py:FUNCTION`` of the user's own, which is run only if the record has its hash.
 
     Raises:
-        BenchError: It is code of the user's own.
+        BenchError: It is code of the user's own, and another one is named, or none; or one is named where there is none.
     """
-    if about.brought is None:
-        return None
-    if about.brought.code:
-        raise BenchError(
-            f"{where}: its model is code of your own ({about.brought.backbone}), which no record runs; load the step's "
-            "checkpoint with that code"
-        )
-    return _architecture(about.brought, recipe)
+    try:
+        if about.brought is not None:
+            return _architecture(about.brought, recipe, model)
+        if model:
+            raise BenchError(f"--model {model}: no source model was brought; leave it out")
+    except BenchError as error:
+        raise BenchError(f"{where}: {error}") from error
+    return None
 
 
-def recorded_source(about: CellFile, recipe: Recipe) -> Source | None:
-    """Return the source model that a done cell began with; None if none was brought. Errors as above."""
-    architecture = recorded_architecture(about, recipe, f"cell {about.id}")
+def recorded_source(about: CellFile, recipe: Recipe, model: str = "") -> Source | None:
+    """Return the source model that a done cell began with; None if none was brought. Arguments and errors as above."""
+    architecture = recorded_architecture(about, recipe, f"cell {about.id}", model)
     if architecture is None or about.brought is None:
         return None
     return Source(architecture, about.brought.content())

@@ -44,7 +44,8 @@ class Call:
 
     Args:
         strategies: Names of strategies; one given twice counts once.
-        stream: Name of a stream, or path of a TOML file.
+        stream: Name of a stream, path of a TOML file, or a stream that is read already, which is written to
+            ``stream.toml`` in the result folder.
         recipe: Name of a recipe, path of a TOML file, or a recipe.
         seeds: Seeds; one given twice counts once.
         changes: Values by owner (a strategy, or ``recipe``) and key.
@@ -65,7 +66,7 @@ class Call:
     """
 
     strategies: Sequence[str]
-    stream: str = "ffpp-mini"
+    stream: str | StreamFile = "ffpp-mini"
     recipe: str | os.PathLike[str] | Recipe = "mini"
     seeds: Sequence[int] = (0,)
     changes: Changes = field(default_factory=dict)
@@ -246,7 +247,8 @@ def prepare(
     if jobs > 1 and call.cluster is None and not (folder.path / PLAN).exists():
         # All of it is to be trained: workers' imports go on while the stream is opened, or made.
         import_ahead(TRAINS)
-    keeps_file = file.needs_data or stream is not None or call.source is not None
+    is_read = not isinstance(call.stream, str)
+    keeps_file = file.needs_data or stream is not None or call.source is not None or is_read
     file = file if call.source is None else with_source(file, call.source)
     brought, source_pool = None, Pool(call.pool if call.pool is not None else folder.pool)
     if file.brought is not None:
@@ -260,7 +262,7 @@ def prepare(
             )
     file = locate(stream(file) if stream is not None else file, call.data, earlier_stores(stream_path))
     file = absolute_stores(file) if keeps_file else file
-    reference = str(stream_path.absolute()) if keeps_file else call.stream
+    reference = str(stream_path.absolute()) if keeps_file else str(call.stream)
     opened = _open(file, reference, recipe, call.orders, building, brought)
     planned = (
         tuple(cells(opened))
@@ -325,6 +327,7 @@ def _open(
             folded,
             f"recipe {recipe.name!r} chooses an epoch by (select={recipe.select})",
             "use --set recipe.select=last",
+            learned=recipe.select == "validation",
         )
     source = brought.source if brought is not None else None
     own, *others = (_fingerprint(other, source) for other in streams)
@@ -353,7 +356,7 @@ def _check_learned(streams: Sequence[Stream], brought: bool) -> None:
             )
 
 
-def check_validation(stream: Stream, use: str, remedy: str) -> None:
+def check_validation(stream: Stream, use: str, remedy: str, *, learned: bool = False) -> None:
     """Refuse a stream in which a domain has no validation rows, or fakes alone.
 
     On fakes alone, what calls everything fake has an accuracy of 1, and would be chosen.
@@ -362,11 +365,14 @@ def check_validation(stream: Stream, use: str, remedy: str) -> None:
         stream: The stream.
         use: What they are needed for, as it ends a sentence: ``tuning is judged by``.
         remedy: What to do instead of preparing a store that has them.
+        learned: Look only at the domains that are learned.
 
     Raises:
         BenchError: A domain has none, or no real one.
     """
     for domain in stream:
+        if learned and not len(domain.rows["train"]):
+            continue
         if domain.fakes_only:
             raise BenchError(
                 f"domain {domain.name!r} of stream {stream.name!r} has validation rows of fakes alone "

@@ -173,8 +173,9 @@ class PlanFile(Record):
 
     ``orders`` are the domains in every order but the stream's own, which the cells number from 1; ``pool`` is where the
     steps are, from the folder, if not beside it; ``further`` are test sets that were never trained on, or corrupted
-    ones. ``folds`` are the domains in every fold but the first, of a stream that has several (``streams.folds``): seed
-    s is of fold s mod their number. In the first format cells have a ``source`` and no ``steps``.
+    ones. ``folds`` are the domains in every fold but the first, of a stream that has several (``streams.folds``,
+    ``Protocol.draws``): seed s is of fold s mod their number. In the first format cells have a ``source`` and no
+    ``steps``.
     """
 
     format: int
@@ -222,7 +223,11 @@ def _check_folds(plan: PlanFile) -> None:
         if [_kinds(domains) for domains in (fold.domains, *fold.orders)] != own:
             names = [domain.name for domain in fold.domains]
             raise Invalid("folds", "in every fold the stream's domains, in all of the plan's orders", names)
-        if fold.domains in (plan.stream.domains, *(other.domains for other in plan.folds[: number - 1])):
+        # Few videos may be drawn twice alike.
+        if plan.stream.protocol.draws == 1 and fold.domains in (
+            plan.stream.domains,
+            *(other.domains for other in plan.folds[: number - 1]),
+        ):
             raise Invalid("folds", "folds of different people", number, "it is another fold again")
     last = max((domain.fold for domain in plan.further), default=0)
     if last > len(plan.folds):

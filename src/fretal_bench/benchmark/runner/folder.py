@@ -212,7 +212,12 @@ class ResultFolder:
         there = [fold["domains"] for fold in old.get("folds", [])]
         now = [parsing.plain(of[0]["domains"]) for of in plan.folds]
         if there and there != now:
-            text = "other people are tested in them" if len(there) == len(now) else f"{len(now) + 1} now"
+            other = (
+                "other videos are drawn"
+                if plan.stream["protocol"].get("draws", 1) > 1
+                else "other people are tested"
+            )
+            text = f"{other} in them" if len(there) == len(now) else f"{len(now) + 1} now"
             raise BenchError(
                 f"{self.path} was made by another plan: {len(there) + 1} folds there, {text}; give another --out"
             )

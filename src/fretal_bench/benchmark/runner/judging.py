@@ -61,6 +61,7 @@ class ScoreCall:
         gpus_per_step: As ``Call``'s.
         corrupt: Judge the last step of every cell on the stream's own test samples, so corrupted
             (``datasets.corruptions.corruptions``).
+        model: ``FILE.py:FUNCTION``, where the cells began with code of the user's own; it is run only if it is that.
     """
 
     results: str | os.PathLike[str]
@@ -73,6 +74,7 @@ class ScoreCall:
     ray: str | None = None
     gpus_per_step: float = 1.0
     corrupt: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,11 @@ def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -
     _, plan = documents.read_plan(folder.path)
     pool = Pool(call.pool if call.pool is not None else folder.pool)
     sets = (_corrupted_sets if call.corrupt else _further_sets)(call, folder, plan, building)
-    cells, left_out = _cells(folder, plan, pool, call.device, elsewhere=cluster is not None)
+    if call.model and cluster is not None:
+        raise BenchError(
+            f"--ray {call.ray}: --model is code of your own, which other machines don't have; leave one of the two out"
+        )
+    cells, left_out = _cells(folder, plan, pool, call, elsewhere=cluster is not None)
     if not cells:
         first = next(iter(left_out.items()), None)
         reason = f"{first[0]}: {first[1]}" if first else "no cell is done"
@@ -268,16 +274,22 @@ def _corrupted_sets(
     stream, _ = _trained_on(call, folder, plan, building)
     reference = _reference(call, folder, plan)
     use_stream(reference, stream)
+    folds = _folds(folder, plan)
+    # Where folds are draws of training videos, all test the same.
+    alike = plan.stream.protocol.draws > 1
+    groups = {0: frozenset(folds)} if alike else {fold: frozenset((fold,)) for fold in folds}
     sets = []
-    for fold in _folds(folder, plan):
+    for fold, of_folds in groups.items():
         for of in chosen:
             for domain in stream.in_fold(fold):
                 if not len(domain.rows["test"]):
-                    raise BenchError(f"{reference}: domain {domain.name!r} has no test rows to corrupt")
+                    continue
                 corrupted = test_set(corrupted_name(domain.name, of.name), domain.store, domain.rows["test"])
                 id = set_id({**domain.fingerprint(), "corruption": of.name}, "test")
                 ref = TestSet(id, domain.name, "test", reference, corruption=of.name, fold=fold)
-                sets.append(JudgedSet(corrupted, ref, frozenset((fold,))))
+                sets.append(JudgedSet(corrupted, ref, of_folds))
+    if not sets:
+        raise BenchError(f"{reference}: no domain has test rows to corrupt")
     _check_names(plan, sets, f"--corrupt {call.corrupt}")
     return tuple(sets)
 
@@ -387,7 +399,7 @@ def _trained_on(
 
 
 def _cells(
-    folder: ResultFolder, plan: PlanFile, pool: Pool, device: str | None, *, elsewhere: bool = False
+    folder: ResultFolder, plan: PlanFile, pool: Pool, call: ScoreCall, *, elsewhere: bool = False
 ) -> tuple[tuple[Judged, ...], dict[str, str]]:
     """Return the done cells with what can be judged of them, and why others cannot be judged."""
     cells, left_out = [], {}
@@ -401,12 +413,13 @@ def _cells(
             continue
         fold = plan.fold_of(entry.seed)
         domains = parsing.plain(stream_of_order(plan, entry.order, fold).domains)
-        if about.brought is not None and about.brought.code:
+        if about.brought is not None and about.brought.code and not call.model:
             left_out[label] = (
-                f"its model is code of your own ({about.brought.backbone}), which no record runs"
+                f"its model is code of your own ({about.brought.backbone}), which is run only where you name it: --model "
+                "FILE.py:FUNCTION"
             )
             continue
-        path = _path(about, domains, label, device, elsewhere)
+        path = _path(about, domains, label, call, elsewhere)
         if not pool.has_state(path[-1].id):
             left_out[label] = f"the checkpoint of its last step is not in {pool.path}"
             continue
@@ -420,12 +433,12 @@ def _cells(
 
 
 def _path(
-    about: CellFile, domains: Sequence[Mapping[str, Any]], label: str, device: str | None, elsewhere: bool
+    about: CellFile, domains: Sequence[Mapping[str, Any]], label: str, call: ScoreCall, elsewhere: bool
 ) -> tuple[Step, ...]:
     """Make the steps of a done cell again, from what it says of itself."""
     recipe = recorded_recipe(about.recipe, f"cell {about.id}: recipe")
-    if device is not None:
-        recipe = recipe.changed({"device": resolve_device(device, elsewhere=elsewhere)})
+    if call.device is not None:
+        recipe = recipe.changed({"device": resolve_device(call.device, elsewhere=elsewhere)})
     own = {
         "strategy": about.strategy,
         "label": label,
@@ -434,7 +447,8 @@ def _path(
         "revision": about.revision or 0,
         "resumable": find_strategy(about.strategy).resumable,
     }
-    return path_of(about.steps, domains, recipe, about.seed, "", own, source=recorded_source(about, recipe))
+    source = recorded_source(about, recipe, call.model)
+    return path_of(about.steps, domains, recipe, about.seed, "", own, source=source)
 
 
 def _check_crops(folder: ResultFolder, cells: Sequence[Judged], sets: Sequence[Domain]) -> None:

@@ -62,6 +62,7 @@ def training_rows(
     sharing: Sequence[str],
     *,
     first: bool,
+    draw: int = 0,
 ) -> npt.NDArray[np.int64]:
     """Choose a domain's training rows by the protocol, in whole videos.
 
@@ -73,6 +74,7 @@ def training_rows(
         sharing: The domains between which the real videos are dealt where they are not shared, in the order of the
             stream file: it does not depend on the order in which they are learned.
         first: Whether it is learned first; then its videos are not thinned.
+        draw: Which choice of its videos, from 0.
 
     Returns:
         Row numbers, int64, ascending.
@@ -87,8 +89,12 @@ def training_rows(
         dealt = sorted(real, key=lambda video: _draw(protocol.seed, "reals", video))
         real = dealt[sharing.index(name) :: len(sharing)]
     if thinned:
+        # The first is what a stream without draws has.
+        purpose = f"{name}/draw {draw}" if draw else name
         real, fake = (
-            sorted(videos, key=lambda video: _draw(protocol.seed, name, video))[: protocol.videos_per_class]
+            sorted(videos, key=lambda video: _draw(protocol.seed, purpose, video))[
+                : protocol.videos_per_class
+            ]
             for videos in (real, fake)
         )
     return rows[np.isin(key, [*real, *fake])]

@@ -35,18 +35,29 @@ class Protocol(Record):
         seed: Of the choice of videos; the choice depends on it and on the videos' names alone.
         later_reals: Whether domains after the first bring real videos. If not (fake-incremental), they train and are
             validated on fakes alone: what a learner is not given chooses nothing either. Test sets keep their reals.
+        draws: How many choices of ``videos_per_class`` videos there are: seed s trains on choice s mod draws, so that a
+            seed draws videos as well as weights and batches. The first is that of a stream without the key.
     """
 
     videos_per_class: int | None = limited(None, at_least=1)
     shared_reals: bool = True
     seed: int = 0
     later_reals: bool = True
+    draws: int = limited(1, at_least=1, at_most=1000)
+
+    def __post_init__(self) -> None:
+        """Check keys that belong together; raises ``Invalid``."""
+        super().__post_init__()
+        if self.draws > 1 and self.videos_per_class is None:
+            raise Invalid("draws", "1 where all videos are trained on (no 'videos_per_class')", self.draws)
 
     def content(self) -> dict[str, object]:
-        """Return the keys as plain data, for ids; without ``later_reals`` where they are there, as before that key."""
+        """Return the keys as plain data, for ids; without those that are newer, where they are as before them."""
         content = asdict(self)
         if self.later_reals:
             del content["later_reals"]
+        if self.draws == 1:
+            del content["draws"]
         return content
 
 
@@ -139,6 +150,8 @@ class StreamTable(Record):
         if len(set(called)) < len(called):
             twice = next(name for name in called if called.count(name) > 1)
             raise Invalid("domains", "domains of different names", twice, "it is there twice")
+        if self.folds > 1 and self.protocol.draws > 1:
+            raise Invalid("folds", "none where the protocol draws videos by seed ('draws')", self.folds)
         if self.first > len(called):
             raise Invalid("first", f"no more than the {len(called)} domains", self.first)
 

@@ -45,8 +45,8 @@ class Stream:
         name: The stream's name.
         domains: The domains, in order.
         protocol: What a learner is given at each.
-        fold: Which of its folds it is: who is tested, who validates and who is trained on (``folds``); 0 is the stores'
-            own split.
+        fold: Which of its folds it is: who is tested, who validates and who is trained on (``folds``), or which videos
+            are drawn (``Protocol.draws``); 0 is the stores' own split, and the first choice of videos.
         folds: How many folds there are; 1 for a stream that has its stores' own split alone.
     """
 
@@ -240,8 +240,13 @@ def open_stream(
     return open_located(locate(find_stream(name_or_path), data), progress, verify=verify, fold=fold)
 
 
-def find_stream(name_or_path: str | Path) -> StreamFile:
-    """Read a built-in stream by name, or a user's by path, without opening its data; see ``open_stream``."""
+def find_stream(name_or_path: str | Path | StreamFile) -> StreamFile:
+    """Read a built-in stream by name, or a user's by path, without opening its data; see ``open_stream``.
+
+    One that is read already is returned as it is.
+    """
+    if isinstance(name_or_path, StreamFile):
+        return name_or_path
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
         return read_stream_file(Path(name_or_path))
@@ -294,7 +299,10 @@ def open_orders(
 
 
 class _Folds:
-    """The folds of a stream file whose stores are open; one of a stream that has none."""
+    """The folds of a stream file whose stores are open; one of a stream that has none.
+
+    Where its protocol draws videos by seed, a fold is one of these choices, and all test the same people.
+    """
 
     def __init__(self, file: StreamFile, stores: Mapping[str, CropStore]) -> None:
         self._file, self._stores = file, stores
@@ -306,7 +314,8 @@ class _Folds:
     def open(self, fold: int, orders: Sequence[Sequence[str]]) -> tuple[Stream, ...]:
         """Open a fold in several orders of the domains."""
         file = self._file
-        domains = _Domains(file, self._stores, self._splits[fold] if fold else None)
+        draw = fold if file.protocol.draws > 1 else 0
+        domains = _Domains(file, self._stores, self._splits[fold] if fold and not draw else None, draw)
         streams = tuple(
             Stream(
                 file.name,
@@ -315,7 +324,7 @@ class _Folds:
                 people_checked=True,
                 at=domains.at,
                 fold=fold,
-                folds=max(1, len(self._splits)),
+                folds=max(len(self._splits), file.protocol.draws),
                 of_fold=self._opened,
             )
             for order in orders
@@ -337,12 +346,13 @@ class _Domains:
         file: The stream file.
         stores: Its stores, by the name that it gives them.
         splits: Of the people, in a fold after the first; by default the stores' own.
+        draw: Which choice of videos, where the protocol draws some.
     """
 
     def __init__(
-        self, file: StreamFile, stores: Mapping[str, CropStore], splits: Splits | None = None
+        self, file: StreamFile, stores: Mapping[str, CropStore], splits: Splits | None = None, draw: int = 0
     ) -> None:
-        self._file = file
+        self._file, self._draw = file, draw
         self._columns = {
             name: split_column(store.index, splits) if splits is not None else None
             for name, store in stores.items()
@@ -378,7 +388,7 @@ class _Domains:
         rows.update({split: rows[split][:0] for split in domain.withheld})
         if "train" not in domain.withheld:
             rows["train"] = training_rows(
-                file.protocol, store.index, rows["train"], domain.name, sharing, first=first
+                file.protocol, store.index, rows["train"], domain.name, sharing, first=first, draw=self._draw
             )
         fakes_only = not (first or file.protocol.later_reals)
         if fakes_only:
