@@ -12,6 +12,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/adapt.md",
     "docs/architecture.md",
     "docs/data-check.md",
     "docs/detectors.md",

@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from fretal_bench.cli.adapt import adapt
 from fretal_bench.cli.cells import cells
 from fretal_bench.cli.clean import clean
 from fretal_bench.cli.data import data
@@ -72,6 +73,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(run)
+app.command()(adapt)
 app.command()(report)
 app.command()(cells)
 app.command("list")(list_)
