@@ -111,8 +111,8 @@ def measure_adaptation(results: Results) -> Adaptation:
         RunError: No cell has numbers.
     """
     if not results.cells:
-        first = next((f"; {of.label}: {of.reason}" for of in (*results.failures, *results.unusable)), "")
-        raise RunError(f"{results.path}: no strategy has numbers{first}")
+        reason = next((f"; {of.label}: {of.reason}" for of in (*results.failures, *results.unusable)), "")
+        raise RunError(f"{results.path}: no strategy has numbers{reason}")
     domains = results.plan["stream"]["domains"]
     names = [domain["name"] for domain in domains]
     clusters = run_clusters(results.cells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from fretal_bench import files
 from fretal_bench.benchmark.adaptation.chosen import chosen
-from fretal_bench.benchmark.adaptation.places import Place, domains_of, place_of
+from fretal_bench.benchmark.adaptation.places import Place, crop_of, domains_of, place_of
 from fretal_bench.benchmark.detectors.record import DetectorRecord, record_of
 from fretal_bench.benchmark.recipes.recipe import Recipe, open_recipe, recorded_recipe
 from fretal_bench.benchmark.runner.plan import Changes, check_strategies
 from fretal_bench.datasets.streams.file import Protocol, StreamFile
 from fretal_bench.datasets.streams.source import SourceTable
-from fretal_bench.errors import BenchError
+from fretal_bench.errors import BenchError, BenchWarning
 
 if TYPE_CHECKING:
     from fretal_bench.benchmark.runner.call import Call
@@ -118,6 +119,7 @@ def adapting(call: AdaptCall) -> Adapting:
     old = [first, *(place_of(text, "--test", first) for text in call.test[1:])]
     new = place_of(call.new, "--new", first)
     _check_apart(new, old)
+    _say_other_crops(record, first)
     recipe = _recipe(call, record)
     changed = recipe.changed(call.changes.get("recipe", {}))
     strategies = chosen(call.strategies, changed)
@@ -161,6 +163,18 @@ def _recipe(call: AdaptCall, record: DetectorRecord | None) -> Recipe:
         if call.source.backbone:
             recipe = replace(recipe, backbone=call.source.backbone)
     return recipe
+
+
+def _say_other_crops(record: DetectorRecord | None, place: Place) -> None:
+    """Warn of samples whose faces were cropped otherwise than the detector's record says."""
+    known, info = record.crop if record is not None else None, crop_of(place)
+    if known is not None and info is not None and known.margin != info.margin:
+        warnings.warn(
+            f"{place.option} {place.store}: its faces were cropped with margin {info.margin:g}, those that the detector "
+            f"learned from with {known.margin:g}, as its record says: scores are of that difference too",
+            BenchWarning,
+            stacklevel=3,
+        )
 
 
 def _check_apart(new: Place, old: Sequence[Place]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from fretal_bench.datasets.manifest import SPLITS, Split
 from fretal_bench.datasets.store.index import read_index
 from fretal_bench.datasets.store.info import INDEX, INFO, StoreInfo, read_info
 from fretal_bench.datasets.streams.file import BUILTIN_STORE, DomainFile
-from fretal_bench.errors import BenchError, nearest
-from fretal_bench.names import LONGEST
+from fretal_bench.errors import BenchError, BenchWarning, nearest
+from fretal_bench.names import LONGEST, shown
+from fretal_bench.records import Invalid
 
 _SHAPE: Final = "STORE or STORE:METHOD,METHOD"
 _WORDS: Final = {"train": "training", "val": "validation", "test": "test"}
@@ -45,8 +47,18 @@ class Place:
         return "+".join(self.methods) or self.store.rstrip("/").rpartition("/")[2].rpartition(":")[2]
 
     def domain(self, name: str, splits: tuple[Split, ...]) -> DomainFile:
-        """Return them as a domain of a stream file, of which these splits are used."""
-        return DomainFile(name, self.store, self.methods, self.datasets, splits=splits)
+        """Return them as a domain of a stream file, of which these splits are used.
+
+        Raises:
+            BenchError: The store's folder has a name that no domain may have.
+        """
+        try:
+            return DomainFile(name, self.store, self.methods, self.datasets, splits=splits)
+        except Invalid as error:
+            raise BenchError(
+                f"{self.option} {self.store}: {error.key}: expected {error.expected}, found {shown(str(error.found))}; "
+                "rename the folder"
+            ) from error
 
 
 def place_of(text: str, option: str, like: Place | None = None) -> Place:
@@ -75,11 +87,18 @@ def place_of(text: str, option: str, like: Place | None = None) -> Place:
         )
     path = path.resolve()
     info = read_info(path)
-    crop = _crop_of(like)
+    crop = crop_of(like)
     if crop is not None and crop.size != info.size:
         raise BenchError(
             f"{where}: expected crops of {crop.size} px, as --test has, found {info.size} px; prepare "
             "both with one --size"
+        )
+    if crop is not None and crop.margin != info.margin:
+        warnings.warn(
+            f"{where}: its faces were cropped with margin {info.margin:g}, those of --test with {crop.margin:g}: a "
+            "detector may learn that difference instead of fakes; prepare both with one --margin",
+            BenchWarning,
+            stacklevel=2,
         )
     rows = read_index(path / INDEX, info.count)
     known = set(rows["method"]) - {"real"}
@@ -95,7 +114,7 @@ def place_of(text: str, option: str, like: Place | None = None) -> Place:
     )
 
 
-def _crop_of(place: Place | None) -> StoreInfo | None:
+def crop_of(place: Place | None) -> StoreInfo | None:
     """Return the record of a place's store; None for one that is built on first use."""
     if place is None or place.store.startswith(BUILTIN_STORE):
         return None
@@ -105,7 +124,7 @@ def _crop_of(place: Place | None) -> StoreInfo | None:
 def _making(folder: str, like: Place | None) -> str:
     """Return the command that makes a store of a folder, with the crops of another place."""
     words = ["bench", "data", "prepare", folder, "--out", f"stores/{Path(folder).name}"]
-    info = _crop_of(like)
+    info = crop_of(like)
     if info is not None:
         words += ["--size", str(info.size), "--margin", f"{info.margin:g}"]
     return shlex.join(words)
