@@ -19,6 +19,7 @@ PAGES = [
     "docs/ffpp-mini.md",
     "docs/inference.md",
     "docs/layouts.md",
+    "docs/own-scores.md",
     "docs/papers.md",
     "docs/plugins.md",
     "docs/preparing.md",

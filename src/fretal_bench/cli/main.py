@@ -19,6 +19,7 @@ from fretal_bench.cli.clean import clean
 from fretal_bench.cli.data import data
 from fretal_bench.cli.doctor import doctor
 from fretal_bench.cli.export import export
+from fretal_bench.cli.importing import import_
 from fretal_bench.cli.list import list_
 from fretal_bench.cli.new import new
 from fretal_bench.cli.paper import paper
@@ -76,6 +77,7 @@ app.command()(run)
 app.command()(adapt)
 app.command()(report)
 app.command()(cells)
+app.command("import")(import_)
 app.command("list")(list_)
 app.command()(show)
 app.command()(score)

@@ -72,6 +72,9 @@ def stream_words(plan: Mapping[str, Any]) -> str:
     With folds, of which each seed takes one, ``folds=5`` follows.
     """
     protocol = dict(plan["stream"]["protocol"])
+    if not protocol:
+        # Of imported scores it is not known.
+        return str(plan["stream"]["name"])
     if plan.get("folds") and protocol.get("draws", 1) == 1:
         protocol["folds"] = len(plan["folds"]) + 1
     if protocol.get("videos_per_class", 0) is None:
@@ -87,6 +90,8 @@ def tuning_words(plan: Mapping[str, Any], strategies: Sequence[str], by_hand: bo
         strategies: The strategies in it that have hyperparameters.
         by_hand: Whether a label shows a value that was set for this run.
     """
+    if plan.get("imported"):
+        return "Hyperparameters: not known, the scores were imported."
     if not strategies:
         return "Hyperparameters: none."
     tuning, given = plan.get("tuning") or {}, plan.get("hyperparameters") or {}
@@ -169,7 +174,25 @@ def versions_words(results: Results) -> tuple[str, ...]:
     E.g. ``Cells were made by 2 versions of fretal-bench: 0.1.0 at 337fdbcd2ff3 (24), 0.2.0 (3).`` Nothing where all were
     made by one version that writes checksums.
     """
-    return (*_several_versions(results), *_without_checksums(results))
+    return (*_several_versions(results), *_without_checksums(results), *_imported(results))
+
+
+def _imported(results: Results) -> tuple[str, ...]:
+    """Say whose scores were imported, and from where."""
+    files: dict[str, list[str]] = {}
+    lines = []
+    for cell in results.cells:
+        if cell.imported is not None:
+            files.setdefault(cell.imported.words, []).append(cell.label)
+    for words, labels in files.items():
+        was = "Its scores were" if len(set(labels)) == 1 else "Their scores were"
+        lines.append(
+            f"{', '.join(unique(labels))}: trained and judged elsewhere. {was} imported from {words}; what it took is "
+            "not known."
+        )
+    if any(cell.imported is not None and not cell.imported.untrained for cell in results.cells):
+        lines.append("Scores before training were not imported: forward transfer does not exist.")
+    return tuple(lines)
 
 
 def _without_checksums(results: Results) -> tuple[str, ...]:
@@ -189,6 +212,7 @@ def _several_versions(results: Results) -> tuple[str, ...]:
         # A cell whose steps were made by several has each of them in `environments`.
         unique(_version(made_with) for made_with in cell.environment.get("environments", [cell.environment]))
         for cell in results.cells
+        if cell.imported is None
     ]
     versions = {version for of_cell in by_cell for version in of_cell}
     if len(versions) < 2:

@@ -519,6 +519,9 @@ def _why_nan(cell: CellResult, of_report: Matrix, final: Mapping[str, Matrix]) -
     ]
     for of_column in (of_report, final["final_auc"], final["video_auc"]):
         for value in of_column.undefined:
+            if value.step < 0 and cell.imported is not None and not cell.imported.untrained:
+                # Said once, of all cells (``inputs.versions_words``).
+                continue
             if value.lost:
                 where = f"{cell.label}, seed {cell.seed}, {value.domain} after step {value.step}"
                 notes.append(f"{where}: {value.reason}")

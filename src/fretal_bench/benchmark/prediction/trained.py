@@ -154,6 +154,10 @@ def open_trained(path: str | os.PathLike[str], model: str = "") -> Trained:
         raise BenchError(f"{folder}: expected a done cell (cell.json), found none; {GIVE}")
     about = read_about(Sealed(folder, GIVE))
     where = folder / "cell.json"
+    if about.imported is not None:
+        raise BenchError(
+            f"{folder}: its scores were imported from {about.imported.words}: there is no detector here to judge with"
+        )
     place, state = _state_of(folder, about)
     recipe = recorded_recipe(about.recipe, f"{where}: recipe")
     return Trained(

@@ -154,6 +154,26 @@ class StreamContent(Record):
 
 
 @dataclass(frozen=True)
+class ImportedContent(Record):
+    """Where scores come from that were imported, of a method that ran elsewhere.
+
+    Attributes:
+        file: The name of the file that they were read from.
+        sha256: Of that file.
+        untrained: Whether there are scores before any training; if not, those of step -1 are missing.
+    """
+
+    file: str = ruled(TITLE)
+    sha256: str = ruled(names.SHA256)
+    untrained: bool = False
+
+    @property
+    def words(self) -> str:
+        """Name the file: ``scores.csv (sha256 0123456789ab...)``."""
+        return f"{self.file} (sha256 {self.sha256[:12]}...)"
+
+
+@dataclass(frozen=True)
 class Entry(Record):
     """What the plan says of a cell."""
 
@@ -174,8 +194,8 @@ class PlanFile(Record):
     ``orders`` are the domains in every order but the stream's own, which the cells number from 1; ``pool`` is where the
     steps are, from the folder, if not beside it; ``further`` are test sets that were never trained on, or corrupted
     ones. ``folds`` are the domains in every fold but the first, of a stream that has several (``streams.folds``,
-    ``Protocol.draws``): seed s is of fold s mod their number. In the first format cells have a ``source`` and no
-    ``steps``.
+    ``Protocol.draws``): seed s is of fold s mod their number. ``imported`` is there where scores were imported: there
+    is no recipe then but its name, and no protocol. In the first format cells have a ``source`` and no ``steps``.
     """
 
     format: int
@@ -188,6 +208,7 @@ class PlanFile(Record):
     pool: str = ""
     further: tuple[FurtherContent, ...] = ()
     folds: tuple[FoldContent, ...] = ()
+    imported: ImportedContent | None = None
     checksum: str | None = ruled(names.SHA256, None)
 
     def __post_init__(self) -> None:
@@ -267,6 +288,7 @@ class CellFile(Record):
     source: str | None = ruled(names.ID, None)
     crop: Crop | None = None
     brought: BroughtContent | None = None
+    imported: ImportedContent | None = None
 
     def __post_init__(self) -> None:
         """Check the recipe; raises ``ValueError``."""

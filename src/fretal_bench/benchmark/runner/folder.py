@@ -192,7 +192,9 @@ class ResultFolder:
         """Return the cells already planned, by id, once stream and recipe are known to be the same."""
         if not (self.path / PLAN).exists():
             return {}
-        old, _ = read_plan(self.path)
+        old, read = read_plan(self.path)
+        if read.imported is not None:
+            raise BenchError(f"{self.path} holds scores that were imported, not a run; give another --out")
         recipe = {**plan.recipe.content(), **_defaults(plan.recipe)}
         for kind, ours, theirs in (
             ("stream", dict(plan.stream), old["stream"]),

@@ -170,6 +170,10 @@ def _look_at_cells(about: Inspection, folder: ResultFolder, plan: PlanFile, valu
         with about.looking():
             sealed = Sealed(path)
             about.unsealed += sealed.checksums is None
+            if plan.imported is not None:
+                # It has scores of test samples, and nothing besides.
+                _look_for_more(about, sealed, _CELL_FILES)
+                continue
             validation = validation_scores(sealed, stream)
             if sealed.has(cell_calibration.NAME):
                 names = [domain.name for domain in stream.domains]

@@ -186,6 +186,10 @@ def prepare_scoring(call: ScoreCall, building: ProgressCallback | None = None) -
     cluster = asked_for(call.ray, call.jobs, call.gpus_per_step)
     folder = ResultFolder(call.results)
     _, plan = documents.read_plan(folder.path)
+    if plan.imported is not None:
+        raise BenchError(
+            f"{folder.path}: its scores were imported from {plan.imported.words}: there is no detector here to judge with"
+        )
     pool = Pool(call.pool if call.pool is not None else folder.pool)
     sets = (_corrupted_sets if call.corrupt else _further_sets)(call, folder, plan, building)
     if call.model and cluster is not None:

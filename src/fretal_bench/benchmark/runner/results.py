@@ -19,6 +19,7 @@ from fretal_bench.benchmark.runner.documents import (
     CellFile,
     DomainContent,
     Entry,
+    ImportedContent,
     PlanFile,
     StreamContent,
 )
@@ -62,6 +63,7 @@ class CellResult:
         courses: What its validation samples were judged to be while it was trained, by the updates between two
             evaluations.
         fold: Which fold of the stream it is of: who is tested (``streams.folds``).
+        imported: Where its scores come from, if they were imported; None for a cell that was trained here.
     """
 
     id: str
@@ -77,6 +79,7 @@ class CellResult:
     further: pd.DataFrame | None = None
     courses: Mapping[int, CellCourse] = field(default_factory=dict)
     fold: int = 0
+    imported: ImportedContent | None = None
 
     def validation(self) -> pd.DataFrame:
         """Return the scores of the validation samples; same columns as ``scores``.
@@ -421,11 +424,14 @@ def read_cell(
     environment = read_environment(sealed, entry.seed, len(stream.domains))
     place = path / "scores.parquet"
     table = score_table.read_table(sealed.read(place.name, "scores"), str(place))
-    samples = score_table.check_table(table, stream, "test", str(place))
+    imported = about.imported
+    samples = score_table.check_table(
+        table, stream, "test", str(place), untrained=imported is None or imported.untrained
+    )
     # Of strategies that begin with a model of their own nothing is known.
     # A source model that was brought is one for all seeds.
     shared = about.source or (stream.brought is None and adopts_source(about.steps, stream.domains))
-    untrained = score_table.untrained(table, stream) if shared else ""
+    untrained = score_table.untrained(table, stream) if shared and imported is None else ""
     people = score_table.people_content(table, stream)
     agreement.add(path, stream, samples, entry.seed, untrained, people)
     return CellResult(
@@ -439,6 +445,7 @@ def read_cell(
         path=path,
         stream=stream,
         sealed=sealed.checksums is not None,
+        imported=imported,
     )
 
 

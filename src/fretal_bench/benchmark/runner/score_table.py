@@ -166,7 +166,15 @@ def _check_types(types: dict[str, str], rows: int, where: str, remedy: str) -> N
             )
 
 
-def check_table(table: pa.Table, stream: StreamContent, split: Split, where: str, remedy: str = AGAIN) -> str:
+def check_table(
+    table: pa.Table,
+    stream: StreamContent,
+    split: Split,
+    where: str,
+    remedy: str = AGAIN,
+    *,
+    untrained: bool = True,
+) -> str:
     """Check that a table holds every sample of a split of every domain at every step, and P(fake) of each.
 
     Args:
@@ -175,6 +183,7 @@ def check_table(table: pa.Table, stream: StreamContent, split: Split, where: str
         split: The split.
         where: The table's path, for the errors.
         remedy: What to do if it is damaged.
+        untrained: Whether there are scores before any training; if not, all of them are missing.
 
     Returns:
         A SHA-256 over rows, labels and videos: equal for all cells of a stream.
@@ -186,7 +195,11 @@ def check_table(table: pa.Table, stream: StreamContent, split: Split, where: str
     fault = _fault(table, stream, split)
     if fault:
         raise BenchError(f"{where}: {fault}; {remedy}")
-    unusable = _unusable(table, len(stream.domains))
+    if not untrained:
+        size = len(table) // (len(stream.domains) + 1)
+        if np.isfinite(table["score"].to_numpy()[:size]).any():
+            raise BenchError(f"{where}: expected no scores of step -1, found some; {remedy}")
+    unusable = _unusable(table if untrained else table.slice(size), len(stream.domains) - (not untrained))
     if unusable:
         raise UnusableScores(f"{where}: {unusable}")
     return _content(table, len(stream.domains) + 1)
