@@ -172,6 +172,41 @@ def forgetting_matrix(values: npt.ArrayLike, *, higher_is_better: bool = True) -
     return _masked_as(oriented, result)
 
 
+def forgetting_matrices(values: Floats, *, higher_is_better: bool = True) -> Floats:
+    """Forgetting as ``forgetting_matrix`` of several R, ``[n, T, T] -> [n, T, T]``."""
+    r = values if higher_is_better else -values
+    result = np.full_like(r, np.nan)
+    for j in range(r.shape[1] - 1):
+        best = np.maximum.accumulate(r[:, j:-1, j], axis=1)
+        result[:, j + 1 :, j] = best - r[:, j + 1 :, j]
+    return result
+
+
+def _forgetting_of_all(r: Floats, higher_is_better: bool) -> Floats:
+    return _means(forgetting_matrices(r, higher_is_better=higher_is_better)[:, -1, :-1])
+
+
+def _minimum_old_of_all(r: Floats, higher_is_better: bool) -> Floats:
+    old = r[:, -1, :-1]
+    if not old.shape[1]:
+        return np.full(len(r), NAN)
+    return np.asarray(old.min(axis=1) if higher_is_better else old.max(axis=1), dtype=np.float64)
+
+
+def _relative_forgetting_of_all(r: Floats, higher_is_better: bool) -> Floats:
+    ends = forgetting_matrices(r, higher_is_better=higher_is_better)[:, -1, :-1]
+    reduce = np.max if higher_is_better else np.min
+    best = np.array([reduce(r[:, j:-1, j], axis=1) for j in range(r.shape[1] - 1)], dtype=np.float64)
+    best = best.reshape(-1, len(r)).T
+    return _means(np.divide(ends, best, out=np.full_like(ends, np.nan), where=best != 0))
+
+
+def _means(differences: Floats) -> Floats:
+    """Means of rows, NaN for none."""
+    empty = np.full(len(differences), NAN)
+    return np.asarray(differences.mean(axis=1), dtype=np.float64) if differences.shape[1] else empty
+
+
 def relative_forgetting(values: npt.ArrayLike, *, higher_is_better: bool = True) -> float:
     """Which share of the best that it ever was the detector has lost on each earlier domain.
 
@@ -241,6 +276,7 @@ class ContinualMetric:
         source: Where the definition comes from.
         function: ``(R, b, higher_is_better) -> float``.
         linear: Whether it is a linear function of R and b, so that it is the mean of what it is of every part of them.
+        of_all: Of one that is not linear the same for several R, ``([n, T, T], higher_is_better) -> [n]``.
     """
 
     name: str
@@ -250,6 +286,7 @@ class ContinualMetric:
     source: str
     function: Callable[[Floats, Floats, bool], float]
     linear: bool = False
+    of_all: Callable[[Floats, bool], Floats] | None = None
 
     def higher_is_better(self, metric_is: bool) -> bool:
         """Tell whether a higher value is better, given whether it is so for the metric of R."""
@@ -266,6 +303,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             "lower",
             "max-based, Chaudhry et al. 2018",
             lambda r, b, higher: forgetting(r, higher_is_better=higher),
+            of_all=_forgetting_of_all,
         ),
         ContinualMetric(
             "learning",
@@ -301,6 +339,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             "lower",
             "share of the best value that is lost; the suite's own",
             lambda r, b, higher: relative_forgetting(r, higher_is_better=higher),
+            of_all=_relative_forgetting_of_all,
         ),
         ContinualMetric(
             "forward_transfer",
@@ -327,6 +366,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
             "as metric",
             "max where lower is better",
             lambda r, b, higher: minimum_old_accuracy(r, higher_is_better=higher),
+            of_all=_minimum_old_of_all,
         ),
         ContinualMetric(
             "zero_shot",

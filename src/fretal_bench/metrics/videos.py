@@ -110,20 +110,19 @@ def video_level(frame: pd.DataFrame, by: str = MEAN) -> pd.DataFrame:
             "give video, label and score"
         )
     keys = [name for name in ("step", "domain", "video") if name in frame.columns]
-    wide = frame[[*keys, "label", "score"]].astype({"score": np.float64})
-    groups = wide.groupby(keys, sort=False, observed=True)
-    videos = groups.agg(
-        label=("label", "first"), top=("label", "max"), low=("label", "min"), frames=("label", "size")
-    )
-    number = groups.ngroup().to_numpy().astype(np.int64)
+    number = frame.groupby(keys, sort=False, observed=True).ngroup().to_numpy().astype(np.int64)
     # A frame without a video is in no group.
     is_in = number >= 0
-    videos["score"] = scores_of_groups(wide["score"].to_numpy()[is_in], number[is_in], by)
-    mixed = videos.index[videos["top"] != videos["low"]]
+    groups, first = np.unique(number[is_in], return_index=True)
+    labels = frame["label"].to_numpy()[is_in]
+    videos = frame.loc[is_in, [*keys, "label"]].iloc[first].reset_index(drop=True)
+    mixed = np.unique(number[is_in][labels != labels[first][number[is_in]]])
     if len(mixed):
-        key = mixed[0][-1] if isinstance(mixed[0], tuple) else mixed[0]
         raise BenchError(
-            f"video {key!r} holds both real and fake frames ({len(mixed)} such); a video key must name one video: "
-            "use dataset/method/compression/video"
+            f"video {videos['video'][mixed[0]]!r} holds both real and fake frames ({len(mixed)} such); a video key must "
+            "name one video: use dataset/method/compression/video"
         )
-    return videos.reset_index()[[*keys, "label", "score", "frames"]]
+    scores = frame["score"].to_numpy(np.float64)[is_in]
+    videos["score"] = scores_of_groups(scores, number[is_in], by)
+    videos["frames"] = np.bincount(number[is_in], minlength=len(groups))
+    return videos

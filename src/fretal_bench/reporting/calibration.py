@@ -162,10 +162,9 @@ def _of_cell(
     metric, level, video = of
     scores = align(cell.scores, level, domains, video, untested=cell.untested)
     validation = None if level == "frame" and fpr is None else cell.validation()
-    if level == "frame":
+    if validation is None or level == "frame":
         steps = cell.calibration()
     else:
-        assert validation is not None
         steps = calibrate(validation, domains, level, video)
     at_half = measures.matrices[level, metric].values
     at_threshold = matrix(decided(scores, lambda step, _: _number(steps[step].threshold)), metric).values

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fretal_bench.benchmark.runner.results import CellResult
-from fretal_bench.metrics.clusters import Clusters, find_clusters
+from fretal_bench.metrics.clusters import VIDEOS, Clusters, find_clusters
 from fretal_bench.metrics.inference import (
     Effect,
     SeedVariance,
@@ -27,7 +27,7 @@ from fretal_bench.metrics.inference import (
     tie_groups,
 )
 from fretal_bench.metrics.numbers import NAN, Floats, or_none
-from fretal_bench.reporting.quantities import ByCluster, CellMeasures, Quantity
+from fretal_bench.reporting.quantities import Quantity, StreamMeasures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,7 +219,7 @@ class Seeds:
         return half.reshape(shape)
 
 
-def seeds_of(cells: Sequence[CellMeasures]) -> Seeds | None:
+def seeds_of(cells: Sequence[StreamMeasures]) -> Seeds | None:
     """Give the seeds of the cells of one strategy, which are in their order; None where they have no clusters."""
     if not cells or any(cell.clusters is None for cell in cells):
         return None
@@ -238,15 +238,16 @@ def run_clusters(cells: Sequence[CellResult]) -> Clusters:
     return find_clusters(list(samples.values()))
 
 
-Numbers = Callable[[CellMeasures], float]
-Parts = Callable[[ByCluster], Floats]
+# What is known of a cell, or of its clusters, depends on what was measured of it.
+Numbers = Callable[[Any], float]
+Parts = Callable[[Any], Floats]
 
 
 class Family:
     """One number of several strategies: the levels, and the comparisons of all pairs of those that compete."""
 
     def __init__(
-        self, cells: Sequence[CellMeasures], number: Numbers, parts: Parts, bounds: Collection[str]
+        self, cells: Sequence[StreamMeasures], number: Numbers, parts: Parts, bounds: Collection[str]
     ) -> None:
         """Lay the number out by strategy.
 
@@ -256,7 +257,7 @@ class Family:
             parts: Its values by cluster, ``[P]``.
             bounds: The labels that are compared with nobody.
         """
-        self._by_label: dict[str, list[CellMeasures]] = {}
+        self._by_label: dict[str, list[StreamMeasures]] = {}
         for cell in sorted(cells, key=lambda cell: cell.seed):
             if cell.clusters is not None:
                 self._by_label.setdefault(cell.label, []).append(cell)
@@ -301,13 +302,20 @@ class Family:
     @functools.cached_property
     def levels(self) -> dict[str, Effect]:
         """The mean of every strategy with its interval."""
-        return {label: self._level(label) for label in self._by_label}
-
-    def _level(self, label: str) -> Effect:
-        of, mean = self._seeds[label], self.means[label]
-        if self.reasons[label]:
-            return _without_interval(mean, of)
-        return effects(of.table(list(self._parts[label].values()))[None], np.array([mean]))[0]
+        levels = {label: _without_interval(self.means[label], self._seeds[label]) for label in self._by_label}
+        # Those over the same seeds and clusters are computed together.
+        alike: dict[tuple[tuple[int, ...], tuple[bytes, ...]], list[str]] = {}
+        for label, of in self._seeds.items():
+            if not self.reasons[label]:
+                key = of.seeds, tuple(numbers.tobytes() for numbers in of.clusters)
+                alike.setdefault(key, []).append(label)
+        for labels in alike.values():
+            tables = np.stack(
+                [self._seeds[label].table(list(self._parts[label].values())) for label in labels]
+            )
+            means = np.array([self.means[label] for label in labels])
+            levels |= dict(zip(labels, effects(tables, means), strict=True))
+        return levels
 
     @functools.cached_property
     def _differences(self) -> list[tuple[Seeds, list[int], Floats, Floats]]:
@@ -395,6 +403,11 @@ class Family:
             beaten[second] += _share(-sign * of.mean)
         return tuple(sorted(self.competitors, key=lambda label: (-beaten[label], -by_mean[label])))
 
+    def best(self, ranked: Sequence[str]) -> frozenset[str]:
+        """Give the first of competitors in their order and those not told from it; nobody where that is everybody."""
+        apart = {frozenset(pair) for pair, p in zip(self.pairs, self.corrected, strict=True) if p <= LEVEL}
+        return _best(ranked, apart)
+
     def groups(self, ranked: Sequence[str]) -> dict[str, str]:
         """Give letters to competitors in their order: two that share one were not told apart."""
         place = {label: at for at, label in enumerate(ranked)}
@@ -420,7 +433,7 @@ def _without_interval(mean: float, seeds: Seeds) -> Effect:
 
 
 def infer(
-    cells: Sequence[CellMeasures], quantity: Quantity, clusters: Clusters, bounds: Collection[str]
+    cells: Sequence[StreamMeasures], quantity: Quantity, clusters: Clusters, bounds: Collection[str]
 ) -> Inference:
     """Say what one quantity tells of the strategies: a family of all pairs of competitors.
 
@@ -430,15 +443,36 @@ def infer(
         clusters: The clusters of the run's test samples.
         bounds: The labels that are no competitors: they have levels, and are compared with nobody.
     """
+    return infer_levels(cells, quantity, clusters, bounds, with_pairs=True)[0]
+
+
+def infer_levels(
+    cells: Sequence[StreamMeasures],
+    quantity: Quantity,
+    clusters: Clusters | None,
+    bounds: Collection[str],
+    *,
+    with_pairs: bool,
+) -> tuple[Inference, frozenset[str]]:
+    """Say what one quantity tells, as ``infer``, and which strategies are not told from the best of it.
+
+    Args:
+        cells: What was measured of each cell, by cluster.
+        quantity: The quantity.
+        clusters: The clusters of the run's test samples.
+        bounds: The labels that are no competitors.
+        with_pairs: Whether every pair is described; without, ``comparisons`` is empty.
+    """
     family = Family(
         cells, lambda cell: cell.values[quantity.name], lambda of: of.values[quantity.name], bounds
     )
     ranked = family.ranked(higher_is_better=quantity.better == "higher")
+    clusters = clusters or Clusters(VIDEOS, 0, 0, "", {})
     matrix = cells[0].matrix
     margin = NAN if matrix.metric in _OTHER_SCALES else MARGIN
     reasons = list(family.reasons.values())
     tested = [cell.clusters.numbers for cell in cells if cell.clusters is not None]
-    return Inference(
+    inference = Inference(
         quantity.name,
         matrix.metric,
         matrix.level,
@@ -449,11 +483,12 @@ def infer(
         len(family.clusters),
         tuple(sorted({cell.seed for cell in cells})),
         family.levels,
-        _comparisons(family, margin, clusters),
-        family.groups(ranked),
+        _comparisons(family, margin, clusters) if with_pairs else (),
+        family.groups(ranked) if with_pairs else {},
         ranked,
         "" if "" in reasons else next(iter(reasons), "no values by cluster"),
     )
+    return inference, family.best(ranked)
 
 
 def _comparisons(family: Family, margin: float, clusters: Clusters) -> tuple[Comparison, ...]:
@@ -474,7 +509,7 @@ def _comparisons(family: Family, margin: float, clusters: Clusters) -> tuple[Com
 
 
 def best_labels(
-    cells: Sequence[CellMeasures],
+    cells: Sequence[StreamMeasures],
     number: Numbers,
     parts: Parts,
     bounds: Collection[str],
@@ -485,8 +520,7 @@ def best_labels(
     family = Family(cells, number, parts, bounds)
     if not (family.corrected <= LEVEL).any():
         return frozenset()
-    apart = {frozenset(pair) for pair, p in zip(family.pairs, family.corrected, strict=True) if p <= LEVEL}
-    return _best(family.ranked(higher_is_better=higher_is_better), apart)
+    return family.best(family.ranked(higher_is_better=higher_is_better))
 
 
 def comparisons_frame(inferences: Iterable[Inference]) -> pd.DataFrame:

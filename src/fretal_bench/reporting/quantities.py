@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fretal_bench.metrics.clusters import Clusters
 from fretal_bench.metrics.continual import (
     CONTINUAL_METRICS,
     average_accuracy,
+    forgetting_matrices,
     forgetting_matrix,
     linear_weights,
     without_best,
@@ -59,7 +61,7 @@ SAMPLES: Final = "samples_kept"
 TableName = Literal["summary", "transfer", "detection", "cost"]
 """What a stream comes to, what else it does, what the final detector is worth, and what it costs."""
 
-_STREAM: Final = (BACKWARD, FORGETTING, LEARNING, AVERAGE, "minimum_old")
+STREAM: Final = (BACKWARD, FORGETTING, LEARNING, AVERAGE, "minimum_old")
 _TRANSFER: Final = ("incremental", "relative_forgetting", "forward_transfer", "zero_shot")
 _DIFFERENCES: Final = (BACKWARD, "forward_transfer")
 _DETECTION: Final = {
@@ -125,42 +127,57 @@ def of_all_folds(of_folds: Iterable[DomainSize]) -> DomainSize:
 
 
 @dataclass(frozen=True, eq=False)
-class ByCluster:
-    """The numbers of one cell by cluster of test data.
+class StreamByCluster:
+    """The numbers of one cell's stream by cluster of test data.
 
     Attributes:
         numbers: The clusters that the cell is tested on, ``[P]``, ascending.
         values: Quantity name -> the values of each, ``[P]``: their mean is the quantity where it is linear over samples;
             else they are the jackknife's pseudo-values.
         matrix: Of b above R, ``[P, T + 1, T]``.
-        forgetting: Of F, ``[P, T, T]``.
-        by_class: Of accuracy on reals and on fakes, ``[P, 2, T + 1, T]``.
-        finals: Of the mean over domains of every metric at the end, at the report's level, ``[P]``, by the metric's name.
     """
 
     numbers: npt.NDArray[np.int64]
     values: Mapping[str, Floats]
     matrix: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class ByCluster(StreamByCluster):
+    """The numbers of one cell by cluster of test data.
+
+    Attributes:
+        forgetting: Of F, ``[P, T, T]``.
+        by_class: Of accuracy on reals and on fakes, ``[P, 2, T + 1, T]``.
+        finals: Of the mean over domains of every metric at the end, at the report's level, ``[P]``, by the metric's name.
+    """
+
     forgetting: Floats
     by_class: Floats
     finals: Mapping[str, Floats]
 
 
 @dataclass(frozen=True, eq=False)
-class CellMeasures:
-    """The numbers of one cell.
+class LaidOut:
+    """The scores of one cell at one level, and what all metrics by cluster need of them."""
+
+    scores: StreamScores
+
+    @functools.cached_property
+    def by_cluster(self) -> ClusterMetrics:
+        """The samples of every domain by cluster."""
+        return ClusterMetrics(self.scores)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamMeasures:
+    """The numbers of one cell's stream, by one metric at one level.
 
     Attributes:
         label: The strategy's label.
         seed: The seed.
         values: Quantity name -> value.
-        matrix: R and b of the report's metric and level.
-        matrices: R and b of every metric at every level, by level and metric.
-        forgetting: F, ``[T, T]``.
-        by_class: Accuracy on reals and on fakes, ``[2, T + 1, T]``, at the report's level; row 0 = before any training.
-        undefined: Why values are NaN, in words.
-        cautions: Of metrics that promise more than the test sets can hold, what to know, by the metric's name.
-        sizes: The test sets that it was scored on.
+        matrix: R and b.
         clusters: The numbers by cluster; None where clusters were not asked for.
     """
 
@@ -168,13 +185,32 @@ class CellMeasures:
     seed: int
     values: dict[str, float]
     matrix: Matrix
+    clusters: StreamByCluster | None
+
+
+@dataclass(frozen=True, eq=False)
+class CellMeasures(StreamMeasures):
+    """The numbers of one cell; ``matrix`` is of the report's metric and level.
+
+    Attributes:
+        clusters: The numbers by cluster; None where clusters were not asked for.
+        matrices: R and b of every metric at every level, by level and metric.
+        forgetting: F, ``[T, T]``.
+        by_class: Accuracy on reals and on fakes, ``[2, T + 1, T]``, at the report's level; row 0 = before any training.
+        undefined: Why values are NaN, in words.
+        cautions: Of metrics that promise more than the test sets can hold, what to know, by the metric's name.
+        sizes: The test sets that it was scored on.
+        laid_out: The scores, by level.
+    """
+
+    clusters: ByCluster | None
     matrices: Mapping[tuple[str, str], Matrix]
     forgetting: Floats
     by_class: Floats
     undefined: tuple[str, ...]
     cautions: Mapping[str, str]
     sizes: tuple[DomainSize, ...]
-    clusters: ByCluster | None = None
+    laid_out: Mapping[str, LaidOut]
 
 
 def quantities(metric: str = "accuracy", video: str = MEAN) -> dict[str, Quantity]:
@@ -193,7 +229,7 @@ def quantities(metric: str = "accuracy", video: str = MEAN) -> dict[str, Quantit
         "transfer",
     )
     columns = (
-        *_continual(_STREAM, "summary", of_report),
+        *_continual(STREAM, "summary", of_report),
         micro,
         *_continual(_TRANSFER, "transfer", of_report),
         *_detection(video),
@@ -312,6 +348,7 @@ def measure(
         BenchError: If the scores are not what the suite writes.
     """
     scores = align_levels(cell.scores, domains, video, clusters, cell.untested)
+    laid_out = {name: LaidOut(of) for name, of in scores.items()}
     matrices = {
         (of_level, of_metric): matrix(scores[of_level], of_metric)
         for of_level in LEVELS
@@ -327,18 +364,53 @@ def measure(
         cell.seed,
         values,
         r,
+        _by_cluster(laid_out, matrices, r, values[MICRO]) if scores[level].clusters else None,
         matrices,
         forgetting_matrix(r.values, higher_is_better=r.higher_is_better),
         _by_class(matrices, level),
         _why_nan(cell, r, final),
         _few_reals(scores[level]),
         _sizes(scores),
-        _by_cluster(scores, matrices, r, values[MICRO]) if scores[level].clusters else None,
+        laid_out,
     )
 
 
+def stream_measures(
+    cell: CellMeasures, laid_out: LaidOut, metric: str, names: Iterable[str]
+) -> StreamMeasures:
+    """Compute some continual metrics of a cell by another metric, at another level or of other scores.
+
+    Args:
+        cell: The cell.
+        laid_out: Its scores, or the decisions that take their place.
+        metric: The metric.
+        names: Keys of ``CONTINUAL_METRICS``.
+    """
+    level = laid_out.scores.level
+    own = laid_out is cell.laid_out[level]
+    r = cell.matrices[level, metric] if own else matrix(laid_out.scores, metric)
+    higher = r.higher_is_better
+    values = {name: CONTINUAL_METRICS[name].function(r.values, r.baseline, higher) for name in names}
+    if not laid_out.scores.clusters:
+        return StreamMeasures(cell.label, cell.seed, values, r, None)
+    parts = laid_out.by_cluster.matrices(metric, r.whole)
+    by_cluster = {name: _by_cluster_of_stream(name, r, parts) for name in values}
+    of_clusters = StreamByCluster(laid_out.by_cluster.clusters, by_cluster, parts.own)
+    return StreamMeasures(cell.label, cell.seed, values, r, of_clusters)
+
+
+def class_accuracies(cell: CellMeasures, level: str) -> tuple[Floats, Floats | None]:
+    """Give accuracy on reals and on fakes at a level, ``[2, T + 1, T]`` (row 0 = untrained), and the same by cluster."""
+    wholes = [cell.matrices[level, name].whole for name in BY_CLASS]
+    if not cell.laid_out[level].scores.clusters:
+        return np.stack(wholes), None
+    by_cluster = cell.laid_out[level].by_cluster
+    parts = [by_cluster.matrices(name, whole).own for name, whole in zip(BY_CLASS, wholes, strict=True)]
+    return np.stack(wholes), np.stack(parts, axis=1)
+
+
 def _by_cluster(
-    scores: Mapping[str, StreamScores],
+    laid_out: Mapping[str, LaidOut],
     matrices: Mapping[tuple[str, str], Matrix],
     r: Matrix,
     micro: float,
@@ -346,13 +418,13 @@ def _by_cluster(
     """Compute the numbers of a cell by cluster.
 
     Args:
-        scores: By level.
+        laid_out: The scores, by level.
         matrices: R and b of every metric at every level.
         r: Those of the report.
         micro: The micro average.
     """
     level = r.level
-    of_level = {name: ClusterMetrics(of) for name, of in scores.items()}
+    of_level = {name: of.by_cluster for name, of in laid_out.items()}
     parts = of_level[level].matrices(r.metric, r.whole)
     values = {name: _by_cluster_of_stream(name, r, parts) for name in CONTINUAL_METRICS}
     last = len(r.domains)
@@ -364,10 +436,10 @@ def _by_cluster(
         finals[key] = own[:, [place for place in range(last) if place not in r.untested]].mean(axis=1)
     values |= {name: finals[key] for name, key in columns.items()}
     values[MICRO] = (
-        ClusterMetrics(_pooled(scores[level])).matrices(r.metric, np.array([[micro]])).own[:, 0, 0]
+        ClusterMetrics(_pooled(laid_out[level].scores)).matrices(r.metric, np.array([[micro]])).own[:, 0, 0]
     )
     higher = r.higher_is_better
-    forgotten = [forgetting_matrix(of[1:], higher_is_better=higher) for of in parts.without]
+    forgotten = forgetting_matrices(parts.without[:, 1:], higher_is_better=higher)
     return ByCluster(
         of_level[level].clusters,
         values,
@@ -391,9 +463,12 @@ def _by_cluster_of_stream(name: str, r: Matrix, parts: ClusterMatrices) -> Float
             if read.any()
             else _nowhere(parts)
         )
-    without = np.array(
-        [known.function(without_columns(of[1:], r.untested), of[0], higher) for of in parts.without]
-    )
+    if known.of_all is not None and not r.untested:
+        without = known.of_all(parts.without[:, 1:], higher)
+    else:
+        without = np.array(
+            [known.function(without_columns(of[1:], r.untested), of[0], higher) for of in parts.without]
+        )
     return pseudo_values(known.function(r.values, r.baseline, higher), without)
 
 

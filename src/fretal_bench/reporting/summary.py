@@ -46,10 +46,10 @@ from fretal_bench.reporting.orders import Orders, across_orders
 from fretal_bench.reporting.progress import Progress, progress
 from fretal_bench.reporting.quantities import (
     SAMPLES,
-    ByCluster,
     CellMeasures,
     DomainSize,
     Quantity,
+    StreamMeasures,
     measure,
     of_all_folds,
     quantities,
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 
     from fretal_bench.strategies.record import StrategyInfo
 
+AT_FITTED: Final = " at the validation threshold"
+"""After a metric's title where decisions are by fitted thresholds."""
 NONE: Final = "none"
 UNKNOWN: Final = "unknown"
 """How many old training samples a strategy keeps, where it is no number."""
@@ -148,6 +150,7 @@ class Summary:
         calibration: What thresholds and temperatures of validation people do.
         before: What is judged before any training, in words.
         doubts: What speaks against a source model that was brought, a sentence each.
+        fitted: Whether decisions are by the thresholds of validation people, not by 0.5 (``reporting.views``).
     """
 
     metric: str
@@ -176,6 +179,7 @@ class Summary:
     calibration: Calibration | None = None
     before: str = UNTRAINED
     doubts: tuple[str, ...] = ()
+    fitted: bool = False
 
     @property
     def own_problems(self) -> tuple[Problem, ...]:
@@ -206,7 +210,7 @@ class Summary:
     @property
     def metric_title(self) -> str:
         """How tables write the metric."""
-        return registry.find(self.metric).title
+        return registry.find(self.metric).title + (AT_FITTED if self.fitted else "")
 
     @property
     def level_words(self) -> str:
@@ -498,37 +502,41 @@ def _over_seeds(measures: list[CellMeasures], cell: CellResult, known: tuple[str
         _old_samples(info, cell.hyperparameters, by_seed.get(SAMPLES, {}).values()),
         tuple(of_seed.seed for of_seed in in_order),
         by_seed,
-        _intervals(by_seed, in_order),
-        _mean_matrix(in_order, lambda of: of.matrix.values, lambda of: of.matrix[:, 1:]),
-        _mean_matrix(in_order, lambda of: of.matrix.baseline, lambda of: of.matrix[:, 0]),
-        _mean_matrix(in_order, lambda of: of.forgetting, lambda of: of.forgetting),
-        _mean_matrix(in_order, lambda of: of.by_class, lambda of: of.by_class),
+        intervals(by_seed, in_order),
+        mean_matrix(in_order, lambda of: of.matrix.values, lambda of: of.matrix[:, 1:]),
+        mean_matrix(in_order, lambda of: of.matrix.baseline, lambda of: of.matrix[:, 0]),
+        mean_matrix(in_order, lambda of: of.forgetting, lambda of: of.forgetting),
+        mean_matrix(in_order, lambda of: of.by_class, lambda of: of.by_class),
     )
 
 
-def _intervals(
-    by_seed: Mapping[str, Mapping[int, float]], cells: Sequence[CellMeasures]
+def intervals(
+    by_seed: Mapping[str, Mapping[int, float]], cells: Sequence[StreamMeasures]
 ) -> dict[str, Interval]:
     """Give the mean of every quantity with its interval: over people and seeds where its values by cluster are known."""
-    intervals = {name: mean_interval(list(values.values())) for name, values in by_seed.items()}
+    of_all = {name: mean_interval(list(values.values())) for name, values in by_seed.items()}
     seeds = seeds_of(cells)
     if seeds is None:
-        return intervals
+        return of_all
     parts = [of.clusters.values for of in cells if of.clusters is not None]
     names = [name for name in by_seed if all(name in of for of in parts)]
     halves = seeds.halves([np.stack([of[name] for name in names], axis=1) for of in parts])
     for name, half in zip(names, halves, strict=True):
         mean = float(seeds.mean(list(by_seed[name].values())))
-        intervals[name] = Interval(mean, mean - half, mean + half, len(cells), seeds.covers)
-    return intervals
+        of_all[name] = Interval(mean, mean - half, mean + half, len(cells), seeds.covers)
+    return of_all
 
 
-def _mean_matrix(
-    cells: Sequence[CellMeasures],
-    values: Callable[[CellMeasures], Floats],
-    parts: Callable[[ByCluster], Floats],
+def mean_matrix(
+    cells: Sequence[StreamMeasures], values: Callable[[Any], Floats], parts: Callable[[Any], Floats]
 ) -> MeanMatrix:
-    """Give the mean of a matrix over seeds with its intervals."""
+    """Give the mean of a matrix over seeds with its intervals.
+
+    Args:
+        cells: What was measured of the cells of one strategy.
+        values: The matrix of a cell.
+        parts: The matrix of every cluster of a cell, from its numbers by cluster.
+    """
     seeds = seeds_of(cells)
     if seeds is None:
         return MeanMatrix(*mean_and_half([values(of) for of in cells]))

@@ -39,7 +39,8 @@ _ROUNDING: Final = 0.0005
 
 def measure_words(summary: Summary, level: str = "", metric: str = "") -> str:
     """Name a metric with its level: ``frame accuracy``, ``video AUC (median frame score)``."""
-    level, title = level or summary.level, registry.find(metric or summary.metric).title
+    level = level or summary.level
+    title = registry.find(metric).title if metric else summary.metric_title
     by = f" ({VIDEO_SCORES[summary.video]})" if level == "video" and summary.video != MEAN else ""
     return f"{level} {title}{by}"
 

@@ -16,7 +16,7 @@ from fretal_bench.benchmark.runner import documents, score_table
 from fretal_bench.benchmark.runner.documents import TITLE
 from fretal_bench.benchmark.runner.seals import Sealed
 from fretal_bench.errors import BenchError
-from fretal_bench.metrics.calibration import best_threshold, fit_temperature, with_temperature
+from fretal_bench.metrics.calibration import Fitted, best_threshold, fit_temperature, with_temperature
 from fretal_bench.metrics.numbers import Floats, Labels
 from fretal_bench.metrics.videos import MEAN, video_level
 from fretal_bench.records import Invalid, Record, limited, ruled
@@ -133,13 +133,21 @@ class ValidationSteps:
         _, first = np.unique(pooled.samples[of_class], return_index=True)
         return np.asarray(pooled.scores[of_class][first])
 
+    def _pooled(self, step: int) -> tuple[Labels, Floats, NDArray[np.int64]]:
+        """Return labels, scores and places of the domains that are learned after a step."""
+        learned = self.learned(step)
+        pooled = _Part.of_all(learned.values())
+        of = np.repeat(np.arange(len(learned)), [len(part.labels) for part in learned.values()])
+        return pooled.labels, pooled.scores, of
+
+    def threshold(self, step: int) -> Fitted:
+        """Fit the threshold after a step alone."""
+        return best_threshold(*self._pooled(step))
+
     def calibrated(self, step: int) -> StepCalibration:
         """Fit temperature and thresholds after a step."""
         learned = self.learned(step)
-        pooled = _Part.of_all(learned.values())
-        labels, scores = pooled.labels, pooled.scores
-        of = np.repeat(np.arange(len(learned)), [len(part.labels) for part in learned.values()])
-        temperature, threshold = fit_temperature(labels, scores, of), best_threshold(labels, scores, of)
+        temperature, threshold = fit_temperature(*self._pooled(step)), self.threshold(step)
         own = {name: best_threshold(part.labels, part.scores).value for name, part in learned.items()}
         fitted = {"temperature": temperature, "threshold": threshold}
         return StepCalibration(
