@@ -18,7 +18,7 @@ from fretal_bench.errors import RunError
 from tests_support import recipe_options, tiny_stream
 
 # What the package holds besides Python files.
-DATA = {".toml", ".csv", ".css", ".j2", ".npz", ".txt"}
+DATA = {".toml", ".csv", ".css", ".j2", ".js", ".npz", ".txt"}
 
 
 @pytest.fixture(scope="module")

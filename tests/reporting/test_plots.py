@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import time
+from dataclasses import dataclass
+from importlib import resources
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,10 +14,13 @@ import pytest
 from PIL import Image
 
 from fretal_bench.reporting.drawing import image
-from fretal_bench.reporting.palette import looks
+from fretal_bench.reporting.palette import COLOURS, DOMAIN_COLOURS, MARKERS, looks, mark_path
 from fretal_bench.reporting.placement import Rectangle, place
 from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.summary import summarize
+from fretal_bench.strategies.families import BUILT_IN
+
+STYLE = resources.files("fretal_bench.reporting.page").joinpath("style", "base.css").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -31,36 +37,46 @@ def visible(figure):
     return [axes for axes in figure.axes if axes.get_visible()]
 
 
+def cells_of(figure, count):
+    """The panels of a heat map: the middle of every cell and its text, cells from left to right, line by line."""
+    (squares,) = figure.axes[0].collections
+    middles = [path.vertices[:4].mean(axis=0) for path in squares.get_paths()]
+    texts = {tuple(np.round(text.get_position(), 6)): text for text in figure.axes[0].texts}
+    found = [(middle, texts.get(tuple(np.round(middle, 6)))) for middle in middles]
+    size = len(found) // count
+    return [found[at * size : (at + 1) * size] for at in range(count)]
+
+
 def test_accuracy_heat_maps_print_every_value_of_every_strategy(summary, figures):
-    panels = visible(figures["accuracy-matrices"])[:3]
+    axes = figures["accuracy-matrices"].axes[0]
+    titles = [text.get_text() for text in axes.texts if (text.get_gid() or "").startswith("title")]
+    assert titles == [strategy.label for strategy in summary.strategies]
+    panels = cells_of(figures["accuracy-matrices"], len(summary.strategies))
     for panel, strategy in zip(panels, summary.strategies, strict=True):
-        assert panel.get_title("left") == strategy.label
-        texts = {tuple(map(round, text.get_position())): text for text in panel.texts}
-        for i in range(4):
-            for j in range(4):
-                text = texts[(j, i)]
-                assert float(text.get_text()) == pytest.approx(strategy.accuracy.mean[i, j], abs=0.0051)
-                assert (text.get_fontstyle() == "italic") == (j > i)
-        assert [label.get_text() for label in panel.get_xticklabels()] == list(summary.domains)
+        for (i, j), (_, text) in zip(np.ndindex(4, 4), panel, strict=True):
+            assert float(text.get_text()) == pytest.approx(strategy.accuracy.mean[i, j], abs=0.0051)
+            assert (text.get_fontstyle() == "italic") == (j > i)
+    names = [text.get_text() for text in axes.texts if text.get_rotation() == 45]
+    # All three panels stand in one line.
+    assert names == 3 * list(summary.domains)
 
 
-def test_only_cells_above_the_diagonal_are_hatched(figures):
-    panel = figures["accuracy-matrices"].axes[0]
-    (outline,) = [patch for patch in panel.patches if patch.get_hatch()]
-    path = outline.get_path()
-    for i in range(4):
-        for j in range(4):
-            assert path.contains_point((j, i)) == (j > i)
+def test_only_cells_above_the_diagonal_are_hatched(summary, figures):
+    outlines = [patch for patch in figures["accuracy-matrices"].axes[0].patches if patch.get_hatch()]
+    panels = cells_of(figures["accuracy-matrices"], len(summary.strategies))
+    for outline, panel in zip(outlines, panels, strict=True):
+        for (i, j), (middle, _) in zip(np.ndindex(4, 4), panel, strict=True):
+            assert outline.get_path().contains_point(middle) == (j > i)
 
 
-def test_forgetting_heat_maps_are_centred_on_zero_and_leave_undefined_cells_empty(figures):
+def test_forgetting_heat_maps_are_centred_on_zero_and_leave_undefined_cells_empty(summary, figures):
     drawn = figures["forgetting-matrices"]
-    panel = drawn.axes[0]
-    assert len(panel.texts) == 3 + 2 + 1
+    for panel in cells_of(drawn, len(summary.strategies)):
+        assert [text is not None for _, text in panel] == [j <= i for i, j in np.ndindex(3, 3)]
     low, high = drawn.axes[-1].get_xlim()
     assert low == -high
-    middle = panel.images[0].get_array()[0, 2]
-    assert np.all(middle == 1.0)
+    fills = drawn.axes[0].collections[0].get_facecolors()
+    assert np.all(fills[2] == 1.0)
 
 
 def test_domain_courses_show_each_strategy_and_mark_the_step_that_learns_the_domain(summary, figures):
@@ -175,18 +191,68 @@ def test_values_that_do_not_exist_do_not_stop_a_plot(make):
         cell.scores.loc[cell.scores["step"] == 1, "score"] = np.nan
     broken = summarize(results)
     drawn = {plot.name: plot.draw(broken) for plot in plots(broken)}
-    dashes = [text.get_text() for text in drawn["accuracy-matrices"].axes[0].texts].count("–")
-    assert dashes == 3
+    panel, *_ = cells_of(drawn["accuracy-matrices"], len(broken.strategies))
+    assert [text.get_text() for _, text in panel].count("–") == 3
     assert names_in(drawn["forgetting-against-learning"].axes[0]) == ["ewc"]
 
 
-def test_looks_differ_without_colour_and_bounds_are_open_and_grey():
-    found = looks([*((f"s{k}", False) for k in range(18)), ("zero-shot", True), ("joint", True)])
-    competitors = [found[f"s{k}"] for k in range(18)]
-    assert len({look.marker for look in competitors}) == 18
-    assert len({(look.colour, look.dashes) for look in competitors}) == 18
-    assert found["joint"].fill == found["zero-shot"].fill == "white"
-    assert found["joint"] != found["zero-shot"]
+@dataclass(frozen=True)
+class Drawn:
+    """What a look is of."""
+
+    label: str
+    strategy: str
+    bound: bool = False
+    old_samples: str = "none"
+
+
+def drawn_of(info, label=""):
+    return Drawn(label or info.name, info.name, info.bound, {"budget": "500"}.get(info.memory, info.memory))
+
+
+def luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_strategy_has_the_same_look_whatever_stands_beside_it_and_no_other_has_it():
+    every = looks([drawn_of(info) for info in BUILT_IN])
+    for info in BUILT_IN:
+        assert looks([drawn_of(info)]) == {info.name: every[info.name]}
+    competitors = [every[info.name] for info in BUILT_IN if not info.bound]
+    assert len({(look.colour, look.marker) for look in competitors}) == len(competitors)
+    values = looks([Drawn(f"ewc(lambda_={k})", "ewc") for k in range(3)])
+    assert len(set(values.values())) == 3
+
+
+def test_looks_tell_what_a_strategy_keeps_without_colour_too():
+    looks_of = {kind: looks([Drawn("s", "s", kind == "bound", old)])["s"] for kind, old in KEPT.items()}
+    assert len({look.marker for look in looks_of.values()}) == 3
+    assert not set(MARKERS["none"]) & set(MARKERS["samples"])
+    assert not {*MARKERS["none"], *MARKERS["samples"]} & set(MARKERS["bound"])
+    assert looks_of["bound"].fill == "white"
+
+
+KEPT = {"none": "none", "samples": "up to 500", "bound": "all"}
+
+
+def test_every_colour_is_seen_on_white_and_on_dark_paper():
+    dark = re.search(r"dark\).*?--paper: (#[0-9a-f]{6})", STYLE, re.DOTALL)[1]
+    for colour in (*DOMAIN_COLOURS, *(colour for of_kind in COLOURS.values() for colour in of_kind)):
+        assert contrast(colour, "#ffffff") >= 3, colour
+        assert contrast(colour, dark) >= 3, colour
+
+
+def test_every_marker_has_an_outline_for_the_page_of_the_size_of_a_mark():
+    for marker in (marker for of_kind in MARKERS.values() for marker in of_kind):
+        numbers = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", mark_path(marker))]
+        assert max(map(abs, numbers)) <= 6
 
 
 def test_names_cover_neither_points_nor_each_other():
@@ -207,14 +273,30 @@ def test_a_name_goes_round_an_error_bar():
     assert not where.led
 
 
-def test_of_many_strategies_the_five_that_forget_least_are_coloured_and_no_bars_hide_the_points(make):
-    lost = {f"s{k:02d}": (0.9, 0.02 * k) for k in range(9, 0, -1)} | {"joint": (0.94, 0.0)}
+def test_of_many_strategies_those_that_forget_least_are_coloured_and_all_have_their_intervals(make):
+    lost = {f"s{k:02d}": (0.9, 0.02 * k) for k in range(9, 0, -1)} | {
+        "finetuning": (0.9, 0.2),
+        "joint": (0.94, 0.0),
+    }
     crowd = summarize(make(lost))
     drawn = {plot.name: plot.draw(crowd) for plot in plots(crowd)}
     (legend,) = drawn["domain-courses"].legends
-    assert [text.get_text() for text in legend.get_texts()] == ["s05", "s04", "s03", "s02", "s01", "joint"]
+    names = ["s04", "s03", "s02", "s01", "finetuning", "joint"]
+    assert [text.get_text() for text in legend.get_texts()] == names
     panel = visible(drawn["domain-courses"])[0]
-    assert len([line for line in panel.lines if len(line.get_xdata()) == 5]) == 10
+    assert len([line for line in panel.lines if len(line.get_xdata()) == 5]) == 11
     scatter = drawn["forgetting-against-learning"].axes[0]
     assert set(names_in(scatter)) == set(lost)
-    assert not scatter.collections
+    levels = [
+        of for name in ("backward_transfer", "learning") for of in crowd.inference[name].levels.values()
+    ]
+    assert len(scatter.collections) == sum(of.low == of.low for of in levels) > len(lost)
+
+
+def test_a_plot_says_in_a_sentence_what_it_shows(summary):
+    words = {plot.name: plot.words(summary) for plot in plots(summary)}
+    assert words["forgetting-against-learning"].startswith(
+        "Forgetting against learning: ewc forgets least (0."
+    )
+    assert "finetuning most" in words["forgetting-against-learning"]
+    assert "of finetuning on Deepfakes" in words["domain-courses"]

@@ -21,7 +21,7 @@ from fretal_bench.metrics.matrices import align_levels
 from fretal_bench.reporting import quantities
 from fretal_bench.reporting.contents import quantity_tables
 from fretal_bench.reporting.inputs import left_out
-from fretal_bench.reporting.page import page as write_page
+from fretal_bench.reporting.page.page import page as write_page
 from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.report import print_summary, write_report
 from fretal_bench.reporting.summary import summarize
@@ -144,14 +144,14 @@ class Page(HTMLParser):
         self.sources += [values["src"]] if "src" in values else []
         if tag == "img":
             assert values.get("alt")
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.text.append(data)
 
 
@@ -168,16 +168,17 @@ def page(report):
 
 def test_the_page_is_well_formed_and_its_links_lead_somewhere(page):
     assert not page.open
-    assert {link[1:] for link in page.links} == set(page.ids)
+    assert {link[1:] for link in page.links} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
 
 
 def test_the_page_is_self_contained(report, page):
     text = report.page.read_text("utf-8")
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
-    assert "<script" not in text
+    assert not page.sources
+    assert not re.search(r"<script[^>]* src", text)
     assert "<link" not in text
     assert "@import" not in text
-    assert not re.search(r"url\(", text)
+    assert not re.search(r"url\((?!#)", text)
 
 
 def test_the_page_marks_the_best_values_and_writes_real_minus_signs(report, page):
@@ -190,7 +191,7 @@ def test_the_page_marks_the_best_values_and_writes_real_minus_signs(report, page
 
 def test_the_page_begins_with_the_verdict(report, page):
     text = " ".join(page.text)
-    assert text.index(report.verdict.sentence) < text.index("Forgetting, and what was learned")
+    assert text.index(report.verdict.sentence) < text.index("max-based forgetting")
 
 
 def test_the_page_adapts_to_dark_screens_and_to_paper(report):
@@ -455,9 +456,7 @@ def test_every_metric_of_the_final_detector_is_one_table_folded_on_the_page(repo
         values = [cell.matrices["frame", name].values[-1].mean() for cell in cells]
         assert float(rows["ewc"][name]) == pytest.approx(sum(values) / len(values))
     page = report.page.read_text()
-    assert (
-        page.count("<details><summary>The final detector by every metric, mean over domains</summary>") == 1
-    )
+    assert page.count("<summary>The final detector by every metric, mean over domains</summary>") == 1
 
 
 def test_how_videos_are_scored_is_said_where_it_is_not_by_the_mean(small):

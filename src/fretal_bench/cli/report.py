@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from fretal_bench.cli.options import FprOption, JsonOption, LevelOption, MetricOption, PluginOption
-from fretal_bench.cli.screen import print_json, print_line, print_problem
+from fretal_bench.cli.screen import doing, print_json, print_line, print_problem
 from fretal_bench.errors import RunError, unknown_name
 
 if TYPE_CHECKING:
@@ -30,13 +30,22 @@ def report(
     ] = "mean",
     fpr: FprOption = None,
     out: Annotated[Path | None, typer.Option(help="Where the report goes.  [default: reports/NAME]")] = None,
+    faces: Annotated[
+        bool,
+        typer.Option(
+            "--faces/--no-faces", help="Embed pictures of the faces that were forgotten in the page."
+        ),
+    ] = True,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Make tables (Markdown, CSV, LaTeX), plots (PNG, SVG) and one HTML page from results."""
-    from fretal_bench.benchmark.runner.results import load_results
+    with doing() as tell:
+        tell(f"reading {results}")
+        from fretal_bench.benchmark.runner.results import load_results
 
-    show_report(load_results(results), metric, out, level=level, video=video, fpr=fpr, as_json=json_)
+        read = load_results(results)
+    show_report(read, metric, out, level=level, video=video, fpr=fpr, faces=faces, as_json=json_)
 
 
 def check_measure(metric: str | None, level: str) -> None:
@@ -58,6 +67,7 @@ def show_report(
     level: str = "frame",
     video: str = "mean",
     fpr: float | None = None,
+    faces: bool = True,
     as_json: bool = False,
 ) -> None:
     """Write the report of a result folder and print it; exit code 1 if a cell failed or has no usable scores.
@@ -69,6 +79,7 @@ def show_report(
         level: ``frame`` or ``video``, of the matrices.
         video: How videos are scored.
         fpr: A share of reals that may be called fake, for one more threshold.
+        faces: Whether the page shows the faces that were forgotten.
         as_json: Print it as JSON.
 
     Raises:
@@ -81,7 +92,8 @@ def show_report(
         first = f"{without[0].label}, seed {without[0].seed}: {without[0].reason}"
         raise RunError(f"{results.path}: no cell has numbers, {len(without)} failed; the first: {first}")
     folder = out if out is not None else Path("reports") / results.path.resolve().name
-    written = write_report(results, folder, metric, level, video, fpr)
+    with doing() as tell:
+        written = write_report(results, folder, metric, level, video, fpr, faces=faces, tell=tell)
     for doubt in written.summary.doubts:
         print_problem(doubt)
     if as_json:

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal, TypedDict
 
 from rich.console import Console
@@ -117,6 +117,17 @@ def warnings_as_lines() -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = before
+
+
+@contextlib.contextmanager
+def doing() -> Iterator[Callable[[str], None]]:
+    """Give what to call with what is being done, in a few words: one line on standard error, in a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(Text(f"{text} ..."))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 
 from fretal_bench.reporting.anytime import Anytime
 from fretal_bench.reporting.drawing import empty_figure, laid_out, style
-from fretal_bench.reporting.palette import COLOURS, DASHES
+from fretal_bench.reporting.palette import DASHES, DOMAIN_COLOURS
 from fretal_bench.reporting.summary import Summary
 
 if TYPE_CHECKING:
@@ -61,7 +61,10 @@ def _draw(panel: Axes, anytime: Anytime, label: str, domains: tuple[str, ...], *
     first = of_seeds[0]
     alike = all(np.array_equal(course.updates, first.updates) for course in of_seeds)
     for domain, name in enumerate(domains):
-        colour, dashes = COLOURS[domain % len(COLOURS)], DASHES[domain // len(COLOURS) % len(DASHES)]
+        colour, dashes = (
+            DOMAIN_COLOURS[domain % len(DOMAIN_COLOURS)],
+            DASHES[domain // len(DOMAIN_COLOURS) % len(DASHES)],
+        )
         if len(of_seeds) > 1:
             for course in of_seeds:
                 panel.plot(

@@ -27,7 +27,7 @@ def further_sets(summary: Summary) -> Figure:
     if further is None:
         raise ValueError("no cell was judged on a test set that was never trained on")
     with style():
-        look = looks([(s.label, s.bound) for s in summary.strategies])
+        look = looks(summary.strategies)
         count = len(further.sets)
         rows = math.ceil(count / 3)
         columns = math.ceil(count / rows)

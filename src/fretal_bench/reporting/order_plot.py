@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -36,8 +37,9 @@ def spread_over_orders(summary: Summary) -> Figure:
         count = len(orders.spreads[COMPARED[0]])
         figure = empty_figure(9.2, 1.15 + 0.38 * max(count, 2))
         panels = figure.subplots(1, len(COMPARED), sharey=True)
+        look = looks(summary.strategies)
         for panel, name in zip(panels, COMPARED, strict=True):
-            _draw(panel, orders, orders.spreads[name], summary.quantities[name])
+            _draw(panel, orders, orders.spreads[name], summary.quantities[name], look)
         panels[0].set_yticks(range(count), [spread.label for spread in orders.spreads[COMPARED[0]]])
         panels[0].set_ylim(count - 0.5, -0.5)
         panels[0].set_title(
@@ -49,9 +51,10 @@ def spread_over_orders(summary: Summary) -> Figure:
         return laid_out(figure)
 
 
-def _draw(panel: Axes, orders: Orders, spreads: tuple[Spread, ...], quantity: Quantity) -> None:
+def _draw(
+    panel: Axes, orders: Orders, spreads: tuple[Spread, ...], quantity: Quantity, look: Mapping[str, Look]
+) -> None:
     """Draw one quantity."""
-    look = looks([(spread.label, spread.bound) for spread in spreads])
     heights = dict(zip((order.name for order in orders.orders), _heights(len(orders.orders)), strict=True))
     for row, spread in enumerate(spreads):
         _draw_row(panel, row, spread, heights, orders.own.name, look[spread.label])

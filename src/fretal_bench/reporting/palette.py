@@ -1,44 +1,60 @@
-"""Colours, markers and line styles of plots: one look a strategy, distinct without colour too."""
+"""Colours, markers and line styles of plots: one look a strategy, by its name and what it keeps, wherever it is drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import math
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final, Literal, Protocol
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; their yellow is too pale for lines on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = (
-    "o",
-    "s",
-    "^",
-    "D",
-    "v",
-    "P",
-    "X",
-    "<",
-    ">",
-    "h",
-    "*",
-    "p",
-    "d",
-    "8",
-    "H",
-    "1",
-    "2",
-    "3",
-    "4",
-    "+",
-    "x",
-)
-DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
+from fretal_bench.strategies.families import BUILT_IN
+
+Kind = Literal["none", "samples", "bound"]
+"""What a strategy is: it keeps no old samples, it keeps some, or it is a bound."""
+
+KINDS: Final[Mapping[Kind, str]] = {"none": "keeps none", "samples": "keeps samples", "bound": "bound"}
+# Each has at least 3:1 against white and against the page's dark paper. Those of a kind are warm or cool.
+COLOURS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "none": ("#d55e00", "#b3428f", "#a8761a", "#d1495b", "#8a6d3b", "#c2410c", "#a05195"),
+    "samples": ("#0072b2", "#00865f", "#6a63c4", "#2a8a9e", "#4d8b31", "#4f74d9", "#7d7f1f"),
+    "bound": ("#737373",),
+}
+MARKERS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "none": ("^", "v", "D", ">", "<", "d"),
+    "samples": ("o", "p", "h", "P", "*", "8"),
+    "bound": ("s",),
+}
+DOMAIN_COLOURS: Final = ("#0072b2", "#d55e00", "#00865f", "#b3428f", "#a8761a", "#2a8a9e", "#737373")
+"""Of domains, where lines are domains and not strategies."""
+DASHES: Final[tuple[str | tuple[int, tuple[int, ...]], ...]] = (
     "solid",
     (0, (5, 2)),
     (0, (1, 1)),
     (0, (6, 2, 1, 2)),
     (0, (3, 1, 1, 1, 1, 1)),
 )
-BOUND_COLOURS = ("#6b6b6b", "#9a9a9a")
-BOUND_MARKERS = ("o", "s")
+
+
+class Drawn(Protocol):
+    """What has a look: a strategy of a report."""
+
+    @property
+    def label(self) -> str:
+        """What the report calls it."""
+
+    @property
+    def strategy(self) -> str:
+        """The strategy's name."""
+
+    @property
+    def bound(self) -> bool:
+        """Whether it is a bound."""
+
+    @property
+    def old_samples(self) -> str:
+        """How many old samples it keeps, in words."""
 
 
 @dataclass(frozen=True)
@@ -51,26 +67,86 @@ class Look:
     fill: str
 
 
-def looks(strategies: Sequence[tuple[str, bool]]) -> dict[str, Look]:
-    """Give every strategy its look.
+def kind_of(strategy: Drawn) -> Kind:
+    """Tell of which kind a strategy is."""
+    if strategy.bound:
+        return "bound"
+    return "none" if strategy.old_samples in ("none", "unknown") else "samples"
 
-    Args:
-        strategies: Label and whether it is a bound, in the report's order. Bounds are grey, with open marks.
+
+def looks(strategies: Iterable[Drawn]) -> dict[str, Look]:
+    """Give every strategy its look, the same whatever other strategies are in a report.
+
+    A strategy of the suite has it by its place among those of its kind, one of a plugin by its name. The kind is seen
+    without colour too: triangles and diamonds keep no old samples, round and starred marks keep some, bounds are open
+    squares. Several values of a hyperparameter, each with its own label, go on from the strategy's own look.
 
     Returns:
-        Label -> look; no two competitors share colour and line style, and no two of the first 21 share a
-        marker.
+        Label -> look; no two of the first 42 strategies of a kind share colour and marker.
     """
     chosen: dict[str, Look] = {}
-    competitors = bounds = 0
-    for label, bound in strategies:
-        if bound:
-            dashes = DASHES[(1 + bounds) % len(DASHES)]
-            chosen[label] = Look(BOUND_COLOURS[bounds % 2], BOUND_MARKERS[bounds % 2], dashes, "white")
-            bounds += 1
-        else:
-            colour = COLOURS[competitors % len(COLOURS)]
-            dashes = DASHES[competitors // len(COLOURS) % len(DASHES)]
-            chosen[label] = Look(colour, MARKERS[competitors % len(MARKERS)], dashes, colour)
-            competitors += 1
+    variants: dict[str, int] = {}
+    for strategy in strategies:
+        variant = variants[strategy.strategy] = variants.get(strategy.strategy, -1) + 1
+        kind = kind_of(strategy)
+        number = _number(strategy.strategy, kind) + variant
+        colours, markers = COLOURS[kind], MARKERS[kind]
+        colour = colours[number % len(colours)]
+        # The numbers of colours and markers have no common factor, so pairs come again late.
+        marker, dashes = markers[number % len(markers)], DASHES[number % len(DASHES)]
+        chosen[strategy.label] = Look(colour, marker, dashes, "white" if kind == "bound" else colour)
     return chosen
+
+
+def _number(name: str, kind: Kind) -> int:
+    """Number a strategy: its place among the suite's own of its kind, or its name's checksum."""
+    own = _own(kind)
+    return own[name] if name in own else zlib.crc32(name.encode()) % 1000
+
+
+@functools.cache
+def _own(kind: Kind) -> Mapping[str, int]:
+    kinds: dict[str, Kind] = {
+        info.name: "bound" if info.bound else "none" if info.memory == "none" else "samples"
+        for info in BUILT_IN
+    }
+    return {name: number for number, name in enumerate(name for name, of in kinds.items() if of == kind)}
+
+
+def mark_path(marker: str) -> str:
+    """Return a marker's outline as the ``d`` of an SVG path, 10 units wide about the origin."""
+    if marker == "o":
+        return "M-4.6 0A4.6 4.6 0 1 0 4.6 0A4.6 4.6 0 1 0 -4.6 0Z"
+    points = _OUTLINES[marker]
+    return "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in points) + "Z"
+
+
+def _polygon(corners: int, radius: float, turn: float = 0.0, inner: float = 1.0) -> list[tuple[float, float]]:
+    """Return the corners of a regular polygon, the first on top; with ``inner`` below 1 of a star."""
+    count = corners if inner == 1 else 2 * corners
+    radii = [radius if inner == 1 or not place % 2 else radius * inner for place in range(count)]
+    angles = [math.radians(turn) + 2 * math.pi * place / count for place in range(count)]
+    return [(r * math.sin(angle), -r * math.cos(angle)) for r, angle in zip(radii, angles, strict=True)]
+
+
+_PLUS: Final = [
+    (x, y)
+    for x, y in (
+        (-1.7, -5.0), (1.7, -5.0), (1.7, -1.7), (5.0, -1.7), (5.0, 1.7), (1.7, 1.7),
+        (1.7, 5.0), (-1.7, 5.0), (-1.7, 1.7), (-5.0, 1.7), (-5.0, -1.7), (-1.7, -1.7),
+    )
+]  # fmt: skip
+_OUTLINES: Final[Mapping[str, list[tuple[float, float]]]] = {
+    "^": _polygon(3, 5.6),
+    "v": _polygon(3, 5.6, 180),
+    ">": _polygon(3, 5.6, 90),
+    "<": _polygon(3, 5.6, 270),
+    "D": _polygon(4, 5.2),
+    "d": [(0.0, -5.6), (3.2, 0.0), (0.0, 5.6), (-3.2, 0.0)],
+    "s": [(-4.2, -4.2), (4.2, -4.2), (4.2, 4.2), (-4.2, 4.2)],
+    "p": _polygon(5, 5.2),
+    "h": _polygon(6, 5.2),
+    "8": _polygon(8, 5.2, 22.5),
+    "*": _polygon(5, 6.0, 0, 0.45),
+    "P": _PLUS,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,7 @@ from fretal_bench.reporting.contents import (
     quantity_tables,
     side_by_side,
 )
+from fretal_bench.reporting.crop_stores import stores_of
 from fretal_bench.reporting.drawing import image
 from fretal_bench.reporting.formats import frame_to_csv, to_csv, to_latex
 from fretal_bench.reporting.further import further_frame
@@ -36,7 +38,7 @@ from fretal_bench.reporting.markdown import markdown
 from fretal_bench.reporting.order_data import order_frame, order_values
 from fretal_bench.reporting.order_tables import order_tables
 from fretal_bench.reporting.orders import COMPARED
-from fretal_bench.reporting.page import page
+from fretal_bench.reporting.page.page import page
 from fretal_bench.reporting.plots import Plot, plots
 from fretal_bench.reporting.progress import problem_table, progress_frame, progress_table
 from fretal_bench.reporting.robustness import METRICS, robustness_frame
@@ -123,11 +125,15 @@ def write_report(
     level: str = "frame",
     video: str = MEAN,
     fpr: float | None = None,
+    *,
+    faces: bool = True,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Write a report: ``index.html``, ``summary.md``, ``tables/*.csv`` and ``*.tex``, ``plots/*.png`` and ``*.svg``.
 
-    The same results give the same bytes. Every file is replaced as a whole or not at all; files of other
-    names in the folder are left alone, files of an earlier report that this one does not have are removed.
+    The same results give the same bytes on the same day (the page says when it was written). Every file is replaced as a
+    whole or not at all; files of other names in the folder are left alone, files of an earlier report that this one does
+    not have are removed.
 
     Args:
         results: Results as ``load_results`` gives them.
@@ -136,6 +142,8 @@ def write_report(
         level: ``frame`` or ``video``.
         video: How videos are scored, one of ``videos.VIDEO_SCORES``.
         fpr: A share of reals that may be called fake, for one more threshold.
+        faces: Whether the page shows the faces that were forgotten, with pictures where their crop store is at hand.
+        tell: Told in a few words what is being done.
 
     Raises:
         BenchError: If no cell can be used, a name is unknown, or the folder cannot be written.
@@ -144,9 +152,10 @@ def write_report(
     folder = Path(out)
     index = folder / "index.html"
     files.check_place(index, "--out")
+    tell(f"measuring {len(results.cells)} cells")
     summary = summarize(results, metric, level, video, fpr)
     conclusion = verdict(summary)
-    contents = _contents(results, summary, conclusion)
+    contents = _contents(results, summary, conclusion, faces, tell)
     for name, content in contents.items():
         files.write(folder / name, content, remedy=_REMEDY)
     for name in SOMETIMES:
@@ -157,16 +166,20 @@ def write_report(
     return Report(folder, index, tuple(folder / name for name in contents), conclusion, summary)
 
 
-def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[str, str | bytes]:
+def _contents(
+    results: Results, summary: Summary, conclusion: Verdict, faces: bool, tell: Callable[[str], None]
+) -> dict[str, str | bytes]:
     """Make the content of every file of a report, by path."""
     contents: dict[str, str | bytes] = {}
     pictures: list[tuple[Plot, bytes]] = []
     for plot in plots(summary):
+        tell(f"drawing {plot.name}")
         figure = plot.draw(summary)
         svg = image(figure, "svg")
         contents[f"plots/{plot.name}.svg"] = svg
         contents[f"plots/{plot.name}.png"] = image(figure, "png")
         pictures.append((plot, svg))
+    tell("writing tables")
     matrices = [matrix_table(summary, "accuracy"), class_matrix_table(summary)]
     if len(summary.domains) > 1:
         matrices.append(matrix_table(summary, "forgetting"))
@@ -188,7 +201,9 @@ def _contents(results: Results, summary: Summary, conclusion: Verdict) -> dict[s
         contents[f"tables/{table.name}.tex"] = to_latex(table)
     contents |= {f"tables/{name}.csv": frame_to_csv(frame) for name, frame in _frames(summary).items()}
     contents["summary.md"] = markdown(results, summary, conclusion)
-    contents["index.html"] = page(results, summary, conclusion, pictures)
+    tell("laying out the page")
+    stores = stores_of(results) if faces else None
+    contents["index.html"] = page(results, summary, conclusion, pictures, stores)
     return contents
 
 

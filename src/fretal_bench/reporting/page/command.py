@@ -1,0 +1,57 @@
+"""The commands that make a result folder, written again from its plan."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fretal_bench.reporting.inputs import unique
+
+
+def run_commands(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the calls of ``bench run`` that make the cells of a plan: one, or more where constants were set.
+
+    What changed the recipe is not in a plan as it was typed: the recipe itself, whole, stands further down in a report.
+
+    Args:
+        plan: A run's plan.
+    """
+    by_values: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in plan.get("cells", ()):
+        by_values.setdefault(_values_in(cell["label"]), []).append(cell)
+    return tuple(_command(plan, values, cells) for values, cells in by_values.items())
+
+
+def _values_in(label: str) -> str:
+    """Return what stands in a label's parentheses."""
+    return label.partition("(")[2].removesuffix(")")
+
+
+def _command(plan: Mapping[str, Any], values: str, cells: Sequence[Mapping[str, Any]]) -> str:
+    names = unique(str(cell["strategy"]) for cell in cells)
+    words = ["bench", "run", "--strategies", ",".join(names), "--stream", plan["stream"]["name"]]
+    words += [
+        "--recipe",
+        str(plan["recipe"].get("name", "mini")),
+        "--seeds",
+        _seeds([int(cell["seed"]) for cell in cells]),
+    ]
+    if values:
+        words += [
+            word for name in names for value in values.split(", ") for word in ("--set", f"{name}.{value}")
+        ]
+    orders = len(plan.get("orders", ()))
+    if orders:
+        domains = len(plan["stream"]["domains"])
+        words += ["--orders", "all" if orders + 1 == math.factorial(domains) else str(orders + 1)]
+    return shlex.join(words)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Write seeds as ``--seeds`` takes them: ``0-2``, ``0,3``."""
+    known = sorted(set(seeds))
+    if len(known) > 1 and known == list(range(known[0], known[-1] + 1)):
+        return f"{known[0]}-{known[-1]}"
+    return ",".join(map(str, known))
