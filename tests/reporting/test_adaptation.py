@@ -21,14 +21,17 @@ from tests_support import hash_of
 VIDEOS = 20
 
 
-def results_of(wrong: dict[str, dict[str, tuple[int, int]]]) -> Results:
-    """One seed; by strategy and domain how many videos of two frames are judged wrong before and after."""
+def results_of(wrong: dict[str, dict[str, tuple[int, int]]], every: int = 2) -> Results:
+    """One seed; by strategy and domain how many videos of two frames are judged wrong before and after.
+
+    Every so many videos one is real.
+    """
     cells = []
     for label, of_label in wrong.items():
         parts = []
         for name, (before, after) in of_label.items():
             video = np.repeat(np.arange(VIDEOS), 2)
-            label_of = (video % 2).astype(np.int8)
+            label_of = (video % every != 0).astype(np.int8)
             for step, count in ((-1, before), (0, before), (1, after)):
                 right = np.where(video < count, 1 - label_of, label_of)
                 score = (0.1 + 0.8 * right).astype(np.float32)
@@ -138,6 +141,15 @@ def _stream(plan: Any) -> Any:
         for of in plan["stream"]["domains"]
     )
     return StreamContent("s", protocol=Protocol(), domains=domains)
+
+
+def test_where_a_class_is_far_larger_accuracy_is_balanced_as_in_the_report() -> None:
+    adaptation = measure_adaptation(results_of({"lwf": {"old": (0, 4), "new": (10, 0)}}, every=4))
+    assert adaptation.metric == "balanced_accuracy"
+    # Of the first four videos one is real, of five in all; three are fakes, of fifteen.
+    assert adaptation.after[0].values["old", "accuracy"].mean == pytest.approx((4 / 5 + 12 / 15) / 2)
+    assert adaptation_table(adaptation).columns[2].title == "balanced accuracy"
+    assert "that balanced accuracy changed" in certainty(adaptation)[-1]
 
 
 def test_results_without_a_cell_are_refused() -> None:

@@ -19,6 +19,7 @@ from fretal_bench.metrics.inference import Effect, effects, holm
 from fretal_bench.metrics.matrices import align, matrix
 from fretal_bench.metrics.numbers import NAN, Floats, or_none
 from fretal_bench.reporting.inference import LEVEL, Seeds, run_clusters
+from fretal_bench.reporting.inputs import usual_metric
 
 ACCURACY: Final = "accuracy"
 AUC: Final = "auc"
@@ -78,6 +79,7 @@ class Adaptation:
         after: What each strategy made of it, in the order of the plan.
         unit: What intervals count: people, people joined by fakes, videos.
         clusters: How many there are.
+        metric: The metric that ``ACCURACY`` is: accuracy, or balanced accuracy where a class is far larger in a test set.
         recommended: The label with the highest accuracy on validation samples; empty where validation samples of the
             old kinds are not used.
     """
@@ -88,6 +90,7 @@ class Adaptation:
     after: tuple[Adapted, ...]
     unit: str
     clusters: int
+    metric: str = ACCURACY
     recommended: str = ""
 
 
@@ -115,17 +118,17 @@ def measure_adaptation(results: Results) -> Adaptation:
         raise RunError(f"{results.path}: no strategy has numbers{reason}")
     domains = results.plan["stream"]["domains"]
     names = [domain["name"] for domain in domains]
-    clusters = run_clusters(results.cells)
+    clusters, metric = run_clusters(results.cells), usual_metric(results, "frame")
     by_label: dict[str, list[CellResult]] = {}
     for cell in results.cells:
         by_label.setdefault(cell.label, []).append(cell)
     parts = {
-        label: [_part(cell, names, clusters) for cell in sorted(cells, key=lambda cell: cell.seed)]
+        label: [_part(cell, names, clusters, metric) for cell in sorted(cells, key=lambda cell: cell.seed)]
         for label, cells in by_label.items()
     }
     groups = _groups(domains, results.cells[0].untested)
     first = next(iter(parts.values()))[:1]
-    validated = _validation(by_label, domains)
+    validated = _validation(by_label, domains, metric)
     after = _corrected(
         [_adapted(label, of, names, groups, validated.get(label, NAN)) for label, of in parts.items()]
     )
@@ -138,6 +141,7 @@ def measure_adaptation(results: Results) -> Adaptation:
         after,
         clusters.unit,
         len(first[0].numbers),
+        metric,
         ranked[0] if ranked else "",
     )
 
@@ -151,12 +155,12 @@ def _groups(domains: Sequence[Mapping[str, Any]], untested: frozenset[str]) -> d
     }
 
 
-def _part(cell: CellResult, names: Sequence[str], clusters: Clusters) -> _Part:
+def _part(cell: CellResult, names: Sequence[str], clusters: Clusters, accuracy: str) -> _Part:
     scores = align(cell.scores, "frame", names, clusters=clusters, untested=cell.untested)
     by_cluster = ClusterMetrics(scores)
     whole, own = {}, {}
     for measure in MEASURES:
-        metric = _METRICS.get(measure, measure)
+        metric = {**_METRICS, ACCURACY: accuracy}.get(measure, measure)
         of = matrix(scores, metric)
         values = of.whole
         parts = by_cluster.matrices(metric, values).own
@@ -216,7 +220,7 @@ def _corrected(after: Sequence[Adapted]) -> tuple[Adapted, ...]:
 
 
 def _validation(
-    by_label: Mapping[str, Sequence[CellResult]], domains: Sequence[Mapping[str, Any]]
+    by_label: Mapping[str, Sequence[CellResult]], domains: Sequence[Mapping[str, Any]], metric: str
 ) -> dict[str, float]:
     """Give accuracy on validation samples by label, ``before`` too; nothing where some kind has none.
 
@@ -230,7 +234,7 @@ def _validation(
     for label, cells in by_label.items():
         of_seeds = []
         for cell in cells:
-            of = matrix(align(cell.validation(), "frame", names), ACCURACY)
+            of = matrix(align(cell.validation(), "frame", names), metric)
             of_seeds.append(_balanced(of.values[-1], is_new))
             values.setdefault(BEFORE, _balanced(of.baseline, is_new))
         values[label] = float(np.mean(of_seeds))
@@ -248,6 +252,7 @@ def adaptation_record(adaptation: Adaptation) -> dict[str, Any]:
         "new": list(adaptation.new),
         "unit": adaptation.unit,
         "clusters": adaptation.clusters,
+        "metric": adaptation.metric,
         "recommended": adaptation.recommended or None,
         "detectors": [_record(of, adaptation) for of in (adaptation.before, *adaptation.after)],
     }

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from fretal_bench.metrics.clusters import VIDEOS
+from fretal_bench.metrics import registry
+from fretal_bench.metrics.clusters import JOINED, VIDEOS
 from fretal_bench.metrics.inference import Effect
 from fretal_bench.reporting.adaptation import (
     ACCURACY,
@@ -33,7 +34,8 @@ _TITLES: Final = {
 def adaptation_table(adaptation: Adaptation) -> Table:
     """Every test set, the old ones first: the detector before, then what each strategy made of it."""
     columns = [Column("tested_on", "tested on"), Column("detector", "detector")]
-    columns += [Column(key, title, better) for key, (title, better) in _TITLES.items()]
+    titles = {**_TITLES, ACCURACY: (registry.find(adaptation.metric).title, "higher")}
+    columns += [Column(key, title, better) for key, (title, better) in titles.items()]
     rows = []
     for kind, names in (("old", adaptation.old), ("new", adaptation.new)):
         for name in names:
@@ -46,15 +48,21 @@ def adaptation_table(adaptation: Adaptation) -> Table:
 
 def _notes(adaptation: Adaptation) -> tuple[str, ...]:
     seeds = max(len(of.seeds) for of in adaptation.after)
-    over = f"{adaptation.clusters} {adaptation.unit}"
+    unit = f"groups of {adaptation.unit}" if adaptation.unit == JOINED else adaptation.unit
+    over = f"{adaptation.clusters} {unit}"
     over += f" and {seeds} seeds" if seeds > 1 else " (one seed: nothing is known of other seeds)"
     notes = [
-        "Single frames of test samples. Accuracy, missed fakes (fakes called real) and false alarms (reals called fake) "
-        f"at P(fake) 0.5. Mean ± half of the 95% interval over {over}."
+        f"Single frames of test samples. {_capital(adaptation)}, missed fakes (fakes called real) and false alarms "
+        f"(reals called fake) at P(fake) 0.5. Mean ± half of the 95% interval over {over}."
     ]
     if not adaptation.new:
         notes.append("The new store has no test samples: what was learned of the new kind is not measured.")
     return tuple(notes)
+
+
+def _capital(adaptation: Adaptation) -> str:
+    title = registry.find(adaptation.metric).title
+    return title[:1].upper() + title[1:]
 
 
 def certainty(adaptation: Adaptation) -> tuple[str, ...]:
@@ -71,8 +79,8 @@ def certainty(adaptation: Adaptation) -> tuple[str, ...]:
     seeds = max(len(of.seeds) for of in adaptation.after)
     trainings = "and other trainings" if seeds > 1 else "judged by these very models (one seed)"
     sentences.append(
-        f"Certain means that accuracy changed for other {unit} {trainings} too: p <= {LEVEL:g} after Holm's correction "
-        f"for {count} changes; in brackets 95% intervals."
+        f"Certain means that {registry.find(adaptation.metric).title} changed for other {unit} {trainings} too: p <= "
+        f"{LEVEL:g} after Holm's correction for {count} changes; in brackets 95% intervals."
     )
     return tuple(sentences)
 
@@ -115,7 +123,8 @@ def recommendation(adaptation: Adaptation) -> str:
     values = {of.label: of.validation for of in (adaptation.before, *adaptation.after)}
     ranked = sorted(values, key=lambda label: -values[label])
     others = ", ".join(f"{label} {decimal(values[label], 3)}" for label in ranked[1:])
-    basis = f"{decimal(values[ranked[0]], 3)} accuracy on validation samples, old and new alike ({others})"
+    title = registry.find(adaptation.metric).title
+    basis = f"{decimal(values[ranked[0]], 3)} {title} on validation samples, old and new alike ({others})"
     if adaptation.recommended == adaptation.before.label:
         return f"Recommended: the detector as it is. It has the highest, {basis}."
     return f"Recommended: {adaptation.recommended}. It has the highest, {basis}. Differences are untested."

@@ -20,6 +20,8 @@ from fretal_bench.names import LONGEST, shown
 from fretal_bench.records import Invalid
 
 _SHAPE: Final = "STORE or STORE:METHOD,METHOD"
+_LONGEST: Final = 20
+"""Characters of methods that name a domain, which is a column's title."""
 _WORDS: Final = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -43,8 +45,11 @@ class Place:
 
     @property
     def name(self) -> str:
-        """What to call them: the methods, or the store."""
-        return "+".join(self.methods) or self.store.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+        """What to call them: the methods, or of many the store."""
+        methods = "+".join(self.methods)
+        if 0 < len(methods) <= _LONGEST:
+            return methods
+        return self.store.rstrip("/").rpartition("/")[2].rpartition(":")[2]
 
     def domain(self, name: str, splits: tuple[Split, ...]) -> DomainFile:
         """Return them as a domain of a stream file, of which these splits are used.
