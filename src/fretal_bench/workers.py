@@ -137,6 +137,7 @@ class _Worker:
             self.process.start()
         # Else the pipe would never end here when the process does.
         theirs.close()
+        self._forked = _handle(self.process.pid) if start == "forkserver" else None
 
     def give(self, task: Any) -> None:
         """Send a task."""
@@ -161,6 +162,11 @@ class _Worker:
             if self.process.exitcode is None:
                 stop()
         self.process.join(_JOIN_SECONDS)
+        if self._forked is not None:
+            # Where the server that it was forked from is killed with it, nobody says when it has ended.
+            wait([self._forked], _JOIN_SECONDS)
+            os.close(self._forked)
+            self._forked = None
 
     def _ended(self) -> RunError:
         self.process.join(_JOIN_SECONDS)
@@ -170,6 +176,15 @@ class _Worker:
                 'script, put it below `if __name__ == "__main__":`, or use one process'
             )
         return worker_was_killed()
+
+
+def _handle(pid: int) -> int | None:
+    """Return a descriptor that is ready to be read when a process has ended; None where there are none."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        # An old kernel, or it has ended already.
+        return None
 
 
 class _WorkerTraceback(Exception):

@@ -4,6 +4,7 @@ import configparser
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,12 +39,17 @@ def test_what_the_report_of_a_run_cannot_be_of_is_refused_before_anything_is_tra
     assert not (tmp_path / "results").exists()
 
 
-def test_a_run_prints_the_answer_first_and_leaves_a_report(bench, stream, tmp_path):
+def test_a_run_ends_with_the_answer_and_leaves_a_report(bench, stream, tmp_path):
     call = ("run", "--strategies", "fretal,ewc", "--stream", stream, "--jobs", "1", *recipe_options())
     code, out, err = bench(*call)
     assert (code, err) == (0, "")
-    for word in ("frame accuracy", "fretal", "ewc", "D0", "D2", "index.html"):
+    answer = out.splitlines()[-1]
+    for word in ("fretal", "ewc", "forgetting", "missed", "alarms", "index.html", "bench report"):
         assert word in out
+    assert answer in json.loads(bench("report", "results/tiny-mini", "--json").out)["verdict"]["sentence"]
+    full = bench("report", "results/tiny-mini", "--full").out
+    for word in ("frame accuracy", "fretal", "ewc", "D0", "D2", "index.html"):
+        assert word in full
     for name in ("index.html", "summary.md"):
         assert (tmp_path / "reports" / "tiny-mini" / name).stat().st_size > 0
     assert (tmp_path / "results" / "tiny-mini" / "plan.json").exists()
@@ -74,7 +80,7 @@ def test_a_run_prints_the_answer_first_and_leaves_a_report(bench, stream, tmp_pa
         (["run", "--strategies", "ewc", "--seeds", "one"], "--seeds 'one': expected whole numbers"),
         (["run", "--strategies", "ewc", "--jobs", "0"], "--jobs must be at least 1"),
         (["run", "--strategies", "ewc", "--device", "gpu"], "found 'gpu'"),
-        (["run", "--strategies", ""], "nothing to run"),
+        (["run", "--strategies", ""], "name at least one strategy"),
         (["run", "--strategies", "ewc", "--stream", "none.toml"], "none.toml"),
         (["report", "nowhere"], "nowhere is no result folder"),
         (["list", "strategy"], "unknown list 'strategy'; did you mean 'strategies'"),
@@ -225,7 +231,10 @@ def test_ctrl_c_says_how_to_go_on(jobs, stream, tmp_path):
             deadline.cancel()
             run.kill()
     assert run.returncode == 130
-    assert err == "bench: stopped; run the same command again to go on where it stopped\n"
+    first, last = err.splitlines()
+    assert first == "bench: stopping; what is finished is kept (Ctrl-C again ends at once)"
+    assert last.startswith("bench: stopped after 0 of ")
+    assert last.endswith(f"; what is done is kept; go on with: bench {shlex.join(words)}")
 
 
 def test_doctor_says_what_is_there(bench):
@@ -265,7 +274,7 @@ def test_a_report_by_another_metric_says_so_in_its_tables(bench, stream, tmp_pat
         assert (code, err) == (0, "")
         assert json.loads(out)["metric"] == metric
         assert f"finetuning: {metric.upper()}" in (tmp_path / metric / "summary.md").read_text("utf-8")
-    assert "finetuning: AUC" in bench("report", "results/tiny-mini", "--metric", "auc").out
+    assert "finetuning: AUC" in bench("report", "results/tiny-mini", "--metric", "auc", "--full").out
     code, _, err = bench("report", "results/tiny-mini", "--metric", "aoc")
     assert code == 2
     assert "'aoc'" in err

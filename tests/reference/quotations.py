@@ -2,7 +2,7 @@
 
 ``<!-- quote table FOLDER: TITLE -->`` holds that table of ``reports/FOLDER/summary.md``,
 ``<!-- quote verdict FOLDER -->`` its first sentence, and ``<!-- quote printed FOLDER -->`` what ``bench report``
-prints first; each ends with ``<!-- end of quote -->``.
+prints; each ends with ``<!-- end of quote -->``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from rich.console import Console
 
 from fretal_bench.benchmark.runner.results import load_results
-from fretal_bench.reporting.report import print_summary
+from fretal_bench.reporting.short import print_short, rest_words
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
 from reference.runs import ROOT
@@ -25,7 +25,6 @@ DOCUMENTS: Final = ("README.md", "docs/ffpp-mini.md")
 END: Final = "<!-- end of quote -->"
 _BLOCK: Final = re.compile(rf"<!-- quote ([a-z]+) (.*?) -->\n.*?{END}", re.DOTALL)
 _WIDTH: Final = 80
-_CUT: Final = "[...]"
 
 
 def quoted(text: str) -> str:
@@ -70,22 +69,15 @@ def _verdict(folder: str) -> str:
 
 
 def _printed(folder: str) -> str:
-    """Return what is printed of a result folder, up to the end of the first table."""
+    """Return what ``bench report`` prints of a result folder."""
     results = load_results(ROOT / "results" / folder)
     summary = summarize(results)
+    where = rest_words(f"reports/{folder}/index.html", f"results/{folder}")
     with Path(os.devnull).open("w") as nowhere:
         console = Console(width=_WIDTH, file=nowhere, record=True)
-        print_summary(results, summary, verdict(summary), console)
+        print_short(summary, verdict(summary), console, where)
     lines = [line.rstrip() for line in console.export_text().splitlines()]
-    head = next(at for at, line in enumerate(lines) if line.startswith("───"))
-    last = max(
-        at
-        for at, line in enumerate(lines)
-        if at > head
-        and line.startswith(f"{summary.strategies[-1].label}  ")
-        and not any(other.startswith("───") for other in lines[head + 1 : at])
-    )
-    return "\n".join(["```text", *lines[: last + 1], _CUT, "```"])
+    return "\n".join(["```text", *lines, "```"])
 
 
 def _report(folder: str) -> str:

@@ -14,7 +14,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.progress import Progress as Report
-from fretal_bench.cli.screen import print_line
+from fretal_bench.cli.screen import number_of, print_line
+from fretal_bench.cli.stopping import kept
 
 
 @contextlib.contextmanager
@@ -32,9 +33,11 @@ def training(console: Console, steps: int, folder: Path, again: int = 0) -> Iter
         yield lambda _: None
         return
     courses = f" ({again} of them again, for their course)" if again else ""
-    print_line(f"{steps} steps to train into {folder}{courses}", console)
-    with Live(console, steps) as live:
-        yield live
+    live = Live(console, steps)
+    with kept(lambda: f"{live.done} of {number_of(steps, 'step', 'steps')}"):
+        print_line(f"{number_of(steps, 'step', 'steps')} to train into {folder}{courses}", console)
+        with live:
+            yield live
 
 
 class Live:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -37,6 +38,9 @@ PluginOption = Annotated[
 ]
 """Takes effect when the call is read; the command itself need not look at it."""
 
+FullOption = Annotated[
+    bool, typer.Option("--full", help="Print every table, and the matrices of each strategy.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 MetricOption = Annotated[
     str | None,
@@ -223,6 +227,38 @@ def channels_of(text: str | None, option: str) -> tuple[float, ...] | None:
 def names_of(text: str) -> list[str]:
     """Read names separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def strategies_of(words: Sequence[str]) -> tuple[list[str], frozenset[str]]:
+    """Return the strategies that words choose, and which of them nobody named (``registry.chosen``).
+
+    Raises:
+        BenchError: There is no word, or one chooses nothing.
+    """
+    from fretal_bench.strategies.registry import chosen
+
+    if not words:
+        raise BenchError(
+            "name at least one strategy, e.g. `bench run fretal lwf ewc`, or all; `bench list strategies` shows what "
+            "there is"
+        )
+    return chosen(words)
+
+
+def strategy_completions(incomplete: str) -> list[str]:
+    """Return the names of strategies that begin so, for the shell."""
+    from fretal_bench.strategies.registry import names
+
+    return [name for name in names(aliases=True) if name.startswith(incomplete)]
+
+
+def check_names(stream: str, recipe: str) -> None:
+    """Check that there are a stream and a recipe of these names, without opening the one or resolving the other."""
+    from fretal_bench.benchmark.recipes.recipe import open_recipe
+    from fretal_bench.datasets.streams.stream import find_stream
+
+    open_recipe(recipe)
+    find_stream(stream)
 
 
 def keep_of(text: str) -> Keep:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from fretal_bench.cli.options import FprOption, JsonOption, LevelOption, MetricOption, PluginOption
+from fretal_bench.cli.options import (
+    FprOption,
+    FullOption,
+    JsonOption,
+    LevelOption,
+    MetricOption,
+    PluginOption,
+)
 from fretal_bench.cli.screen import doing, print_json, print_line, print_problem
 from fretal_bench.errors import RunError, unknown_name
 
@@ -36,6 +43,7 @@ def report(
             "--faces/--no-faces", help="Embed pictures of the faces that were forgotten in the page."
         ),
     ] = True,
+    full: FullOption = False,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -45,7 +53,7 @@ def report(
         from fretal_bench.benchmark.runner.results import load_results
 
         read = load_results(results)
-    show_report(read, metric, out, level=level, video=video, fpr=fpr, faces=faces, as_json=json_)
+    show_report(read, metric, out, level=level, video=video, fpr=fpr, faces=faces, full=full, as_json=json_)
 
 
 def check_measure(metric: str | None, level: str) -> None:
@@ -68,6 +76,7 @@ def show_report(
     video: str = "mean",
     fpr: float | None = None,
     faces: bool = True,
+    full: bool = False,
     as_json: bool = False,
 ) -> None:
     """Write the report of a result folder and print it; exit code 1 if a cell failed or has no usable scores.
@@ -80,12 +89,14 @@ def show_report(
         video: How videos are scored.
         fpr: A share of reals that may be called fake, for one more threshold.
         faces: Whether the page shows the faces that were forgotten.
+        full: Print all tables, the matrices among them; else one table and the answer.
         as_json: Print it as JSON.
 
     Raises:
         RunError: All cells failed.
     """
     from fretal_bench.reporting.report import print_summary, write_report
+    from fretal_bench.reporting.short import print_short, rest_words
 
     without = (*results.failures, *results.unusable)
     if without and not results.cells:
@@ -98,9 +109,12 @@ def show_report(
         print_problem(doubt)
     if as_json:
         print_json(written.to_dict())
-    else:
+    elif full:
         print_summary(results, written.summary, written.verdict, Console())
         print_line(f"\nReport: {folder / 'index.html'}  (tables, plots and summary.md next to it)")
+    else:
+        where = rest_words(str(folder / "index.html"), str(results.path))
+        print_short(written.summary, written.verdict, Console(), where)
     problems = [problem for problem in written.summary.problems if problem.kind != "missing"]
     for problem in problems:
         order = f", order {problem.order}" if problem.order else ""

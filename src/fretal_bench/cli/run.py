@@ -13,6 +13,7 @@ from fretal_bench.cli.options import (
     DataOption,
     DeviceOption,
     FakeOption,
+    FullOption,
     GpusOption,
     JobsOption,
     JsonOption,
@@ -28,17 +29,31 @@ from fretal_bench.cli.options import (
     SizeOption,
     StdOption,
     WeightsOption,
+    check_names,
     keep_of,
     names_of,
     seeds_of,
     source_of,
+    strategies_of,
+    strategy_completions,
 )
 from fretal_bench.cli.report import check_measure, show_report
-from fretal_bench.cli.screen import first_use_bar
+from fretal_bench.cli.screen import first_use_bar, number_of, print_line, print_problem
 
 
 def run(
-    strategies: Annotated[str, typer.Option(help="Names, separated by commas; see `bench list strategies`.")],
+    strategy: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Names, patterns such as '*ewc*', all, or groups such as @replay, @keeps-none; see `bench list "
+            "strategies`.",
+            metavar="[STRATEGY]...",
+            autocompletion=strategy_completions,
+        ),
+    ] = None,
+    strategies: Annotated[
+        str | None, typer.Option(help="The same, separated by commas.", metavar="STRATEGY,...")
+    ] = None,
     stream: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "ffpp-mini",
     data: DataOption = None,
     recipe: Annotated[str, typer.Option(help="Name, or path of a TOML file.")] = "mini",
@@ -77,6 +92,7 @@ def run(
     ] = None,
     metric: MetricOption = None,
     level: LevelOption = "frame",
+    full: FullOption = False,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -84,29 +100,45 @@ def run(
 
     Exit code 1 if a cell failed or diverged; the others are kept and reported.
     """
-    from fretal_bench.benchmark.runner.call import Call, prepare
+    words = [*(strategy or ()), *names_of(strategies or "")]
+    # What can be wrong with names is said before PyTorch is imported, which takes seconds.
+    chosen, unnamed = strategies_of(words)
+    numbers, kept = seeds_of(seeds), keep_of(keep)
+    check_measure(metric, level)
+    check_names(stream, recipe)
+    screen = Console(stderr=json_)
+    if screen.is_terminal:
+        print_line(
+            f"{number_of(len(chosen), 'strategy', 'strategies')} on {stream}, recipe {recipe}; loading PyTorch ...",
+            screen,
+        )
+    from fretal_bench.benchmark.runner.call import Call, fitting, prepare
     from fretal_bench.benchmark.runner.plan import split_changes
     from fretal_bench.benchmark.runner.run import execute
     from fretal_bench.cli.live import training
 
-    check_measure(metric, level)
+    changes = split_changes(set_ or [])
+    source = source_of(weights, backbone, model, fake, mean, std, size)
+    chosen, left_out = fitting(chosen, unnamed, recipe, changes, brought=source is not None)
+    for name, reason in left_out.items():
+        print_problem(f"{name} is left out: {reason}")
     call = Call(
-        names_of(strategies),
+        chosen,
         stream,
         recipe,
-        seeds_of(seeds),
-        split_changes(set_ or []),
+        numbers,
+        changes,
         device=device,
         jobs=jobs,
         out=out,
         data=data or (),
         orders=orders,
         pool=pool,
-        keep=keep_of(keep),
+        keep=kept,
         ray=ray,
         gpus_per_step=gpus_per_step,
         watch=watch,
-        source=source_of(weights, backbone, model, fake, mean, std, size),
+        source=source,
     )
     with first_use_bar() as tell:
         ready = prepare(call, building=tell)
@@ -114,6 +146,6 @@ def run(
         Console(stderr=True).print(
             f"Source model: {ready.brought}", markup=False, highlight=False, soft_wrap=True
         )
-    with training(Console(stderr=json_), ready.total, ready.folder.path, again=ready.again) as listener:
+    with training(screen, ready.total, ready.folder.path, again=ready.again) as listener:
         results = execute(ready, listener)
-    show_report(results, metric, level=level, as_json=json_)
+    show_report(results, metric, level=level, full=full, as_json=json_)

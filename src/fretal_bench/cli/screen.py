@@ -56,6 +56,11 @@ def print_json(value: Any) -> None:
     print(parsing.to_json(value), end="")
 
 
+def number_of(count: int, one: str, more: str) -> str:
+    """Write a count with what is counted, e.g. ``1 strategy`` or ``3 strategies``."""
+    return f"{count} {one if count == 1 else more}"
+
+
 def typed_command() -> str:
     """Return the command as it was typed, to be typed again."""
     return shlex.join(["bench", *sys.argv[1:]])

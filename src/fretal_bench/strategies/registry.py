@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from fretal_bench.errors import BenchError, unknown_name
+from fretal_bench.names import shown
 from fretal_bench.plugins import Plugin, register, why_left_out
 from fretal_bench.strategies.families import BUILT_IN
 from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo, check_info
@@ -16,6 +17,10 @@ from fretal_bench.strategies.stock import PREFIX, STOCK
 
 RESERVED: Final = "recipe"
 """What no strategy can be called: ``--set`` names the recipe so."""
+ALL: Final = "all"
+"""What stands for every strategy, on the command line."""
+GROUP: Final = "@"
+"""What the name of a group of strategies begins with there."""
 _SOURCE: Final = "source"
 """Nor that: steps of source models are called so, and are trained as ``life.SOURCE``."""
 
@@ -51,6 +56,51 @@ def list_strategies(pattern: str = "*") -> list[StrategyInfo]:
         for info in known
         if any(fnmatch.fnmatchcase(name, pattern.lower()) for name in (info.name, *info.aliases))
     ]
+
+
+def chosen(words: Iterable[str]) -> tuple[list[str], frozenset[str]]:
+    """Return the strategies that words choose, in the order of the words, each once.
+
+    Args:
+        words: Names; patterns such as ``*ewc*``; ``all``; or groups: ``@`` and a family (``@replay``), or what they keep
+            (``@keeps-samples``, ``@keeps-none``), or ``@bounds``.
+
+    Returns:
+        The names, and which of them nobody named: those that a pattern or group chose.
+
+    Raises:
+        BenchError: A name or group is unknown, or nothing fits a pattern.
+    """
+    names: dict[str, None] = {}
+    named: set[str] = set()
+    for word in words:
+        if word == ALL:
+            fitting = [info.name for info in list_strategies()]
+        elif word.startswith(GROUP):
+            groups = _groups()
+            if word[1:] not in groups:
+                raise unknown_name("group of strategies", word[1:], groups)
+            fitting = groups[word[1:]]
+        elif any(sign in word for sign in "*?["):
+            fitting = [info.name for info in list_strategies(word)]
+            if not fitting:
+                raise BenchError(f"no strategy fits {shown(word)}; `bench list strategies` shows all")
+        else:
+            fitting = [find_strategy(word).name]
+            named.update(fitting)
+        names.update(dict.fromkeys(fitting))
+    return list(names), frozenset(names) - named
+
+
+def _groups() -> dict[str, list[str]]:
+    """Return the names of strategies by family, and by what they keep."""
+    groups: dict[str, list[str]] = {}
+    for info in list_strategies():
+        families = [info.target.split(".")[2]] if not info.origin else []
+        keeps = "bounds" if info.bound else "keeps-none" if info.memory == "none" else "keeps-samples"
+        for group in dict.fromkeys((*families, keeps)):
+            groups.setdefault(group, []).append(info.name)
+    return groups
 
 
 def names(*, stock: bool = False, plugins: bool = True, aliases: bool = False) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from fretal_bench.datasets.progress import ProgressCallback
 from fretal_bench.datasets.streams.folds import fold_of
 from fretal_bench.datasets.streams.source import SourceTable
 from fretal_bench.errors import BenchError, BenchWarning
+from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.workers import default_jobs, import_ahead
 
@@ -192,6 +193,65 @@ def where_from(key: str, recipe: str | os.PathLike[str] | Recipe, changes: Chang
         return f"--set recipe.{key}"
     name = recipe.name if isinstance(recipe, Recipe) else os.fspath(recipe)
     return name if name.endswith(".toml") else f"recipe {name!r}"
+
+
+def fitting(
+    strategies: Sequence[str],
+    unnamed: Collection[str],
+    recipe: str | os.PathLike[str] | Recipe,
+    changes: Changes,
+    *,
+    brought: bool = False,
+) -> tuple[list[str], dict[str, str]]:
+    """Leave out those strategies that nobody named and that cannot be trained in this way.
+
+    Args:
+        strategies: Names.
+        unnamed: Those of them that a pattern or a group chose; what is named is refused later, if need be.
+        recipe: As ``Call``'s.
+        changes: As ``Call``'s.
+        brought: Whether the source model is brought, without its training data.
+
+    Returns:
+        The names that are left, and why each of the others is not.
+
+    Raises:
+        BenchError: None is left.
+    """
+    if not unnamed:
+        return list(strategies), {}
+    opened = resolved_recipe(recipe, changes, None)
+    misfits = {name: _misfit(find_strategy(name), opened, brought) for name in strategies if name in unnamed}
+    left_out = {name: reason for name, reason in misfits.items() if reason}
+    if len(left_out) == len(strategies):
+        name, reason = next(iter(left_out.items()))
+        raise BenchError(f"none of {len(strategies)} strategies fits: {name}: {reason}")
+    return [name for name in strategies if name not in left_out], left_out
+
+
+def _misfit(info: StrategyInfo, recipe: Recipe, brought: bool) -> str:
+    """Say why a strategy cannot be trained with a recipe; nothing if it can."""
+    refused = dict(info.refuses)
+    for value in (recipe.trainable, recipe.effort):
+        if value in refused:
+            return refused[value]
+    if brought and info.without_old_data:
+        return f"it {info.without_old_data}"
+    return _refused_backbone(info, recipe) if info.backbone else ""
+
+
+def _refused_backbone(info: StrategyInfo, recipe: Recipe) -> str:
+    """Say why a strategy cannot train a recipe's backbone: it is asked, with one at random weights."""
+    from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
+    from fretal_bench.strategies.loading import load
+
+    plain = recipe.changed({"pretrained": False, "compile": False})
+    try:
+        model = build_model(plain, 0)
+        load(info)(model=model, optimizer=build_optimizer(plain, model))
+    except BenchError as error:
+        return str(error)
+    return ""
 
 
 def check_names(call: Call) -> Recipe:
