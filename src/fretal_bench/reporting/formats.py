@@ -136,7 +136,9 @@ def frame_to_csv(frame: pd.DataFrame) -> str:
     safe = frame.rename(columns=csv_text)
     for name in safe.columns:
         if safe[name].dtype.kind not in "iuf":
-            safe[name] = safe[name].map(lambda value: csv_text(value) if isinstance(value, str) else value)
+            # Long frames repeat few texts.
+            texts = {value: csv_text(value) for value in set(safe[name]) if isinstance(value, str)}
+            safe[name] = [texts.get(value, value) for value in safe[name]]
     # Seventeen digits bring every float back exactly.
     return str(safe.to_csv(index=False, float_format="%.17g", lineterminator="\n"))
 

@@ -96,6 +96,13 @@ class _Part(NamedTuple):
         return cls(*(np.concatenate(of) for of in zip(empty, *parts, strict=True)))
 
 
+def _codes(texts: pd.Series[str]) -> NDArray[np.int64]:
+    """Number texts in the order of their first appearance."""
+    import pandas as pd
+
+    return np.asarray(pd.factorize(texts)[0], dtype=np.int64)
+
+
 class ValidationSteps:
     """The validation samples on which a cell is calibrated after each step: those of all domains learned so far.
 
@@ -113,12 +120,18 @@ class ValidationSteps:
         self.domains = tuple(domains)
         labels, scores = frame["label"].to_numpy(np.int8), frame["score"].to_numpy(np.float64)
         # A real that is in several domains is one sample of them all.
-        key = ["video", "row"] if level == "frame" else ["video"]
-        samples = frame.groupby(key, sort=False, observed=True).ngroup().to_numpy(np.int64)
-        places: dict[Any, Any] = frame.groupby(["step", "domain"], sort=False, observed=True).indices
+        samples = _codes(frame["video"])
+        if level == "frame":
+            rows = frame["row"].to_numpy(np.int64)
+            samples = samples * (1 + rows.max(initial=0)) + rows
+        steps, of_domains = frame["step"].to_numpy(np.int64), frame["domain"].to_numpy()
+        keys = (steps + 1) * (1 + len(frame)) + _codes(frame["domain"])
+        order = np.argsort(keys, kind="stable")
+        _, starts = np.unique(keys[order], return_index=True)
         self._parts = {
-            (int(step), str(domain)): _Part(labels[at], scores[at], samples[at])
-            for (step, domain), at in places.items()
+            (int(steps[at[0]]), str(of_domains[at[0]])): _Part(labels[at], scores[at], samples[at])
+            for at in np.split(order, starts[1:])
+            if len(at)
         }
 
     def learned(self, step: int) -> dict[str, _Part]:
