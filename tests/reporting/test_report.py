@@ -172,6 +172,15 @@ def test_the_page_is_well_formed_and_its_links_lead_somewhere(page):
     assert len(page.ids) == len(set(page.ids))
 
 
+def test_faces_are_a_section_of_the_page_unless_they_are_left_out(small):
+    summary = summarize(small)
+    with_faces, without = (write_page(small, summary, verdict(summary), (), stores) for stores in ({}, None))
+    assert 'id="faces"' in with_faces
+    assert "crop store of these results (0123) is not on the machine" in with_faces
+    assert 'id="faces"' not in without
+    assert '"faces":{' not in without
+
+
 def test_the_page_is_self_contained(report, page):
     text = report.page.read_text("utf-8")
     assert not page.sources
