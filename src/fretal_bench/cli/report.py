@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def report(
-    results: Annotated[Path, typer.Argument(help="Result folder of `bench run`.")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Result folder of `bench run` or `bench import`; several are compared in one table."
+        ),
+    ],
     metric: MetricOption = None,
     level: LevelOption = "frame",
     video: Annotated[
@@ -47,12 +52,17 @@ def report(
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Make tables (Markdown, CSV, LaTeX), plots (PNG, SVG) and one HTML page from results."""
-    with doing() as tell:
-        tell(f"reading {results}")
-        from fretal_bench.benchmark.runner.results import load_results
+    """Make tables (Markdown, CSV, LaTeX), plots (PNG, SVG) and one HTML page from results.
 
-        read = load_results(results)
+    Several folders (other recipes, other backbones, imported scores) stand in one table, with their differences.
+    """
+    check_measure(metric, level)
+    with doing() as tell:
+        tell(f"reading {', '.join(map(str, results))}")
+        from fretal_bench.benchmark.runner.results import load_results
+        from fretal_bench.reporting.several import together
+
+        read = together([load_results(folder) for folder in results])
     show_report(read, metric, out, level=level, video=video, fpr=fpr, faces=faces, full=full, as_json=json_)
 
 

@@ -15,12 +15,14 @@ from fretal_bench.cli.options import (
     GpusOption,
     JobsOption,
     JsonOption,
+    LevelOption,
+    MetricOption,
     ModelOption,
     PluginOption,
     PoolOption,
     RayOption,
 )
-from fretal_bench.cli.report import show_report
+from fretal_bench.cli.report import check_measure, show_report
 from fretal_bench.cli.screen import first_use_bar, print_line, print_problem
 
 
@@ -48,6 +50,8 @@ def score(
     device: DeviceOption = None,
     pool: PoolOption = None,
     model: ModelOption = None,
+    metric: MetricOption = None,
+    level: LevelOption = "frame",
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -58,6 +62,7 @@ def score(
     from fretal_bench.benchmark.runner.judging import ScoreCall, execute_scoring, prepare_scoring
     from fretal_bench.benchmark.runner.results import load_results
 
+    check_measure(metric, level)
     call = ScoreCall(
         results, on, data or (), stream, device, jobs, pool, ray, gpus_per_step, corrupt, model or ""
     )
@@ -74,6 +79,6 @@ def score(
     execute_scoring(scoring)
     for label, reason in scoring.left_out.items():
         print_problem(f"not judged: {label}: {reason}")
-    show_report(load_results(results), as_json=json_)
+    show_report(load_results(results), metric, level=level, as_json=json_)
     if scoring.left_out:
         sys.exit(1)

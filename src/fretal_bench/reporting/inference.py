@@ -229,10 +229,10 @@ def seeds_of(cells: Sequence[StreamMeasures]) -> Seeds | None:
 
 def run_clusters(cells: Sequence[CellResult]) -> Clusters:
     """Find the clusters of the test samples of all cells of a run."""
-    samples: dict[tuple[int, bool], pd.DataFrame] = {}
+    samples: dict[tuple[int, bool, str], pd.DataFrame] = {}
     for cell in cells:
         scores = cell.scores
-        key = (cell.seed, "people" in scores.columns)
+        key = (cell.seed, "people" in scores.columns, cell.source)
         if key not in samples and {"step", "domain", "row", "video"} <= {*scores.columns}:
             samples[key] = scores[scores["step"] == scores["step"].min()].dropna(subset=["domain", "video"])
     return find_clusters(list(samples.values()))

@@ -90,6 +90,11 @@ def tuning_words(plan: Mapping[str, Any], strategies: Sequence[str], by_hand: bo
         strategies: The strategies in it that have hyperparameters.
         by_hand: Whether a label shows a value that was set for this run.
     """
+    if plan.get("compared"):
+        return " ".join(
+            f"[{of['name']}] {tuning_words(of['plan'], _strategies_of(of['plan'], strategies), by_hand)}"
+            for of in plan["compared"]
+        )
     if plan.get("imported"):
         return "Hyperparameters: not known, the scores were imported."
     if not strategies:
@@ -174,7 +179,39 @@ def versions_words(results: Results) -> tuple[str, ...]:
     E.g. ``Cells were made by 2 versions of fretal-bench: 0.1.0 at 337fdbcd2ff3 (24), 0.2.0 (3).`` Nothing where all were
     made by one version that writes checksums.
     """
-    return (*_several_versions(results), *_without_checksums(results), *_imported(results))
+    return (
+        *_compared(results),
+        *_several_versions(results),
+        *_without_checksums(results),
+        *_imported(results),
+    )
+
+
+def _strategies_of(plan: Mapping[str, Any], strategies: Sequence[str]) -> list[str]:
+    """Return those of some strategies that a plan has with hyperparameters."""
+    own = {cell["strategy"] for cell in plan["cells"] if cell["hyperparameters"]}
+    return [name for name in strategies if name in own]
+
+
+def _compared(results: Results) -> tuple[str, ...]:
+    """Say which result folders are compared, and what of them is not."""
+    compared = results.plan.get("compared")
+    if not compared:
+        return ()
+    named = "; ".join(f"[{of['name']}] is {of['path']}" for of in compared)
+    seeds: dict[str, set[int]] = {}
+    for cell in results.cells:
+        seeds.setdefault(cell.source, set()).add(cell.seed)
+    common = set.intersection(*seeds.values()) if seeds else set()
+    paired = (
+        "differences are paired over the seeds and the people that both have"
+        if common
+        else "they have no seed in common, so that nothing is told apart between them"
+    )
+    return (
+        f"{len(compared)} result folders are compared ({named}): {paired}. Other orders, further test sets and courses "
+        "are left out.",
+    )
 
 
 def _imported(results: Results) -> tuple[str, ...]:
@@ -190,8 +227,11 @@ def _imported(results: Results) -> tuple[str, ...]:
             f"{', '.join(unique(labels))}: trained and judged elsewhere. {was} imported from {words}; what it took is "
             "not known."
         )
-    if any(cell.imported is not None and not cell.imported.untrained for cell in results.cells):
-        lines.append("Scores before training were not imported: forward transfer does not exist.")
+    without = unique(c.label for c in results.cells if c.imported is not None and not c.imported.untrained)
+    if without:
+        lines.append(
+            f"Scores before training were not imported, so that forward transfer does not exist: {', '.join(without)}."
+        )
     return tuple(lines)
 
 

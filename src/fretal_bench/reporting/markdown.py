@@ -20,6 +20,7 @@ from fretal_bench.reporting.order_tables import order_tables
 from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.progress import problem_table, progress_table
 from fretal_bench.reporting.robustness_tables import robustness_tables
+from fretal_bench.reporting.several import folder_tables
 from fretal_bench.reporting.summary import Summary
 from fretal_bench.reporting.tables import Table
 from fretal_bench.reporting.verdict import Verdict
@@ -38,7 +39,7 @@ def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
             f"{', '.join(summary.domains)}. Seeds: {seeds}."
         ),
         "\n".join(bullet(f"Shortcut in {line}") for line in shortcut_words(results)),
-        *(to_markdown(table) for table in quantity_tables(summary)),
+        *(to_markdown(table) for table in (*quantity_tables(summary), *folder_tables(summary))),
         *(_folded(table) for table in comparison_tables(summary)),
         *(to_markdown(table) for table in calibration_tables(summary)),
         *(to_markdown(table) for table in (*further_tables(summary), *robustness_tables(summary))),

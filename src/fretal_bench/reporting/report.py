@@ -43,6 +43,7 @@ from fretal_bench.reporting.plots import Plot, plots
 from fretal_bench.reporting.progress import problem_table, progress_frame, progress_table
 from fretal_bench.reporting.robustness import METRICS, robustness_frame
 from fretal_bench.reporting.robustness_tables import robustness_tables
+from fretal_bench.reporting.several import folder_tables
 from fretal_bench.reporting.summary import (
     StrategySummary,
     Summary,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SOMETIMES: Final = (
-    *(f"tables/comparisons.{kind}" for kind in ("csv", "tex")),
+    *(f"tables/{name}.{kind}" for name in ("comparisons", "folders") for kind in ("csv", "tex")),
     # Of earlier versions.
     *(f"plots/forgetting-against-average.{kind}" for kind in ("png", "svg")),
     *(
@@ -185,6 +186,7 @@ def _contents(
         matrices.append(matrix_table(summary, "forgetting"))
     tables = (
         *quantity_tables(summary),
+        *folder_tables(summary),
         *comparison_tables(summary),
         metric_table(summary),
         *calibration_tables(summary),
@@ -249,6 +251,7 @@ def print_summary(results: Results, summary: Summary, conclusion: Verdict, conso
     ]
     tables = [
         *quantity_tables(summary),
+        *folder_tables(summary),
         *compared,
         *calibration_tables(summary),
         *further_tables(summary),

@@ -102,6 +102,7 @@ class StrategySummary:
         baseline: b, ``[T]``.
         forgetting: F, ``[T, T]``.
         by_class: Accuracy on reals and on fakes, ``[2, T + 1, T]``; row 0 = before any training.
+        source: What its result folder is called where several are compared; empty for one.
     """
 
     label: str
@@ -117,6 +118,7 @@ class StrategySummary:
     baseline: MeanMatrix
     forgetting: MeanMatrix
     by_class: MeanMatrix
+    source: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -507,6 +509,7 @@ def _over_seeds(measures: list[CellMeasures], cell: CellResult, known: tuple[str
         mean_matrix(in_order, lambda of: of.matrix.baseline, lambda of: of.matrix[:, 0]),
         mean_matrix(in_order, lambda of: of.forgetting, lambda of: of.forgetting),
         mean_matrix(in_order, lambda of: of.by_class, lambda of: of.by_class),
+        cell.source,
     )
 
 

@@ -64,6 +64,7 @@ class CellResult:
             evaluations.
         fold: Which fold of the stream it is of: who is tested (``streams.folds``).
         imported: Where its scores come from, if they were imported; None for a cell that was trained here.
+        source: What its result folder is called where several are compared; empty for one.
     """
 
     id: str
@@ -80,6 +81,7 @@ class CellResult:
     courses: Mapping[int, CellCourse] = field(default_factory=dict)
     fold: int = 0
     imported: ImportedContent | None = None
+    source: str = ""
 
     def validation(self) -> pd.DataFrame:
         """Return the scores of the validation samples; same columns as ``scores``.

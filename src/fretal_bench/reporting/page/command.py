@@ -16,8 +16,14 @@ def run_commands(plan: Mapping[str, Any]) -> tuple[str, ...]:
     What changed the recipe is not in a plan as it was typed: the recipe itself, whole, stands further down in a report.
 
     Args:
-        plan: A run's plan.
+        plan: A run's plan; of imported scores the call of ``bench import``, of several folders those of each.
     """
+    if plan.get("compared"):
+        return unique(command for of in plan["compared"] for command in run_commands(of["plan"]))
+    if plan.get("imported"):
+        names = unique(str(cell["strategy"]) for cell in plan["cells"])
+        strategy = ["--strategy", *names] if len(names) == 1 else []
+        return (shlex.join(["bench", "import", plan["imported"]["file"], "--out", "RESULTS", *strategy]),)
     by_values: dict[str, list[Mapping[str, Any]]] = {}
     for cell in plan.get("cells", ()):
         by_values.setdefault(_values_in(cell["label"]), []).append(cell)

@@ -31,6 +31,7 @@ from fretal_bench.reporting.page.inline import inline_svg
 from fretal_bench.reporting.plots import Plot
 from fretal_bench.reporting.progress import problem_table, progress_table
 from fretal_bench.reporting.robustness_tables import robustness_tables
+from fretal_bench.reporting.several import folder_tables
 from fretal_bench.reporting.summary import Summary
 from fretal_bench.reporting.tables import ARROWS, Column, Number, Table, decimal, number_text
 from fretal_bench.reporting.verdict import Verdict
@@ -152,7 +153,7 @@ def _values(
         "stream": {k: v for k, v in results.plan["stream"].items() if k != "shortcuts"},
         "shortcuts": shortcut_words(results),
         "verdict": conclusion,
-        "quantity_tables": quantity_tables(summary)[1:],
+        "quantity_tables": (*folder_tables(summary), *quantity_tables(summary)[1:]),
         "folded_tables": (quantity_tables(summary)[0], metric_table(summary)),
         "folded_pairs": comparison_tables(summary),
         "calibration_tables": calibration_tables(summary),
