@@ -26,8 +26,7 @@ def cells(
 ) -> None:
     """List the cells of a result folder: state, learning and final accuracy, -BWT, and the address of each.
 
-    The address is what bench predict and bench export take for the cell. For example: bench cells results/mine; bench
-    cells results/mine --metric auc --level video.
+    The address is what bench predict and bench export take for the cell.
     """
     from fretal_bench.benchmark.runner.results import load_results
     from fretal_bench.cli.report import check_measure

@@ -26,6 +26,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "report": (
         "results/ffpp-mini-mini --full",
         "results/ffpp-mini-mini --metric auc --level video --out reports/auc",
+        "results/ffpp-mini-mini results/mine",
     ),
     "cells": ("results/ffpp-mini-mini", "results/ffpp-mini-mini --json"),
     "import": (

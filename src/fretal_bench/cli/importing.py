@@ -55,11 +55,7 @@ def import_(
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Import scores of a method that ran elsewhere: bench report compares them, with the same statistics.
-
-    For example: bench import scores.csv --out results/mine --strategy mine; bench import scores.csv --out results/mine
-    --strategy mine --stream ffpp-mini --map step=task,video=clip.
-    """
+    """Import scores of a method that ran elsewhere: bench report compares them, with the same statistics."""
     from fretal_bench.benchmark.importing.columns import mapping_of
     from fretal_bench.datasets.streams.stream import find_stream
 

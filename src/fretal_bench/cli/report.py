@@ -66,6 +66,12 @@ def report(
     show_report(read, metric, out, level=level, video=video, fpr=fpr, faces=faces, full=full, as_json=json_)
 
 
+def _folders(results: Results) -> tuple[str, ...]:
+    """Return the result folders of a report, as they are given again."""
+    compared = results.plan.get("compared")
+    return tuple(str(of["path"]) for of in compared) if compared else (str(results.path),)
+
+
 def check_measure(metric: str | None, level: str) -> None:
     """Check what a report is asked for before hours are spent on what it is of; ``BenchError`` for an unknown name."""
     from fretal_bench.metrics import registry
@@ -123,7 +129,7 @@ def show_report(
         print_summary(results, written.summary, written.verdict, Console())
         print_line(f"\nReport: {folder / 'index.html'}  (tables, plots and summary.md next to it)")
     else:
-        where = rest_words(str(folder / "index.html"), str(results.path))
+        where = rest_words(str(folder / "index.html"), *_folders(results))
         print_short(written.summary, written.verdict, Console(), where)
     problems = [problem for problem in written.summary.problems if problem.kind != "missing"]
     for problem in problems:

@@ -12,6 +12,7 @@ from fretal_bench.reporting.inputs import seed_words
 from fretal_bench.reporting.order_tables import order_tables
 from fretal_bench.reporting.quantities import AVERAGE, BACKWARD, LEARNING
 from fretal_bench.reporting.robustness_tables import robustness_tables
+from fretal_bench.reporting.several import folder_tables
 from fretal_bench.reporting.summary import StrategySummary, Summary
 from fretal_bench.reporting.tables import Column, Number, Row, Table, fitted, to_rich
 from fretal_bench.reporting.verdict import Verdict
@@ -68,9 +69,9 @@ def _numbers(strategy: StrategySummary) -> tuple[Number, ...]:
     )
 
 
-def rest_words(page: str, results: str) -> str:
+def rest_words(page: str, *results: str) -> str:
     """Say where all tables are: the page of a report, and the command that prints them."""
-    return f"every table: {page}, or bench report {shlex.quote(results)} --full"
+    return f"every table: {page}, or bench report {shlex.join(results)} --full"
 
 
 def print_short(summary: Summary, conclusion: Verdict, console: Console, where: str) -> None:
@@ -84,8 +85,9 @@ def print_short(summary: Summary, conclusion: Verdict, console: Console, where: 
     """
     from rich.text import Text
 
-    # What only some results have was asked for: other test sets, corruptions, courses, orders.
+    # What only some results have was asked for: folders, further test sets, corruptions, courses, orders.
     asked = (
+        *folder_tables(summary),
         *further_tables(summary),
         *robustness_tables(summary),
         *anytime_tables(summary),
