@@ -26,7 +26,7 @@ def show(
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Show a strategy's formula, constants, needs and paper; a stream's domains; a recipe's keys; or a published table."""
+    """Show a strategy's formula, constants, needs, paper; a stream's domains; a recipe's keys; or a published table."""
     if kind not in _SHOWN:
         raise unknown_name("kind", kind, _SHOWN)
     if data and kind != "stream":
