@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from fretal_bench.benchmark.runner.progress import Progress
+from fretal_bench.cli.grid import Grid
 from fretal_bench.cli.live import Live
 
 
@@ -99,6 +100,56 @@ def test_a_label_with_brackets_is_printed_as_it_is(terminal, pipe):
     for console in (terminal, pipe):
         with Live(console, 2) as live:
             live(trains(share=1.0, label=label))
-            live.bars.refresh()
+            live.refresh()
             live(ends(label=label))
         assert label in console.file.getvalue()
+
+
+class _Step:
+    kind = "trained"
+
+    def __init__(self, id, domain):
+        self.id, self.domain = id, domain
+
+
+class _Cell:
+    def __init__(self, label, *ids):
+        self.label = label
+        self.path = tuple(_Step(id, f"D{place}") for place, id in enumerate(ids))
+
+
+def _lines(grid, rows=10):
+    console = Console(file=io.StringIO(), width=120)
+    console.print(grid.drawn(rows))
+    return [line.split() for line in console.file.getvalue().splitlines() if line.strip()]
+
+
+def test_the_grid_shows_what_every_cell_has_learned_and_a_shared_step_in_each():
+    grid = Grid([_Cell("ewc", "s", "e1"), _Cell("kd", "s", "k1")], {"s", "e1", "k1"})
+    assert _lines(grid) == [["D0", "D1"], ["ewc", "·", "·"], ["kd", "·", "·"]]
+    grid.take(trains("s", share=0.25))
+    assert _lines(grid) == [["D0", "D1"], ["ewc", "25%", "·"], ["kd", "25%", "·"]]
+    for report in (ends("s"), trains("k1", share=0.5)):
+        grid.take(report)
+    # What is under way comes first.
+    assert _lines(grid) == [["D0", "D1"], ["kd", "done", "50%"], ["ewc", "done", "·"]]
+    for report in (ends("k1"), trains("k1", share=0.9)):
+        grid.take(report)
+    assert _lines(grid) == [["D0", "D1"], ["ewc", "done", "·"], ["1", "cells", "done"]]
+
+
+def test_cells_that_do_not_fit_are_counted():
+    grid = Grid([_Cell(f"c{number}", f"x{number}") for number in range(50)], {f"x{n}" for n in range(50)})
+    lines = _lines(grid, rows=4)
+    assert len(lines) == 1 + 4 + 1
+    assert lines[-1] == ["46", "more", "waiting"]
+
+
+def test_the_grid_is_drawn_above_the_bars(terminal):
+    with Live(terminal, 1, Grid([_Cell("[red] ewc", "e")], {"e"})) as live:
+        live(trains("e", share=0.5))
+        live.refresh()
+    text = terminal.file.getvalue()
+    assert "[red] ewc" in text
+    assert "50%" in text
+    assert "all steps" in text

@@ -9,17 +9,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live as RichLive
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from fretal_bench.benchmark.runner.progress import Listener
 from fretal_bench.benchmark.runner.progress import Progress as Report
+from fretal_bench.cli.grid import Grid
 from fretal_bench.cli.screen import number_of, print_line
 from fretal_bench.cli.stopping import kept
 
+_AROUND = 5
+"""Lines of a terminal that are no cell's: the head of the grid, its count, the bar of all steps, the prompt."""
+
 
 @contextlib.contextmanager
-def training(console: Console, steps: int, folder: Path, again: int = 0) -> Iterator[Listener]:
+def training(
+    console: Console, steps: int, folder: Path, again: int = 0, grid: Grid | None = None
+) -> Iterator[Listener]:
     """Say what is to be trained and show it; gives the listener, which hears nothing where nothing is left to train.
 
     Args:
@@ -27,13 +34,14 @@ def training(console: Console, steps: int, folder: Path, again: int = 0) -> Iter
         steps: Steps to be trained.
         folder: The result folder.
         again: Those of them that are trained already, and are trained again for their course.
+        grid: What is drawn above the bars.
     """
     if not steps:
         print_line(f"all done already in {folder}: nothing to train", console)
         yield lambda _: None
         return
     courses = f" ({again} of them again, for their course)" if again else ""
-    live = Live(console, steps)
+    live = Live(console, steps, grid)
     with kept(lambda: f"{live.done} of {number_of(steps, 'step', 'steps')}"):
         print_line(f"{number_of(steps, 'step', 'steps')} to train into {folder}{courses}", console)
         with live:
@@ -49,10 +57,11 @@ class Live:
     Args:
         console: Where to write; bars if it is a terminal, else a line whenever a domain or a step is finished.
         total: Steps to be trained.
+        grid: What is drawn above the bars.
     """
 
-    def __init__(self, console: Console, total: int) -> None:
-        self.console, self.total, self.done = console, total, 0
+    def __init__(self, console: Console, total: int, grid: Grid | None = None) -> None:
+        self.console, self.total, self.done, self.grid = console, total, 0, grid
         self.begun = time.monotonic()
         self.tasks: dict[str, TaskID] = {}
         self.shares: dict[str, float] = {}
@@ -68,21 +77,24 @@ class Live:
             transient=True,
         )
         self.overall = self.bars.add_task("all steps", total=max(1, total), detail="")
+        self._screen = RichLive(console=console, transient=True, get_renderable=self._renderable)
 
     def __enter__(self) -> Live:
         if self.console.is_terminal:
-            self.bars.start()
+            self._screen.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.console.is_terminal:
-            self.bars.stop()
+            self._screen.stop()
 
     def __call__(self, report: Report) -> None:
         """Take in what a worker reports."""
         with self._lock:
+            if self.grid is not None:
+                self.grid.take(report)
             if report.phase == "done":
                 self._end(report)
             elif report.step <= self._finished.get(report.work, -1):
@@ -94,6 +106,16 @@ class Live:
                 self._draw(report)
             else:
                 self._print(report)
+
+    def refresh(self) -> None:
+        """Draw it now."""
+        self._screen.refresh()
+
+    def _renderable(self) -> RenderableType:
+        if self.grid is None:
+            return self.bars
+        with self._lock:
+            return Group(self.grid.drawn(self.console.height - len(self.tasks) - _AROUND), self.bars)
 
     def _end(self, report: Report) -> None:
         self.done += 1

@@ -115,6 +115,7 @@ def run(
     from fretal_bench.benchmark.runner.call import Call, fitting, prepare
     from fretal_bench.benchmark.runner.plan import split_changes
     from fretal_bench.benchmark.runner.run import execute
+    from fretal_bench.cli.grid import Grid
     from fretal_bench.cli.live import training
 
     changes = split_changes(set_ or [])
@@ -146,6 +147,7 @@ def run(
         Console(stderr=True).print(
             f"Source model: {ready.brought}", markup=False, highlight=False, soft_wrap=True
         )
-    with training(screen, ready.total, ready.folder.path, again=ready.again) as listener:
+    grid = Grid(ready.agenda.cells, ready.agenda.trained)
+    with training(screen, ready.total, ready.folder.path, again=ready.again, grid=grid) as listener:
         results = execute(ready, listener)
     show_report(results, metric, level=level, full=full, as_json=json_)

@@ -104,6 +104,8 @@ class Agenda:
         self.tasks = len(self._nodes)
         self.total = sum(is_trained(node.task) for node in self._nodes.values())
         """Steps to be trained."""
+        self.trained = frozenset(id for id, node in self._nodes.items() if is_trained(node.task))
+        """Their ids."""
         self.again = sum(bool(node.task.watch) and pool.has_step(id) for id, node in self._nodes.items())
         """Those of them that are in the pool, without a course."""
         self.without_course: dict[str, str] = {}
