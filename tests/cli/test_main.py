@@ -62,6 +62,18 @@ def test_a_run_ends_with_the_answer_and_leaves_a_report(bench, stream, tmp_path)
     assert (tmp_path / "elsewhere" / "index.html").exists()
 
 
+def test_a_run_of_several_seeds_says_what_each_came_to_before_the_next(bench, stream, tmp_path):
+    call = ("run", "ewc", "kd", "--stream", stream, "--seeds", "0,1", "--jobs", "1", *recipe_options())
+    code, out, _ = bench(*call)
+    assert code == 0
+    (line,) = [line for line in out.splitlines() if "is done; forgetting:" in line]
+    cells = json.loads(bench("cells", "results/tiny-mini", "--json").out)["cells"]
+    of_seed = sorted((cell for cell in cells if cell["seed"] == 0), key=lambda cell: cell["forgetting"])
+    told = [f"{cell['label']} {cell['forgetting']:.3f} (learned {cell['learning']:.3f})" for cell in of_seed]
+    assert line == f"seed 0 is done; forgetting: {', '.join(told)}; untested, more seeds follow"
+    assert out.index("is done; forgetting") < out.index("[7/10]"), "after the next step at the latest"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -116,6 +116,7 @@ def run(
     from fretal_bench.benchmark.runner.plan import split_changes
     from fretal_bench.benchmark.runner.run import execute
     from fretal_bench.cli.grid import Grid
+    from fretal_bench.cli.interim import Interim
     from fretal_bench.cli.live import training
 
     changes = split_changes(set_ or [])
@@ -149,5 +150,6 @@ def run(
         )
     grid = Grid(ready.agenda.cells, ready.agenda.trained)
     with training(screen, ready.total, ready.folder.path, again=ready.again, grid=grid) as listener:
-        results = execute(ready, listener)
+        interim = Interim(listener, ready.agenda.cells, ready.folder, screen, metric, level)
+        results = execute(ready, interim)
     show_report(results, metric, level=level, full=full, as_json=json_)
