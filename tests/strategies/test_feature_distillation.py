@@ -107,7 +107,7 @@ def test_a_stronger_weight_keeps_the_features_nearer():
 
 
 def test_a_model_without_a_head_that_can_be_told_apart_is_refused():
-    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    model = nn.Sequential(nn.Conv2d(3, 2, 2), nn.Flatten())
     strategy = FeatureDistillation(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1))
     with pytest.raises(BenchError, match="has no head that can be told apart"):
         strategy.train(domain(0, dtype=torch.float32))

@@ -96,7 +96,7 @@ def test_a_model_without_a_head_that_can_be_told_apart_is_refused():
     import timm
 
     for model in (
-        nn.Sequential(nn.Flatten(), nn.Linear(12, 2)),
+        nn.Sequential(nn.Conv2d(3, 2, 2), nn.Flatten()),
         timm.create_model("test_vit", num_classes=0),
     ):
         strategy = L2SP(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1))

@@ -4,6 +4,10 @@ A family's folder has the rows and the constants of its strategies in ``__init__
 classes in files next to it. A strategy of your own has the same shape: a package of two files, or both halves in one.
 
     from fretal_bench.strategies import ContinualStrategy, Record, StrategyInfo, tunable
+
+The class of every strategy is here by its own name, and by the strategy's in capitals, for scripts of Avalanche's kind:
+
+    from fretal_bench.strategies import ER, FReTAL, LwF
 """
 
 from __future__ import annotations
@@ -92,6 +96,19 @@ _PLACES = {
 }
 """Module -> what it has of the names above. Imported when it is asked for: a record must not cost an import of torch."""
 
+
+def _classes() -> dict[str, str]:
+    """Return where the class of every strategy of the suite is, by its name and by the strategy's in capitals."""
+    from fretal_bench.strategies.families import BUILT_IN
+
+    targets = {info.target.partition(":")[2]: info.target for info in BUILT_IN}
+    return {info.name.replace("-", "_").upper(): info.target for info in BUILT_IN} | targets
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_classes()})
+
+
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
@@ -100,4 +117,9 @@ if not TYPE_CHECKING:
                 return getattr(importlib.import_module(f"{__name__}.{module}"), name)
         if name == "draws":
             return importlib.import_module(f"{__name__}.draws")
+        # Classes begin with a capital; the folders of families, which are asked for here before they are there, don't.
+        target = _classes().get(name) if name[:1].isupper() else None
+        if target is not None:
+            module, _, kind = target.partition(":")
+            return getattr(importlib.import_module(module), kind)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,16 +13,21 @@ from fretal_bench.errors import BenchError
 def head_of(model: nn.Module) -> tuple[nn.Module, ...]:
     """Return the layers that ``model.get_classifier()`` names: one, or two where a timm model has two heads.
 
+    Of a model without that method the head is its last linear layer, as ``model.modules()`` lists them.
+
     Raises:
-        BenchError: The model has no ``get_classifier``, or its head has no weights.
+        BenchError: The head has no weights, or there is no linear layer.
     """
     get_classifier: Any = getattr(model, "get_classifier", None)
-    classifier = get_classifier() if callable(get_classifier) else None
+    if callable(get_classifier):
+        classifier = get_classifier()
+    else:
+        classifier = next((m for m in reversed(list(model.modules())) if isinstance(m, nn.Linear)), None)
     heads = classifier if isinstance(classifier, tuple) else (classifier,)
     if not all(isinstance(head, nn.Module) and any(True for _ in head.parameters()) for head in heads):
         raise BenchError(
             f"{type(model).__name__} has no head that can be told apart: get_classifier() should return its last "
-            f"layer, found {classifier!r}; use a timm model with classes or add the method"
+            f"layer, found {classifier!r}; use a timm model with classes, end with a linear layer, or add the method"
         )
     return heads
 
@@ -77,7 +82,8 @@ def features_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tenso
     """Run ``model`` once and return its pooled features and its logits.
 
     Args:
-        model: Any timm model: ``forward_features`` then ``forward_head``.
+        model: Any timm model: ``forward_features`` then ``forward_head``. Of a model without these two the features are
+            what enters its head (``head_inputs_and_logits``): they are pooled already.
         inputs: [B, 3, H, W].
 
     Returns:
@@ -86,13 +92,10 @@ def features_and_logits(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tenso
         float32.
 
     Raises:
-        BenchError: The model has no ``forward_features`` and ``forward_head``, or its features are not one tensor.
+        BenchError: The model has no head, or its features are not one tensor.
     """
     if not (hasattr(model, "forward_features") and hasattr(model, "forward_head")):
-        raise BenchError(
-            f"{type(model).__name__} has no forward_features and forward_head, which matching features needs; "
-            "use a timm model or add the two methods"
-        )
+        return head_inputs_and_logits(model, inputs)
     timm_model: Any = model
     maps = timm_model.forward_features(inputs)
     if not isinstance(maps, Tensor):

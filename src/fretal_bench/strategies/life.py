@@ -84,6 +84,8 @@ def build(
         eval_mb_size=judging_batch_size or max(_SMALLEST_JUDGING_BATCH, batch_size),
         device=device,
         plugins=list(plugins),
+        # Scores are kept instead.
+        evaluator=None,
         transform=transform,
         seed=seed,
         balance=balance,

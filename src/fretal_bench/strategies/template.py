@@ -10,10 +10,12 @@ import contextlib
 import copy
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 import torch
+from avalanche.evaluation.metrics import accuracy_metrics
+from avalanche.training.plugins import EvaluationPlugin
 from avalanche.training.templates import SupervisedTemplate
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -40,6 +42,14 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Effort = Literal["epochs", "updates"]
 
 
+ACCURACY: Final = "accuracy"
+"""The evaluator of a strategy that is given none."""
+
+
+def _accuracy() -> EvaluationPlugin:
+    return EvaluationPlugin(accuracy_metrics(experience=True, stream=True), loggers=[])
+
+
 class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
     """Base of all strategies: cross-entropy plus a penalty, domain after domain, one head.
 
@@ -57,7 +67,8 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         eval_mb_size: Images a batch where nothing is learned.
         device: Where to compute.
         plugins: Avalanche plugins.
-        evaluator: Avalanche's evaluation plugin; none by default, since scores are kept instead.
+        evaluator: Avalanche's evaluation plugin, or None for none; by default one that gives the accuracy on every
+            experience and on the stream as what ``eval`` returns, and prints nothing.
         transform: Augmentation and normalisation of stored images; used with batch sources only.
         seed: Seed of batches and augmentation.
         balance: Draw both classes equally often (batch sources only).
@@ -93,7 +104,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         eval_mb_size: int = 128,
         device: str | torch.device = "cpu",
         plugins: Sequence[Any] | None = None,
-        evaluator: Any = None,
+        evaluator: Any = ACCURACY,
         eval_every: int = -1,
         transform: Transform | None = None,
         seed: int = 0,
@@ -115,7 +126,7 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
                 eval_mb_size=eval_mb_size,
                 device=device,
                 plugins=plugins,
-                evaluator=evaluator,
+                evaluator=_accuracy() if evaluator == ACCURACY else evaluator,
                 eval_every=eval_every,
             )
         record = self.Hyperparameters() if hyperparameters is None else hyperparameters
@@ -142,6 +153,12 @@ class ContinualStrategy(SupervisedTemplate):  # type: ignore[misc]
         self._scaler = torch.amp.GradScaler(
             self.device.type, enabled=precision == "fp16" and self.device.type == "cuda"
         )
+
+    @property
+    def mb_task_id(self) -> Tensor:
+        """Task labels of the batch, int64 [B]; zeros where the data have none, as tensors in an Avalanche script."""
+        labels: Tensor = self.mbatch[-1] if len(self.mbatch) > 2 else torch.zeros_like(self.mb_y)
+        return labels
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         # Avalanche's hook would wrap __init__ in a check that knows no hyperparameters; ours checks them by name.
