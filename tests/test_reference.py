@@ -52,6 +52,14 @@ def test_the_committed_report_follows_from_the_committed_results(name, tmp_path)
 
 
 @pytest.mark.parametrize("name", TABLES)
+def test_a_committed_report_says_where_results_are_as_seen_from_the_repository(name):
+    text = (ROOT / "reports" / name / "index.html").read_text("utf-8")
+    assert str(ROOT) not in text
+    for place in re.findall(r"[^\"'<> ]*/cells/[0-9a-f]{8,}", text):
+        assert place.startswith(f"results/{name}/cells/"), place
+
+
+@pytest.mark.parametrize("name", TABLES)
 def test_the_committed_results_hold_every_strategy_with_three_seeds(name):
     cells = load_results(ROOT / "results" / name).cells
     for seed in (0, 1, 2):

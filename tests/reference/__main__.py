@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.reporting.report import write_report
@@ -21,14 +23,16 @@ def main() -> None:
     parser.add_argument("--only", choices=tuple(FOLDERS), help="one of the folders")
     parser.add_argument("--jobs", type=int, help="processes")
     arguments = parser.parse_args()
+    # What is written says where results are: as seen from the repository.
+    os.chdir(ROOT)
     folders = FOLDERS if arguments.only is None else (arguments.only,)
     for folder in folders:
         if arguments.what == "make":
             make(folder, arguments.jobs)
-        elif arguments.only is None and not (ROOT / "results" / folder).exists():
+        elif arguments.only is None and not Path("results", folder).exists():
             print(f"results/{folder} is not there; it has no report", flush=True)
         else:
-            write_report(load_results(ROOT / "results" / folder), ROOT / "reports" / folder)
+            write_report(load_results(Path("results", folder)), Path("reports", folder))
             print(f"reports/{folder}", flush=True)
     if arguments.what == "write":
         for name in DOCUMENTS:
