@@ -55,8 +55,10 @@ def test_the_committed_report_follows_from_the_committed_results(name, tmp_path)
 def test_a_committed_report_says_where_results_are_as_seen_from_the_repository(name):
     text = (ROOT / "reports" / name / "index.html").read_text("utf-8")
     assert str(ROOT) not in text
-    for place in re.findall(r"[^\"'<> ]*/cells/[0-9a-f]{8,}", text):
-        assert place.startswith(f"results/{name}/cells/"), place
+    for match in re.finditer(r"/cells/[0-9a-f]{8,}", text):
+        before = text[max(0, match.start() - 100) : match.start()]
+        assert before.endswith(f"results/{name}"), match[0]
+        assert not before.endswith(f"/results/{name}"), match[0]
 
 
 @pytest.mark.parametrize("name", TABLES)
