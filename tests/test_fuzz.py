@@ -39,12 +39,12 @@ def test_a_run_makes_a_thousand_files_over_all_readers_and_kinds_of_damage():
 
 @pytest.mark.slow
 def test_damaged_files_of_every_reader_are_refused_in_one_line_or_read_as_they_were_written():
-    chosen = share(list(READERS.values()), 1, 2)
+    chosen = share(list(READERS.values()), 1, 1)
     assert {case.reader.name for case in chosen} == {
         reader.name for reader in READERS.values() if reader.quick
     }
-    assert len(chosen) >= 80
-    run = fuzz("fuzz", "--quick", "2", "--seed", "1", "--jobs", "2")
+    assert len(chosen) >= 40
+    run = fuzz("fuzz", "--quick", "1", "--seed", "1", "--jobs", "2")
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"seed 1, {len(chosen)} cases" in run.stdout
 

@@ -181,7 +181,9 @@ def test_what_is_imported_ahead_is_there_when_a_worker_begins_and_its_environmen
         "    show = lambda task, result: print(*result)\n"
         "    workers.run_tasks(1, lambda: next(tasks, None), worker_tasks.surroundings, show, imports=imports)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    call = [sys.executable, "-c", script]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=120, env={**os.environ, **path})
     assert (done.stdout, done.stderr) == ("forkserver\nFalse now 1\nTrue now 1\n", "")
 
 

@@ -10,6 +10,7 @@ from fretal_bench.reporting.anytime_tables import anytime_tables
 from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.inputs import seed_words
 from fretal_bench.reporting.order_tables import order_tables
+from fretal_bench.reporting.progress import progress_table
 from fretal_bench.reporting.quantities import AVERAGE, BACKWARD, LEARNING
 from fretal_bench.reporting.robustness_tables import robustness_tables
 from fretal_bench.reporting.several import folder_tables
@@ -93,7 +94,8 @@ def print_short(summary: Summary, conclusion: Verdict, console: Console, where: 
         *anytime_tables(summary),
         *order_tables(summary),
     )
-    for table in (*asked, short_table(summary)):
+    there = (progress_table(summary.progress),) if summary.problems else ()
+    for table in (*asked, *there, short_table(summary)):
         pieces = fitted(table, console.width)
         for piece in pieces:
             console.print()
