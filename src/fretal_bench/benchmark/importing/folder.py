@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from fretal_bench import __version__, files, parsing
+from fretal_bench import files, parsing
 from fretal_bench.benchmark.importing.rows import Ints, ScoreRows, read_rows
 from fretal_bench.benchmark.importing.samples import Samples, find_samples
 from fretal_bench.benchmark.runner.documents import FORMAT, PLAN, ImportedContent, plan_checksum
+from fretal_bench.benchmark.runner.environment import installed_version
 from fretal_bench.benchmark.runner.folder import REMEDY
 from fretal_bench.benchmark.runner.plan import base_content, cell_id
 from fretal_bench.benchmark.runner.seals import seal
@@ -197,7 +198,7 @@ def _origin(content: ImportedContent) -> str:
 def _environment(seed: int) -> dict[str, Any]:
     """Return what is known of how a cell was made: by which version it was imported."""
     return {
-        "versions": {"fretal-bench": __version__},
+        "versions": {"fretal-bench": installed_version() or "not installed"},
         "system": "not known (imported)",
         "machine": "",
         "processor": "",

@@ -91,13 +91,14 @@ def made_by_other_code(environment: Mapping[str, Any]) -> str:
         environment.get("commit"),
         commit(),
     )
-    if version not in (None, _installed() or version):
+    if version not in (None, installed_version() or version):
         return f"version {version}"
     return f"commit {then}" if then and now and _code_differs(then.rstrip("+"), now.rstrip("+")) else ""
 
 
 @functools.cache
-def _installed() -> str | None:
+def installed_version() -> str | None:
+    """Return the version of the suite that is installed; None where it is not."""
     with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version("fretal-bench")
     return None
