@@ -197,10 +197,10 @@ def test_hyperparameters_are_checked_by_name_and_value():
         FReTAL(model=model, optimizer=optimizer, feature="matrix")
 
 
-def test_a_model_without_features_is_refused_by_fretal():
-    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2))
+def test_a_model_without_a_head_is_refused_by_fretal():
+    model = nn.Sequential(nn.Conv2d(3, 2, 8), nn.Flatten())
     strategy = FReTAL(model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1))
-    with pytest.raises(BenchError, match="no forward_features"):
+    with pytest.raises(BenchError, match="has no head that can be told apart"):
         strategy.train(experience_of(*data()))
 
 
