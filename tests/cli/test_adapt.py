@@ -19,6 +19,7 @@ from fretal_bench.benchmark.prediction.exporting import export_trained
 from fretal_bench.benchmark.runner.results import Results, load_results
 from fretal_bench.benchmark.runner.run import run
 from fretal_bench.cli.main import main
+from fretal_bench.errors import BenchError
 from fretal_bench.metrics.detection import accuracy, auc
 from fretal_bench.strategies.registry import list_strategies
 from tests_support import TINY, recipe_options, tiny_stream
@@ -184,6 +185,10 @@ def test_all_strategies_that_need_no_old_data_are_found_by_asking_them() -> None
         assert (info.name in names) == able
     assert "feature-distillation" not in chosen((), Recipe(trainable="head"))
     assert chosen(("ewc", "kd"), Recipe()) == ("ewc", "kd")
+    distilling = {"fretal", "kd", "lwf", "feature-distillation", "hdp"}
+    assert set(chosen(("@distillation", "ewc"), Recipe())) == {"ewc"} | distilling & set(names)
+    with pytest.raises(BenchError, match="none of them adapts a detector without its old training data"):
+        chosen(("@replay",), Recipe())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import colorsys
 import io
+import itertools
 import re
 import time
 from dataclasses import dataclass
@@ -229,6 +231,18 @@ def test_a_strategy_has_the_same_look_whatever_stands_beside_it_and_no_other_has
     assert len({(look.colour, look.marker) for look in competitors}) == len(competitors)
     values = looks([Drawn(f"ewc(lambda_={k})", "ewc") for k in range(3)])
     assert len(set(values.values())) == 3
+
+
+def test_what_is_most_often_compared_is_told_apart_by_hue():
+    labels = ("finetuning", "fretal", "kd", "lwf", "ewc")
+    strategies = [Drawn(name, name, False, "none") for name in labels]
+    hues = []
+    for look in looks(strategies).values():
+        red, green, blue = (int(look.colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        hues.append(360 * colorsys.rgb_to_hsv(red, green, blue)[0])
+    gaps = [abs((a - b + 180) % 360 - 180) for a, b in itertools.combinations(hues, 2)]
+    # Ochre and orange are nearest, 14 degrees, and differ in lightness too.
+    assert min(gaps) > 10
 
 
 def test_looks_tell_what_a_strategy_keeps_without_colour_too():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -28,6 +27,7 @@ from fretal_bench.cli.options import (
     seeds_of,
     source_of,
 )
+from fretal_bench.cli.report import exit_if_failed
 from fretal_bench.cli.screen import first_use_bar, print_json, print_line, print_next, print_problem
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def adapt(
     strategies: Annotated[
         str,
         typer.Option(
-            help="Names, separated by commas, or all: every one that needs no old training data.  "
+            help="Names, separated by commas, or groups as of bench run: of all those that need no old training data.  "
             "[default: finetuning, lwf, kd, fretal, feature-distillation, weight-averaging]"
         ),
     ] = "",
@@ -185,11 +185,7 @@ def _show(ready: Adapting, results: Results, as_json: bool) -> None:
             print_line(sentence)
         print_line(f"\nReport: {written.page}  (every metric; the same table as tables/adaptation.csv)")
         print_next(commands)
-    problems = [problem for problem in written.summary.problems if problem.kind != "missing"]
-    for problem in problems:
-        print_problem(f"{problem.kind}: {problem.label}, seed {problem.seed}: {problem.reason}")
-    if problems:
-        sys.exit(1)
+    exit_if_failed(written.summary)
 
 
 def _print_table(table: Table) -> None:

@@ -44,22 +44,28 @@ class Interim:
     ) -> None:
         self._listener, self._folder, self._console = listener, folder, console
         self._metric, self._level = metric, level
-        self._left: dict[int, set[str]] = {}
+        self._left: dict[int, list[str]] = {}
         for cell in cells:
-            self._left.setdefault(cell.seed, set()).add(cell.id)
+            self._left.setdefault(cell.seed, []).append(cell.id)
 
     def __call__(self, report: Progress) -> None:
         """Pass a report on; say what is new after a step."""
         self._listener(report)
         if report.phase != "done":
             return
-        for seed, ids in list(self._left.items()):
-            ids -= {id for id in ids if self._folder.is_done(id) or self._folder.failure(id).exists()}
-            if not ids:
-                del self._left[seed]
-                # Of the last one the report follows at once.
-                if self._left:
-                    self._tell(seed)
+        # Seeds are trained one after another, so the first that is left is the next to be done.
+        while self._left and self._is_done(seed := next(iter(self._left))):
+            del self._left[seed]
+            # Of the last one the report follows at once.
+            if self._left:
+                self._tell(seed)
+
+    def _is_done(self, seed: int) -> bool:
+        """Whether every cell of a seed is done or failed; what is once need not be looked for again."""
+        ids = self._left[seed]
+        while ids and (self._folder.is_done(ids[-1]) or self._folder.failure(ids[-1]).exists()):
+            ids.pop()
+        return not ids
 
     def _tell(self, seed: int) -> None:
         from fretal_bench.benchmark.runner.results import load_results

@@ -22,6 +22,7 @@ from fretal_bench.errors import RunError, unknown_name
 
 if TYPE_CHECKING:
     from fretal_bench.benchmark.runner.results import Results
+    from fretal_bench.reporting.summary import Summary
 
 
 def report(
@@ -131,7 +132,12 @@ def show_report(
     else:
         where = rest_words(str(folder / "index.html"), *_folders(results))
         print_short(written.summary, written.verdict, Console(), where)
-    problems = [problem for problem in written.summary.problems if problem.kind != "missing"]
+    exit_if_failed(written.summary)
+
+
+def exit_if_failed(summary: Summary) -> None:
+    """Name the cells that failed, or whose scores cannot be used, and end with exit code 1 if there is any."""
+    problems = [problem for problem in summary.problems if problem.kind != "missing"]
     for problem in problems:
         order = f", order {problem.order}" if problem.order else ""
         print_problem(f"{problem.kind}: {problem.label}, seed {problem.seed}{order}: {problem.reason}")

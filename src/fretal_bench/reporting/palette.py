@@ -15,9 +15,10 @@ Kind = Literal["none", "samples", "bound"]
 """What a strategy is: it keeps no old samples, it keeps some, or it is a bound."""
 
 KINDS: Final[Mapping[Kind, str]] = {"none": "keeps none", "samples": "keeps samples", "bound": "bound"}
-# Each has at least 3:1 against white and against the page's dark paper. Those of a kind are warm or cool.
+# Each has at least 3:1 against white and against the page's dark paper. What is most often compared, fine-tuning, FReTAL,
+# KD, LwF and EWC, has hues of its own each; the kind is told by the marker.
 COLOURS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    "none": ("#d55e00", "#b3428f", "#a8761a", "#d1495b", "#8a6d3b", "#c2410c", "#a05195"),
+    "none": ("#d55e00", "#b3428f", "#a8761a", "#2a8a9e", "#d1495b", "#4d8b31", "#4f74d9"),
     "samples": ("#0072b2", "#00865f", "#6a63c4", "#2a8a9e", "#4d8b31", "#4f74d9", "#7d7f1f"),
     "bound": ("#737373",),
 }

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from fretal_bench.metrics.numbers import NAN
 from fretal_bench.reporting.anytime_tables import anytime_tables
+from fretal_bench.reporting.contents import name_cells, name_columns
 from fretal_bench.reporting.further_tables import further_tables
-from fretal_bench.reporting.inputs import seed_words
 from fretal_bench.reporting.order_tables import order_tables
 from fretal_bench.reporting.progress import progress_table
 from fretal_bench.reporting.quantities import AVERAGE, BACKWARD, LEARNING
@@ -42,19 +42,16 @@ def short_table(summary: Summary) -> Table:
     places = {label: place for place, label in enumerate(ranked)}
     strategies = sorted(summary.strategies, key=lambda s: (s.bound, places.get(s.label, len(places))))
     tied = (Column("ties", "ties"),) if groups else ()
-    seeds = () if summary.have_same_seeds else (Column("seeds", "seeds"),)
     rows = []
     for strategy in strategies:
-        names = (
-            strategy.label,
-            *((groups.get(strategy.label, ""),) if groups else ()),
-            *((seed_words(strategy.seeds),) if seeds else ()),
+        letters = (groups.get(strategy.label, ""),) if groups else ()
+        rows.append(
+            Row((*name_cells(summary, strategy), *letters, *_numbers(strategy)), apart=strategy.bound)
         )
-        rows.append(Row((*names, *_numbers(strategy)), apart=strategy.bound))
     notes: tuple[str, ...] = (f"{summary.metric_title} at {summary.level_words}; forgetting: -BWT.",)
     if groups:
         notes += ("Strategies that share a letter are not told apart.",)
-    columns = (Column("strategy", "strategy"), *tied, *seeds, *_COLUMNS)
+    columns = (*name_columns(summary), *tied, *_COLUMNS)
     return Table("short", summary.stream, columns, tuple(rows), notes)
 
 

@@ -20,7 +20,15 @@ from fretal_bench.benchmark.runner.environment import made_by_other_code
 from fretal_bench.benchmark.runner.folder import ResultFolder
 from fretal_bench.benchmark.runner.graph import Source
 from fretal_bench.benchmark.runner.orders import orders_of
-from fretal_bench.benchmark.runner.plan import Cell, Changes, Folds, Plan, check_strategies, make_plan
+from fretal_bench.benchmark.runner.plan import (
+    Cell,
+    Changes,
+    Folds,
+    Plan,
+    check_strategies,
+    make_plan,
+    refused_key,
+)
 from fretal_bench.benchmark.runner.pool import Pool
 from fretal_bench.benchmark.runner.ray_cluster import Cluster, asked_for
 from fretal_bench.datasets.progress import ProgressCallback
@@ -231,10 +239,9 @@ def fitting(
 
 def _misfit(info: StrategyInfo, recipe: Recipe, brought: bool) -> str:
     """Say why a strategy cannot be trained with a recipe; nothing if it can."""
-    refused = dict(info.refuses)
-    for value in (recipe.trainable, recipe.effort):
-        if value in refused:
-            return refused[value]
+    refused = refused_key(info, recipe)
+    if refused is not None:
+        return refused[2]
     if brought and info.without_old_data:
         return f"it {info.without_old_data}"
     return _refused_backbone(info, recipe) if info.backbone else ""

@@ -222,6 +222,15 @@ def by_strategy(changes: Changes) -> Changes:
     return by_own_name(changes, lambda owner, key: f"--set {owner}.{key}")
 
 
+def refused_key(info: StrategyInfo, recipe: Recipe) -> tuple[str, str, str] | None:
+    """Return a key of a recipe whose value a strategy does not train with, the usual value, and why; else None."""
+    for key, usual in (("trainable", "all"), ("effort", "epochs")):
+        reason = dict(info.refuses).get(getattr(recipe, key))
+        if reason is not None:
+            return key, usual, reason
+    return None
+
+
 def check_strategies(
     strategies: Sequence[str],
     recipe: Recipe,
@@ -253,14 +262,13 @@ def check_strategies(
             )
     changes = by_strategy(changes)
     for info in infos:
-        for key, usual in (("trainable", "all"), ("effort", "epochs")):
-            value = getattr(recipe, key)
-            reason = dict(info.refuses).get(value)
-            if reason is not None:
-                raise BenchError(
-                    f"strategy {info.name!r} does not train with {key} = {value!r}: {reason}; leave it out, or set "
-                    f"recipe.{key}={usual}"
-                )
+        refused = refused_key(info, recipe)
+        if refused is not None:
+            key, usual, reason = refused
+            raise BenchError(
+                f"strategy {info.name!r} does not train with {key} = {getattr(recipe, key)!r}: {reason}; leave it out, "
+                f"or set recipe.{key}={usual}"
+            )
         if brought and info.without_old_data:
             raise BenchError(
                 f"strategy {info.name!r} {info.without_old_data}, and a source model that is brought comes without its "

@@ -32,12 +32,17 @@ function has(key, place) {
   return Boolean(pair) && pair[0] !== null;
 }
 
-// Round ticks over the means, and half of what the intervals add to them.
+// Round ticks over the means and their intervals; of many strategies over half of what the intervals add, since the widest
+// would press all marks together.
 function scale(pairs, from, to, withZero) {
   const means = pairs.map((pair) => pair[0]);
-  const low = Math.min(...means, ...(withZero ? [0] : []));
-  const high = Math.max(...means);
-  const margin = 0.12 * (high - low || 0.1);
+  const reach = (sign) => Math.max(...pairs.map(([mean, half]) => sign * mean + (half || 0)));
+  const share = pairs.length > 8 ? 0.5 : 1;
+  const lowest = Math.min(...means);
+  const highest = Math.max(...means);
+  const low = Math.min(lowest - share * (lowest + reach(-1)), ...(withZero ? [0] : []));
+  const high = highest + share * (reach(1) - highest);
+  const margin = 0.04 * (high - low || 0.1);
   const ends = [low - margin, high + margin];
   const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5].find((each) => (ends[1] - ends[0]) / each <= 7) || 10;
   const ticks = [];
