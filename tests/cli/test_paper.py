@@ -261,7 +261,7 @@ def test_paths_and_texts_in_brackets_are_printed_as_they_are(bench, tmp_path):
     assert code == 0
     flat = " ".join(out.split())
     assert "steps to train into re [red]s" in flat
-    assert "Report: reports/re [red]s/summary.md" in flat
+    assert "Report: reports/re [red]s/index.html" in flat
     assert "mean [bold]%" in flat
     assert "nothing to train" in bench(*call, "--out", "re [red]s")[1]
 

@@ -1,12 +1,17 @@
 """A published table next to what was measured: notes, captions, intervals, on which data."""
 
 import csv
+import html
+import io
 import math
+import re
 
 import pytest
+from rich.console import Console
 
 from fretal_bench.papers.comparison import Comparison, compare
-from fretal_bench.papers.comparison_output import plain_comparison, write_comparison
+from fretal_bench.papers.comparison_output import plain_comparison, print_comparison, write_comparison
+from fretal_bench.papers.comparison_page import comparison_page
 from fretal_bench.papers.comparison_tables import difference_table, side_by_side
 from fretal_bench.papers.file import open_paper
 from fretal_bench.papers.published import COLUMNS, PublishedTable, PublishedValue
@@ -19,7 +24,7 @@ TABLE = PublishedTable(
     "mine",
     (PublishedValue(**{**dict.fromkeys(COLUMNS, "x"), "method": "ours", "column": "AA", "value": "77.5"}),),
 )
-REPORTS = ("summary.md", "comparison.tex", "side-by-side.tex")
+REPORTS = ("summary.md", "comparison.tex", "side-by-side.tex", "index.html")
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def test_captions_say_metric_level_and_what_an_average_is_and_promise_no_interva
         comparison = compare(TABLE, prepared(seeds=seeds), measured)
         write_comparison(comparison, tmp_path / "report")
         for name in REPORTS:
-            text = (tmp_path / "report" / name).read_text()
+            text = html.unescape((tmp_path / "report" / name).read_text().rpartition("</style>")[-1])
             assert "accuracy in percent" in text, name
             assert "over frames" in text, name
             assert "AA = average accuracy" in text, name
@@ -92,4 +97,74 @@ def test_what_was_not_measured_has_no_number_and_its_reason(tmp_path):
     assert row["not_measured"] == "lacks ffpp at c23"
     assert row["measured_on"] == "tiny, not the paper's data"
     for name in REPORTS:
-        assert comparison.label in (tmp_path / name).read_text(), name
+        assert comparison.label in html.unescape((tmp_path / name).read_text()), name
+
+
+def four_values(stand_in: str = "", **changes: float) -> Comparison:
+    """Two methods by two columns: one value 1.0 away, one 0.4, one 12 below, one not measured."""
+    published = {
+        ("ours", "A"): "77.5",
+        ("ours", "B"): "60.0",
+        ("theirs", "A"): "80.0",
+        ("theirs", "B"): "50.0",
+    }
+    texts = dict.fromkeys(COLUMNS, "x")
+    table = PublishedTable(
+        "mine",
+        tuple(
+            PublishedValue(**{**texts, "method": method, "column": column, "value": value})
+            for (method, column), value in published.items()
+        ),
+    )
+    measured = {
+        ("ours", "A"): Measured({0: 76.5}),
+        ("ours", "B"): Measured({0: 60.4}),
+        ("theirs", "A"): Measured({0: 68.0}),
+        ("theirs", "B"): Measured(reason="lacks dfdc"),
+    }
+    return Comparison(table, measured, "mini", (0,), stand_in=stand_in, **changes)
+
+
+def test_what_agrees_is_counted_within_a_tolerance_among_what_was_measured():
+    said = "Within 1 of the published value: 2 of 3 measured. Mean difference -4.2; the largest -12.0, theirs / A."
+    assert four_values().agreement() == said
+    assert four_values(within=0.5).agreement().startswith("Within 0.5 of the published value: 1 of 3")
+    assert [value["agrees"] for value in plain_comparison(four_values())["values"]] == [
+        True,
+        True,
+        False,
+        None,
+    ]
+    # Of stand-ins differences mean nothing.
+    assert four_values("tiny").agreement() == ""
+
+
+def test_a_tolerance_is_a_point_of_the_tables_unit(prepared, tmp_path):
+    measured = {PLACE: Measured({0: 70.0})}
+    assert compare(TABLE, prepared(), measured).within == 1.0
+    assert compare(TABLE, prepared(), measured, within=2.5).within == 2.5
+
+
+def test_a_page_shades_the_published_shape_by_how_far_what_was_measured_lies():
+    cells = re.findall(
+        r'<td class="n ?(\w*)"( style="--depth: (\d+)")?>([^<]*)', comparison_page(four_values())
+    )
+    assert [(mark, text) for mark, _, _, text in cells] == [
+        ("near", "77.5 | 76.5"),
+        ("near", "60.0 | 60.4"),
+        ("below", "80.0 | 68.0"),
+        ("", "50.0 | –"),
+    ]
+    # Ten tolerances away and more is as deep as it gets.
+    assert cells[2][2] == "45"
+    stand_in = comparison_page(four_values("tiny"))
+    assert 'class="n below"' not in stand_in
+    assert "differences mean nothing about the paper" in stand_in
+
+
+def test_a_terminal_shows_each_number_once_unless_all_is_asked_for():
+    for full, times in ((False, 1), (True, 2)):
+        screen = io.StringIO()
+        print_comparison(four_values(), Console(file=screen, width=120), full)
+        assert screen.getvalue().count("68.0") == times
+        assert screen.getvalue().strip().endswith("theirs / A.")

@@ -65,6 +65,17 @@ StreamAsOption = Annotated[
     str | None,
     typer.Option(help="A stream whose data stand in for the paper's, e.g. ffpp-mini.", metavar="STREAM"),
 ]
+WithinOption = Annotated[
+    float | None,
+    typer.Option(
+        help="How near a measured value must be to the published one to agree, in the table's unit.  "
+        "[default: 1 in percent, 0.01 in shares]",
+        min=0.0,
+    ),
+]
+PaperFullOption = Annotated[
+    bool, typer.Option("--full", help="Print a row for every value too, with its difference.")
+]
 OutOption = Annotated[
     Path | None, typer.Option(help="Folder of the results.  [default: results/paper-TABLE]")
 ]
@@ -78,7 +89,7 @@ def list_(
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """List the published tables, and whether they can be run here."""
+    """List the published tables, those first that need least to run here, and count what can run."""
     from fretal_bench.papers.table import table_rows
 
     rows = table_rows(pattern, data or (), published)
@@ -88,6 +99,12 @@ def list_(
         print_json(rows)
     else:
         print_tables(rows)
+        whole = sum(row["can be run"] == row["values"] for row in rows)
+        able, values = (sum(row[key] for row in rows) for key in ("can be run", "values"))
+        print_line(
+            f"\n{len(rows)} {'table' if len(rows) == 1 else 'tables'}, {whole} of them can run here whole: {able} of "
+            f"{values} values"
+        )
 
 
 @paper.command()
@@ -125,6 +142,8 @@ def run(
     device: DeviceOption = None,
     out: OutOption = None,
     pool: PoolOption = None,
+    within: WithinOption = None,
+    full: PaperFullOption = False,
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -158,8 +177,8 @@ def run(
         ray=ray,
         gpus_per_step=gpus_per_step,
     )
-    comparison = _run(call, values, lender, Console(stderr=json_))
-    _write(comparison, report, json_)
+    comparison = _run(call, values, lender, within, Console(stderr=json_))
+    _write(comparison, report, json_, full)
     _exit_if_failed(comparison.measured)
 
 
@@ -181,7 +200,9 @@ def _open(table: str, published: Path | None) -> tuple[PublishedTable, PaperFile
     return tables[file.name], file
 
 
-def _run(call: PaperCall, values: PublishedTable, lender: str, console: Console) -> Comparison:
+def _run(
+    call: PaperCall, values: PublishedTable, lender: str, within: float | None, console: Console
+) -> Comparison:
     """Train what is missing, and put what was measured next to the published values."""
     from fretal_bench.cli.live import training
     from fretal_bench.papers.comparison import compare
@@ -192,20 +213,21 @@ def _run(call: PaperCall, values: PublishedTable, lender: str, console: Console)
         ready = prepare_paper(call, tell)
     with training(console, ready.total, call.out) as listener:
         execute_paper(ready, listener)
-    return compare(values, ready, measure(ready, call.places), lender, typed_command())
+    return compare(values, ready, measure(ready, call.places), lender, typed_command(), within)
 
 
-def _write(comparison: Comparison, report: Path, json_: bool) -> None:
+def _write(comparison: Comparison, report: Path, json_: bool, full: bool) -> None:
     from fretal_bench.papers.comparison_output import plain_comparison, print_comparison, write_comparison
 
     write_comparison(comparison, report)
     if json_:
         print_json({**plain_comparison(comparison), "report": str(report)})
         return
-    print_comparison(comparison, Console())
+    print_comparison(comparison, Console(), full)
     for command in comparison.commands:
         print_line(f"  {command}")
-    print_line(f"\nReport: {report / 'summary.md'}  (CSV and LaTeX in the same folder)")
+    rest = "" if full else "; a row for every value: --full"
+    print_line(f"\nReport: {report / 'index.html'}  (Markdown, CSV and LaTeX in the same folder{rest})")
 
 
 def _exit_if_failed(measured: Mapping[tuple[str, str], Measured]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class Comparison:
         command: What makes it again.
         commands: What to type to get the data that are missing.
         measures: What the suite measures: metric, level, and the formula of columns that are numbers of a whole stream.
+        within: How near a measured value must be to the published one to agree with it, in the table's unit.
     """
 
     table: PublishedTable
@@ -40,6 +42,7 @@ class Comparison:
     command: str = ""
     commands: tuple[str, ...] = ()
     measures: str = ""
+    within: float = 1.0
 
     @property
     def label(self) -> str:
@@ -58,6 +61,29 @@ class Comparison:
         """Return mean and 95% interval over the seeds of what was measured for one value; NaN if nothing was."""
         measured = self.measured[(value.method, value.column)]
         return mean_interval([] if measured.reason else list(measured.values.values()))
+
+    def difference(self, value: PublishedValue) -> float:
+        """Return measured minus published; NaN if nothing was measured."""
+        return self.interval(value).mean - value.number
+
+    def agrees(self, value: PublishedValue) -> bool:
+        """Whether what was measured is as near as ``within``; where nothing was measured it is not."""
+        # Decimal numbers are not binary ones: 77.5 and 76.5 are 1 apart.
+        return abs(self.difference(value)) <= self.within * (1 + 1e-9)
+
+    def agreement(self) -> str:
+        """Say how many values agree, the mean difference and the largest; nothing of stand-ins, or without values."""
+        values = [v for v in self.table.values if not math.isnan(self.difference(v))]
+        if self.stand_in or not values:
+            return ""
+        digits = max(value.digits for value in values)
+        farthest = max(values, key=lambda value: abs(self.difference(value)))
+        mean = sum(map(self.difference, values)) / len(values)
+        return (
+            f"Within {self.within:g} of the published value: {sum(map(self.agrees, values))} of {len(values)} measured. "
+            f"Mean difference {mean:+.{digits}f}; the largest {self.difference(farthest):+.{digits}f}, "
+            f"{farthest.method} / {farthest.column}."
+        )
 
     def reasons(self) -> list[str]:
         """Say in a line each why values were not measured."""
@@ -78,10 +104,12 @@ def compare(
     measured: Mapping[tuple[str, str], Measured],
     stand_in: str = "",
     command: str = "",
+    within: float | None = None,
 ) -> Comparison:
     """Put a published table and its measured values together.
 
     Notes on the paper's data are left out where stand-ins were used, and notes on its recipe where another one was.
+    ``within`` is a point by default: 1 in a table in percent, 0.01 in one of shares.
     """
     call, paper = prepared.call, prepared.call.paper
     return Comparison(
@@ -100,6 +128,7 @@ def compare(
         command=command,
         commands=prepared.commands,
         measures=_measures(paper),
+        within=paper.scale / 100 if within is None else within,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fretal_bench import files
 from fretal_bench.metrics.numbers import or_none
 from fretal_bench.papers.comparison import Comparison
+from fretal_bench.papers.comparison_page import comparison_page
 from fretal_bench.papers.comparison_tables import difference_table, side_by_side
 from fretal_bench.papers.published import as_rows
 from fretal_bench.papers.published_table import print_table, published_notes
@@ -33,7 +34,8 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
                 "measured": or_none(interval.mean),
                 "low": or_none(interval.low),
                 "high": or_none(interval.high),
-                "difference": or_none(interval.mean - value.number),
+                "difference": or_none(comparison.difference(value)),
+                "agrees": None if measured.reason else comparison.agrees(value),
                 "by_seed": {str(seed): or_none(number) for seed, number in measured.values.items()},
                 "reason": measured.reason,
             }
@@ -45,6 +47,8 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
         "recipe": comparison.recipe,
         "seeds": list(comparison.seeds),
         "measures": comparison.measures,
+        "within": comparison.within,
+        "agreement": comparison.agreement() or None,
         "notes": list(comparison.notes),
         "commands": list(comparison.commands),
         "values": rows,
@@ -52,7 +56,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
 
 
 def write_comparison(comparison: Comparison, out: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Write ``summary.md``, ``comparison.csv``, ``comparison.tex`` and ``side-by-side.tex``.
+    """Write ``index.html``, ``summary.md``, ``comparison.csv``, ``comparison.tex`` and ``side-by-side.tex``.
 
     The same comparison gives the same bytes.
 
@@ -65,6 +69,7 @@ def write_comparison(comparison: Comparison, out: str | os.PathLike[str]) -> tup
     """
     folder, long = Path(out), difference_table(comparison)
     contents = {
+        "index.html": comparison_page(comparison),
         "summary.md": markdown(comparison),
         "comparison.csv": _labelled_csv(comparison, long),
         "comparison.tex": to_latex(long),
@@ -80,6 +85,7 @@ def markdown(comparison: Comparison) -> str:
     parts = [
         prose(f"# {comparison.table.name}: published and measured"),
         f"**{prose(comparison.label)}**" if comparison.label else "",
+        prose(comparison.agreement()),
         to_markdown(side_by_side(comparison)),
         to_markdown(difference_table(comparison)),
         "\n".join(map(bullet, comparison.reasons())),
@@ -89,20 +95,30 @@ def markdown(comparison: Comparison) -> str:
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
-def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the comparison; where the terminal is too narrow the published shape loses its intervals."""
+def print_comparison(comparison: Comparison, console: Console, full: bool = False) -> None:
+    """Print the comparison in its published shape, or a row a value where that has one row or column.
+
+    Args:
+        comparison: The comparison.
+        console: Where to; too narrow for the published shape, its intervals are left out.
+        full: Both shapes.
+    """
     from rich.text import Text
 
     if comparison.label:
         console.print(Text(comparison.label, style="bold yellow"))
-    if len(comparison.table.columns) > 1 and len(comparison.table.methods) > 1:
+    has_shape = len(comparison.table.columns) > 1 and len(comparison.table.methods) > 1
+    if has_shape:
         wide = side_by_side(comparison)
         fits = drawn_width(wide) <= console.width
-        # The long table below it has the same note.
-        print_table(replace(wide if fits else side_by_side(comparison, intervals=False), notes=()), console)
-    print_table(difference_table(comparison), console)
+        shaped = wide if fits else side_by_side(comparison, intervals=False)
+        print_table(replace(shaped, notes=() if full else (*shaped.notes, *comparison.notes)), console)
+    if full or not has_shape:
+        print_table(difference_table(comparison), console)
     for line in comparison.reasons():
         console.print(Text(f"- {line}"))
+    if comparison.agreement():
+        console.print(Text(comparison.agreement(), style="bold"))
 
 
 def _labelled_csv(comparison: Comparison, table: Table) -> str:

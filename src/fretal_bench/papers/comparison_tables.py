@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from fretal_bench.papers.comparison import Comparison
+from fretal_bench.papers.published import PublishedValue
 from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, decimal
 
 
@@ -21,7 +22,7 @@ def difference_table(comparison: Comparison) -> Table:
                     value.column,
                     Number(value.number),
                     Number(interval.mean, interval.half),
-                    Number(interval.mean - value.number),
+                    Number(comparison.difference(value)),
                 )
             )
         )
@@ -47,17 +48,10 @@ def difference_table(comparison: Comparison) -> Table:
 def side_by_side(comparison: Comparison, intervals: bool = True) -> Table:
     """Make the table in its published shape, each cell ``published | measured``."""
     table = comparison.table
-    digits = max(value.digits for value in table.values)
 
     def cell(method: str, column: str) -> str:
         value = table.get(method, column)
-        if value is None:
-            return ""
-        interval = comparison.interval(value)
-        measured = NOTHING if math.isnan(interval.mean) else decimal(interval.mean, digits)
-        if intervals and not math.isnan(interval.half):
-            measured += f"±{decimal(interval.half, digits)}"
-        return f"{decimal(value.number, digits)} | {measured}"
+        return "" if value is None else published_and_measured(comparison, value, intervals)
 
     return Table(
         name=f"paper-{table.name}-side-by-side",
@@ -68,6 +62,16 @@ def side_by_side(comparison: Comparison, intervals: bool = True) -> Table:
         ),
         notes=(_measured_note(comparison, intervals),),
     )
+
+
+def published_and_measured(comparison: Comparison, value: PublishedValue, intervals: bool = True) -> str:
+    """Write a cell of the published shape: ``published | measured``, with half of the interval if asked for."""
+    digits = max(each.digits for each in comparison.table.values)
+    interval = comparison.interval(value)
+    measured = NOTHING if math.isnan(interval.mean) else decimal(interval.mean, digits)
+    if intervals and not math.isnan(interval.half):
+        measured += f"±{decimal(interval.half, digits)}"
+    return f"{decimal(value.number, digits)} | {measured}"
 
 
 def _measured_note(comparison: Comparison, intervals: bool = True) -> str:

@@ -92,15 +92,21 @@ def settings_here(
 def table_rows(
     pattern: str = "*", data: Sequence[Path] = (), published: Path | None = None
 ) -> list[dict[str, Any]]:
-    """List the tables whose name fits a pattern: what they are, and whether they can be run here."""
-    return [
+    """List the tables whose name fits a pattern: what they are, and whether they can be run here.
+
+    What needs least comes first: the largest share of values that can be run, then the fewest data that are missing and
+    strategies that the suite lacks; last what no data would help.
+    """
+    rows = [
         _table_row(table, data)
         for name, table in published_tables(published).items()
         if fnmatch.fnmatchcase(name, pattern)
     ]
+    return [row for _, row in sorted(rows, key=lambda ranked: ranked[0])]
 
 
-def _table_row(table: PublishedTable, data: Sequence[Path]) -> dict[str, Any]:
+def _table_row(table: PublishedTable, data: Sequence[Path]) -> tuple[tuple[float, ...], dict[str, Any]]:
+    """Describe a table; and how much it needs, for the order."""
     paper = open_paper(table.name)
     streams = TableStreams(paper, Path("results") / f"paper-{table.name}", data=data)
     places = [(value.method, value.column) for value in table.values]
@@ -108,7 +114,9 @@ def _table_row(table: PublishedTable, data: Sequence[Path]) -> dict[str, Any]:
     obstacles = [_obstacle(paper, place, settings) for place in places]
     able = obstacles.count(None)
     reasons = [reason for reason in dict.fromkeys(obstacles) if reason is not None]
-    return {
+    lasting = sum(reason.kind != "data" for reason in reasons)
+    needs = (-able / len(places), bool(reasons) and not streams.missing, len(streams.missing) + lasting)
+    return needs, {
         "name": table.name,
         "paper": "; ".join(table.distinct("paper")),
         "protocol": "; ".join(table.distinct("protocol")),

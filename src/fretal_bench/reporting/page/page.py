@@ -143,7 +143,7 @@ def _values(
         ]
 
     return {
-        "style": "".join(_file("style", f"{name}.css") for name in _STYLES),
+        "style": style_sheet(*_STYLES),
         "script": _script(),
         "data": data,
         "has_forgetting": len(summary.domains) > 1,
@@ -176,6 +176,11 @@ def _values(
         "environments": environments(results),
         "formula_table": formula_table(summary),
     }
+
+
+def style_sheet(*names: str) -> str:
+    """Return style sheets of the page as one text: ``base``, ``views``, ``print``."""
+    return "".join(_file("style", f"{name}.css") for name in names)
 
 
 def _script() -> str:
