@@ -80,11 +80,14 @@ class World:
 
 def after_the_first_step(process: subprocess.Popen[str]) -> None:
     """Read what a run prints until its first step is done."""
+    if not has_done_a_step(process):
+        raise AssertionError(f"the run has ended: {process.stderr.read() if process.stderr else ''}")
+
+
+def has_done_a_step(process: subprocess.Popen[str]) -> bool:
+    """Read what a run prints until a step is done; False if it ended before."""
     assert process.stdout is not None
-    for line in process.stdout:
-        if "step done" in line:
-            return
-    raise AssertionError(f"the run has ended: {process.stderr.read() if process.stderr else ''}")
+    return any("step done" in line for line in process.stdout)
 
 
 def tasks() -> list[psutil.Process]:
