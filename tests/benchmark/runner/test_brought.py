@@ -101,6 +101,19 @@ def test_fretal_from_the_source_model_as_a_file_gives_the_bytes_of_the_ordinary_
         # Before training there was the source model already.
         assert brought[-1, name] == own[0, name]
     assert own[1, names[0]] != own[0, names[0]]
+    models = [_last_model(ordinary / "r" / name) for name in ("file", "own")]
+    assert models[0].keys() == models[1].keys()
+    assert all(torch.equal(weight, models[1][name]) for name, weight in models[0].items())
+
+
+def _last_model(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the weights and statistics after the last domain of FReTAL's cell in a result folder."""
+    (cell,) = [
+        c for c in json.loads((folder / "plan.json").read_text())["cells"] if c["strategy"] == "fretal"
+    ]
+    path = folder.parent / "steps" / "steps" / cell["steps"][-1] / "checkpoint.pt"
+    model: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["model"]
+    return model
 
 
 def test_every_strategy_of_the_registry_runs_or_says_why_not(ordinary: Path) -> None:
