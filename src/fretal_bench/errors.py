@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Final
 
-_LISTED: Final = 20
+_LISTED: Final = 40
 _LONGEST: Final = 100
 
 
@@ -41,14 +41,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
 
     Returns:
         A ``BenchError`` to raise; e.g. ``unknown strategy 'fretel'; did you mean 'fretal'? Known: ewc, fretal``. Of a
-        long list only the nearest names are given, the most similar first, and how many more there are.
+        very long list only the nearest names are given, and how many more there are.
     """
     quoted = repr(name) if len(name) <= _LONGEST else repr(name[:_LONGEST]) + "..."
     return BenchError(f"unknown {kind} {quoted}{nearest(name, known)}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return what follows an unknown name: the nearest that exist, then all of them, or of many the most similar.
+    """Return what follows an unknown name: the nearest that exist, then all of them, or of very many the most similar.
 
     E.g. ``; did you mean 'fretal'? Known: ewc, fretal``.
     """
@@ -57,7 +57,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     hint = f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else "."
     listed, more = names, ""
     if len(names) > _LISTED:
-        listed = difflib.get_close_matches(name, names, n=_LISTED, cutoff=0)
+        listed = sorted(difflib.get_close_matches(name, names, n=_LISTED, cutoff=0))
         more = f", ... and {len(names) - _LISTED} more"
     return f"{hint} Known: {', '.join(listed) or 'none'}{more}"
 

@@ -1,8 +1,9 @@
 """What the documents quote of the reference's reports: blocks between two comments, written anew by a command.
 
 ``<!-- quote table FOLDER: TITLE -->`` holds that table of ``reports/FOLDER/summary.md``,
-``<!-- quote verdict FOLDER -->`` its first sentence, and ``<!-- quote printed FOLDER -->`` what ``bench report``
-prints; each ends with ``<!-- end of quote -->``.
+``<!-- quote verdict FOLDER -->`` its first sentence, ``<!-- quote printed FOLDER -->`` what ``bench report``
+prints, and ``<!-- quote pair FOLDER: A and B -->`` what ``results.compare`` says of two strategies; each ends with
+``<!-- end of quote -->``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 from rich.console import Console
 
 from fretal_bench.benchmark.runner.results import load_results
+from fretal_bench.reporting.notebook import load_results as load_shown
 from fretal_bench.reporting.short import print_short, rest_words
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
@@ -25,6 +27,13 @@ DOCUMENTS: Final = ("README.md", "docs/ffpp-mini.md")
 END: Final = "<!-- end of quote -->"
 _BLOCK: Final = re.compile(rf"<!-- quote ([a-z]+) (.*?) -->\n.*?{END}", re.DOTALL)
 _WIDTH: Final = 80
+TITLES: Final = {
+    "backward_transfer": "BWT",
+    "forgetting": "forgetting",
+    "learning": "learning accuracy",
+    "average": "average accuracy at the end",
+    "minimum_old": "worst old domain",
+}
 
 
 def quoted(text: str) -> str:
@@ -80,6 +89,26 @@ def _printed(folder: str) -> str:
     return "\n".join(["```text", *lines, "```"])
 
 
+def _pair(source: str) -> str:
+    """Return how two strategies differ, a row a quantity; the interval and p are those of this pair alone."""
+    folder, _, both = source.partition(": ")
+    first, _, second = both.partition(" and ")
+    results = load_shown(ROOT / "results" / folder)
+    level = results.summary()
+    rows = [
+        f"| {TITLES[str(name)]} | {level.loc[second, name]:.3f} | {level.loc[first, name]:.3f} "
+        f"| {row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}] | {_p(row.p)} |"
+        for name, row in results.compare(first, second).iterrows()
+        if name in TITLES
+    ]
+    head = f"| quantity | `{second}` | `{first}` | difference | p |"
+    return "\n".join(["", head, "|---|---:|---:|---:|---:|", *rows, ""])
+
+
+def _p(value: float) -> str:
+    return "< .001" if value < 0.001 else f"{value:.3f}"
+
+
 def _report(folder: str) -> str:
     return (ROOT / "reports" / folder / "summary.md").read_text("utf-8")
 
@@ -98,4 +127,5 @@ _KINDS: Final[dict[str, Callable[[str], str]]] = {
     "table": _table,
     "verdict": _verdict,
     "printed": _printed,
+    "pair": _pair,
 }
