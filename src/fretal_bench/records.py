@@ -336,6 +336,8 @@ def _expected(hint: Any, limits: Limits | None) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin is tuple:
+        if typing.get_origin(arguments[0]) is Literal:
+            return f"a list of {', '.join(map(repr, typing.get_args(arguments[0])))}"
         of = {str: "texts", int: "whole numbers", float: "numbers"}.get(arguments[0], "tables")
         return f"a list of {of}"
     if (origin is not None and issubclass(origin, Mapping)) or dataclasses.is_dataclass(hint):

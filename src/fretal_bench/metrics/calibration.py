@@ -84,7 +84,7 @@ def fit_temperature(
 
     Args:
         labels: ``[n]``, 0 = real, 1 = fake.
-        scores: ``[n]``, P(fake); those of exactly 0 or 1 as in :func:`logits`.
+        scores: ``[n]``, P(fake); those of exactly 0 or 1 as in ``logits``.
         domains: ``[n]``, which domain each sample is of; one for all if not given.
 
     Returns:
@@ -175,7 +175,7 @@ def threshold_at_fpr(scores: npt.ArrayLike, fpr: float) -> Fitted:
     """Find the least threshold at which at most a share ``fpr`` of validation reals is called fake.
 
     With n reals, ``k = floor(n * fpr)`` of them may be: the threshold is the least float32 above the (k + 1)-th highest
-    score. Of fewer than :func:`reals_needed` reals none may be, and the threshold rests on the highest alone. It bounds
+    score. Of fewer than ``reals_needed`` reals none may be, and the threshold rests on the highest alone. It bounds
     the share on these reals, not on others: those of n people vary as n coins do.
 
     Args:

@@ -33,7 +33,7 @@ def average_accuracy(values: npt.ArrayLike) -> float:
 
     ``mean_j R[T-1, j]`` (Lopez-Paz and Ranzato 2017, "ACC"; DFIL's and CDDB's "AA"). Where domains differ in
     size it differs from the micro average over pooled samples
-    (:func:`fretal_bench.metrics.matrices.micro_average`), which is what Avalanche's ``StreamAccuracy`` gives.
+    (``fretal_bench.metrics.matrices.micro_average``), which is what Avalanche's ``StreamAccuracy`` gives.
 
     Args:
         values: R, ``[T, T]``.
@@ -154,7 +154,7 @@ def forgetting_matrix(values: npt.ArrayLike, *, higher_is_better: bool = True) -
     """Forgetting of every domain at every later step.
 
     ``F[i, j] = max_{j <= l < i} R[l, j] - R[i, j]`` for ``i > j`` and NaN elsewhere (Chaudhry et al. 2018,
-    ``f_j^i``). Positive = worse than the best before; the mean of its last row is :func:`forgetting`.
+    ``f_j^i``). Positive = worse than the best before; the mean of its last row is ``forgetting``.
 
     Args:
         values: R, ``[T, T]``.
@@ -211,8 +211,8 @@ def relative_forgetting(values: npt.ArrayLike, *, higher_is_better: bool = True)
     """Which share of the best that it ever was the detector has lost on each earlier domain.
 
     ``mean_{j < T-1} (B_j - R[T-1, j]) / B_j`` with ``B_j = max_{j <= l < T-1} R[l, j]``, the best that
-    :func:`forgetting` starts from: 0.1 = a tenth of it is gone, 1 = all of it; negative if the last step improved on
-    it. Next to :func:`forgetting` it is larger for a detector that learned less, so that one that learned little cannot
+    ``forgetting`` starts from: 0.1 = a tenth of it is gone, 1 = all of it; negative if the last step improved on
+    it. Next to ``forgetting`` it is larger for a detector that learned less, so that one that learned little cannot
     hide its loss. Accuracy and AUC do not begin at 0 but at chance, so even a detector that forgot all it learned has
     less than 1. The suite's own definition; no paper of the field is known to state one.
 
@@ -223,7 +223,7 @@ def relative_forgetting(values: npt.ArrayLike, *, higher_is_better: bool = True)
 
     Returns:
         A ratio without unit, lower is better; NaN for one domain, or where the best value on a domain is 0
-        (:func:`without_best`).
+        (``without_best``).
     """
     r = _square(values)
     ends = np.asarray(forgetting_matrix(r, higher_is_better=higher_is_better))[-1, :-1]
@@ -233,7 +233,7 @@ def relative_forgetting(values: npt.ArrayLike, *, higher_is_better: bool = True)
 
 
 def without_best(values: npt.ArrayLike, *, higher_is_better: bool = True) -> tuple[int, ...]:
-    """Return the earlier domains whose best value is 0, which nothing can be a share of: :func:`relative_forgetting`."""
+    """Return the earlier domains whose best value is 0, which nothing can be a share of: ``relative_forgetting``."""
     return tuple(int(j) for j in np.flatnonzero(_best(_square(values), higher_is_better) == 0))
 
 

@@ -35,7 +35,7 @@ def accuracy(samples: Samples) -> float:
 
 @of_samples()
 def balanced_accuracy(samples: Samples) -> float:
-    """Mean of the accuracy on the reals and the accuracy on the fakes, with the threshold of :func:`accuracy`.
+    """Mean of the accuracy on the reals and the accuracy on the fakes, with the threshold of ``accuracy``.
 
     ``(TPR + TNR) / 2``; 0.5 for a detector that always gives the same answer, whatever the share of fakes.
 

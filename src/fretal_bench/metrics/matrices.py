@@ -152,7 +152,7 @@ def align(
     clusters: Clusters | None = None,
     untested: Collection[str] = (),
 ) -> StreamScores:
-    """Check the scores of one cell and lay them out by domain; arguments and errors as :func:`accuracy_matrix`.
+    """Check the scores of one cell and lay them out by domain; arguments and errors as ``accuracy_matrix``.
 
     ``untested`` are domains that have no test set: they have no scores.
     """

@@ -19,7 +19,7 @@ from fretal_bench.metrics.detection import THRESHOLD
 def real_accuracy(samples: Samples) -> float:
     """Share of the reals that are called real: the true negative rate, 1 - FPR.
 
-    ``mean(score < 0.5)`` over the reals; next to :func:`fake_accuracy` it says which of the two classes a detector has
+    ``mean(score < 0.5)`` over the reals; next to ``fake_accuracy`` it says which of the two classes a detector has
     forgotten, which accuracy hides. Their mean is balanced accuracy.
 
     Args:
@@ -82,7 +82,7 @@ def tpr_at_fpr(samples: Samples, percent: int) -> float:
     point of the empirical ROC, without interpolation (scikit-learn: ``max(tpr[fpr <= percent / 100])`` of
     ``roc_curve``). False alarms are whole reals: of n reals ``floor(n * percent / 100)`` may be called fake, counted in
     integers. With fewer than ``100 / percent`` reals (100 for 1%, 20 for 5%) that is none, and the value is the share of
-    fakes above every real: it is stricter than its name then, and rests on one real (:func:`least_reals`; reports say on
+    fakes above every real: it is stricter than its name then, and rests on one real (``least_reals``; reports say on
     which domains). The threshold is taken from the test set itself, so the value says what a well-chosen threshold could
     do, not what a detector in service does.
 

@@ -124,7 +124,7 @@ def paper_of_table(path: Path, content: Mapping[str, Any], own: bool = True) -> 
             suite has not got yet.
 
     Raises:
-        BenchError: As :func:`open_paper`.
+        BenchError: As ``open_paper``.
     """
     table = records.read(PaperTable, content, str(path))
     _check_known(path, "metric", "metric", table.metric, registry.names())

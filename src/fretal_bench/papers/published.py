@@ -98,7 +98,7 @@ def published_tables(own: str | os.PathLike[str] | None = None) -> dict[str, Pub
     """Return the tables that come with the suite, by name, with the rows of the user's own CSV added.
 
     Args:
-        own: A CSV with the columns of :class:`PublishedValue`, in any order; it may add rows to a table, or tables.
+        own: A CSV with the columns of ``PublishedValue``, in any order; it may add rows to a table, or tables.
 
     Raises:
         BenchError: The file cannot be read, lacks a column or has an unknown one, a field is empty, a table's name
