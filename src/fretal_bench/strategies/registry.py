@@ -166,7 +166,7 @@ def _registered() -> dict[str, StrategyInfo]:
 
 def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, StrategyInfo]]:
     if isinstance(value, StrategyInfo) and value.target.startswith(":"):
-        value = _with_its_class(value, plugin.module)
+        value = with_its_class(value, plugin.module)
     problem = check_info(value)
     if problem is not None:
         name = getattr(value, "name", None)
@@ -185,7 +185,7 @@ def _read(plugin: Plugin, value: object) -> Iterator[tuple[str, StrategyInfo]]:
         yield name, info
 
 
-def _with_its_class(info: StrategyInfo, module: str) -> StrategyInfo:
+def with_its_class(info: StrategyInfo, module: str) -> StrategyInfo:
     """Complete the row of a class in the same file: its module, and the hyperparameters that stand on the class."""
     kind = getattr(sys.modules.get(module), info.target[1:], None)
     own = getattr(kind, "Hyperparameters", NoHyperparameters)

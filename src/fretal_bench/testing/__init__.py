@@ -11,6 +11,7 @@ def test_my_strategy_conforms(check):
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,7 @@ def strategy_checks(
     from fretal_bench.testing.values import fields
     from fretal_bench.testing.world import tiny_convnet
 
+    info = _completed(info)
     rig = Rig(info, model or tiny_convnet, device, settings)
     checks = [Check(function.__name__, function, rig) for function in CHECKS]
     checks += [Check(f"reacts_to_{field.name}", reacts_to(field.name), rig) for field in fields(info)]
@@ -165,6 +167,20 @@ def check_strategy(
         info, model=model, device=device, settings=settings, exempt=exempt, processes=processes
     ):
         check()
+
+
+def _completed(info: StrategyInfo) -> StrategyInfo:
+    """Return the row of a class in the same file (``:Class``) with that file's module, as ``--plugin`` completes it."""
+    from fretal_bench.strategies.registry import with_its_class
+
+    if not info.target.startswith(":"):
+        return info
+    name = info.target[1:]
+    for module in list(sys.modules.values()):
+        kind = vars(module).get(name)
+        if isinstance(kind, type) and vars(kind).get("info") is info:
+            return with_its_class(info, kind.__module__)
+    return info
 
 
 if not TYPE_CHECKING:
