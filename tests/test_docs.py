@@ -4,6 +4,7 @@ import ast
 import functools
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import documents
 import fretal_bench
 from fretal_bench import strategies, testing
 from fretal_bench.datasets import importers
+from fretal_bench.datasets.streams.file import stream_of_table
+from fretal_bench.parsing import parse_toml
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "fretal_bench"
@@ -112,6 +115,18 @@ def test_what_a_page_says_of_the_code_is_so(name):
     text = text_of(name)
     assert "<!-- written: " in text
     assert documents.written(text) == text, f"{name}: run `python -m documents` in tests/"
+
+
+def test_the_streams_of_the_page_are_read():
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text_of("docs/streams.md"), re.MULTILINE)
+    streams = [textwrap.dedent(block) for block in blocks if "[[domains]]" in block]
+    assert len(streams) == 3
+    for stream in streams:
+        # Without the command that stands before it.
+        table = parse_toml(
+            re.sub(r"^bench (?:.*\\\n)*.*\n", "", stream, flags=re.MULTILINE), "docs/streams.md"
+        )
+        assert stream_of_table(Path("mine.toml"), {"name": "a-part", **table}).domains
 
 
 def commands_of(page):
