@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fretal_bench.metrics.intervals import mean_and_half, mean_interval, paired_difference
+from fretal_bench.metrics.intervals import mean_and_half, mean_interval
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])
@@ -53,45 +53,3 @@ def test_matrices_are_averaged_cell_by_cell():
     cell = mean_interval(stack[:, 1, 1])
     assert (mean[1, 1], half[1, 1]) == pytest.approx((cell.mean, cell.half))
     assert np.isnan(mean[0, 1])
-
-
-def test_the_paired_difference_is_scipys_paired_t_test():
-    rng = np.random.default_rng(1)
-    a, b = rng.random(7), rng.random(7)
-    found = paired_difference(dict(enumerate(a)), dict(enumerate(b)))
-    expected = stats.ttest_rel(a, b)
-    low, high = expected.confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((low, high))
-
-
-def test_only_common_seeds_are_paired():
-    found = paired_difference({0: 0.9, 1: 0.8, 5: 0.1}, {1: 0.6, 0: 0.8, 7: 0.9})
-    assert found.seeds == (0, 1)
-    assert found.mean == pytest.approx(0.15)
-
-
-def test_pairing_sees_a_small_steady_difference_that_two_means_hide():
-    a = {0: 0.50, 1: 0.70, 2: 0.90}
-    b = {0: 0.48, 1: 0.681, 2: 0.879}
-    assert paired_difference(a, b).resolved
-    assert mean_interval(list(a.values())).low < mean_interval(list(b.values())).high
-
-
-@pytest.mark.parametrize("seeds", [(), (0,)])
-def test_fewer_than_two_pairs_resolve_nothing(seeds):
-    found = paired_difference(dict.fromkeys(seeds, 0.9), dict.fromkeys(seeds, 0.1))
-    assert not found.resolved
-    assert np.isnan([found.low, found.high]).all()
-
-
-def test_equal_strategies_are_not_resolved():
-    found = paired_difference({0: 0.5, 1: 0.6}, {0: 0.5, 1: 0.6})
-    assert found.mean == 0
-    assert not found.resolved
-
-
-def test_differences_that_are_all_equal_are_no_certainty():
-    found = paired_difference({0: 0.2, 1: 0.2}, {0: 0.1, 1: 0.1})
-    assert found.mean == pytest.approx(0.1)
-    assert not found.resolved
-    assert np.isnan([found.low, found.high]).all()

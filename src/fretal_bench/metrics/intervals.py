@@ -1,4 +1,4 @@
-"""Means over seeds alone with their 95% intervals, and the paired difference of two strategies.
+"""Means over seeds alone with their 95% intervals.
 
 Seeds are few (3 to 10), so the intervals are Student's t; they describe how the MEAN over seeds would vary if
 other seeds had been drawn, on the same test data. They say nothing of other people: what is measured on people has the
@@ -8,13 +8,12 @@ intervals of ``inference``, and these are for what has no values by cluster (pub
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from fretal_bench.metrics.numbers import NAN, Floats
+from fretal_bench.metrics.numbers import Floats
 
 CONFIDENCE = 0.95
 ROUNDING = 1e-12
@@ -42,30 +41,6 @@ class Interval:
     def half(self) -> float:
         """Half the width: the number after the "±"; NaN for fewer than two values."""
         return (self.high - self.low) / 2
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """The mean of ``first - second`` over the seeds that both have.
-
-    Attributes:
-        mean: Mean difference; NaN without a common seed.
-        low: Lower end of its 95% interval; NaN for fewer than two pairs.
-        high: Upper end.
-        seeds: The common seeds, ascending.
-        differences: ``first - second`` of each of them.
-    """
-
-    mean: float
-    low: float
-    high: float
-    seeds: tuple[int, ...]
-    differences: tuple[float, ...]
-
-    @property
-    def resolved(self) -> bool:
-        """Whether the interval exists and leaves out 0; one seed never resolves anything."""
-        return self.low > 0 or self.high < 0
 
 
 def mean_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval:
@@ -107,35 +82,3 @@ def mean_and_half(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> tupl
     quantile = float(stdtrit(n - 1, (1 + confidence) / 2))
     spread = np.std(stack - stack[0], axis=0, ddof=1)
     return mean, quantile * spread / math.sqrt(n)
-
-
-def paired_difference(
-    first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
-) -> PairedDifference:
-    """Compare two strategies seed by seed.
-
-    The seeds share initial weights, batches and augmentation. Still a pair's difference varies almost as much as two
-    means would without it: on FF++-mini its variance is .78 (forgetting) and .62 (average accuracy) of that, as what
-    training does with one seed soon has little in common between strategies. One comparison: nothing is corrected for
-    how many are made.
-
-    Equal differences have no interval: accuracies lie on a lattice, so that two seeds agree by chance, and no spread is
-    no certainty.
-
-    Args:
-        first: Seed -> value.
-        second: Seed -> value.
-        confidence: Coverage of the interval.
-
-    Returns:
-        The difference ``first - second`` over the common seeds.
-    """
-    seeds = tuple(sorted(set(first) & set(second)))
-    differences = np.array([first[seed] - second[seed] for seed in seeds], dtype=np.float64)
-    # Two sums of the same numbers in another order differ by rounding, always alike: no effect, yet
-    # "resolved".
-    differences[np.abs(differences) < ROUNDING] = 0.0
-    interval = mean_interval(differences, confidence)
-    if len(differences) < 2 or not np.ptp(differences) > ROUNDING:
-        return PairedDifference(interval.mean, NAN, NAN, seeds, tuple(differences.tolist()))
-    return PairedDifference(interval.mean, interval.low, interval.high, seeds, tuple(differences.tolist()))
