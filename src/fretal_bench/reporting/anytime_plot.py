@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,16 +22,20 @@ _FEW: Final = 4
 """Panels up to which each is as wide as the page."""
 
 
-def courses(summary: Summary) -> Figure:
+def courses(summary: Summary, labels: Sequence[str] | None = None) -> Figure:
     """One panel a strategy, one line a domain; upright lines where a domain ends and the next one begins.
 
     Thin lines are seeds; the thick one is their mean, where all were judged at the same updates. A line that falls
     behind an upright one and comes back is a stability gap, one that stays down is forgetting.
+
+    Args:
+        summary: What ``summarize`` makes of results.
+        labels: The strategies that are drawn; all that were watched if None.
     """
     anytime = summary.anytime
     if anytime is None:
         raise ValueError("no cell was watched while it was trained")
-    labels = watched_labels(anytime)
+    labels = watched_labels(anytime) if labels is None else labels
     with style():
         columns = 1 if len(labels) <= _FEW else 2
         rows = math.ceil(len(labels) / columns)
@@ -49,6 +54,17 @@ def courses(summary: Summary) -> Figure:
         figure.supxlabel("updates of the stream", fontsize=9)
         figure.supylabel("validation accuracy", fontsize=9)
         return laid_out(figure)
+
+
+def draw_watched(panel: Axes, summary: Summary, label: str) -> None:
+    """Draw the panel of one strategy, with its legend; as ``courses``."""
+    if summary.anytime is None:
+        raise ValueError("no cell was watched while it was trained")
+    _draw(panel, summary.anytime, label, summary.domains, named=False)
+    panel.set_title(label, loc="left", fontweight="bold", fontsize=9)
+    panel.set_xlabel("updates of the stream")
+    panel.set_ylabel("validation accuracy")
+    panel.legend(frameon=False, fontsize=8)
 
 
 def watched_labels(anytime: Anytime) -> list[str]:

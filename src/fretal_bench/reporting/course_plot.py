@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -28,15 +28,20 @@ WITHOUT_BANDS: Final = 2
 MOST_BANDS: Final = 6
 
 
-def domain_courses(summary: Summary) -> Figure:
+def domain_courses(summary: Summary, strategies: Sequence[StrategySummary] | None = None) -> Figure:
     """The metric on each domain along the stream: one panel a domain, one line a strategy.
 
     Bands are 95% intervals over people and seeds, from when the domain is learned (not of two seeds, which would fill the
     panels); the upright line marks that step, steps before it are shaded. Of more than eight competitors the four that
     forget least and fine-tuning are coloured and have bands, the others are grey.
+
+    Args:
+        summary: What ``summarize`` makes of results.
+        strategies: Those that are drawn, all of them coloured; all if None.
     """
     with style():
-        coloured = _coloured(summary)
+        shown = summary.strategies if strategies is None else strategies
+        coloured = _coloured(summary) if strategies is None else strategies
         count = len(summary.domains)
         columns = min(4, count)
         rows = math.ceil(count / columns)
@@ -49,12 +54,12 @@ def domain_courses(summary: Summary) -> Figure:
             if j >= count:
                 panel.set_visible(False)
                 continue
-            _draw_course(panel, summary, j, {s.label: look[s.label] for s in coloured})
+            _draw_course(panel, summary, j, shown, {s.label: look[s.label] for s in coloured})
             if j + columns >= count:
                 panel.tick_params(labelbottom=True)
             if j % columns == 0:
                 panel.set_ylabel(summary.metric_title)
-        _limit_to_means(axes[0][0], summary)
+        _limit_to_means(axes[0][0], shown)
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(
             handles, labels, loc="outside upper left", ncols=min(4, len(labels)), frameon=False, fontsize=8.5
@@ -63,14 +68,30 @@ def domain_courses(summary: Summary) -> Figure:
         return laid_out(figure)
 
 
-def _draw_course(panel: Axes, summary: Summary, j: int, look: Mapping[str, Look]) -> None:
-    """Draw the lines of all strategies on domain ``j``; those without a look are grey."""
+def draw_domain_course(
+    panel: Axes, summary: Summary, domain: int, strategies: Sequence[StrategySummary] | None = None
+) -> None:
+    """Draw the panel of one domain, with its legend and limits of its own; arguments as ``domain_courses``."""
+    shown = summary.strategies if strategies is None else strategies
+    coloured = _coloured(summary) if strategies is None else strategies
+    look = looks(summary.strategies)
+    _draw_course(panel, summary, domain, shown, {s.label: look[s.label] for s in coloured})
+    _limit_to_means(panel, shown)
+    panel.set_xlabel("after training on")
+    panel.set_ylabel(summary.metric_title)
+    panel.legend(frameon=False, fontsize=8)
+
+
+def _draw_course(
+    panel: Axes, summary: Summary, j: int, shown: Sequence[StrategySummary], look: Mapping[str, Look]
+) -> None:
+    """Draw the lines of strategies on domain ``j``; those without a look are grey."""
     count = len(summary.domains)
     others = Look(OTHERS, "", "solid", OTHERS)
     steps = np.arange(-1, count)
     panel.axvspan(-1.3, j, color="#f1f1f1", linewidth=0, zorder=0)
     panel.axvline(j, color="#888888", linewidth=1, zorder=1)
-    for strategy in summary.strategies:
+    for strategy in shown:
         of = look.get(strategy.label, others)
         mean = np.append(strategy.baseline.mean[j], strategy.accuracy.mean[:, j])
         half = np.append(strategy.baseline.half[j], strategy.accuracy.half[:, j])
@@ -114,9 +135,9 @@ def _coloured(summary: Summary) -> list[StrategySummary]:
     return [s for s in summary.strategies if s.bound or s.label in least]
 
 
-def _limit_to_means(panel: Axes, summary: Summary) -> None:
+def _limit_to_means(panel: Axes, shown: Sequence[StrategySummary]) -> None:
     """Let the means choose the axis: with two or three seeds an interval can reach far beyond 0 and 1."""
-    means = [part for s in summary.strategies for part in (s.accuracy.mean.ravel(), s.baseline.mean)]
+    means = [part for s in shown for part in (s.accuracy.mean.ravel(), s.baseline.mean)]
     low, high = _least(means), -_least([-part for part in means])
     margin = 0.06 * max(high - low, 0.1)
     panel.set_ylim(low - margin, high + margin)

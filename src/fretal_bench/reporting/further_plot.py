@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fretal_bench.metrics import registry
@@ -11,45 +11,77 @@ from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.reporting.drawing import empty_figure, laid_out, style
 from fretal_bench.reporting.further import Further
 from fretal_bench.reporting.palette import Look, looks
-from fretal_bench.reporting.summary import Summary
+from fretal_bench.reporting.summary import StrategySummary, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-def further_sets(summary: Summary) -> Figure:
+def further_sets(summary: Summary, strategies: Sequence[StrategySummary] | None = None) -> Figure:
     """One panel a set, one row a strategy: the end with its interval, and a ring after the first domain.
 
     A line joins the two where both are means over the same seeds.
+
+    Args:
+        summary: What ``summarize`` makes of results.
+        strategies: Those that are drawn; all if None.
     """
     further = summary.further
     if further is None:
         raise ValueError("no cell was judged on a test set that was never trained on")
     with style():
         look = looks(summary.strategies)
+        shown = summary.strategies if strategies is None else strategies
         count = len(further.sets)
         rows = math.ceil(count / 3)
         columns = math.ceil(count / rows)
-        height = 0.75 + 0.27 * max(len(summary.strategies), 2)
+        height = 0.75 + 0.27 * max(len(shown), 2)
         figure = empty_figure(1.6 + 2.7 * columns, 0.35 + height * rows)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for at, panel in enumerate(axes.flat):
             if at >= count:
                 panel.set_visible(False)
                 continue
-            _draw(panel, summary, further, further.sets[at].name, look)
+            _draw(panel, summary, further, further.sets[at].name, shown, look)
             panel.tick_params(labelbottom=at + columns >= count)
-        axes[0][0].set_yticks(range(len(look)), [summary.marked(s) for s in summary.strategies])
-        axes[0][0].set_ylim(len(look) - 0.5, -0.5)
-        better = "higher" if registry.find(summary.metric).higher_is_better else "lower"
-        figure.supxlabel(f"{summary.metric_title} at {summary.level_words} ({better} is better)", fontsize=9)
+        _name_rows(axes[0][0], summary, shown)
+        figure.supxlabel(_axis_words(summary), fontsize=9)
         return laid_out(figure)
 
 
-def _draw(panel: Axes, summary: Summary, further: Further, name: str, look: Mapping[str, Look]) -> None:
+def draw_further_set(
+    panel: Axes, summary: Summary, name: str, strategies: Sequence[StrategySummary] | None = None
+) -> None:
+    """Draw the panel of the set of that name; other arguments as ``further_sets``."""
+    if summary.further is None:
+        raise ValueError("no cell was judged on a test set that was never trained on")
+    shown = summary.strategies if strategies is None else strategies
+    _draw(panel, summary, summary.further, name, shown, looks(summary.strategies))
+    _name_rows(panel, summary, shown)
+    panel.set_xlabel(_axis_words(summary))
+
+
+def _name_rows(panel: Axes, summary: Summary, shown: Sequence[StrategySummary]) -> None:
+    panel.set_yticks(range(len(shown)), [summary.marked(s) for s in shown])
+    panel.set_ylim(len(shown) - 0.5, -0.5)
+
+
+def _axis_words(summary: Summary) -> str:
+    better = "higher" if registry.find(summary.metric).higher_is_better else "lower"
+    return f"{summary.metric_title} at {summary.level_words} ({better} is better)"
+
+
+def _draw(
+    panel: Axes,
+    summary: Summary,
+    further: Further,
+    name: str,
+    shown: Sequence[StrategySummary],
+    look: Mapping[str, Look],
+) -> None:
     """Draw one set."""
-    for row, strategy in enumerate(summary.strategies):
+    for row, strategy in enumerate(shown):
         of = look[strategy.label]
         end, first = (
             further.by_seed(name, strategy.label, summary.metric, summary.level, when)

@@ -7,7 +7,7 @@ take seconds for twenty strategies.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting.drawing import style
-from fretal_bench.reporting.summary import Summary
+from fretal_bench.reporting.summary import StrategySummary, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,16 +30,65 @@ _HEAD: Final = 0.75
 """Inches for the colour bar."""
 
 
-def accuracy_matrices(summary: Summary) -> Figure:
-    """Heat maps of R, one panel a strategy, one colour scale; domains not learned yet are hatched."""
+def accuracy_matrices(summary: Summary, strategies: Sequence[StrategySummary] | None = None) -> Figure:
+    """Heat maps of R, one panel a strategy, one colour scale; domains not learned yet are hatched.
+
+    Args:
+        summary: What ``summarize`` makes of results.
+        strategies: Those that are drawn; all if None. The colours are the same.
+    """
+    return _heat_maps(summary, _accuracy(summary), strategies)
+
+
+def forgetting_matrices(summary: Summary, strategies: Sequence[StrategySummary] | None = None) -> Figure:
+    """Heat maps of F, one panel a strategy, one colour scale with 0 in its middle; as ``accuracy_matrices``."""
+    return _heat_maps(summary, _forgetting(summary), strategies)
+
+
+def draw_accuracy_matrix(axes: Axes, summary: Summary, strategy: StrategySummary) -> None:
+    """Draw one strategy's heat map of R, by the colours of ``accuracy_matrices``."""
+    _draw_map(axes, summary, _accuracy(summary), strategy)
+
+
+def draw_forgetting_matrix(axes: Axes, summary: Summary, strategy: StrategySummary) -> None:
+    """Draw one strategy's heat map of F, by the colours of ``forgetting_matrices``."""
+    _draw_map(axes, summary, _forgetting(summary), strategy)
+
+
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """What heat maps show.
+
+    Attributes:
+        tables: One a strategy, by its label.
+        label: Of the colour bar.
+        colours: The colour map.
+        limits: Of the colours.
+        unseen: Whether cells above the diagonal are of domains that are not learned yet.
+    """
+
+    tables: Mapping[str, Floats]
+    label: str
+    colours: str
+    limits: tuple[float, float]
+    unseen: bool
+
+    def scale(self) -> ScalarMappable:
+        """Return the colours by value."""
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import Normalize
+
+        return ScalarMappable(Normalize(*self.limits), self.colours)
+
+
+def _accuracy(summary: Summary) -> _Maps:
     higher = registry.find(summary.metric).higher_is_better
-    tables = [strategy.accuracy.mean for strategy in summary.strategies]
-    known = np.concatenate([table[np.isfinite(table)] for table in tables])
+    tables = {strategy.label: strategy.accuracy.mean for strategy in summary.strategies}
+    known = np.concatenate([table[np.isfinite(table)] for table in tables.values()])
     least, greatest = (known.min(), known.max()) if len(known) else (0.5, 0.5)
     # The suite's own metrics lie between 0 and 1; a plugin's may not.
     limits = (min(0.5, least), max(1.0, greatest)) if higher else (min(0.0, least), max(0.5, greatest))
-    return _heat_maps(
-        summary,
+    return _Maps(
         tables,
         label=f"{summary.metric_title} ({'higher' if higher else 'lower'} is better)",
         colours="cividis" if higher else "cividis_r",
@@ -48,13 +97,11 @@ def accuracy_matrices(summary: Summary) -> Figure:
     )
 
 
-def forgetting_matrices(summary: Summary) -> Figure:
-    """Heat maps of F, one panel a strategy, one colour scale with 0 in its middle."""
+def _forgetting(summary: Summary) -> _Maps:
     tables = [strategy.forgetting.mean for strategy in summary.strategies]
     widest = max(0.05, *(float(np.nanmax(np.abs(t))) for t in tables if not np.isnan(t).all()), 0.0)
-    return _heat_maps(
-        summary,
-        [table[1:, :-1] for table in tables],
+    return _Maps(
+        {strategy.label: strategy.forgetting.mean[1:, :-1] for strategy in summary.strategies},
         label="forgetting (positive = got worse)",
         colours="PuOr_r",
         limits=(-widest, widest),
@@ -108,19 +155,12 @@ class _Layout:
         return max(right + 0.15, 4.2), bottom + 0.75 * self.names + 0.4
 
 
-def _heat_maps(
-    summary: Summary,
-    tables: Sequence[Floats],
-    label: str,
-    colours: str,
-    limits: tuple[float, float],
-    unseen: bool,
-) -> Figure:
+def _heat_maps(summary: Summary, maps: _Maps, strategies: Sequence[StrategySummary] | None) -> Figure:
     """Draw one heat map a strategy with its values in the cells and one colour bar for all."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
+    shown = summary.strategies if strategies is None else strategies
+    tables = [maps.tables[strategy.label] for strategy in shown]
     rows, columns = tables[0].shape
     names = summary.domains[-rows:], summary.domains[:columns]
     with style():
@@ -131,9 +171,10 @@ def _heat_maps(
         axes.set_axis_off()
         axes.set_xlim(0, width)
         axes.set_ylim(height, 0)
-        scale = ScalarMappable(Normalize(*limits), colours)
-        _draw_cells(axes, layout, tables, scale, unseen)
-        for at, strategy in enumerate(summary.strategies):
+        scale = maps.scale()
+        corners = [layout.corner(at) for at in range(len(tables))]
+        _draw_cells(axes, tables, corners, (layout.width, layout.height), scale, maps.unseen)
+        for at, strategy in enumerate(shown):
             x, y = layout.corner(at)
             axes.text(x, y - 0.07, summary.marked(strategy), fontweight="bold", fontsize=9, gid=f"title-{at}")
             _draw_names(axes, layout, at, len(tables), names)
@@ -141,8 +182,24 @@ def _heat_maps(
         bar = figure.add_axes((0.2 / width, 1 - 0.5 / height, min(3.2, width - 0.4) / width, 0.12 / height))
         figure.colorbar(scale, cax=bar, orientation="horizontal", ticklocation="top")
         bar.tick_params(labelsize=7.5)
-        axes.text(0.2 + min(3.2, width - 0.4) + 0.15, 0.46, label, fontsize=8.5)
+        axes.text(0.2 + min(3.2, width - 0.4) + 0.15, 0.46, maps.label, fontsize=8.5)
         return figure
+
+
+def _draw_map(axes: Axes, summary: Summary, maps: _Maps, strategy: StrategySummary) -> None:
+    """Draw one heat map; a cell is one unit wide and high."""
+    table = maps.tables[strategy.label]
+    rows, columns = table.shape
+    _draw_cells(axes, [table], [(0.0, 0.0)], (1.0, 1.0), maps.scale(), maps.unseen)
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, 0)
+    names = summary.domains[:columns]
+    axes.set_xticks(np.arange(columns) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(np.arange(rows) + 0.5, summary.domains[-rows:])
+    axes.tick_params(length=0)
+    axes.set_xlabel("tested on")
+    axes.set_ylabel("after training on")
+    axes.set_title(summary.marked(strategy), loc="left", fontweight="bold")
 
 
 def _draw_names(
@@ -171,21 +228,35 @@ def _draw_names(
 
 
 def _draw_cells(
-    axes: Axes, layout: _Layout, tables: Sequence[Floats], scale: ScalarMappable, unseen: bool
+    axes: Axes,
+    tables: Sequence[Floats],
+    corners: Sequence[tuple[float, float]],
+    size: tuple[float, float],
+    scale: ScalarMappable,
+    unseen: bool,
 ) -> None:
-    """Colour the cells and write each value, dark on light or light on dark; hatch the cells above the diagonal."""
+    """Colour the cells and write each value, dark on light or light on dark; hatch the cells above the diagonal.
+
+    Args:
+        axes: Where to; y goes down.
+        tables: The values, a panel each.
+        corners: The upper left corner of each panel.
+        size: Width and height of a cell.
+        scale: The colours.
+        unseen: Whether cells above the diagonal are of domains that are not learned yet.
+    """
     from matplotlib.collections import PolyCollection
 
     squares, fills = [], []
-    for at, table in enumerate(tables):
+    width, height = size
+    for table, (left, top) in zip(tables, corners, strict=True):
         colours = scale.to_rgba(np.ma.masked_invalid(table))
         colours[np.isnan(table)] = 1.0
         early = np.triu(np.ones(table.shape, dtype=bool), k=1) & unseen
         colours[early] = 0.28 * colours[early] + 0.72
-        left, top = layout.corner(at)
         for i, j in np.ndindex(*table.shape):
-            x, y = left + j * layout.width, top + i * layout.height
-            right, bottom = x + layout.width, y + layout.height
+            x, y = left + j * width, top + i * height
+            right, bottom = x + width, y + height
             squares.append([(x, y), (right, y), (right, bottom), (x, bottom)])
             fills.append(colours[i, j])
             _write(
@@ -198,15 +269,15 @@ def _draw_cells(
                 unseen,
             )
         if early.any():
-            _hatch(axes, layout, left, top, len(table))
+            _hatch(axes, (left, top), size, len(table))
     axes.add_collection(PolyCollection(squares, facecolors=fills, edgecolors="none", zorder=0.5))
 
 
-def _hatch(axes: Axes, layout: _Layout, left: float, top: float, count: int) -> None:
+def _hatch(axes: Axes, corner: tuple[float, float], size: tuple[float, float], count: int) -> None:
     """Hatch the stairs above the diagonal, as one outline."""
     stairs = [(i + 1.0, i + side) for i in range(count - 1) for side in (0.0, 1.0)]
     stairs += [(float(count), count - 1.0), (float(count), 0.0)]
-    x, y = zip(*((left + a * layout.width, top + b * layout.height) for a, b in stairs), strict=True)
+    x, y = zip(*((corner[0] + a * size[0], corner[1] + b * size[1]) for a, b in stairs), strict=True)
     axes.fill(x, y, fill=False, hatch="////", edgecolor="#9aa3ad", linewidth=0, zorder=0.7)
 
 

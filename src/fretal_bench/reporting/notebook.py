@@ -1,4 +1,4 @@
-"""Results as a notebook meets them: shown as the answer and the leaderboard, taken apart as data frames."""
+"""Results as a notebook meets them: shown as the answer and the leaderboard, as data frames, and drawn."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from fretal_bench.reporting.crop_stores import stores_of
 from fretal_bench.reporting.faces import KINDS, frames_that_turned
 from fretal_bench.reporting.inference import comparisons_frame
 from fretal_bench.reporting.inputs import domain_names
+from fretal_bench.reporting.notebook_plots import ResultPlots
 from fretal_bench.reporting.quantities import AVERAGE, BACKWARD, FORGETTING, LEARNING
 from fretal_bench.reporting.short import short_table
 from fretal_bench.reporting.summary import Summary, summarize
@@ -39,7 +40,7 @@ class Results(runner_results.Results):
     """A result folder, read: what ``fretal_bench.load_results`` and ``fretal_bench.run`` return.
 
     In a notebook it shows itself as the verdict and the leaderboard, in a terminal as one line. Its methods give what a
-    report shows as data frames, computed when they are asked for, once for each metric and level.
+    report shows as data frames, computed when they are asked for, once for each metric and level; ``plot`` has its plots.
     """
 
     def __repr__(self) -> str:
@@ -75,6 +76,11 @@ class Results(runner_results.Results):
             f"<p><strong>{html.escape(verdict(summary).sentence)}</strong></p>"
             f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><p><small>{notes}</small></p>"
         )
+
+    @functools.cached_property
+    def plot(self) -> ResultPlots:
+        """The plots of a report: ``results.plot.tradeoff()``, ``results.plot.matrix("ewc", ax=ax)``."""
+        return ResultPlots(self._summarized, self._label, self.forgotten, self.crops_of)
 
     @functools.cached_property
     def _summaries(self) -> dict[tuple[str | None, str, str], Summary]:
@@ -208,17 +214,20 @@ class Results(runner_results.Results):
         frame = comparisons_frame(compared)
         return frame.drop(columns=["first", "second"]).set_index("quantity")
 
-    def forgotten(self, strategy: str, domain: str | None = None, *, seed: int | None = None) -> pd.DataFrame:
+    def forgotten(
+        self, strategy: str, domain: str | None = None, *, seed: int | None = None, crops: bool = False
+    ) -> pd.DataFrame:
         """Return the frames that a strategy judges otherwise at the end than right after their domain was learned.
 
         Columns: seed, domain, kind (``missed``: a fake that was found; ``alarm``: a real that was passed; ``back``: was
         wrong, is right), video, row (in the domain's store), then and now (P(fake)); at a threshold of 0.5.
-        ``crops_of`` gives their pictures.
+        ``plot.faces`` draws them.
 
         Args:
             strategy: Its label, or one of its names.
             domain: Of one domain; of all if None.
             seed: Of one seed; of all if None.
+            crops: Whether there is a column ``crop`` too, as ``crops_of`` gives them.
 
         Raises:
             BenchError: There is no such strategy, domain or seed.
@@ -233,7 +242,11 @@ class Results(runner_results.Results):
             raise unknown_name("seed", str(seed), (str(cell.seed) for cell in cells))
         frames = [_turned(cell, domains) for cell in cells if seed in (None, cell.seed)]
         frame = pd.concat(frames, ignore_index=True)
-        return frame if domain is None else frame[frame["domain"] == domain].reset_index(drop=True)
+        if domain is not None:
+            frame = frame[frame["domain"] == domain].reset_index(drop=True)
+        if crops:
+            frame["crop"] = pd.Series(self.crops_of(frame), frame.index, dtype=object)
+        return frame
 
     def crops_of(self, frames: pd.DataFrame) -> list[Any]:
         """Return the face crops (uint8 [H, W, 3]) of rows as ``forgotten`` gives them; None where no store is found.

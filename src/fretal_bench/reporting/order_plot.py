@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,30 +25,52 @@ _MOST_VECTORS: Final = 2000
 """Dots of a panel up to which an SVG holds each of them; more are one picture."""
 
 
-def spread_over_orders(summary: Summary) -> Figure:
+def spread_over_orders(summary: Summary, labels: Collection[str] | None = None) -> Figure:
     """One row a strategy, one dot an order; the stream's own order is a diamond, the mean an upright line.
 
     An order lies at the same height in every row, so that a cloud of dots can be followed from row to row.
+
+    Args:
+        summary: What ``summarize`` makes of results.
+        labels: The strategies that are drawn; all if None.
     """
     orders = summary.orders
     if orders is None:
         raise ValueError("a run in one order of the domains has no spread over orders")
     with style():
-        count = len(orders.spreads[COMPARED[0]])
+        count = len(_shown(orders, COMPARED[0], labels))
         figure = empty_figure(9.2, 1.15 + 0.38 * max(count, 2))
         panels = figure.subplots(1, len(COMPARED), sharey=True)
         look = looks(summary.strategies)
         for panel, name in zip(panels, COMPARED, strict=True):
-            _draw(panel, orders, orders.spreads[name], summary.quantities[name], look)
-        panels[0].set_yticks(range(count), [spread.label for spread in orders.spreads[COMPARED[0]]])
-        panels[0].set_ylim(count - 0.5, -0.5)
-        panels[0].set_title(
-            f"A dot: one of {len(orders.orders)} orders. Diamond: the stream's own. Line: mean.",
-            loc="left",
-            fontsize=8,
-            color="#555555",
-        )
+            _draw(panel, orders, _shown(orders, name, labels), summary.quantities[name], look)
+        _name_rows(panels[0], orders, _shown(orders, COMPARED[0], labels))
         return laid_out(figure)
+
+
+def draw_orders(panel: Axes, summary: Summary, quantity: str, labels: Collection[str] | None = None) -> None:
+    """Draw the panel of one of the quantities that are compared; other arguments as ``spread_over_orders``."""
+    orders = summary.orders
+    if orders is None:
+        raise ValueError("a run in one order of the domains has no spread over orders")
+    spreads = _shown(orders, quantity, labels)
+    _draw(panel, orders, spreads, summary.quantities[quantity], looks(summary.strategies))
+    _name_rows(panel, orders, spreads)
+
+
+def _shown(orders: Orders, quantity: str, labels: Collection[str] | None) -> tuple[Spread, ...]:
+    return tuple(of for of in orders.spreads[quantity] if labels is None or of.label in labels)
+
+
+def _name_rows(panel: Axes, orders: Orders, spreads: tuple[Spread, ...]) -> None:
+    panel.set_yticks(range(len(spreads)), [spread.label for spread in spreads])
+    panel.set_ylim(len(spreads) - 0.5, -0.5)
+    panel.set_title(
+        f"A dot: one of {len(orders.orders)} orders. Diamond: the stream's own. Line: mean.",
+        loc="left",
+        fontsize=8,
+        color="#555555",
+    )
 
 
 def _draw(

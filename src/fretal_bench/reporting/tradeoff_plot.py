@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.inference import Effect
-from fretal_bench.reporting.drawing import empty_figure, laid_out, style
+from fretal_bench.reporting.drawing import empty_figure, style
 from fretal_bench.reporting.palette import Look, kind_of, looks
 from fretal_bench.reporting.placement import Rectangle, place
 from fretal_bench.reporting.quantities import BACKWARD, LEARNING
-from fretal_bench.reporting.summary import Summary
+from fretal_bench.reporting.summary import StrategySummary, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,47 +26,67 @@ _LABEL: Final = 0.12
 """Width of the label of a line of equal average, as a share of the panel's."""
 
 
-def forgetting_against_learning(summary: Summary) -> Figure:
+def forgetting_against_learning(
+    summary: Summary, strategies: Sequence[StrategySummary] | None = None
+) -> Figure:
+    """Draw ``draw_tradeoff`` into a figure of its own; arguments as there."""
+    with style():
+        figure = empty_figure(*((8.6, 6.2) if _crowded(summary.strategies, strategies) else (6.4, 4.6)))
+        draw_tradeoff(figure.subplots(), summary, strategies)
+        # It was laid out for the names; written with an engine it would be drawn twice.
+        figure.set_layout_engine(None)
+        return figure
+
+
+def draw_tradeoff(panel: Axes, summary: Summary, strategies: Sequence[StrategySummary] | None = None) -> None:
     """One point a strategy: forgetting (-BWT) to the right, learning upwards; the best corner is the upper left.
 
     Bars are 95% intervals of ``reporting.inference``. The average at the end is ``learning - (T - 1) / T forgetting``, so
     that strategies on one of the slanted lines end alike. Names in bold: the one that forgets least and those not told
-    apart from it, where any is.
+    apart from it, where any is. The figure is laid out, since names are put where no name covers another.
+
+    Args:
+        panel: Where to.
+        summary: What ``summarize`` makes of results.
+        strategies: Those that are drawn; all if None.
     """
     higher = registry.find(summary.metric).higher_is_better
-    with style():
-        crowded = len(summary.competitors) > CROWD
-        figure = empty_figure(*((8.6, 6.2) if crowded else (6.4, 4.6)))
-        panel = figure.subplots()
-        points = _points(summary)
-        look = looks(summary.strategies)
-        for point in points:
-            _draw_point(panel, point, look[point.label], faint=crowded)
-        panel.axvline(0, color="#999999", linewidth=0.8, zorder=0)
-        panel.grid(color="#e4e4e4", linewidth=0.6)
-        panel.set_axisbelow(True)
-        panel.margins(0.14)
-        if crowded:
-            _limit_to_points(panel, points)
-        _limit_to_rates(panel, [point.y.mean for point in points])
-        panel.set_xlabel("forgetting (-BWT; ← lower is better)")
-        panel.set_ylabel(
-            f"learning {summary.metric_title} ({'higher is better →' if higher else '← lower is better'})"
-        )
-        present = dict.fromkeys(kind_of(s) for s in summary.strategies)
-        marks = {
-            "none": "▲ ◆ keep no old samples",
-            "samples": "● ★ keep some",
-            "bound": "□ bounds, not ranked",
-        }
-        legend = "    ".join(words for kind, words in marks.items() if kind in present)
-        panel.set_title(legend, loc="left", fontsize=8, color="#555555")
-        if points:
-            _draw_averages(
-                panel, len(summary.domains), higher, _are_rates([point.y.mean for point in points])
-            )
-            _name_points(figure, panel, points, bars=not crowded)
-        return figure
+    shown = summary.strategies if strategies is None else strategies
+    crowded = _crowded(summary.strategies, strategies)
+    points = _points(summary, shown)
+    look = looks(summary.strategies)
+    for point in points:
+        _draw_point(panel, point, look[point.label], faint=crowded)
+    panel.axvline(0, color="#999999", linewidth=0.8, zorder=0)
+    panel.grid(color="#e4e4e4", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.margins(0.14)
+    if crowded and points:
+        _limit_to_points(panel, points)
+    _limit_to_rates(panel, [point.y.mean for point in points])
+    panel.set_xlabel("forgetting (-BWT; ← lower is better)")
+    panel.set_ylabel(
+        f"learning {summary.metric_title} ({'higher is better →' if higher else '← lower is better'})"
+    )
+    present = dict.fromkeys(kind_of(s) for s in shown)
+    marks = {
+        "none": "▲ ◆ keep no old samples",
+        "samples": "● ★ keep some",
+        "bound": "□ bounds, not ranked",
+    }
+    legend = "    ".join(words for kind, words in marks.items() if kind in present)
+    panel.set_title(legend, loc="left", fontsize=8, color="#555555")
+    if points:
+        _draw_averages(panel, len(summary.domains), higher, _are_rates([point.y.mean for point in points]))
+    # A figure in a figure is laid out with the whole.
+    whole: Any = panel.figure.figure
+    whole.draw_without_rendering()
+    _name_points(whole, panel, points, bars=not crowded)
+
+
+def _crowded(every: Sequence[StrategySummary], shown: Sequence[StrategySummary] | None) -> bool:
+    """Whether intervals are faint lines, so that points and names are seen."""
+    return sum(not strategy.bound for strategy in (every if shown is None else shown)) > CROWD
 
 
 @dataclass(frozen=True)
@@ -80,12 +100,12 @@ class _Point:
     bold: bool
 
 
-def _points(summary: Summary) -> list[_Point]:
+def _points(summary: Summary, shown: Sequence[StrategySummary]) -> list[_Point]:
     """Give the strategies that have both, forgetting as -BWT."""
     forgetting, learning = (summary.inference[name].levels for name in (BACKWARD, LEARNING))
     first = summary.inference[BACKWARD].best
     points = []
-    for strategy in summary.strategies:
+    for strategy in shown:
         x, y = forgetting.get(strategy.label), learning.get(strategy.label)
         if x is None or y is None or math.isnan(x.mean) or math.isnan(y.mean):
             continue
@@ -165,7 +185,6 @@ def _name_points(figure: Figure, panel: Axes, points: Sequence[_Point], bars: bo
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
-    laid_out(figure)
     to_points = 72 / figure.dpi
 
     def at(x: float, y: float) -> tuple[float, float]:
