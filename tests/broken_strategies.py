@@ -339,6 +339,29 @@ class NeedsASource(Good):
         len(experience.source)
 
 
+class NeedsATimmModel(Good):
+    """Works with models that have timm's methods only."""
+
+    def before_domain(self, experience):
+        super().before_domain(experience)
+        self.model.forward_features(torch.zeros(1, 3, 32, 32))
+
+
+class EvaluatesNothing(Good):
+    """Has an evaluator of its own that measures nothing."""
+
+    def __init__(self, **values):
+        super().__init__(**{**values, "evaluator": None})
+
+
+class EvaluatesOtherwise(Good):
+    """Judges by turned probabilities, and leaves Avalanche's evaluation to the model."""
+
+    def probabilities(self, inputs):
+        given = super().probabilities(inputs)
+        return given.flip(1) if self.step > 2 else given
+
+
 class NeverLearns(Good):
     """Does nothing on later domains."""
 

@@ -75,6 +75,21 @@ CAUGHT = [
     (broken.Logits, "scores_are_probabilities_of_fake", "expected float32 [N] in [0, 1]"),
     (broken.HalfPrecision, "works_in_bf16", "expected scalar type Float but found BFloat16"),
     (broken.NeedsASource, "trains_on_plain_avalanche_experiences", "no attribute 'source'"),
+    (
+        broken.NeedsATimmModel,
+        "trains_on_plain_avalanche_experiences",
+        "on experience 1: 'Sequential' object has no attribute 'forward_features'; expected clean_batches(experience)",
+    ),
+    (
+        broken.EvaluatesNothing,
+        "trains_on_plain_avalanche_experiences",
+        "0 accuracies from eval(); expected those of 3 experiences and of the stream",
+    ),
+    (
+        broken.EvaluatesOtherwise,
+        "trains_on_plain_avalanche_experiences",
+        "by probabilities() at 0.5; expected a forward() that returns, while is_training is False",
+    ),
     (broken.NeverLearns, "trains_three_domains", "domain 1 left the state as it was"),
     (broken.OddHook, "describes_itself", "before_domain(self) takes no 'experience'"),
     (broken.AcceptsNonsense, "refuses_nonsense", "strength=-1.0 accepted"),
@@ -112,7 +127,10 @@ def test_checks_meant_for_other_rules_let_a_broken_strategy_pass():
     assert list(failures(info_of(broken.NotResumable))) == ["resumes_to_the_same_bytes"]
     assert list(failures(info_of(broken.ForgetsItsScale))) == ["scores_the_same_when_loaded"]
     assert list(failures(info_of(broken.HoardsFlatImages))) == ["respects_its_memory_budget"]
-    assert list(failures(info_of(broken.SwappedLater))) == ["scores_are_probabilities_of_fake"]
+    assert list(failures(info_of(broken.SwappedLater))) == [
+        "scores_are_probabilities_of_fake",
+        "trains_on_plain_avalanche_experiences",
+    ]
     assert list(failures(info_of(broken.AcceptsNegativeNumbers))) == ["refuses_nonsense"]
 
 

@@ -15,7 +15,8 @@ from fretal_bench.errors import BenchError
 from fretal_bench.metrics.detection import auc
 from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.record import check_info
-from fretal_bench.testing.rig import Rig, Trained, Walk, digest
+from fretal_bench.testing.plain_script import run_script
+from fretal_bench.testing.rig import Rig, Trained, TrainingFailed, Walk, digest
 from fretal_bench.testing.values import accepted, alternatives, choices, fields, nonsense
 from fretal_bench.testing.watcher import MODULES, PARAMETERS
 from fretal_bench.testing.world import DOMAINS, SIDE
@@ -231,9 +232,30 @@ def works_in_bf16(rig: Rig) -> Finding | None:
 
 
 def trains_on_plain_avalanche_experiences(rig: Rig) -> Finding | None:
-    """It works in an Avalanche user's script: one object, experiences without a batch source."""
-    trained = rig.train(stopping=False, plain=True)
-    return _wrong_scores(trained.scores)
+    """It works in an Avalanche user's script: tensors without task labels, a plain model, ``eval`` returns accuracies."""
+    try:
+        script = run_script(rig)
+    except TrainingFailed as error:
+        return Finding(
+            f"in an Avalanche script, with tensors and a plain model: {error}",
+            "clean_batches(experience) for experience.source, mb_task_id for a label of the data, features_and_logits or "
+            "head_of(model) for the methods of a timm model; a model that it needs is given to the kit by model=",
+        )
+    if len(script.accuracies) != DOMAINS + 1:
+        return Finding(
+            f"{len(script.accuracies)} accuracies from eval()",
+            f"those of {DOMAINS} experiences and of the stream: leave evaluator to ContinualStrategy, and return what "
+            "super().eval() gives",
+        )
+    if problem := _wrong_scores((script.scores,)):
+        return problem
+    # By one sample: batches of other sizes round otherwise.
+    if abs(script.of_stream - script.counted) * sum(map(len, script.labels)) > 1.5:
+        return Finding(
+            f"an accuracy of {script.of_stream:.2f} from eval(), and {script.counted:.2f} by probabilities() at 0.5",
+            "a forward() that returns, while is_training is False, logits of what probabilities() judges by",
+        )
+    return None
 
 
 def refuses_nonsense(rig: Rig) -> Finding | None:

@@ -70,7 +70,6 @@ class Walk:
         precision: The cell's precision.
         stopping: Begin every step with a new object from the files of the step before, as the runner does; if not, one
             object goes all the way.
-        plain: Give experiences without a batch source, as an Avalanche user's script does.
         disturbed: Disturb the global generators before each domain is trained and before each is scored.
         watched: Judge validation samples before every update, as ``bench run --watch 1`` does.
     """
@@ -83,7 +82,6 @@ class Walk:
         seed: int = 1,
         precision: Precision = "fp32",
         stopping: bool = True,
-        plain: bool = False,
         disturbed: bool = False,
         watched: bool = False,
     ) -> None:
@@ -96,11 +94,8 @@ class Walk:
         self.validation = list(benchmark.val_stream)
         self.test_sources = [experience.source for experience in self.test]
         for experience in [*self.train, *self.test, *self.validation]:
-            if plain:
-                del experience.source
-            elif rig.device != "cpu":
+            if rig.device != "cpu":
                 experience.source = experience.source.to(rig.device)
-        self.plain = plain
         self.strategy: ContinualStrategy | None = None
         self.files: list[bytes] = []
         self.scores: list[tuple[NDArray[np.float32], ...]] = []
@@ -119,7 +114,7 @@ class Walk:
             if self.disturbed:
                 disturb_generators()
             with self._begun(number) as (strategy, watcher), self.ledger.opened() as reads:
-                if number == 0 and self.rig.info.shared_source and not self.plain:
+                if number == 0 and self.rig.info.shared_source:
                     weights = source_weights(self.rig.model, self.seed, self.precision, self.rig.device)
                     life.adopt(strategy, weights, self.train[0])
                 else:
@@ -199,7 +194,7 @@ class Walk:
         epochs = SOURCE_EPOCHS if number == 0 else EPOCHS
         if self.strategy is None or self.stopping:
             self.strategy = self._build(epochs, plugins)
-            learned = () if self.plain else self.train[:number]
+            learned = self.train[:number]
             life.begin(self.strategy, self.rig.info, learned, self._read(number - 1) if number > 0 else None)
         else:
             life.go_on(self.strategy, plugins, epochs)
