@@ -34,4 +34,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PLACES})
+    # What this file imports for itself is nobody's to find.
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
