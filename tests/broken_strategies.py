@@ -11,6 +11,7 @@ from fretal_bench.strategies import draws
 from fretal_bench.strategies.batches import ConcatSource
 from fretal_bench.strategies.distillation.lwf import LwF
 from fretal_bench.strategies.distillation.teacher import softened_divergence
+from fretal_bench.strategies.features import head_of
 from fretal_bench.strategies.penalties.ewc import EWC
 from fretal_bench.strategies.record import StrategyInfo, tunable
 from fretal_bench.strategies.template import ContinualStrategy
@@ -223,7 +224,7 @@ class ForgetsItsScale(Good):
     scale = 1.0
 
     def after_domain(self, experience):
-        self.scale = float(self.model.head.weight.detach().abs().sum())
+        self.scale = float(head_of(self.model)[0].weight.detach().abs().sum())
 
     def probabilities(self, inputs):
         return torch.softmax(self.model(inputs) * self.scale, 1)
