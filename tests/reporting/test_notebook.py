@@ -26,6 +26,7 @@ def results(make):
 
 def test_the_package_names_what_it_has_and_loads_it_when_it_is_used():
     assert {"load_results", "open_stream", "run", "__version__"} <= set(dir(fretal_bench))
+    assert not {"Any", "importlib"} & set(dir(fretal_bench))
     assert fretal_bench.load_results is load_results
     assert fretal_bench.open_stream.__module__ == "fretal_bench.datasets.streams.stream"
     with pytest.raises(AttributeError, match="no attribute 'lod_results'"):
