@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -23,13 +24,21 @@ def check_backbone(recipe: Recipe, where: str | None = None) -> None:
     Raises:
         BenchError: It has no such model; the nearest are named.
     """
+    try:
+        _find_backbone(recipe.backbone)
+    except BenchError as error:
+        raise BenchError(f"{where or f'recipe {recipe.name!r}'}: key 'backbone': {error}") from None
+
+
+@functools.cache
+def _find_backbone(backbone: str) -> None:
+    """Find out whether timm has a backbone; sorting its list takes a while, so that what it has is asked for once."""
     import timm
 
     # A name alone, or with the tag of one of its published weights.
-    known = timm.list_pretrained() if "." in recipe.backbone else timm.list_models()
-    if recipe.backbone not in known:
-        reason = unknown_name("backbone", recipe.backbone, known)
-        raise BenchError(f"{where or f'recipe {recipe.name!r}'}: key 'backbone': {reason}")
+    known = timm.list_pretrained() if "." in backbone else timm.list_models()
+    if backbone not in known:
+        raise unknown_name("backbone", backbone, known)
 
 
 def check_trainable(recipe: Recipe, where: str | None = None) -> None:

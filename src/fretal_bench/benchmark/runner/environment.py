@@ -55,6 +55,12 @@ def environment(device: str) -> dict[str, Any]:
 
 def packages() -> dict[str, str]:
     """Return the versions of the packages that results depend on, the suite among them."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> Mapping[str, str]:
+    """Look the versions up, once a process: what is imported stays as it is, and reading metadata takes a while."""
     versions = {}
     for package in _PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
