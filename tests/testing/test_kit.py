@@ -1,5 +1,6 @@
 """The conformance kit: a good strategy passes, and every broken one is caught by the check that is meant for it."""
 
+import functools
 import re
 
 import pytest
@@ -10,10 +11,16 @@ from fretal_bench.errors import BenchError
 from fretal_bench.testing import ConformanceError, check_strategy, strategy_checks
 
 
-def failures(info, **options):
+@functools.cache
+def checks_of(kind, **more):
+    """The checks of a broken strategy; tests share them, and so the cell that most of them look at."""
+    return tuple(strategy_checks(info_of(kind, **more)))
+
+
+def failures(checks):
     """Names of the checks that a strategy fails."""
     failed = {}
-    for check in strategy_checks(info, **options):
+    for check in checks:
         try:
             check()
         except ConformanceError as error:  # noqa: PERF203
@@ -22,8 +29,8 @@ def failures(info, **options):
 
 
 def test_a_good_strategy_passes_every_check():
-    assert failures(info_of(broken.Good)) == {}
-    assert failures(info_of(broken.Replay, memory="budget")) == {}
+    assert failures(checks_of(broken.Good)) == {}
+    assert failures(checks_of(broken.Replay, memory="budget")) == {}
 
 
 CAUGHT = [
@@ -106,14 +113,14 @@ CAUGHT = [
     ("kind", "check", "message"), CAUGHT, ids=lambda value: getattr(value, "__name__", "")
 )
 def test_a_broken_strategy_is_caught_by_the_check_meant_for_it(kind, check, message):
-    (meant,) = [candidate for candidate in strategy_checks(info_of(kind)) if candidate.name == check]
+    (meant,) = [candidate for candidate in checks_of(kind) if candidate.name == check]
 
     with pytest.raises(ConformanceError, match=re.escape(message)):
         meant()
 
 
 def test_a_replay_over_its_budget_is_caught_at_one_row_too_many():
-    failed = failures(info_of(broken.ReplayOverBudget, memory="budget"))
+    failed = failures(checks_of(broken.ReplayOverBudget, memory="budget"))
 
     assert list(failed) == ["respects_its_memory_budget"]
     assert (
@@ -123,15 +130,15 @@ def test_a_replay_over_its_budget_is_caught_at_one_row_too_many():
 
 
 def test_checks_meant_for_other_rules_let_a_broken_strategy_pass():
-    assert list(failures(info_of(broken.SIWithoutClone))) == ["reacts_to_strength"]
-    assert list(failures(info_of(broken.NotResumable))) == ["resumes_to_the_same_bytes"]
-    assert list(failures(info_of(broken.ForgetsItsScale))) == ["scores_the_same_when_loaded"]
-    assert list(failures(info_of(broken.HoardsFlatImages))) == ["respects_its_memory_budget"]
-    assert list(failures(info_of(broken.SwappedLater))) == [
+    assert list(failures(checks_of(broken.SIWithoutClone))) == ["reacts_to_strength"]
+    assert list(failures(checks_of(broken.NotResumable))) == ["resumes_to_the_same_bytes"]
+    assert list(failures(checks_of(broken.ForgetsItsScale))) == ["scores_the_same_when_loaded"]
+    assert list(failures(checks_of(broken.HoardsFlatImages))) == ["respects_its_memory_budget"]
+    assert list(failures(checks_of(broken.SwappedLater))) == [
         "scores_are_probabilities_of_fake",
         "trains_on_plain_avalanche_experiences",
     ]
-    assert list(failures(info_of(broken.AcceptsNegativeNumbers))) == ["refuses_nonsense"]
+    assert list(failures(checks_of(broken.AcceptsNegativeNumbers))) == ["refuses_nonsense"]
 
 
 def test_check_strategy_raises_what_was_seen_and_what_is_expected():
@@ -158,8 +165,8 @@ def test_a_check_can_be_left_out_with_a_reason_and_only_if_there_is_one_of_that_
 def test_settings_suit_defaults_that_are_too_large_for_a_tiny_stream():
     info = info_of(broken.StartsLate)
 
-    assert list(failures(info)) == ["reacts_to_warmup"]
-    assert failures(info, settings={"warmup": 2}) == {}
+    assert list(failures(strategy_checks(info))) == ["reacts_to_warmup"]
+    assert failures(strategy_checks(info, settings={"warmup": 2})) == {}
 
 
 def test_a_run_in_processes_needs_a_strategy_that_can_be_looked_up():

@@ -89,10 +89,8 @@ def scores_the_same_when_loaded(rig: Rig) -> Finding | None:
     """A new object that reads the state after a domain scores as the one that saved it: what `bench predict` does."""
     if not rig.info.resumable:
         return None
-    walk = Walk(rig)
-    trained = walk.finish()
-    for step, scores in enumerate(trained.results):
-        if digest(walk.scored_by_a_new_object(step)) != scores:
+    for step, scores in enumerate(rig.trained.results):
+        if digest(rig.walk.scored_by_a_new_object(step)) != scores:
             return Finding(
                 f"a new object that has read the state after domain {step} gives other scores",
                 "everything that scores depend on in extra_state() and load_extra_state(), and no random draws",

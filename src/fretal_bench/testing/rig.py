@@ -41,23 +41,35 @@ class Trained:
 
     Attributes:
         digest: Hash of the result: weights and scores after every domain.
-        states: Hash of everything that ``state_dict`` gave, after each domain.
         results: Hash of all scores after each domain.
-        saved: ``state_dict`` after each domain, as read back from its file.
         scores: ``[step][domain]``, P(fake) of the test samples.
         labels: ``[domain]``, labels of the test samples.
         reads: What was read while each domain was trained, by step.
         faults: What the watcher saw, by its kind: see ``Watcher``.
+        read: Reads the state after a domain back from its file.
     """
 
     digest: str
-    states: tuple[str, ...]
     results: tuple[str, ...]
-    saved: tuple[Mapping[str, Any], ...]
     scores: tuple[tuple[NDArray[np.float32], ...], ...]
     labels: tuple[NDArray[np.int64], ...]
     reads: tuple[Reads, ...]
     faults: Mapping[str, tuple[str, ...]]
+    read: Callable[[int], Mapping[str, Any]]
+
+    @functools.cached_property
+    def saved(self) -> tuple[Mapping[str, Any], ...]:
+        """``state_dict`` after each domain, as read back from its file; most checks compare results alone.
+
+        Raises:
+            TrainingFailed: A state cannot be read back without executing anything.
+        """
+        return tuple(self.read(number) for number in range(DOMAINS))
+
+    @functools.cached_property
+    def states(self) -> tuple[str, ...]:
+        """Hash of everything that ``state_dict`` gave, after each domain."""
+        return tuple(digest(state) for state in self.saved)
 
 
 class Walk:
@@ -135,20 +147,18 @@ class Walk:
         """Train what is left and return what the cell came to.
 
         Raises:
-            TrainingFailed: The strategy raised, or its state cannot be read back without executing anything.
+            TrainingFailed: The strategy raised.
         """
         while len(self.files) < DOMAINS:
             self.step()
-        saved = tuple(self._read(number) for number in range(DOMAINS))
         return Trained(
             self._hash.hexdigest(),
-            tuple(digest(state) for state in saved),
             tuple(digest(scores) for scores in self.scores),
-            saved,
             tuple(self.scores),
             tuple(source.targets.numpy() for source in self.test_sources),
             tuple(self.reads),
             {kind: tuple(what) for kind, what in self.faults.items()},
+            self._read,
         )
 
     def scored_by_a_new_object(self, number: int) -> tuple[NDArray[np.float32], ...]:
@@ -250,9 +260,16 @@ class Rig:
         self.base.update(settings or {})
 
     @functools.cached_property
-    def trained(self) -> Trained:
+    def walk(self) -> Walk:
         """The cell that others are compared with, trained once."""
-        return self.train()
+        walk = Walk(self)
+        walk.finish()
+        return walk
+
+    @functools.cached_property
+    def trained(self) -> Trained:
+        """What that cell came to."""
+        return self.walk.finish()
 
     def train(self, changes: Mapping[str, Any] | None = None, **kind: Any) -> Trained:
         """Train a cell; arguments as ``Walk``."""
