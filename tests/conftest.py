@@ -14,6 +14,8 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Modules that several test files share (tests_support, trees, ...) are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
+import file_order  # noqa: E402
+
 # A busy machine is no fault of the code that is tested.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
@@ -22,12 +24,35 @@ PEOPLE = (0, 14, 28, 30)
 """Two pairs: 000 with 014 in train, 028 with 030 in val."""
 
 
+def pytest_addoption(parser):
+    parser.addoption("--renew-seconds", action="store_true", help="write down what each test file took")
+
+
+def pytest_configure(config):
+    # A process that is handed its tests by another one leaves it to that one.
+    if config.getoption("renew_seconds") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(file_order.Clock())
+
+
+def pytest_collection_modifyitems(items):
+    file_order.longest_first(items, file_order.seconds())
+
+
 class Outcome(NamedTuple):
     """How a call of ``bench`` ended."""
 
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(autouse=True)
+def _without_plugin_files():
+    """Leave no plugin file of a test to the next one of the process, whichever that is."""
+    yield
+    plugins = sys.modules.get("fretal_bench.plugins")
+    if plugins is not None and plugins.plugin_files():
+        plugins.forget()
 
 
 @pytest.fixture
@@ -57,6 +82,27 @@ def bench(monkeypatch, capsys, tmp_path):
 
     yield call
     plugins.forget()
+
+
+NO_PICTURE = {
+    "svg": b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>',
+    "png": b"\x89PNG\r\n\x1a\n",
+}
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """Let matplotlib lay out and render nothing, which is half of the time of a report; figures are still built.
+
+    For files whose tests look at everything but the pictures: ``pytestmark = pytest.mark.usefixtures("undrawn")``.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.draw_without_rendering", lambda _: None)
+        patch.setattr(
+            "matplotlib.figure.Figure.savefig",
+            lambda _, file, *, format, **__: file.write(NO_PICTURE[format]),
+        )
+        yield
 
 
 @pytest.fixture(scope="session")

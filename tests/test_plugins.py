@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -15,6 +16,7 @@ from torch.optim import SGD
 
 from fretal_bench import plugins
 from fretal_bench.benchmark.runner.results import load_results
+from fretal_bench.benchmark.runner.run import run
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics import registry
 from fretal_bench.strategies import life
@@ -22,6 +24,8 @@ from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.registry import find_strategy, list_strategies, names
 from installed import an_installation
 from tests_support import TINY, recipe_options, tiny_backbone, tiny_stream
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 INFO = """
 from dataclasses import dataclass
@@ -97,6 +101,14 @@ def write(tmp_path):
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory):
     return str(tiny_stream(tmp_path_factory.mktemp("tiny"), domains=2))
+
+
+@pytest.fixture(scope="module")
+def trained(stream, tmp_path_factory):
+    """A folder in which fine-tuning has been run without plugins."""
+    folder = tmp_path_factory.mktemp("trained")
+    run(("finetuning",), stream, changes={"recipe": TINY}, jobs=1, out=folder / "results" / "tiny-mini")
+    return folder
 
 
 def test_an_installed_strategy_is_one_like_any_other_and_says_where_it_comes_from(install):
@@ -558,9 +570,8 @@ METRICS = (
 """
 
 
-def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, stream, tmp_path):
-    words = ["run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options()]
-    assert bench(*words)[0] == 0
+def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, trained, tmp_path):
+    shutil.copytree(trained / "results", tmp_path / "results")
     before = bench("report", "results/tiny-mini", "--json")[1]
     code, _, err = bench("report", "results/tiny-mini", "--json", "--plugin", write(METRIC))
 
@@ -578,9 +589,8 @@ def test_metrics_of_a_plugin_are_columns_of_the_report(bench, write, stream, tmp
     assert "plugin_unsure" not in before
 
 
-def test_a_metric_of_a_plugin_may_be_that_of_the_matrices(bench, write, stream, tmp_path):
-    words = ["run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options()]
-    assert bench(*words)[0] == 0
+def test_a_metric_of_a_plugin_may_be_that_of_the_matrices(bench, write, trained, tmp_path):
+    shutil.copytree(trained / "results", tmp_path / "results")
     call = ("report", "results/tiny-mini", "--metric", "share", "--json")
     code, out, _ = bench(*call, "--plugin", write(METRIC))
 

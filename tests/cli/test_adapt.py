@@ -24,6 +24,8 @@ from fretal_bench.metrics.detection import accuracy, auc
 from fretal_bench.strategies.registry import list_strategies
 from tests_support import TINY, recipe_options, tiny_stream
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OWN = ("--backbone", TINY["backbone"], "--mean", "0.5", "--std", "0.5", "--size", "0")
 SETTINGS = [
     word

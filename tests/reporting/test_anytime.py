@@ -18,6 +18,8 @@ from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.report import write_report
 from fretal_bench.reporting.summary import summarize
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DOMAINS = ("a", "b", "c")
 STRATEGIES = {"finetuning": (0.95, 0.14), "ewc": (0.90, 0.06), "icarl": (0.9, 0.1), "joint": (0.94, 0.0)}
 UPDATES = (30, 25, 12)

@@ -22,6 +22,8 @@ from fretal_bench.reporting.report import print_summary, write_report
 from fretal_bench.reporting.summary import summarize, summary_record
 from fretal_bench.reporting.verdict import verdict
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DOMAINS = ("a", "b", "c")
 
 

@@ -15,6 +15,8 @@ from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
 from verdict_cases import having, inferred
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FOUR = {"er": 0.02, "ewc": 0.1, "lwf": 0.126, "fretal": 0.13}
 LABELS = (*FOUR, "si")
 

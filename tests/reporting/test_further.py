@@ -25,6 +25,8 @@ from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.tables import Number
 from fretal_bench.reporting.verdict import verdict
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 STRATEGIES = {"finetuning": (0.95, 0.14), "ewc": (0.90, 0.06), "joint": (0.94, 0.0)}
 SETS = ("a (c40)", "celeb-df-v2")
 

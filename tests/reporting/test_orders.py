@@ -24,6 +24,8 @@ from fretal_bench.reporting.report import print_summary, write_report
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DOMAINS = ("a", "b", "c")
 ORDERS = tuple(itertools.permutations(DOMAINS))
 

@@ -25,6 +25,8 @@ from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.tables import Column, Number, Row, Table, mark_best
 from fretal_bench.reporting.verdict import verdict
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 STRATEGIES = {"finetuning": (0.95, 0.14), "ewc": (0.90, 0.06), "lwf": (0.92, 0.08)}
 
 

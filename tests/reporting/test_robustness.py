@@ -20,6 +20,8 @@ from fretal_bench.reporting.robustness_tables import robustness_tables
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DOMAINS = ("a", "b")
 NAMES = ("jpeg-30", "blur-2")
 

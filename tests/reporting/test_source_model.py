@@ -22,6 +22,8 @@ from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
 from tests_support import hash_of
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DOMAINS = ("old", "new")
 Make = Callable[..., Results]
 

@@ -8,6 +8,8 @@ from fretal_bench.benchmark.runner.run import run
 from fretal_bench.errors import BenchError
 from tests_support import TINY, namespace, recipe_options, tiny_stream
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def stream(tmp_path_factory):

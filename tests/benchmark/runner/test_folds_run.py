@@ -24,6 +24,8 @@ from fretal_bench.reporting.summary import summarize
 from tests_support import TINY
 from toy_stores import paired_rows, toy_store
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FOLDS, SEEDS, PEOPLE = 4, range(5), 16
 METHODS = ("Deepfakes", "FaceSwap")
 CHANGES = {"recipe": {**TINY, "source_epochs": 1}}

@@ -20,6 +20,8 @@ from fretal_bench.benchmark.runner.seals import seal
 from fretal_bench.errors import BenchError
 from fretal_bench.reporting.report import write_report
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 OLDER = Path(__file__).parent / "older_results"
 FINETUNING, EWC = ("8402ef0c5265813d", "8acc7292d5b7e8d9"), ("1f991e0196317e12", "97d5cf13fb8ae0b3")
 LABEL = "ewc(lambda_=1000000.0)"

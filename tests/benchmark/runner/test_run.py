@@ -22,6 +22,8 @@ from fretal_bench.benchmark.runner.run import execute, run
 from fretal_bench.errors import BenchError, RunError
 from tests_support import TINY, recipe_options, tiny_stream
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 STRATEGIES = ("fretal", "ewc", "joint")
 LONG = 300
 """Seconds that no run here takes."""
@@ -241,7 +243,8 @@ def test_a_cell_made_on_one_machine_names_it_once(reference):
         }
 
 
-def test_every_option_of_the_recipe_runs(stream, tmp_path):
+def test_every_option_of_the_recipe_runs(tmp_path):
+    stream = str(tiny_stream(tmp_path, domains=2, people=8))
     changes = {
         **TINY,
         "batchnorm": "frozen",

@@ -22,6 +22,8 @@ from fretal_bench.errors import BenchError
 from fretal_bench.reporting.report import write_report
 from tests_support import TINY, namespace, tiny_stream
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 NAMES = ("D0", "D1", "D2", "D3")
 
 

@@ -30,6 +30,8 @@ from fretal_bench.strategies.registry import find_strategy
 from fretal_bench.strategies.template import ContinualStrategy
 from tests_support import TINY, recipe_options, tiny_backbone, tiny_stream
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SOME = ("finetuning", "er", "ncm")
 
 
