@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from fretal_bench.metrics.numbers import NAN
-from fretal_bench.reporting.formats import to_csv, to_latex, to_markdown
+from fretal_bench.reporting.formats import to_csv, to_markdown
 from fretal_bench.reporting.tables import (
     Column,
     Number,
@@ -105,28 +105,6 @@ def test_csv_brings_every_float_back_exactly(table):
     assert float(rows[0]["forgetting_high"]) == 0.12345678901234567 + 0.01
     assert rows[1]["strategy"] == "<c|d> [x]"
     assert rows[2]["forgetting"] == ""
-
-
-def test_latex_escapes_names_and_balances_its_groups(table):
-    text = to_latex(table)
-    assert r"a\_b \& 50\% & \textbf{0.123$\pm$0.010} & $-$0.100 \\" in text
-    assert r"$<$c$|$d$>$ {[}x] & 0.200$\pm$0.020 & \textbf{$+$0.050} \\" in text
-    body = text.replace(r"\{", "").replace(r"\}", "")
-    assert body.count("{") == body.count("}")
-    assert body.count("$") % 2 == 0
-    assert all(ord(sign) < 128 for sign in text)
-    rules = [line for line in text.splitlines() if "rule" in line]
-    assert rules == [r"\toprule", r"\midrule", r"\midrule", r"\bottomrule"]
-
-
-@pytest.mark.parametrize("first", ["[x]", "*star", "-3", "\\cmd", "100%"])
-def test_no_first_cell_can_change_the_row_above_it(first):
-    table = Table(
-        "t", "t", (Column("a", "a"), Column("b", "b")), (Row(("x", Number(1.0))), Row((first, Number(2.0))))
-    )
-    row = to_latex(table).splitlines()[-4]
-    assert not row.startswith(("[", "*", "%"))
-    assert row.endswith(r"2.000 \\")
 
 
 def test_a_table_that_is_too_wide_first_loses_its_intervals():

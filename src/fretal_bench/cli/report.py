@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +50,21 @@ def report(
             "--faces/--no-faces", help="Embed pictures of the faces that were forgotten in the page."
         ),
     ] = True,
+    strategies: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows of the tables in files: strategies, labels or patterns, separated by commas.  [default: all]",
+            metavar="NAMES",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns of the tables in files, separated by commas, as the first lines of tables/*.csv list them; "
+            "all of them together stand in tables/chosen.tex and .csv.  [default: all]",
+            metavar="NAMES",
+        ),
+    ] = None,
     full: FullOption = False,
     plugin: PluginOption = None,
     json_: JsonOption = False,
@@ -61,10 +77,23 @@ def report(
     with doing() as tell:
         tell(f"reading {', '.join(map(str, results))}")
         from fretal_bench.benchmark.runner.results import load_results
+        from fretal_bench.reporting.choice import words_of
         from fretal_bench.reporting.several import together
 
         read = together([load_results(folder) for folder in results])
-    show_report(read, metric, out, level=level, video=video, fpr=fpr, faces=faces, full=full, as_json=json_)
+    show_report(
+        read,
+        metric,
+        out,
+        level=level,
+        video=video,
+        fpr=fpr,
+        faces=faces,
+        strategies=words_of(strategies or ""),
+        columns=words_of(columns or ""),
+        full=full,
+        as_json=json_,
+    )
 
 
 def _folders(results: Results) -> tuple[str, ...]:
@@ -93,6 +122,8 @@ def show_report(
     video: str = "mean",
     fpr: float | None = None,
     faces: bool = True,
+    strategies: Sequence[str] = (),
+    columns: Sequence[str] = (),
     full: bool = False,
     as_json: bool = False,
 ) -> None:
@@ -106,6 +137,8 @@ def show_report(
         video: How videos are scored.
         fpr: A share of reals that may be called fake, for one more threshold.
         faces: Whether the page shows the faces that were forgotten.
+        strategies: The rows of the tables in files; empty for all.
+        columns: The columns of the tables in files; empty for all.
         full: Print all tables, the matrices among them; else one table and the answer.
         as_json: Print it as JSON.
 
@@ -121,7 +154,18 @@ def show_report(
         raise RunError(f"{results.path}: no cell has numbers, {len(without)} failed; the first: {first}")
     folder = out if out is not None else Path("reports") / results.path.resolve().name
     with doing() as tell:
-        written = write_report(results, folder, metric, level, video, fpr, faces=faces, tell=tell)
+        written = write_report(
+            results,
+            folder,
+            metric,
+            level,
+            video,
+            fpr,
+            faces=faces,
+            strategies=strategies,
+            columns=columns,
+            tell=tell,
+        )
     for doubt in written.summary.doubts:
         print_problem(doubt)
     if as_json:

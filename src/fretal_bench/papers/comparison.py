@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import Interval, mean_interval
@@ -14,6 +15,9 @@ from fretal_bench.papers.published import PublishedTable, PublishedValue
 from fretal_bench.papers.published_table import where
 from fretal_bench.papers.run import PreparedPaper
 from fretal_bench.papers.values import Measured
+
+CHANCE_MARK: Final = "‡"
+"""Stands at measured values of detectors that learned nothing."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,25 @@ class Comparison:
             f"Within {self.within:g} of the published value: {sum(map(self.agrees, values))} of {len(values)} measured. "
             f"Mean difference {mean:+.{digits}f}; the largest {self.difference(farthest):+.{digits}f}, "
             f"{farthest.method} / {farthest.column}."
+        )
+
+    def is_at_chance(self, value: PublishedValue) -> bool:
+        """Tell whether what was trained for a value learned nothing."""
+        measured = self.measured[(value.method, value.column)]
+        return measured.at_chance and not measured.reason
+
+    def chance_words(self) -> tuple[str, ...]:
+        """Say which measured values are of detectors that learned nothing; nothing where there are none."""
+        luckless = [value for value in self.table.values if self.is_at_chance(value)]
+        if not luckless:
+            return ()
+        measured = [v for v in self.table.values if not math.isnan(self.interval(v).mean)]
+        nothing = len(luckless) == len(measured)
+        of_whom = "all measured values" if nothing else ", ".join(dict.fromkeys(v.method for v in luckless))
+        beginning = "Nothing was learned: " if nothing else ""
+        return (
+            f"{beginning}{CHANCE_MARK} not shown to be above chance right after learning, by AUC ({of_whom}): these "
+            "differences say nothing of the method; train longer.",
         )
 
     def reasons(self) -> list[str]:

@@ -14,7 +14,8 @@ from fretal_bench.papers.comparison_page import comparison_page
 from fretal_bench.papers.comparison_tables import difference_table, side_by_side
 from fretal_bench.papers.published import as_rows
 from fretal_bench.papers.published_table import print_table, published_notes
-from fretal_bench.reporting.formats import bullet, code, prose, to_csv, to_latex, to_markdown
+from fretal_bench.reporting.formats import bullet, code, prose, to_csv, to_markdown
+from fretal_bench.reporting.latex import to_latex
 from fretal_bench.reporting.tables import Column, Row, Table, drawn_width
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
                 "difference": or_none(comparison.difference(value)),
                 "agrees": None if measured.reason else comparison.agrees(value),
                 "by_seed": {str(seed): or_none(number) for seed, number in measured.values.items()},
+                "at_chance": measured.at_chance,
                 "reason": measured.reason,
             }
         )
@@ -56,7 +58,7 @@ def plain_comparison(comparison: Comparison) -> dict[str, Any]:
 
 
 def write_comparison(comparison: Comparison, out: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Write ``index.html``, ``summary.md``, ``comparison.csv``, ``comparison.tex`` and ``side-by-side.tex``.
+    """Write ``index.html``, ``summary.md``, ``comparison.csv`` and, for a page and for a column, both tables as LaTeX.
 
     The same comparison gives the same bytes.
 
@@ -73,7 +75,9 @@ def write_comparison(comparison: Comparison, out: str | os.PathLike[str]) -> tup
         "summary.md": markdown(comparison),
         "comparison.csv": _labelled_csv(comparison, long),
         "comparison.tex": to_latex(long),
+        "comparison-narrow.tex": to_latex(long, narrow=True),
         "side-by-side.tex": to_latex(side_by_side(comparison)),
+        "side-by-side-narrow.tex": to_latex(side_by_side(comparison, intervals=False), narrow=True),
     }
     for name, content in contents.items():
         files.write(folder / name, content, remedy="move what is in the way, or work in another folder")

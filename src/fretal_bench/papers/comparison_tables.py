@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fretal_bench.papers.comparison import Comparison
+from fretal_bench.papers.comparison import CHANCE_MARK, Comparison
 from fretal_bench.papers.published import PublishedValue
 from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, decimal
 
@@ -21,7 +21,7 @@ def difference_table(comparison: Comparison) -> Table:
                     value.method,
                     value.column,
                     Number(value.number),
-                    Number(interval.mean, interval.half),
+                    Number(interval.mean, interval.half, mark=_mark(comparison, value)),
                     Number(comparison.difference(value)),
                 )
             )
@@ -40,6 +40,7 @@ def difference_table(comparison: Comparison) -> Table:
         notes=(
             f"Published: {'; '.join(comparison.table.distinct('quantity'))}. {_measured_note(comparison)} "
             "Difference: measured - published.",
+            *comparison.chance_words(),
             *comparison.notes,
         ),
     )
@@ -60,7 +61,7 @@ def side_by_side(comparison: Comparison, intervals: bool = True) -> Table:
         rows=tuple(
             Row((method, *(cell(method, column) for column in table.columns))) for method in table.methods
         ),
-        notes=(_measured_note(comparison, intervals),),
+        notes=(_measured_note(comparison, intervals), *comparison.chance_words()),
     )
 
 
@@ -71,7 +72,11 @@ def published_and_measured(comparison: Comparison, value: PublishedValue, interv
     measured = NOTHING if math.isnan(interval.mean) else decimal(interval.mean, digits)
     if intervals and not math.isnan(interval.half):
         measured += f"±{decimal(interval.half, digits)}"
-    return f"{decimal(value.number, digits)} | {measured}"
+    return f"{decimal(value.number, digits)} | {measured}{_mark(comparison, value)}"
+
+
+def _mark(comparison: Comparison, value: PublishedValue) -> str:
+    return CHANCE_MARK if comparison.is_at_chance(value) else ""
 
 
 def _measured_note(comparison: Comparison, intervals: bool = True) -> str:

@@ -13,6 +13,7 @@ from fretal_bench.papers.file import PaperFile
 from fretal_bench.papers.run import PreparedPaper
 from fretal_bench.papers.setting import Column
 from fretal_bench.papers.table import Place
+from fretal_bench.reporting.chance import not_above_chance
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Measured:
         values: By seed, in the table's unit; those of a diverged run are NaN.
         reason: Why there is no value, in a few words; empty if there is.
         failed: Whether a cell of it was trained and failed, or diverged.
+        at_chance: Whether what was trained is not shown to be above chance right after learning: nothing was learned.
     """
 
     values: Mapping[int, float] = field(default_factory=dict)
     reason: str = ""
     failed: bool = False
+    at_chance: bool = False
 
 
 def measure(prepared: PreparedPaper, places: Iterable[Place]) -> dict[Place, Measured]:
@@ -44,6 +47,7 @@ class _Cells:
         self.done: dict[str, tuple[CellResult, tuple[str, ...]]] = {}
         self.failed: dict[str, str] = {}
         self.matrices: dict[str, Matrix] = {}
+        self.luckless: dict[tuple[str, ...], bool] = {}
         for job in prepared.jobs:
             results = load_results(job.prepared.folder.path)
             domains = tuple(domain.name for domain in job.file.domains)
@@ -65,12 +69,18 @@ class _Cells:
         }
         lost = next((seed for seed, value in values.items() if not math.isfinite(value)), None)
         if lost is None:
-            return Measured(values)
+            return Measured(values, at_chance=self._at_chance(tuple(ids.values())))
         cell = self.done[ids[lost]][0]
         if not _diverged(cell):
             return Measured(values, "not finite: the number does not exist for this stream's test data")
         reason = f"not finite: training diverged: {cell.label}, seed {cell.seed}; try a lower learning rate"
         return Measured(values, reason, failed=True)
+
+    def _at_chance(self, ids: tuple[str, ...]) -> bool:
+        if ids not in self.luckless:
+            cells = [self.done[id][0] for id in ids]
+            self.luckless[ids] = not_above_chance(cells, self.paper.level, self.done[ids[0]][1])
+        return self.luckless[ids]
 
     def _matrix(self, id: str) -> Matrix:
         if id not in self.matrices:
@@ -88,7 +98,8 @@ def _mean(paper: PaperFile, place: Place, measured: Callable[[Place], Measured])
         if part.reason:
             return Measured(reason=f"needs {column}: {part.reason}", failed=part.failed)
     seeds = next(iter(parts.values())).values
-    return Measured({seed: sum(part.values[seed] for part in parts.values()) / len(parts) for seed in seeds})
+    means = {seed: sum(part.values[seed] for part in parts.values()) / len(parts) for seed in seeds}
+    return Measured(means, at_chance=all(part.at_chance for part in parts.values()))
 
 
 def _diverged(cell: CellResult) -> bool:

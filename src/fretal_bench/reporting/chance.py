@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from fretal_bench.benchmark.runner.results import CellResult
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.continual import learning_accuracy
 from fretal_bench.metrics.imbalance import majority
 from fretal_bench.metrics.intervals import ROUNDING
-from fretal_bench.reporting.quantities import LEARNING, DomainSize
+from fretal_bench.metrics.matrices import accuracy_matrix
+from fretal_bench.reporting.quantities import BACKWARD, FORGETTING, LEARNING, DomainSize
 from fretal_bench.reporting.summary import Summary
 
 CHANCE: Final = {"balanced_accuracy": 0.5, "auc": 0.5, "eer": 0.5}
 """What an uninformed detector has, by metric, whatever the share of fakes."""
+AT_CHANCE: Final = "at chance"
+"""What stands where others have the letters of their ties."""
 _ERRORS: Final = 2.0
 """Standard errors that an AUC is above chance where no interval can say it."""
 _CLEARLY: Final = 3.0
@@ -84,6 +88,42 @@ def learned(summary: Summary) -> dict[str, Learned]:
     return of_labels
 
 
+def at_chance(summary: Summary) -> dict[str, Learned]:
+    """Give the competitors that are not told to be better than chance: they are not ranked, whatever they forget."""
+    return {label: of for label, of in learned(summary).items() if of.at_chance}
+
+
+def chance_words(summary: Summary) -> tuple[str, ...]:
+    """Say under a table which of its strategies learned nothing, and that nobody did where that is so."""
+    luckless = at_chance(summary)
+    if not luckless:
+        return ()
+    (chance, *_) = (of.chance for of in luckless.values())
+    if len(luckless) == len(summary.competitors):
+        return (
+            "Nothing was learned, so nobody is ranked: right after learning no strategy is shown to be above chance "
+            f"({chance:.3f}).",
+        )
+    return (
+        f"Not ranked, because not shown to be above chance ({chance:.3f}) right after learning: {', '.join(luckless)}.",
+    )
+
+
+def best_of(summary: Summary) -> Mapping[str, Collection[str]]:
+    """Give the labels that are bold, by column: of what is forgotten none that learned nothing."""
+    luckless = at_chance(summary)
+    if not luckless:
+        return summary.best
+    best = dict(summary.best)
+    for name in (BACKWARD, FORGETTING, "relative_forgetting"):
+        of = summary.inference.get(name)
+        if of is not None and of.comparisons:
+            best[name] = of.best_without(luckless)
+        elif name in best:
+            best[name] = best[name] - luckless.keys()
+    return best
+
+
 def chance_of(summary: Summary) -> float | None:
     """Give what an uninformed detector has by the summary's metric; None where that says nothing."""
     if summary.metric in CHANCE:
@@ -102,6 +142,31 @@ def _aucs(summary: Summary) -> Mapping[str, float]:
             learning_accuracy(cell.matrices[summary.level, "auc"].values)
         )
     return {label: float(np.mean(of)) for label, of in values.items()}
+
+
+def not_above_chance(cells: Sequence[CellResult], level: str, domains: Sequence[str]) -> bool:
+    """Tell by the AUC right after learning, as ``learned`` does, whether seeds of one strategy learned nothing.
+
+    Args:
+        cells: Its cells.
+        level: ``frame`` or ``video``.
+        domains: The stream's domains, in its order.
+
+    Returns:
+        False too where the AUC does not exist.
+    """
+    aucs = [
+        learning_accuracy(accuracy_matrix(cell.scores, "auc", level, tuple(domains)).values) for cell in cells
+    ]
+    scores = cells[0].scores
+    last = scores[scores["step"] == scores["step"].max()]
+    sizes = [
+        DomainSize(
+            str(name), int((of["label"] == 0).sum()), int((of["label"] == 1).sum()), of["video"].nunique()
+        )
+        for name, of in last.groupby("domain", observed=True)
+    ]
+    return bool(np.mean(aucs) <= 0.5 + _ERRORS * null_error(sizes))
 
 
 def null_error(sizes: Sequence[DomainSize]) -> float:

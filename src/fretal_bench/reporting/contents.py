@@ -13,13 +13,24 @@ from fretal_bench.metrics.continual import average_accuracy
 from fretal_bench.metrics.intervals import mean_interval
 from fretal_bench.metrics.numbers import NAN, Floats
 from fretal_bench.metrics.videos import VIDEO_SCORES
+from fretal_bench.reporting.chance import best_of, chance_words
 from fretal_bench.reporting.comparison_words import joined
 from fretal_bench.reporting.inference import Inference, seeds_of
 from fretal_bench.reporting.inputs import seed_words, strategy_info
 from fretal_bench.reporting.quantities import BACKWARD, EXTRA, KEPT, UPDATES, WEIGHTS, CellMeasures, TableName
 from fretal_bench.reporting.source_model import UNTRAINED
 from fretal_bench.reporting.summary import NONE, StrategySummary, Summary
-from fretal_bench.reporting.tables import NOTHING, Column, Number, Row, Table, decimal, mark, mark_best
+from fretal_bench.reporting.tables import (
+    INTERVAL,
+    NOTHING,
+    Column,
+    Number,
+    Row,
+    Table,
+    decimal,
+    mark,
+    mark_best,
+)
 
 CALIBRATION = ("ece", "brier", "nll")
 """Metrics that take P(fake) for a probability."""
@@ -400,7 +411,7 @@ def _quantity_table(summary: Summary, name: TableName, title: str, note: str) ->
     intervals = of_cost if name == "cost" else interval_words(summary)
     notes = (note, *level, *stream_note(summary), *bound_words(summary), *intervals)
     table = Table(name, title, (*name_columns(summary), *columns), tuple(rows), notes)
-    return mark_best(table) if name == "cost" else mark(table, summary.best)
+    return mark_best(table) if name == "cost" else mark(table, best_of(summary))
 
 
 def name_columns(summary: Summary) -> tuple[Column, ...]:
@@ -435,7 +446,8 @@ def stream_note(summary: Summary) -> tuple[str, ...]:
 def bound_words(summary: Summary) -> tuple[str, ...]:
     """Say which rows are not ranked."""
     names = [strategy.label for strategy in summary.strategies if strategy.bound]
-    return (f"Not ranked, because a bound: {', '.join(names)}.",) if names else ()
+    bounds = (f"Not ranked, because a bound: {', '.join(names)}.",) if names else ()
+    return (*bounds, *chance_words(summary))
 
 
 def _old_samples(summary: Summary) -> tuple[str, ...]:
@@ -473,7 +485,7 @@ def people_words(inference: Inference, counts: Collection[int]) -> tuple[str, ..
     if most < 2:
         of_whom = f"{unit} (one seed: nothing is known of other seeds): {many}"
     return (
-        f"Mean ± half of the 95% interval over {of_whom}.",
+        f"{INTERVAL} {of_whom}.",
         "Bold: not told from the best of the column with Holm's correction over all pairs; nothing where that is "
         "everybody.",
     )
@@ -492,7 +504,7 @@ def interval_note(counts: Collection[int]) -> str:
     if most < 2:
         return "One seed: no interval."
     among = f"{least} to {most}" if least < most else str(most)
-    return f"Mean ± half of the 95% interval over {among} seeds alone (Student's t)."
+    return f"{INTERVAL} {among} seeds alone (Student's t)."
 
 
 def _numbers(

@@ -1,4 +1,4 @@
-"""A table as Markdown, CSV and LaTeX, and any text as a piece of Markdown or a cell of CSV: nothing in it is markup."""
+"""A table as Markdown and CSV, and any text as a piece of Markdown or a cell of CSV: nothing in it is markup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
-from fretal_bench.reporting.tables import Number, Table, has_interval, number_text, stacked
+from fretal_bench.reporting.tables import Number, Table, has_interval, number_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,33 +59,6 @@ def to_csv(table: Table) -> str:
             line.extend("" if math.isnan(value) else repr(float(value)) for value in ends)
         writer.writerow(line)
     return out.getvalue()
-
-
-def to_latex(table: Table) -> str:
-    r"""Write a LaTeX table; it needs ``\usepackage{booktabs}`` and nothing else."""
-    align = "".join("r" if numeric else "l" for numeric in table.numeric)
-    size = "small" if len(table.columns) < 6 else "footnotesize"
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}[t]",
-        rf"\centering\{size}\setlength{{\tabcolsep}}{{4pt}}",
-        r"\caption{" + " ".join(_tex(text.rstrip(".") + ".") for text in (table.title, *table.notes)) + "}",
-        r"\label{tab:" + table.name + "}",
-        r"\begin{tabular}{" + align + "}",
-        r"\toprule",
-        " & ".join(_tex_head(stacked(column.head)) for column in table.columns) + r" \\",
-        r"\midrule",
-    ]
-    for before, row in zip((None, *table.rows[:-1]), table.rows, strict=True):
-        if row.apart and before is not None and not before.apart:
-            lines.append(r"\midrule")
-        cells = []
-        for cell, column in zip(row.cells, table.columns, strict=True):
-            text = _tex(cell if isinstance(cell, str) else number_text(cell, column))
-            cells.append(rf"\textbf{{{text}}}" if isinstance(cell, Number) and cell.best else text)
-        lines.append(" & ".join(cells) + r" \\")
-    lines.extend([r"\bottomrule", r"\end{tabular}", r"\end{table}"])
-    return "\n".join(lines) + "\n"
 
 
 def table_text(text: str) -> str:
@@ -141,45 +114,3 @@ def frame_to_csv(frame: pd.DataFrame) -> str:
             safe[name] = [texts.get(value, value) for value in safe[name]]
     # Seventeen digits bring every float back exactly.
     return str(safe.to_csv(index=False, float_format="%.17g", lineterminator="\n"))
-
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"$<$",
-    ">": r"$>$",
-    "|": r"$|$",
-    "+": r"$+$",
-    # Bare, these two would be read as arguments of the "\\" that ended the line above.
-    "[": r"{[}",
-    "*": r"{*}",
-    "±": r"$\pm$",
-    "†": r"$\dagger$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "→": r"$\rightarrow$",
-    "–": r"--",
-    "≤": r"$\le$",
-    '"': r"''",
-}
-
-
-def _tex_head(lines: str) -> str:
-    """Put the lines of a title over one another."""
-    parts = [_tex(line) for line in lines.split("\n")]
-    return parts[0] if len(parts) == 1 else r"\shortstack[r]{" + r" \\ ".join(parts) + "}"
-
-
-def _tex(text: str) -> str:
-    """Escape a text for LaTeX; a minus sign before a digit at its start becomes a real one."""
-    if text[:1] == "-" and text[1:2].isdigit():
-        return "$-$" + _tex(text[1:])
-    return "".join(_TEX.get(sign, sign) for sign in text)

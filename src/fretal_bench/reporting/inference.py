@@ -137,8 +137,13 @@ class Inference:
     @property
     def best(self) -> frozenset[str]:
         """The first and those that are not told from it; nobody where that is everybody."""
+        return self.best_without(())
+
+    def best_without(self, labels: Collection[str]) -> frozenset[str]:
+        """Give the same of the others alone: of those that may be ranked."""
         apart = {frozenset((of.first, of.second)) for of in self.comparisons if of.told_apart}
-        return _best(self.ranked, apart)
+        ranked = [label for label in self.ranked if label not in labels]
+        return _best(ranked, apart) if ranked else frozenset()
 
 
 def _best(ranked: Sequence[str], apart: Collection[frozenset[str]]) -> frozenset[str]:

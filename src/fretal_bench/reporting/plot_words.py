@@ -9,6 +9,7 @@ import numpy as np
 
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.intervals import mean_interval
+from fretal_bench.reporting.chance import at_chance
 from fretal_bench.reporting.orders import COMPARED
 from fretal_bench.reporting.quantities import BACKWARD, LEARNING
 from fretal_bench.reporting.summary import Summary
@@ -20,7 +21,11 @@ def tradeoff(summary: Summary) -> str:
     of = summary.inference.get(BACKWARD)
     if of is None or not of.ranked:
         return "Forgetting against learning: no strategy is ranked."
-    least, most = of.ranked[0], of.ranked[-1]
+    luckless = at_chance(summary)
+    ranked = [label for label in of.ranked if label not in luckless]
+    if not ranked:
+        return "Forgetting against learning: nothing was learned, no strategy is ranked."
+    least, most = ranked[0], ranked[-1]
     learning = {s.label: s.values[LEARNING].mean for s in summary.competitors}
     best = _best(learning, registry.find(summary.metric).higher_is_better)
     return (

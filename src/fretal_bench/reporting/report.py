@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ from fretal_bench.reporting.anytime_tables import anytime_tables
 from fretal_bench.reporting.calibration import calibration_frame
 from fretal_bench.reporting.calibration_tables import NAMES as CALIBRATED
 from fretal_bench.reporting.calibration_tables import calibration_tables
+from fretal_bench.reporting.choice import CHOSEN, Choice, chosen, labels_of
 from fretal_bench.reporting.comparison_words import comparison_tables
 from fretal_bench.reporting.contents import (
     class_matrix_table,
@@ -29,11 +30,12 @@ from fretal_bench.reporting.contents import (
 )
 from fretal_bench.reporting.crop_stores import stores_of
 from fretal_bench.reporting.drawing import image
-from fretal_bench.reporting.formats import frame_to_csv, to_csv, to_latex
+from fretal_bench.reporting.formats import frame_to_csv, to_csv
 from fretal_bench.reporting.further import further_frame
 from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.inference import comparisons_frame
 from fretal_bench.reporting.inputs import left_out, shortcut_words
+from fretal_bench.reporting.latex import abbreviations, to_latex
 from fretal_bench.reporting.markdown import markdown
 from fretal_bench.reporting.order_data import order_frame, order_values
 from fretal_bench.reporting.order_tables import order_tables
@@ -60,8 +62,20 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+MATRICES: Final = ("accuracy-matrices", "class-matrices", "forgetting-matrices")
+"""Tables of all steps: in CSV they have no intervals."""
+_TABLES: Final = (
+    CHOSEN,
+    "comparisons",
+    "folders",
+    *(f"orders-{name}" for name in COMPARED),
+    *(f"further-{level}" for level in LEVELS),
+    *(f"robustness-{metric}" for metric in METRICS),
+    *CALIBRATED,
+    *(f"anytime-{metric}" for metric in WATCHED),
+)
 SOMETIMES: Final = (
-    *(f"tables/{name}.{kind}" for name in ("comparisons", "folders") for kind in ("csv", "tex")),
+    *(f"tables/{name}{end}" for name in _TABLES for end in (".csv", ".tex", "-narrow.tex")),
     # Of earlier versions.
     *(f"plots/forgetting-against-average.{kind}" for kind in ("png", "svg")),
     *(
@@ -76,12 +90,7 @@ SOMETIMES: Final = (
             "courses",
         )
     ),
-    *(f"tables/orders-{name}.{kind}" for name in COMPARED for kind in ("csv", "tex")),
-    *(f"tables/further-{level}.{kind}" for level in LEVELS for kind in ("csv", "tex")),
-    *(f"tables/robustness-{metric}.{kind}" for metric in METRICS for kind in ("csv", "tex")),
-    *(f"tables/{name}.{kind}" for name in CALIBRATED for kind in ("csv", "tex")),
     "tables/calibration-values.csv",
-    *(f"tables/anytime-{metric}.{kind}" for metric in WATCHED for kind in ("csv", "tex")),
     *(f"plots/{name}.{kind}" for name in ("further", "orders", "courses") for kind in ("png", "svg")),
 )
 """The files of a report that not every one has."""
@@ -128,6 +137,8 @@ def write_report(
     fpr: float | None = None,
     *,
     faces: bool = True,
+    strategies: Sequence[str] = (),
+    columns: Sequence[str] = (),
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Write a report: ``index.html``, ``summary.md``, ``tables/*.csv`` and ``*.tex``, ``plots/*.png`` and ``*.svg``.
@@ -144,6 +155,9 @@ def write_report(
         video: How videos are scored, one of ``videos.VIDEO_SCORES``.
         fpr: A share of reals that may be called fake, for one more threshold.
         faces: Whether the page shows the faces that were forgotten, with pictures where their crop store is at hand.
+        strategies: The rows of the tables in ``tables``: labels, names or patterns; by default all.
+        columns: The columns of these tables, by their names in CSV; by default all. What is chosen of several tables
+            stands together in ``tables/chosen``.
         tell: Told in a few words what is being done.
 
     Raises:
@@ -153,10 +167,12 @@ def write_report(
     folder = Path(out)
     index = folder / "index.html"
     files.check_place(index, "--out")
+    rows = labels_of(strategies, {cell.label: cell.strategy for cell in results.cells})
     tell(f"measuring {len(results.cells)} cells")
     summary = summarize(results, metric, level, video, fpr)
     conclusion = verdict(summary)
-    contents = _contents(results, summary, conclusion, faces, tell)
+    tables = chosen(_tables(summary), Choice(rows, tuple(columns)))
+    contents = _contents(results, summary, conclusion, faces, tables, tell)
     for name, content in contents.items():
         files.write(folder / name, content, remedy=_REMEDY)
     for name in SOMETIMES:
@@ -168,7 +184,12 @@ def write_report(
 
 
 def _contents(
-    results: Results, summary: Summary, conclusion: Verdict, faces: bool, tell: Callable[[str], None]
+    results: Results,
+    summary: Summary,
+    conclusion: Verdict,
+    faces: bool,
+    tables: Sequence[Table],
+    tell: Callable[[str], None],
 ) -> dict[str, str | bytes]:
     """Make the content of every file of a report, by path."""
     contents: dict[str, str | bytes] = {}
@@ -181,10 +202,26 @@ def _contents(
         contents[f"plots/{plot.name}.png"] = image(figure, "png")
         pictures.append((plot, svg))
     tell("writing tables")
+    short = abbreviations(summary.domains)
+    for table in tables:
+        plain = without_intervals(table) if table.name in MATRICES else table
+        contents[f"tables/{table.name}.csv"] = to_csv(plain)
+        contents[f"tables/{table.name}.tex"] = to_latex(table)
+        contents[f"tables/{table.name}-narrow.tex"] = to_latex(table, narrow=True, short=short)
+    contents |= {f"tables/{name}.csv": frame_to_csv(frame) for name, frame in _frames(summary).items()}
+    contents["summary.md"] = markdown(results, summary, conclusion)
+    tell("laying out the page")
+    stores = stores_of(results) if faces else None
+    contents["index.html"] = page(results, summary, conclusion, pictures, stores)
+    return contents
+
+
+def _tables(summary: Summary) -> tuple[Table, ...]:
+    """Give the tables that are written as CSV and LaTeX."""
     matrices = [matrix_table(summary, "accuracy"), class_matrix_table(summary)]
     if len(summary.domains) > 1:
         matrices.append(matrix_table(summary, "forgetting"))
-    tables = (
+    return (
         *quantity_tables(summary),
         *folder_tables(summary),
         *comparison_tables(summary),
@@ -194,19 +231,8 @@ def _contents(
         *robustness_tables(summary),
         *anytime_tables(summary),
         *order_tables(summary),
+        *matrices,
     )
-    for table in tables:
-        contents[f"tables/{table.name}.csv"] = to_csv(table)
-        contents[f"tables/{table.name}.tex"] = to_latex(table)
-    for table in matrices:
-        contents[f"tables/{table.name}.csv"] = to_csv(without_intervals(table))
-        contents[f"tables/{table.name}.tex"] = to_latex(table)
-    contents |= {f"tables/{name}.csv": frame_to_csv(frame) for name, frame in _frames(summary).items()}
-    contents["summary.md"] = markdown(results, summary, conclusion)
-    tell("laying out the page")
-    stores = stores_of(results) if faces else None
-    contents["index.html"] = page(results, summary, conclusion, pictures, stores)
-    return contents
 
 
 def _frames(summary: Summary) -> dict[str, pd.DataFrame]:

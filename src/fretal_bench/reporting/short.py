@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fretal_bench.metrics.numbers import NAN
 from fretal_bench.reporting.anytime_tables import anytime_tables
+from fretal_bench.reporting.chance import AT_CHANCE, at_chance, chance_words
 from fretal_bench.reporting.contents import name_cells, name_columns
 from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.order_tables import order_tables
@@ -37,20 +38,23 @@ def short_table(summary: Summary) -> Table:
     domains at frame level. Strategies that share a letter are not told apart.
     """
     of = summary.inference.get(BACKWARD)
-    ranked = () if of is None else of.ranked
+    luckless = at_chance(summary)
+    ranked = [] if of is None else [label for label in of.ranked if label not in luckless]
     groups = {} if of is None or not of.comparisons else of.groups
     places = {label: place for place, label in enumerate(ranked)}
     strategies = sorted(summary.strategies, key=lambda s: (s.bound, places.get(s.label, len(places))))
     tied = (Column("ties", "ties"),) if groups else ()
     rows = []
     for strategy in strategies:
-        letters = (groups.get(strategy.label, ""),) if groups else ()
+        group = AT_CHANCE if strategy.label in luckless else groups.get(strategy.label, "")
+        letters = (group,) if groups else ()
         rows.append(
             Row((*name_cells(summary, strategy), *letters, *_numbers(strategy)), apart=strategy.bound)
         )
     notes: tuple[str, ...] = (f"{summary.metric_title} at {summary.level_words}; forgetting: -BWT.",)
     if groups:
         notes += ("Strategies that share a letter are not told apart.",)
+    notes += chance_words(summary)
     columns = (*name_columns(summary), *tied, *_COLUMNS)
     return Table("short", summary.stream, columns, tuple(rows), notes)
 

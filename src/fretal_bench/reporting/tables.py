@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
 NOTHING = "–"
+INTERVAL = "Mean ± half of the 95% interval over"
+"""How a note begins that says what stands after the "±"."""
 GAP = 2
 TOO_NARROW = "The ± is left out here: the terminal is too narrow for it."
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench.metrics import registry
 from fretal_bench.metrics.inference import Effect
+from fretal_bench.reporting.chance import at_chance
 from fretal_bench.reporting.drawing import empty_figure, style
 from fretal_bench.reporting.palette import Look, kind_of, looks
 from fretal_bench.reporting.placement import Rectangle, place
@@ -103,7 +104,7 @@ class _Point:
 def _points(summary: Summary, shown: Sequence[StrategySummary]) -> list[_Point]:
     """Give the strategies that have both, forgetting as -BWT."""
     forgetting, learning = (summary.inference[name].levels for name in (BACKWARD, LEARNING))
-    first = summary.inference[BACKWARD].best
+    first = summary.inference[BACKWARD].best_without(at_chance(summary))
     points = []
     for strategy in shown:
         x, y = forgetting.get(strategy.label), learning.get(strategy.label)

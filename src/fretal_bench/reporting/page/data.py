@@ -14,6 +14,7 @@ from fretal_bench.metrics import registry
 from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting import plot_words
+from fretal_bench.reporting.chance import AT_CHANCE, at_chance, best_of, chance_words
 from fretal_bench.reporting.contents import interval_words
 from fretal_bench.reporting.curves import curves_of
 from fretal_bench.reporting.inference import Inference
@@ -117,6 +118,7 @@ def _view(of: Summary) -> dict[str, Any]:
     labels = [strategy.label for strategy in of.strategies]
     place = {label: at for at, label in enumerate(labels)}
     conclusion = verdict(of)
+    luckless = at_chance(of)
     tied = {conclusion.leader, *conclusion.unresolved} - {None}
     higher = registry.find(of.metric).higher_is_better
     values = {FORGETS: [_turned(of, s) for s in of.strategies]}
@@ -137,9 +139,10 @@ def _view(of: Summary) -> dict[str, Any]:
         ],
         "columns": columns,
         "values": values,
-        "groups": [inference.groups.get(label, "") for label in labels],
+        "groups": [AT_CHANCE if label in luckless else inference.groups.get(label, "") for label in labels],
         "tied": [label in tied for label in labels],
-        "ranked": [place[label] for label in inference.ranked],
+        "ranked": [place[label] for label in inference.ranked if label not in luckless],
+        "compared": [place[label] for label in inference.ranked],
         "reach": _reach(values[FORGETS]),
         "range": _range(of, higher),
         "matrices": [_matrix(s) for s in of.strategies],
@@ -165,7 +168,7 @@ def _turned(of: Summary, strategy: StrategySummary) -> list[Any]:
 def _value(of: Summary, strategy: StrategySummary, name: str) -> list[Any]:
     """Give a mean, half of its interval, and whether it is bold: not told from the best of its column."""
     value = strategy.values[name]
-    return [*_pair(value.mean, value.half), strategy.label in of.best.get(name, ())]
+    return [*_pair(value.mean, value.half), strategy.label in best_of(of).get(name, ())]
 
 
 def _pair(mean: float, half: float) -> list[float | None]:
@@ -232,7 +235,8 @@ def _pairs(inference: Inference, place: Mapping[str, int]) -> list[list[Any]]:
 def _caption(of: Summary, leader: str | None) -> str:
     """Say what shading, letters, numbers and bars are."""
     shaded = "" if leader is None else f"Shaded: {leader} and what is not told apart from it. "
-    return f"{of.metric_title[:1].upper()}{of.metric_title[1:]}, {of.level_words}. {shaded}{' '.join(interval_words(of))}"
+    words = shaded + " ".join((*chance_words(of), *interval_words(of)))
+    return f"{of.metric_title[:1].upper()}{of.metric_title[1:]}, {of.level_words}. {words}"
 
 
 def _pairs_caption(inference: Inference) -> str:

@@ -18,6 +18,8 @@ function sortedPlaces() {
     const turned = by.better === "higher" ? -1 : 1;
     const number = (place) => {
       const pair = valueOf(by, place);
+      // Who learned nothing forgets nothing either, and is not ranked.
+      if (by.key === "forgets" && !view().ranked.includes(place)) return Infinity;
       return pair && pair[0] !== null ? turned * pair[0] : Infinity;
     };
     places.sort((one, other) => number(one) - number(other));

@@ -1,6 +1,6 @@
 // Every pair: row minus column in what is forgotten, bold where it is told apart with the correction for all pairs.
 function showPairs() {
-  const ranked = view().ranked.filter((place) => shown().includes(place));
+  const ranked = view().compared.filter((place) => shown().includes(place));
   const section = byId("pairs");
   section.hidden = view().pairs.length === 0;
   if (section.hidden) return;
