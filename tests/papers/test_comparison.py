@@ -168,3 +168,21 @@ def test_a_terminal_shows_each_number_once_unless_all_is_asked_for():
         print_comparison(four_values(), Console(file=screen, width=120), full)
         assert screen.getvalue().count("68.0") == times
         assert screen.getvalue().strip().endswith("theirs / A.")
+
+
+        assert comparison.label in (tmp_path / name).read_text(), name
+
+
+def test_a_measured_value_of_what_learned_nothing_is_marked_and_said_to_be_at_chance(prepared, tmp_path):
+    luckless = compare(TABLE, prepared(), {PLACE: Measured({0: 50.0}, at_chance=True)})
+    write_comparison(luckless, tmp_path / "report")
+    text = (tmp_path / "report" / "summary.md").read_text("utf-8")
+    assert "50.0‡" in text
+    assert "Nothing was learned: ‡ not shown to be above chance right after learning" in text
+    for name in ("comparison", "comparison-narrow", "side-by-side", "side-by-side-narrow"):
+        latex = (tmp_path / "report" / f"{name}.tex").read_text("utf-8")
+        assert "Nothing was learned" in latex
+        assert "ddagger" in latex.partition(r"\bottomrule")[0]
+    assert plain_comparison(luckless)["values"][0]["at_chance"] is True
+    learned = compare(TABLE, prepared(), {PLACE: Measured({0: 50.0})})
+    assert not learned.chance_words()

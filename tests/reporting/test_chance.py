@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fretal_bench.metrics.detection import auc
-from fretal_bench.reporting.chance import chance_of, learned, null_error
+from fretal_bench.reporting.chance import chance_of, learned, not_above_chance, null_error
 from fretal_bench.reporting.inputs import usual_metric
 from fretal_bench.reporting.quantities import DomainSize
 from fretal_bench.reporting.summary import summarize
@@ -47,6 +47,17 @@ def test_a_detector_that_learned_is_not_at_chance_and_one_that_did_not_is(metric
     assert not of["er"].at_chance
     assert of["lwf"].at_chance
     assert not of["lwf"].swapped
+
+
+@pytest.mark.parametrize("level", ["frame", "video"])
+def test_cells_alone_say_by_their_auc_whether_anything_was_learned(level):
+    sets = dict.fromkeys("ab", Videos(40, 40))
+    cells = results_on(sets, {"er": (4.0, 0.1), "lwf": (0.0, 0.0)}).cells
+    for label, expected in (("er", False), ("lwf", True)):
+        assert not_above_chance([c for c in cells if c.label == label], level, ("a", "b")) is expected
+    # Reals alone have no AUC: nothing can be said.
+    one_class = results_on(dict.fromkeys("ab", Videos(40, 0)), {"lwf": (0.0, 0.0)}).cells
+    assert not not_above_chance(one_class, level, ("a", "b"))
 
 
 def test_the_usual_metric_counts_frames_or_videos():
