@@ -170,9 +170,6 @@ def test_a_terminal_shows_each_number_once_unless_all_is_asked_for():
         assert screen.getvalue().strip().endswith("theirs / A.")
 
 
-        assert comparison.label in (tmp_path / name).read_text(), name
-
-
 def test_a_measured_value_of_what_learned_nothing_is_marked_and_said_to_be_at_chance(prepared, tmp_path):
     luckless = compare(TABLE, prepared(), {PLACE: Measured({0: 50.0}, at_chance=True)})
     write_comparison(luckless, tmp_path / "report")
