@@ -70,7 +70,7 @@ def test_every_file_is_there_and_named_in_the_report(report):
         "tables/all-comparisons.csv",
         "tables/progress.csv",
     }
-    expected |= {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "tex")}
+    expected |= {f"tables/{name}{end}" for name in tables for end in (".csv", ".tex", "-narrow.tex")}
     expected |= {f"plots/{name}.{kind}" for name in pictures for kind in ("png", "svg")}
     assert set(names) == expected
 
