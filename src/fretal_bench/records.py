@@ -24,6 +24,8 @@ R = TypeVar("R")
 _LIMITS: Final = "limits"
 _RULE: Final = "rule"
 _MISSING: Final = object()
+_PLAIN: Final = (str, int, float, bool)
+"""Types of which most values are."""
 _WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -111,9 +113,10 @@ class Record:
 
     def __post_init__(self) -> None:
         """Check and convert every field; raises ``Invalid``."""
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+        kinds = hints(type(self))
+        for field in _fields(type(self)):
             value = getattr(self, field.name)
-            converted = _convert(field.name, hints(type(self))[field.name], value, field, texts=False)
+            converted = _convert(field.name, kinds[field.name], value, field, texts=False)
             if converted is not value:
                 object.__setattr__(self, field.name, converted)
 
@@ -165,6 +168,16 @@ def hints(kind: type) -> dict[str, Any]:
     return _hints(unchecked)
 
 
+def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
+    unchecked: Any = kind
+    return _fields_of(unchecked)
+
+
+@functools.cache
+def _fields_of(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind)
+
+
 @functools.cache
 def _hints(kind: Any) -> dict[str, Any]:
     try:
@@ -194,9 +207,10 @@ def _build(kind: type[R], values: Any, at: str, texts: bool) -> R:
     for key in values:
         _check_known(key, kind, at)
     converted: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    kinds = hints(kind)
+    for field in _fields(kind):
         if field.name in values:
-            hint = hints(kind)[field.name]
+            hint = kinds[field.name]
             converted[field.name] = _convert(at + field.name, hint, values[field.name], field, texts=texts)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise Invalid(at + field.name, _expected(hints(kind)[field.name], None), _MISSING)
@@ -211,17 +225,19 @@ def _build(kind: type[R], values: Any, at: str, texts: bool) -> R:
 
 
 def _check_known(key: Any, kind: type, at: str) -> None:
-    names = [field.name for field in dataclasses.fields(kind)]
+    names = hints(kind)
     if key not in names:
         raise UnknownKey(f"unknown key {shown(at + str(key), 100)}{nearest(str(key), names)}")
 
 
 def _convert(key: str, hint: Any, value: Any, field: dataclasses.Field[Any] | None, *, texts: bool) -> Any:
     """Return ``value`` as ``hint`` says, or raise ``Invalid``."""
-    limits = field.metadata.get(_LIMITS) if field is not None else None
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
+    limits = field.metadata.get(_LIMITS) if field is not None else None
+    if hint in _PLAIN:
+        return _scalar(key, hint, value, limits, field, texts)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None

@@ -44,6 +44,22 @@ def table(seed=0, sizes=((1, 4), (6, 2), (2, 2), (3, 5), (4, 1)), absent=(("b", 
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.parametrize("metric", ["auc", "eer"])
+def test_cells_that_share_some_steps_have_the_values_of_each_alone(metric):
+    first, other = table(0), table(1)
+    other.loc[other["step"] < 1, "score"] = first.loc[first["step"] < 1, "score"]
+    alone = ClusterMetrics(
+        align(other, "frame", DOMAINS, clusters=find_clusters([other[other["step"] == -1]]))
+    )
+    expected = alone.matrices(metric, by_cluster(other, metric)[0]).without
+    del alone
+    kept = by_cluster(first, metric)
+    kept[1].matrices(metric, kept[0])
+    whole, metrics = by_cluster(other, metric)
+    np.testing.assert_array_equal(metrics.matrices(metric, whole).without, expected)
+    assert not np.array_equal(kept[0][2:], whole[2:])
+
+
 def by_cluster(frame, metric, level="frame"):
     scores = align(frame, level, DOMAINS, clusters=find_clusters([frame[frame["step"] == -1]]))
     whole = matrix(scores, metric)

@@ -11,6 +11,7 @@ from scipy import stats
 
 from coverage_simulation import DESIGNS, Design, coverage, family_error
 from fretal_bench.metrics.inference import (
+    Differences,
     effect,
     effects,
     equivalence,
@@ -20,6 +21,7 @@ from fretal_bench.metrics.inference import (
     pseudo_values,
     sign_flip,
     tie_groups,
+    told_apart,
 )
 from permutation_check import any_told_apart, share_of_errors
 
@@ -197,6 +199,21 @@ def test_holm_is_its_definition():
 
 def test_holm_counts_a_comparison_without_a_p_value():
     assert holm([0.02, math.nan]) == pytest.approx([0.04, math.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("level", [0.05, 0.3])
+def test_those_told_apart_are_those_with_a_corrected_p_value_of_the_level_at_most(level, pooled):
+    generator = np.random.default_rng(8)
+    crossed = generator.normal(generator.exponential(0.5, (15, 1, 1)), 1, (15, 3, 12))
+    of_folds = np.stack([nested(FOLDS + shift) for shift in np.linspace(0, 0.5, 8)])
+    groups = [Differences(of, np.nanmean(of, axis=(1, 2))) for of in (crossed, of_folds)]
+    variance = pooled_seed_variance([*crossed], 4) if pooled else None
+    p_values = [of.p for group in groups for of in effects(group.values, group.means, pooled=variance)]
+    corrected = holm([*p_values, math.nan])[:-1] <= level
+    told = np.concatenate(told_apart(groups, len(p_values) + 1, level, variance))
+    assert 0 < corrected.sum() < len(corrected)
+    assert told.tolist() == corrected.tolist()
 
 
 def test_sign_flips_of_few_people_are_scipys_exact_permutation_test():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
@@ -56,6 +57,11 @@ class Samples:
     scores: Floats
 
     @functools.cached_property
+    def values(self) -> dict[Any, float]:
+        """What metrics of the suite are of these samples, by their functions, as far as they were asked for."""
+        return {}
+
+    @functools.cached_property
     def is_finite(self) -> bool:
         """Whether all scores are."""
         return bool(np.isfinite(self.scores).all())
@@ -96,6 +102,19 @@ def samples_of(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Samples:
     if len(wrong):
         raise BenchError(f"label {wrong[0]!s} found; labels are 0 (real) and 1 (fake)")
     return Samples(y.astype(np.int8), s)
+
+
+_SHARED: Final[weakref.WeakValueDictionary[tuple[bytes, bytes], Samples]] = weakref.WeakValueDictionary()
+
+
+def shared_samples(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Samples:
+    """Give the samples of arrays that will not be changed; those that are equal to the byte are one object.
+
+    Before any training and after the first domain all strategies of a seed have the same scores, of which every metric is
+    so computed once.
+    """
+    samples = samples_of(labels, scores)
+    return _SHARED.setdefault((samples.labels.tobytes(), samples.scores.tobytes()), samples)
 
 
 class OfSamples:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,6 +91,14 @@ class ClusterMetrics:
         return ClusterMatrices(own, without)
 
 
+class _Known(dict[str, Floats]):
+    """By metric its values without each cluster, ``[p]``, of the samples of one step in one domain."""
+
+
+_KNOWN: Final[weakref.WeakValueDictionary[tuple[bytes, ...], _Known]] = weakref.WeakValueDictionary()
+"""By the samples themselves: before any training and after the first domain strategies of a seed have the same scores."""
+
+
 class _Domain:
     """The samples of a domain, sorted by cluster.
 
@@ -109,6 +118,12 @@ class _Domain:
         self._curves: dict[tuple[int, int | None], _Curves] = {}
 
     @functools.cached_property
+    def known(self) -> list[_Known]:
+        """For each step what was computed of its samples, here or in another cell that has the same ones."""
+        of_all = self.labels.tobytes(), self.places.tobytes()
+        return [_KNOWN.setdefault((*of_all, scores.tobytes()), _Known()) for scores in self.scores]
+
+    @functools.cached_property
     def places(self) -> npt.NDArray[np.int64]:
         """The place of each sample's cluster among those that are here, ``[n]``."""
         return np.repeat(np.arange(len(self.clusters)), self.sizes)
@@ -125,10 +140,10 @@ class _Domain:
             ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
             kept = self.places[order] != np.arange(len(self.clusters))[part][:, None]
             fakes = self.labels[order] == 1
-            above = (
-                np.pad(np.cumsum(kept & of_class, axis=1, dtype=np.float64)[:, ends], ((0, 0), (1, 0)))
-                for of_class in (fakes, ~fakes)
-            )
+            # Clusters adjoin in memory: sums over thresholds are those of one cluster after another, to the last bit.
+            above = [np.zeros((len(kept), len(ends) + 1), order="F") for _ in range(2)]
+            for counts, of_class in zip(above, (fakes, ~fakes), strict=True):
+                counts[:, 1:] = np.cumsum(kept & of_class, axis=1, dtype=np.float64)[:, ends]
             self._curves = {(row, part.start): _Curves(*above)}
         return self._curves[row, part.start]
 
@@ -155,7 +170,7 @@ def _of_others(domain: _Domain, metric: str, count: int, whole: Floats, first: i
     """Give pseudo-values and values without each cluster, ``[P, rows]``, of what is no mean over samples."""
     without = np.tile(whole, (count, 1))
     if metric in _AT_ONCE:
-        without[domain.clusters] = _AT_ONCE[metric](domain, first)
+        without[domain.clusters] = _without_each(domain, metric, first)
         return pseudo_values(whole, without), without
     known = registry.find(metric)
     for number, group in enumerate(domain.groups):
@@ -167,6 +182,17 @@ def _of_others(domain: _Domain, metric: str, count: int, whole: Floats, first: i
             change = (value - whole[row]) / math.sqrt(len(group))
             without[domain.clusters[group], row] = value if len(group) == 1 else whole[row] + change
     return pseudo_values(whole, without), without
+
+
+def _without_each(domain: _Domain, metric: str, first: int) -> Floats:
+    """Give the values without each cluster, ``[p, rows]``, of a metric for which they are computed together."""
+    steps = domain.known[first:]
+    new = [row for row, known in enumerate(steps, start=first) if metric not in known]
+    if new:
+        values = _AT_ONCE[metric](domain, new)
+        for column, row in enumerate(new):
+            domain.known[row][metric] = values[:, column].copy()
+    return np.stack([known[metric] for known in steps], axis=1)
 
 
 def _of_mean(
@@ -190,22 +216,23 @@ def _of_mean(
     of_samples = value(domain.scores[first:], domain.labels)
     parts = [domain.labels == label for label in classes] or [np.ones(len(domain.labels), dtype=bool)]
     own, without = np.zeros((2, count, len(whole)))
-    for part in parts:
-        sizes = domain.sums(part.astype(np.float64))
-        sums = domain.sums(np.where(part, of_samples, 0.0)).T
-        size, total = sizes.sum(), sums.sum(axis=0)
-        with np.errstate(invalid="ignore", divide="ignore"):
+    influence, others = np.zeros((2, count, len(whole)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for part in parts:
+            sizes = domain.sums(part.astype(np.float64))
+            sums = domain.sums(np.where(part, of_samples, 0.0)).T
+            size, total = sizes.sum(), sums.sum(axis=0)
             mean = total / size
-            influence, others = np.zeros((count, len(whole))), np.tile(mean, (count, 1))
+            others[:] = mean
             influence[domain.clusters] = count * (sums - sizes[:, None] * mean) / size
             left = size - sizes[:, None]
             others[domain.clusters] = np.where(left > 0, (total - sums) / left, NAN)
-        own += influence / len(parts)
-        without += others / len(parts)
+            own += influence / len(parts)
+            without += others / len(parts)
     return whole + own, without
 
 
-def _auc(domain: _Domain, first: int) -> Floats:
+def _auc(domain: _Domain, rows: Sequence[int]) -> Floats:
     """AUC without each cluster: pairs of a fake and a real, less those of which the cluster has either.
 
     ``(W - W_p. - W_.p + W_pp) / ((F - F_p) (R - R_p))``, W the pairs won, ties half.
@@ -217,30 +244,41 @@ def _auc(domain: _Domain, first: int) -> Floats:
     )
     begun = np.append(0.0, np.cumsum(real_counts))[:-1]
     pairs = (fake_counts.sum() - fake_counts) * (real_counts.sum() - real_counts)
-    result = np.empty((p, len(domain.scores) - first))
-    for row, scores in enumerate(domain.scores[first:]):
-        ranks = np.unique(scores, return_inverse=True)[1].astype(np.int64)
-        won = _twice_below(ranks[~fakes], ranks[fakes])
-        lost = 2.0 * fake_counts.sum() - _twice_below(ranks[fakes], ranks[~fakes])
-        keys = domain.places * (len(ranks) + 1) + ranks
-        inside = _twice_below(keys[~fakes], keys[fakes]) - 2 * begun[of_fakes]
-        parts = np.bincount(of_fakes, won - inside, minlength=p) + np.bincount(of_reals, lost, minlength=p)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result[:, row] = np.where(pairs > 0, (won.sum() - parts) / (2 * pairs), NAN)
-    return np.where(np.isfinite(domain.scores[first:]).all(axis=1), result, NAN)
+    scores, numbers = domain.scores[rows], np.arange(len(rows))[:, None]
+    ranks = np.unique(scores, return_inverse=True)[1].reshape(scores.shape).astype(np.int64)
+    count = scores.size + 1
+    # All rows at once: every row's ranks lie above those of the rows before, whose samples are taken off again.
+    of_rows = numbers * count + ranks
+    won = _twice_below(of_rows[:, ~fakes], of_rows[:, fakes]) - 2 * numbers * real_counts.sum()
+    below = _twice_below(of_rows[:, fakes], of_rows[:, ~fakes]) - 2 * numbers * fake_counts.sum()
+    lost = 2.0 * fake_counts.sum() - below
+    of_clusters = (numbers * p + domain.places) * count + ranks
+    inside = _twice_below(of_clusters[:, ~fakes], of_clusters[:, fakes])
+    inside -= 2 * (begun[of_fakes] + numbers * real_counts.sum())
+    parts = _sums_at(numbers * p + of_fakes, won - inside, len(rows) * p)
+    parts += _sums_at(numbers * p + of_reals, lost, len(rows) * p)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = won.sum(axis=1)[:, None] - parts.reshape(-1, p)
+        result = np.where(pairs > 0, left / (2 * pairs), NAN).T
+    return np.where(np.isfinite(scores).all(axis=1), result, NAN)
+
+
+def _sums_at(places: npt.NDArray[np.int64], values: Floats, count: int) -> Floats:
+    """Sum the values at each of so many places."""
+    return np.asarray(np.bincount(places.ravel(), values.ravel(), minlength=count), dtype=np.float64)
 
 
 def _twice_below(values: npt.NDArray[np.int64], of: npt.NDArray[np.int64]) -> Floats:
     """Count for each of ``of`` the values below it twice and those equal to it once."""
-    ordered = np.sort(values)
+    ordered = np.sort(values, axis=None)
     below = np.searchsorted(ordered, of, side="left") + np.searchsorted(ordered, of, side="right")
     return below.astype(np.float64)
 
 
-def _f1(domain: _Domain, first: int) -> Floats:
+def _f1(domain: _Domain, rows: Sequence[int]) -> Floats:
     """F1 without each cluster, from counts."""
     fakes = (domain.labels == 1).astype(np.float64)
-    called = (domain.scores[first:] >= THRESHOLD).astype(np.float64)
+    called = (domain.scores[rows] >= THRESHOLD).astype(np.float64)
     both, calls, of_fakes = domain.sums(called * fakes).T, domain.sums(called).T, domain.sums(fakes)
     fakes_left = fakes.sum() - of_fakes
     reals_left = (1 - fakes).sum() - (domain.sizes - of_fakes)
@@ -250,12 +288,12 @@ def _f1(domain: _Domain, first: int) -> Floats:
     return np.where(exists[:, None], value, NAN)
 
 
-def _ece(domain: _Domain, first: int) -> Floats:
+def _ece(domain: _Domain, rows: Sequence[int]) -> Floats:
     """ECE without each cluster, from the excess of each bin."""
     p, edges = len(domain.clusters), np.arange(1, ECE_BINS) / ECE_BINS
     left = len(domain.labels) - domain.sizes
-    result = np.empty((p, len(domain.scores) - first))
-    for row, scores in enumerate(domain.scores[first:]):
+    result = np.empty((p, len(rows)))
+    for row, scores in enumerate(domain.scores[rows]):
         places = domain.places * ECE_BINS + np.searchsorted(edges, scores, side="right")
         excess = np.bincount(places, domain.labels - scores, minlength=p * ECE_BINS).reshape(p, ECE_BINS)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -274,21 +312,21 @@ class _Curves:
     reals: Floats
 
 
-def _of_curves(value: Callable[[_Curves], Floats]) -> Callable[[_Domain, int], Floats]:
+def _of_curves(value: Callable[[_Curves], Floats]) -> Callable[[_Domain, Sequence[int]], Floats]:
     """Make a metric of the counts above thresholds one of a domain without each of its clusters."""
 
-    def without(domain: _Domain, first: int) -> Floats:
+    def without(domain: _Domain, rows: Sequence[int]) -> Floats:
         p, n = len(domain.clusters), len(domain.labels)
-        result = np.empty((p, len(domain.scores) - first))
+        result = np.empty((p, len(rows)))
         size = max(1, _CURVES // max(1, n))
-        for row in range(result.shape[1]):
+        for column, row in enumerate(rows):
             for start in range(0, p, size):
                 part = slice(start, start + size)
-                curves = domain.curves(first + row, part)
+                curves = domain.curves(row, part)
                 with np.errstate(invalid="ignore", divide="ignore"):
                     exists = (curves.fakes[:, -1] > 0) & (curves.reals[:, -1] > 0)
-                    result[part, row] = np.where(exists, value(curves), NAN)
-        return np.where(np.isfinite(domain.scores[first:]).all(axis=1), result, NAN)
+                    result[part, column] = np.where(exists, value(curves), NAN)
+        return np.where(np.isfinite(domain.scores[rows]).all(axis=1), result, NAN)
 
     return without
 
@@ -319,7 +357,7 @@ def _tpr_at(percent: int) -> Callable[[_Curves], Floats]:
     return value
 
 
-_AT_ONCE: Final[dict[str, Callable[[_Domain, int], Floats]]] = {
+_AT_ONCE: Final[dict[str, Callable[[_Domain, Sequence[int]], Floats]]] = {
     "auc": _auc,
     "f1": _f1,
     "ece": _ece,

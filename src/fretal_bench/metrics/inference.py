@@ -8,6 +8,7 @@ alone.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ SIGN_FLIP_CLUSTERS: Final = 10
 """Fewest clusters for ``sign_flip``: below, its least p value, 2 / 2^P, is too large to survive a correction."""
 _ENUMERATED: Final = 16
 _FLIPS: Final = 9_999
+_FLIPPED: Final = 64
+"""Differences whose signs are flipped at once, so that their sums stay in the cache of a processor."""
 _STEPS: Final = 60
 _LEAST_P: Final = 1e-280
 """No smaller p value is looked for."""
@@ -418,6 +421,56 @@ def holm(p_values: npt.ArrayLike) -> Floats:
     return corrected
 
 
+class Differences(NamedTuple):
+    """Differences over the same people and seeds, some of a family.
+
+    Attributes:
+        values: ``[k, S, P]``, as ``effects`` takes them.
+        means: ``[k]``, likewise.
+    """
+
+    values: Floats
+    means: Floats
+
+
+def told_apart(
+    differences: Sequence[Differences], count: int, level: float, pooled: SeedVariance | None = None
+) -> list[npt.NDArray[np.bool_]]:
+    """Say which differences of a family are told from 0: where ``holm`` of their p values is ``level`` at most.
+
+    Without these p values, each of which takes tens of intervals to find: one is at most p where the interval at 1 - p
+    leaves out 0. Of m differences those are told apart whose interval at ``1 - level / m`` does, then, r of them being
+    known, all whose interval at ``1 - level / (m - r)`` does, until there are no more.
+
+    Args:
+        differences: Of every set of people and seeds.
+        count: m, how many are in the family, those without an interval too.
+        level: Significance level.
+        pooled: As of ``effects``.
+
+    Returns:
+        ``[k]`` of each of ``differences``.
+    """
+    parts = [_with_pooled(_parts_of(of.values), pooled) for of in differences]
+    distances = [np.abs(of.means) for of in differences]
+    clusters = [of.values.shape[2] for of in differences]
+    known = [_known(*of) for of in zip(parts, (of.means for of in differences), clusters, strict=True)]
+    told, number = [np.zeros(len(of), dtype=bool) for of in known], 0
+    while number < count:
+        p = level / (count - number)
+        for of, distance, size, is_known, is_told in zip(
+            parts, distances, clusters, known, told, strict=True
+        ):
+            open_ = np.flatnonzero(is_known & ~is_told)
+            reach = _reaches(of.of_seeds[open_], of.of_clusters[open_] / size, of.freedoms[:, open_], p)
+            is_told[open_] = reach <= distance[open_]
+        now = sum(int(np.count_nonzero(of)) for of in told)
+        if now == number:
+            break
+        number = now
+    return told
+
+
 def sign_flip(values: npt.ArrayLike) -> float:
     """Two-sided p value of the test that clusters' values are as likely to have either sign: ``sign_flips`` of one."""
     return float(sign_flips(np.asarray(values, dtype=np.float64)[None])[0])
@@ -442,16 +495,26 @@ def sign_flips(values: npt.ArrayLike) -> Floats:
     count = given.shape[1]
     if count < SIGN_FLIP_CLUSTERS:
         return np.full(len(given), NAN)
-    if count <= _ENUMERATED:
-        bits = np.arange(2 ** (count - 1), dtype=np.int64)[:, None] >> np.arange(count)
-        signs, own = 1.0 - 2.0 * (bits & 1), 0
-    else:
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], (_FLIPS, count))
-        own = 1
+    signs, own = _signs(count)
     observed = np.abs(given.sum(axis=1)) * (1 - 1e-9)
-    extreme = (np.abs(signs @ given.T) >= observed).sum(axis=0)
+    # A row a difference: counting along rows is several times faster than along columns.
+    extreme = np.empty(len(given), dtype=np.int64)
+    sums = np.empty((min(len(given), _FLIPPED), len(signs)))
+    for start in range(0, len(given), _FLIPPED):
+        part = slice(start, start + _FLIPPED)
+        of_part = np.matmul(given[part], signs.T, out=sums[: len(given[part])])
+        extreme[part] = np.count_nonzero(np.abs(of_part, out=of_part) >= observed[part, None], axis=1)
     p = np.asarray((extreme + own) / (len(signs) + own), dtype=np.float64)
     return np.where(np.isnan(given).any(axis=1) | ~given.any(axis=1), NAN, p)
+
+
+@functools.lru_cache(maxsize=2)
+def _signs(count: int) -> tuple[Floats, int]:
+    """Give the sign patterns of so many clusters, ``[m, P]``, and how many more count as being extreme."""
+    if count <= _ENUMERATED:
+        bits = np.arange(2 ** (count - 1), dtype=np.int64)[:, None] >> np.arange(count)
+        return np.asarray(1.0 - 2.0 * (bits & 1), dtype=np.float64), 0
+    return np.random.default_rng(0).choice([-1.0, 1.0], (_FLIPS, count)), 1
 
 
 def equivalence(of: Effect, margin: float) -> float:

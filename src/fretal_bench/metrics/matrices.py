@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.metrics import registry
-from fretal_bench.metrics.checks import Samples, samples_of, why_undefined
+from fretal_bench.metrics.checks import Samples, shared_samples, why_undefined
 from fretal_bench.metrics.clusters import Clusters
 from fretal_bench.metrics.continual import without_columns
 from fretal_bench.metrics.numbers import NAN, Floats, Labels
@@ -56,7 +56,7 @@ class StreamScores:
     def samples(self) -> tuple[tuple[Samples, ...], ...]:
         """For each domain its samples with the scores of every step, so that all metrics share what they count."""
         return tuple(
-            tuple(samples_of(labels, of_step) for of_step in scores)
+            tuple(shared_samples(labels, of_step) for of_step in scores)
             for labels, scores in zip(self.labels, self.scores, strict=True)
         )
 

@@ -75,7 +75,9 @@ class Metric:
     def of(self, samples: Samples) -> tuple[float, str]:
         """Compute the metric of checked samples where ``why_undefined`` has nothing to say; else as ``evaluate``."""
         if isinstance(self.function, OfSamples) and not self.origin:
-            return self.function.value(samples), ""
+            if self.function not in samples.values:
+                samples.values[self.function] = self.function.value(samples)
+            return samples.values[self.function], ""
         return self.compute(samples.labels, samples.scores)
 
     def compute(self, labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, str]:

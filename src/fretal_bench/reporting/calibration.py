@@ -17,7 +17,7 @@ from fretal_bench.metrics import detection, losses
 from fretal_bench.metrics.calibration import Fitted, check_fpr, decisions, threshold_at_fpr, with_temperature
 from fretal_bench.metrics.continual import average_accuracy, backward_transfer
 from fretal_bench.metrics.intervals import mean_interval
-from fretal_bench.metrics.matrices import StreamScores, align, matrix
+from fretal_bench.metrics.matrices import StreamScores, matrix
 from fretal_bench.metrics.numbers import NAN, Floats, or_none
 from fretal_bench.metrics.videos import MEAN, level_key
 from fretal_bench.reporting.inputs import domain_names, seed_words, unique
@@ -160,7 +160,7 @@ def _of_cell(
 ) -> CellCalibration:
     """Judge one cell; ``of`` is metric, level and how videos are scored."""
     metric, level, video = of
-    scores = align(cell.scores, level, domains, video, untested=cell.untested)
+    scores = measures.laid_out[level].scores
     validation = None if level == "frame" and fpr is None else cell.validation()
     if validation is None or level == "frame":
         steps = cell.calibration()

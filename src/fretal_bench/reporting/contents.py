@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -69,7 +71,18 @@ def detection_table(summary: Summary) -> Table:
     return _mark_uncalibrated(summary, table, ("final_ece",))
 
 
+_METRIC_TABLES: Final[weakref.WeakKeyDictionary[Summary, Table]] = weakref.WeakKeyDictionary()
+"""Those that were made: a file and the page show the same one, and every interval of it takes its time."""
+
+
 def metric_table(summary: Summary) -> Table:
+    """The final detector by every metric there is, at the report's level: one row a strategy, one column a metric."""
+    if summary not in _METRIC_TABLES:
+        _METRIC_TABLES[summary] = _metric_table(summary)
+    return _METRIC_TABLES[summary]
+
+
+def _metric_table(summary: Summary) -> Table:
     """The final detector by every metric there is, at the report's level: one row a strategy, one column a metric."""
     names = registry.names()
     columns = [

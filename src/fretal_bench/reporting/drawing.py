@@ -51,7 +51,9 @@ def style() -> Any:
 
 def laid_out(figure: Figure) -> Figure:
     """Lay a figure out once, so that writing it twice does not do it again."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
     # With an engine, even one that does nothing, every file would be drawn twice.
     figure.set_layout_engine(None)
     return figure

@@ -164,8 +164,20 @@ def faces_of(cells: Sequence[CellResult], domains: Sequence[str]) -> tuple[list[
     return shown, counts
 
 
+def faces_of_all(results: Results, summary: Summary) -> list[tuple[list[Face], list[dict[str, int]]]]:
+    """Give the faces of every strategy, as ``faces_of``."""
+    return [
+        faces_of([cell for cell in results.cells if cell.label == s.label], summary.domains)
+        for s in summary.strategies
+    ]
+
+
 def faces_data(
-    results: Results, summary: Summary, stores: Mapping[str, CropStore], budget: int
+    results: Results,
+    summary: Summary,
+    stores: Mapping[str, CropStore],
+    budget: int,
+    by_strategy: Sequence[tuple[Sequence[Face], list[dict[str, int]]]] | None = None,
 ) -> dict[str, Any] | None:
     """Give the faces of all strategies as plain values, with pictures as far as stores and budget go.
 
@@ -174,6 +186,7 @@ def faces_data(
         summary: What ``summarize`` makes of them.
         stores: The crop stores at hand, by checksum.
         budget: Characters that all pictures may take together.
+        by_strategy: ``faces_of_all``, where it is known.
 
     Returns:
         None where nothing can be forgotten: a stream of one domain.
@@ -181,10 +194,8 @@ def faces_data(
     domains = summary.domains
     if len(domains) < 2:
         return None
-    by_strategy = [
-        faces_of([cell for cell in results.cells if cell.label == s.label], domains)
-        for s in summary.strategies
-    ]
+    if by_strategy is None:
+        by_strategy = faces_of_all(results, summary)
     pictures = _Pictures(results, stores, budget)
     # First the largest change of every strategy, then the second: a budget cuts all alike.
     ranked = sorted(

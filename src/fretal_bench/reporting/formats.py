@@ -106,11 +106,15 @@ def csv_text(text: str) -> str:
 
 def frame_to_csv(frame: pd.DataFrame) -> str:
     """Write a frame as CSV at full precision; texts, names of columns too, as ``csv_text``."""
+    import pandas as pd
+
     safe = frame.rename(columns=csv_text)
     for name in safe.columns:
         if safe[name].dtype.kind not in "iuf":
             # Long frames repeat few texts.
-            texts = {value: csv_text(value) for value in set(safe[name]) if isinstance(value, str)}
-            safe[name] = [texts.get(value, value) for value in safe[name]]
+            # As Python's own objects: strings of Arrow are made anew whenever one is looked at.
+            values = safe[name].to_numpy(dtype=object)
+            texts = {value: csv_text(value) for value in set(values) if isinstance(value, str)}
+            safe[name] = pd.Series([texts.get(value, value) for value in values], safe.index, dtype=object)
     # Seventeen digits bring every float back exactly.
     return str(safe.to_csv(index=False, float_format="%.17g", lineterminator="\n"))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fretal_bench.benchmark.runner.results import CellResult
 from fretal_bench.metrics.clusters import VIDEOS, Clusters, find_clusters
 from fretal_bench.metrics.inference import (
+    Differences,
     Effect,
     SeedVariance,
     effects,
@@ -25,6 +26,7 @@ from fretal_bench.metrics.inference import (
     pooled_seed_variance,
     sign_flips,
     tie_groups,
+    told_apart,
 )
 from fretal_bench.metrics.numbers import NAN, Floats, or_none
 from fretal_bench.reporting.quantities import Quantity, StreamMeasures
@@ -326,14 +328,14 @@ class Family:
     def _differences(self) -> list[tuple[Seeds, list[int], Floats, Floats]]:
         """Give the differences of all pairs, those over the same seeds together: seeds, pairs, means, ``[k, S, P]``."""
         by_seeds: dict[tuple[tuple[int, bytes], ...], list[int]] = {}
+        tested = {
+            label: {seed: numbers.tobytes() for seed, numbers in of.items()}
+            for label, of in self._clusters.items()
+        }
         for place, (first, second) in enumerate(self.pairs):
-            common = [s for s in self._clusters[first] if s in self._clusters[second]]
-            key = tuple(
-                (s, self._clusters[first][s].tobytes())
-                for s in common
-                if np.array_equal(self._clusters[first][s], self._clusters[second][s])
-            )
-            if key and len(key) == len(common):
+            theirs = tested[second]
+            key = tuple((seed, numbers) for seed, numbers in tested[first].items() if seed in theirs)
+            if key and all(theirs[seed] == numbers for seed, numbers in key):
                 by_seeds.setdefault(key, []).append(place)
         groups = []
         for key, places in by_seeds.items():
@@ -385,6 +387,22 @@ class Family:
         """The p value of every pair with Holm's correction."""
         return holm([of.p for of in self.differences])
 
+    @functools.cached_property
+    def apart(self) -> npt.NDArray[np.bool_]:
+        """Which pairs are told apart: where ``corrected`` is ``LEVEL`` at most, without the p values."""
+        result = np.zeros(len(self.pairs), dtype=bool)
+        known = [self._estimable(seeds, tables) for seeds, _, _, tables in self._differences]
+        groups = [of for of in zip(self._differences, known, strict=True) if of[1].any()]
+        told = told_apart(
+            [Differences(tables[are_known], means[are_known]) for (_, _, means, tables), are_known in groups],
+            len(self.pairs),
+            LEVEL,
+            self.pooled,
+        )
+        for ((_, places, _, _), are_known), of_group in zip(groups, told, strict=True):
+            result[np.asarray(places)[are_known]] = of_group
+        return result
+
     def sign_flips(self) -> list[float]:
         """Test every pair by flipping the signs of clusters."""
         p_values = [NAN] * len(self.pairs)
@@ -403,22 +421,26 @@ class Family:
         if len({frozenset(self._values[label]) for label in self.competitors}) < 2:
             return tuple(sorted(self.competitors, key=lambda label: -by_mean[label]))
         beaten = dict.fromkeys(self.competitors, 0.0)
-        for (first, second), of in zip(self.pairs, self.differences, strict=True):
-            beaten[first] += _share(sign * of.mean)
-            beaten[second] += _share(-sign * of.mean)
+        gaps = [NAN] * len(self.pairs)
+        for _, places, means, _ in self._differences:
+            for place, mean in zip(places, means.tolist(), strict=True):
+                gaps[place] = mean
+        for (first, second), gap in zip(self.pairs, gaps, strict=True):
+            beaten[first] += _share(sign * gap)
+            beaten[second] += _share(-sign * gap)
         return tuple(sorted(self.competitors, key=lambda label: (-beaten[label], -by_mean[label])))
 
     def best(self, ranked: Sequence[str]) -> frozenset[str]:
         """Give the first of competitors in their order and those not told from it; nobody where that is everybody."""
-        apart = {frozenset(pair) for pair, p in zip(self.pairs, self.corrected, strict=True) if p <= LEVEL}
+        apart = {frozenset(self.pairs[place]) for place in np.flatnonzero(self.apart)}
         return _best(ranked, apart)
 
     def groups(self, ranked: Sequence[str]) -> dict[str, str]:
         """Give letters to competitors in their order: two that share one were not told apart."""
         place = {label: at for at, label in enumerate(ranked)}
         apart = np.zeros((len(ranked), len(ranked)), dtype=bool)
-        for (first, second), p in zip(self.pairs, self.corrected, strict=True):
-            apart[place[first], place[second]] = apart[place[second], place[first]] = p <= LEVEL
+        for (first, second), are_apart in zip(self.pairs, self.apart, strict=True):
+            apart[place[first], place[second]] = apart[place[second], place[first]] = are_apart
         return dict(zip(ranked, tie_groups(apart), strict=True)) if ranked else {}
 
 
@@ -523,7 +545,7 @@ def best_labels(
 ) -> frozenset[str]:
     """Give the best of a column: those not told from the first, or nobody where nothing is told apart from anything."""
     family = Family(cells, number, parts, bounds)
-    if not (family.corrected <= LEVEL).any():
+    if not family.apart.any():
         return frozenset()
     return family.best(family.ranked(higher_is_better=higher_is_better))
 

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 # Directions in the order in which they are tried: right, left, above, below, then between.
 _ANGLES = (0, 180, 90, 270, 45, 135, 315, 225, 22, 158, 338, 202, 67, 113, 247, 293)
 _RADII = (7.0, 12.0, 18.0, 26.0, 36.0, 48.0, 62.0, 78.0, 96.0, 120.0, 150.0, 190.0, 240.0)
@@ -71,15 +74,29 @@ def place(
     crowd = [sum(math.dist(a, b) < 60 for b in points) for a in points]
     places: dict[int, Placement] = {}
     for at in sorted(range(len(points)), key=lambda k: (-crowd[k], k)):
-        costs: list[tuple[float, int, Placement]] = []
-        for number, (radius, candidate) in enumerate(_around(points[at], sizes[at], half)):
-            # Hiding a name or a mark is bad, crossing a bar is as bad as going 40 points further away.
-            cost = radius / 40 + sum(candidate.box.overlaps(bar) for bar in obstacles)
-            cost += 10 * sum(candidate.box.overlaps(other) for other in hard)
-            costs.append((cost + (0 if candidate.box.inside(frame) else 100), number, candidate))
-        places[at] = min(costs, key=lambda cost: cost[:2])[2]
+        radii, candidates = zip(*_around(points[at], sizes[at], half), strict=True)
+        boxes = [candidate.box for candidate in candidates]
+        # Hiding a name or a mark is bad, crossing a bar is as bad as going 40 points further away.
+        costs = np.array(radii) / 40 + _overlaps(boxes, obstacles)
+        costs += 10 * _overlaps(boxes, hard)
+        costs += np.where([box.inside(frame) for box in boxes], 0, 100)
+        places[at] = candidates[int(np.argmin(costs))]
         hard.append(places[at].box)
     return [places[at] for at in range(len(points))]
+
+
+def _overlaps(boxes: Sequence[Rectangle], others: Sequence[Rectangle]) -> npt.NDArray[np.int64]:
+    """Count for each box the others that it ``overlaps``, all at once: of many names that is most of the work."""
+    left, bottom, right, top = _sides(boxes)[:, :, None]
+    others_left, others_bottom, others_right, others_top = _sides(others)[:, None, :]
+    overlap = (left < others_right) & (others_left < right) & (bottom < others_top) & (others_bottom < top)
+    return np.asarray(overlap.sum(axis=1), dtype=np.int64)
+
+
+def _sides(boxes: Sequence[Rectangle]) -> npt.NDArray[np.float64]:
+    """Give the sides of boxes: left, bottom, right and top, ``[4, n]``."""
+    sides = [(box.left, box.bottom, box.right, box.top) for box in boxes]
+    return np.array(sides, dtype=np.float64).reshape(-1, 4).T
 
 
 def _around(

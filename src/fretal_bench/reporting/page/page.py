@@ -21,7 +21,7 @@ from fretal_bench.reporting.contents import (
     size_table,
     strategy_table,
 )
-from fretal_bench.reporting.faces import faces_data, faces_table
+from fretal_bench.reporting.faces import faces_data, faces_of_all, faces_table
 from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.order_tables import order_tables
@@ -105,7 +105,8 @@ def page(
     data = page_data(results, summary)
     values = _values(results, summary, conclusion, images, data)
     template = _template()
-    if stores is None or (counted := faces_data(results, summary, {}, 0)) is None:
+    faces_known = faces_of_all(results, summary) if stores is not None else None
+    if stores is None or (counted := faces_data(results, summary, {}, 0, faces_known)) is None:
         return template.render(values, faces=None, embedded=embedded(data))
     table = faces_table(summary, counted["counts"])
 
@@ -118,7 +119,7 @@ def page(
         return drawn(counted)
     # The sentence above the pictures may grow.
     budget = MOST_BYTES - 1000 - len(drawn(counted).encode("utf-8"))
-    pictured = faces_data(results, summary, stores, budget)
+    pictured = faces_data(results, summary, stores, budget, faces_known)
     return drawn(counted if pictured is None else pictured)
 
 
