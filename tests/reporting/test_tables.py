@@ -13,6 +13,7 @@ from rich.console import Console
 from fretal_bench.metrics.numbers import NAN
 from fretal_bench.reporting.formats import to_csv, to_markdown
 from fretal_bench.reporting.tables import (
+    DIGITS,
     Column,
     Number,
     Row,
@@ -148,3 +149,9 @@ def test_nan_is_not_a_number_that_can_be_best():
         Table("t", "t", (Column("x", "x", "lower"),), tuple(Row((Number(v),)) for v in (math.nan, 0.5, 0.6)))
     )
     assert [row.cells[0].best for row in table.rows] == [False, True, False]
+
+
+def test_ties_but_for_rounding_are_written_alike():
+    # A page writes what it holds, rounded to DIGITS, and a terminal the value itself.
+    for value in (-0.022500000000000006, -0.02249999999999999, 0.0574999999999999):
+        assert decimal(value, 3) == decimal(round(value, DIGITS), 3)

@@ -18,6 +18,8 @@ NOTHING = "–"
 INTERVAL = "Mean ± half of the 95% interval over"
 """How a note begins that says what stands after the "±"."""
 GAP = 2
+DIGITS = 8
+"""Decimals that numbers are rounded to before they are written, and that a page holds."""
 TOO_NARROW = "The ± is left out here: the terminal is too narrow for it."
 
 
@@ -167,8 +169,11 @@ def _compared(cells: Sequence[str | Number]) -> list[Number]:
 
 
 def decimal(value: float, digits: int, signed: bool = False) -> str:
-    """Write a number with so many decimals, never as minus zero."""
-    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    """Write a number with so many decimals, never as minus zero.
+
+    Sums of the same numbers in another order differ by rounding: what is a tie but for that is written alike everywhere.
+    """
+    text = f"{round(value, DIGITS):{'+' if signed else ''}.{digits}f}"
     return text if text.strip("+-0.") else f"{0.0:.{digits}f}"
 
 

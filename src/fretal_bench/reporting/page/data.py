@@ -22,10 +22,10 @@ from fretal_bench.reporting.inputs import strategy_info
 from fretal_bench.reporting.palette import KINDS, MARKERS, kind_of, looks, mark_path
 from fretal_bench.reporting.quantities import BACKWARD, FORGETTING, KEPT, LEARNING, MEMORY, SECONDS
 from fretal_bench.reporting.summary import StrategySummary, Summary
+from fretal_bench.reporting.tables import DIGITS
 from fretal_bench.reporting.verdict import verdict
 from fretal_bench.reporting.views import View, Views
 
-_DIGITS: Final = 4
 _COST: Final = (SECONDS, MEMORY, KEPT)
 FORGETS: Final = "forgets"
 """The column by which strategies are ranked: -BWT."""
@@ -176,7 +176,7 @@ def _pair(mean: float, half: float) -> list[float | None]:
 
 
 def _rounded(value: float) -> float | None:
-    return round(float(value), _DIGITS) + 0.0 if math.isfinite(value) else None
+    return round(float(value), DIGITS) + 0.0 if math.isfinite(value) else None
 
 
 def _matrix(strategy: StrategySummary) -> list[list[list[float | None]]]:
