@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 _LISTED: Final = 40
+_NEAREST: Final = 20
 _LONGEST: Final = 100
 
 
@@ -57,8 +58,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     hint = f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else "."
     listed, more = names, ""
     if len(names) > _LISTED:
-        listed = sorted(difflib.get_close_matches(name, names, n=_LISTED, cutoff=0))
-        more = f", ... and {len(names) - _LISTED} more"
+        listed = sorted(difflib.get_close_matches(name, names, n=_NEAREST, cutoff=0))
+        more = f", ... and {len(names) - _NEAREST} more"
     return f"{hint} Known: {', '.join(listed) or 'none'}{more}"
 
 

@@ -11,7 +11,7 @@ def test_an_unknown_name_is_told_with_the_nearest_that_exist():
     assert error.exit_code == 2
 
 
-@pytest.mark.parametrize(("count", "listed", "rest"), [(40, 40, ""), (45, 40, ", ... and 5 more")])
+@pytest.mark.parametrize(("count", "listed", "rest"), [(40, 40, ""), (45, 20, ", ... and 25 more")])
 def test_of_a_long_list_of_names_the_nearest_are_shown(count, listed, rest):
     known = [f"aaa{i:02}" for i in range(count - 1)] + ["zebra"]
     message = str(unknown_name("animal", "zebre", known))
