@@ -1,7 +1,9 @@
 """The conformance kit: a good strategy passes, and every broken one is caught by the check that is meant for it."""
 
 import functools
+import importlib
 import re
+import sys
 
 import pytest
 
@@ -31,6 +33,18 @@ def failures(checks):
 def test_a_good_strategy_passes_every_check():
     assert failures(checks_of(broken.Good)) == {}
     assert failures(checks_of(broken.Replay, memory="budget")) == {}
+
+
+def test_the_class_of_a_row_may_stand_in_the_same_file(tmp_path, monkeypatch):
+    (tmp_path / "one_file.py").write_text(
+        "from fretal_bench.strategies import ContinualStrategy, StrategyInfo\n"
+        "STRATEGY = StrategyInfo('one-file', ':OneFile', 'nothing', 'none')\n"
+        "class OneFile(ContinualStrategy):\n    'L = CE(s, y).'\n    info = STRATEGY\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "one_file", raising=False)
+    checks = strategy_checks(importlib.import_module("one_file").STRATEGY)
+    next(check for check in checks if check.name == "describes_itself")()
 
 
 CAUGHT = [
