@@ -480,6 +480,7 @@ def infer_levels(
     bounds: Collection[str],
     *,
     with_pairs: bool,
+    with_sign_flips: bool = True,
 ) -> tuple[Inference, frozenset[str]]:
     """Say what one quantity tells, as ``infer``, and which strategies are not told from the best of it.
 
@@ -489,6 +490,7 @@ def infer_levels(
         clusters: The clusters of the run's test samples.
         bounds: The labels that are no competitors.
         with_pairs: Whether every pair is described; without, ``comparisons`` is empty.
+        with_sign_flips: Whether pairs have the p value of their sign-flip test; without it is NaN.
     """
     family = Family(
         cells, lambda cell: cell.values[quantity.name], lambda of: of.values[quantity.name], bounds
@@ -510,7 +512,7 @@ def infer_levels(
         len(family.clusters),
         tuple(sorted({cell.seed for cell in cells})),
         family.levels,
-        _comparisons(family, margin, clusters) if with_pairs else (),
+        _comparisons(family, margin, clusters, with_sign_flips) if with_pairs else (),
         family.groups(ranked) if with_pairs else {},
         ranked,
         "" if "" in reasons else next(iter(reasons), "no values by cluster"),
@@ -518,9 +520,12 @@ def infer_levels(
     return inference, family.best(ranked)
 
 
-def _comparisons(family: Family, margin: float, clusters: Clusters) -> tuple[Comparison, ...]:
+def _comparisons(
+    family: Family, margin: float, clusters: Clusters, with_sign_flips: bool
+) -> tuple[Comparison, ...]:
     """Compare all pairs of a family."""
-    effects, corrected, flips = family.differences, family.corrected, family.sign_flips()
+    effects, corrected = family.differences, family.corrected
+    flips = family.sign_flips() if with_sign_flips else [NAN] * len(family.pairs)
     within = holm(equivalences(effects, margin))
     left = max(1, int(np.sum(~(corrected <= LEVEL))))
     per_unit = clusters.people / clusters.count if clusters.people else 1.0

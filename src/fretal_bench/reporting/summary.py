@@ -517,16 +517,20 @@ def intervals(
     by_seed: Mapping[str, Mapping[int, float]], cells: Sequence[StreamMeasures]
 ) -> dict[str, Interval]:
     """Give the mean of every quantity with its interval: over people and seeds where its values by cluster are known."""
-    of_all = {name: mean_interval(list(values.values())) for name, values in by_seed.items()}
     seeds = seeds_of(cells)
     if seeds is None:
-        return of_all
+        return {name: mean_interval(list(values.values())) for name, values in by_seed.items()}
     parts = [of.clusters.values for of in cells if of.clusters is not None]
     names = [name for name in by_seed if all(name in of for of in parts)]
     halves = seeds.halves([np.stack([of[name] for name in names], axis=1) for of in parts])
-    for name, half in zip(names, halves, strict=True):
-        mean = float(seeds.mean(list(by_seed[name].values())))
-        of_all[name] = Interval(mean, mean - half, mean + half, len(cells), seeds.covers)
+    half_of = dict(zip(names, halves, strict=True))
+    of_all = {}
+    for name, values in by_seed.items():
+        if name in half_of:
+            mean, half = float(seeds.mean(list(values.values()))), half_of[name]
+            of_all[name] = Interval(mean, mean - half, mean + half, len(cells), seeds.covers)
+        else:
+            of_all[name] = mean_interval(list(values.values()))
     return of_all
 
 

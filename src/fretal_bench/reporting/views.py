@@ -94,8 +94,8 @@ class Views:
     def summary_of(self, view: View) -> Summary:
         """Give the summary by a view's metric and level: what its verdict, leaderboard, matrices and pairs need.
 
-        Quantities are those of the first table and of costs. Matrices of forgetting and of accuracy by class are not
-        computed: they are NaN.
+        Quantities are those of the first table and of costs. Matrices of forgetting and of accuracy by class and
+        sign-flip tests, which no view shows, are not computed: they are NaN.
         """
         summary = self._summary
         if view == View(summary.metric, summary.level):
@@ -107,7 +107,12 @@ class Views:
         inference, best = {}, {}
         for name, quantity in of_stream.items():
             inference[name], best[name] = infer_levels(
-                measured, quantity, summary.clusters, bounds, with_pairs=name == BACKWARD
+                measured,
+                quantity,
+                summary.clusters,
+                bounds,
+                with_pairs=name == BACKWARD,
+                with_sign_flips=False,
             )
         costs = {name: quantity for name, quantity in summary.quantities.items() if quantity.table == "cost"}
         return dataclasses.replace(
