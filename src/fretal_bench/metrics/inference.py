@@ -311,6 +311,7 @@ def _p_values(of_seeds: Floats, of_people: Floats, freedoms: Floats, distances: 
 
     # False position (the Illinois form): the logarithm of a reach is almost linear in that of p.
     at_low, at_high = beyond(low), beyond(high)
+    before: npt.NDArray[np.bool_] | None = None
     for _ in range(_STEPS):
         with np.errstate(invalid="ignore"):
             steep = at_low - at_high
@@ -321,7 +322,13 @@ def _p_values(of_seeds: Floats, of_people: Floats, freedoms: Floats, distances: 
         middle = low + np.clip(share, 0.0, 1.0) * (high - low)
         at_middle = beyond(middle)
         above = at_middle > 0
-        at_high, at_low = np.where(above, at_high / 2, at_middle), np.where(above, at_middle, at_low / 2)
+        # An end that stays a second time counts half, or it would never move.
+        stays = np.ones(len(above)) if before is None else np.where(above == before, 0.5, 1.0)
+        at_high, at_low = (
+            np.where(above, stays * at_high, at_middle),
+            np.where(above, at_middle, stays * at_low),
+        )
+        before = above
         low, high = np.where(above, middle, low), np.where(above, high, middle)
         if not (np.abs(at_middle) > 1e-12).any():
             break
