@@ -8,12 +8,13 @@ import pytest
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.reporting.report import write_report
 from reference.quotations import DOCUMENTS, blocks, quoted
-from reference.runs import OF_MINI, SEEDS
+from reference.runs import OF_MINI, SEEDS, WITH_MEMORY
 
 ROOT = Path(__file__).parents[1]
 # Of each folder its strategies, adapters need attention; and its seeds.
 TABLES = {
     "reference": (set(OF_MINI), SEEDS),
+    "reference-memory-50": (set(WITH_MEMORY), SEEDS),
     "reference-vit": ({"domain-lora", "finetuning"}, (0, 1, 2)),
 }
 
