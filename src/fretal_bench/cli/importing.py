@@ -112,4 +112,6 @@ def _print(of: Imported, *, said: bool) -> None:
         )
     if of.left_out:
         print_line(f"columns that were not read: {', '.join(of.left_out)}")
-    print_next([f"bench report {shlex.quote(str(of.path))}"])
+    folder = shlex.quote(str(of.path))
+    print_next([f"bench report {folder}"])
+    print_line(f"  beside results of yours: bench report RESULTS {folder}")
