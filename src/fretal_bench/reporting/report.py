@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from threadpoolctl import threadpool_limits
+
 from fretal_bench import files
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.metrics.matrices import LEVELS
@@ -169,10 +171,12 @@ def write_report(
     files.check_place(index, "--out")
     rows = labels_of(strategies, {cell.label: cell.strategy for cell in results.cells})
     tell(f"measuring {len(results.cells)} cells")
-    summary = summarize(results, metric, level, video, fpr)
-    conclusion = verdict(summary)
-    tables = chosen(_tables(summary), Choice(rows, tuple(columns)))
-    contents = _contents(results, summary, conclusion, faces, tables, tell)
+    # Matrices are small: with more threads linear algebra waits for itself, a seventh of all CPU time.
+    with threadpool_limits(1):
+        summary = summarize(results, metric, level, video, fpr)
+        conclusion = verdict(summary)
+        tables = chosen(_tables(summary), Choice(rows, tuple(columns)))
+        contents = _contents(results, summary, conclusion, faces, tables, tell)
     for name, content in contents.items():
         files.write(folder / name, content, remedy=_REMEDY)
     for name in SOMETIMES:
