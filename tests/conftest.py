@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from hypothesis import HealthCheck, settings
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A shell lets what it runs in the background ignore Ctrl-C, which tests send and wait for.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Modules that several test files share (tests_support, trees, ...) are imported by their plain names.
 sys.path.insert(0, str(Path(__file__).parent))
 import file_order  # noqa: E402

@@ -8,6 +8,7 @@ prints, and ``<!-- quote pair FOLDER: A and B -->`` what ``results.compare`` say
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Final
 from rich.console import Console
 
 from fretal_bench.benchmark.runner.results import load_results
+from fretal_bench.reporting.notebook import Results
 from fretal_bench.reporting.notebook import load_results as load_shown
 from fretal_bench.reporting.short import print_short, rest_words
 from fretal_bench.reporting.summary import summarize
@@ -93,7 +95,7 @@ def _pair(source: str) -> str:
     """Return how two strategies differ, a row a quantity; the interval and p are those of this pair alone."""
     folder, _, both = source.partition(": ")
     first, _, second = both.partition(" and ")
-    results = load_shown(ROOT / "results" / folder)
+    results = _shown(folder)
     level = results.summary()
     rows = [
         f"| {TITLES[str(name)]} | {level.loc[second, name]:.3f} | {level.loc[first, name]:.3f} "
@@ -103,6 +105,12 @@ def _pair(source: str) -> str:
     ]
     head = f"| quantity | `{second}` | `{first}` | difference | p |"
     return "\n".join(["", head, "|---|---:|---:|---:|---:|", *rows, ""])
+
+
+@functools.cache
+def _shown(folder: str) -> Results:
+    """Open results once: what is summarized of them is kept with them."""
+    return load_shown(ROOT / "results" / folder)
 
 
 def _p(value: float) -> str:
