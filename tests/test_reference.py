@@ -20,6 +20,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
+@pytest.mark.usefixtures("undrawn")
 def test_the_committed_report_follows_from_the_committed_results(name, tmp_path):
     results = load_results(ROOT / "results" / name)
     assert not results.failures
