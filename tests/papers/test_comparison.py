@@ -135,8 +135,11 @@ def test_what_agrees_is_counted_within_a_tolerance_among_what_was_measured():
         False,
         None,
     ]
-    # Of stand-ins differences mean nothing.
+    # Of stand-ins, and of detectors that learned nothing, differences mean nothing.
     assert four_values("tiny").agreement() == ""
+    comparison = four_values()
+    comparison.measured["theirs", "A"] = Measured({0: 50.0}, at_chance=True)
+    assert comparison.agreement().startswith("Within 1 of the published value: 2 of 2 measured. Mean")
 
 
 def test_a_tolerance_is_a_point_of_the_tables_unit(prepared, tmp_path):

@@ -76,8 +76,9 @@ class Comparison:
         return abs(self.difference(value)) <= self.within * (1 + 1e-9)
 
     def agreement(self) -> str:
-        """Say how many values agree, the mean difference and the largest; nothing of stand-ins, or without values."""
-        values = [v for v in self.table.values if not math.isnan(self.difference(v))]
+        """Say how many values agree, the mean difference and the largest; not of stand-ins and what learned nothing."""
+        measured = [v for v in self.table.values if not math.isnan(self.difference(v))]
+        values = [v for v in measured if not self.is_at_chance(v)]
         if self.stand_in or not values:
             return ""
         digits = max(value.digits for value in values)

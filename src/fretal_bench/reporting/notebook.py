@@ -99,9 +99,9 @@ class Results(runner_results.Results):
     def summary(self, metric: str | None = None, level: str = "frame", video: str = MEAN) -> pd.DataFrame:
         """Return the leaderboard: a row a strategy, the one that forgets least first, bounds last.
 
-        Columns: ``ties`` (letters; two strategies that share one are not told apart), ``bound``, and every quantity of
-        the summary table with ``QUANTITY_half``, half of its 95% interval over people and seeds; accuracy on fakes and
-        reals at the end is at frame level.
+        Columns: ``ties`` (letters; two strategies that share one are not told apart; or "at chance"), ``bound``,
+        and every quantity of the summary table with ``QUANTITY_half``, half of its 95% interval over people and seeds;
+        accuracy on fakes and reals at the end is at frame level.
 
         Args:
             metric: By default accuracy, or balanced accuracy where a class is far larger.
@@ -114,12 +114,16 @@ class Results(runner_results.Results):
         import pandas as pd
 
         summary = self._summarized(metric, level, video)
-        groups = {} if (of := summary.inference.get(BACKWARD)) is None else of.groups
+        table = short_table(summary)
+        ties = next((at for at, column in enumerate(table.columns) if column.key == "ties"), None)
         known = {strategy.label: strategy for strategy in summary.strategies}
         rows = {}
-        for row in short_table(summary).rows:
+        for row in table.rows:
             strategy = known[str(row.cells[0])]
-            values: dict[str, Any] = {"ties": groups.get(strategy.label, ""), "bound": strategy.bound}
+            values: dict[str, Any] = {
+                "ties": "" if ties is None else row.cells[ties],
+                "bound": strategy.bound,
+            }
             for name in _SHOWN:
                 if (value := strategy.values.get(name)) is not None:
                     values |= {name: value.mean, f"{name}_half": value.half}
