@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -96,6 +97,8 @@ def three_machines(folder: Path, head: Path):
 
     small = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
     before = Path.cwd()
+    # The head takes it in this process, and does not give it back.
+    takes_sigterm = signal.getsignal(signal.SIGTERM)
     os.chdir(head)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
     try:
@@ -110,6 +113,7 @@ def three_machines(folder: Path, head: Path):
         os.chdir(before)
         session = Path(cluster.head_node.get_session_dir_path()) if cluster.head_node else None
         cluster.shutdown()
+        signal.signal(signal.SIGTERM, takes_sigterm)
         if session is not None:
             shutil.rmtree(session, ignore_errors=True)
 

@@ -117,17 +117,45 @@ def take_sigterm(**_):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))
 
 
-def test_sigterm_is_ctrl_c_while_connected_and_as_before_afterwards(monkeypatch):
+@pytest.fixture
+def sigterm():
+    """Set what takes SIGTERM, and put back at the end what took it before."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield lambda handler: signal.signal(signal.SIGTERM, handler)
+    signal.signal(signal.SIGTERM, before)
+
+
+def left_behind(*_):
+    """Stand for Ray's handler, which outlives its connection."""
+    sys.exit(1)
+
+
+left_behind.__module__ = "ray._private.node"
+
+
+@pytest.mark.parametrize("before", [signal.SIG_DFL, left_behind], ids=["nobody's", "left behind by Ray"])
+def test_sigterm_is_ctrl_c_while_connected_and_as_before_afterwards(before, sigterm, monkeypatch):
     ray = FakeRay(take_sigterm)
     monkeypatch.setattr(ray_cluster, "_ray", lambda _: ray)
-    before = signal.getsignal(signal.SIGTERM)
+    sigterm(before)
     with pytest.raises(KeyboardInterrupt), connected(Cluster("local")):
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == before
     assert ray.ended == [True]
 
 
-def test_sigterm_while_ray_starts_is_ctrl_c_too(monkeypatch):
+def test_whoever_takes_sigterm_keeps_it_while_connected(sigterm, monkeypatch):
+    monkeypatch.setattr(ray_cluster, "_ray", lambda _: FakeRay(take_sigterm))
+    taken = []
+    sigterm(lambda *_: taken.append(True))
+    with connected(Cluster("local")):
+        signal.raise_signal(signal.SIGTERM)
+    assert taken == [True]
+
+
+def test_sigterm_while_ray_starts_is_ctrl_c_too(sigterm, monkeypatch):
+    sigterm(signal.SIG_DFL)
+
     def start(**more):
         take_sigterm()
         signal.raise_signal(signal.SIGTERM)

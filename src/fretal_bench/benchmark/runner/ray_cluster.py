@@ -199,8 +199,10 @@ def _termination() -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     before = signal.getsignal(signal.SIGTERM)
+    # A connection or a node that ended earlier in this process leaves Ray's own handler behind.
+    used = callable(before) and getattr(before, "__module__", "").partition(".")[0] != "ray"
     try:
-        yield lambda: _handle(before if callable(before) else signal.default_int_handler)
+        yield lambda: _handle(before if used else signal.default_int_handler)
     finally:
         _handle(before)
 
