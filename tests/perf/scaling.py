@@ -1,12 +1,23 @@
-"""Eight cells on two workers against one after another; what the workers take to start is not counted."""
+"""Eight cells on two workers against one after another; what the workers take to start is not counted.
+
+Beside it, what two bare loops of training gain that share nothing but the machine: cores of one host wait for one another
+at its memory and its clock, and no engine gains more than they do.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import statistics
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch.nn import functional as F
+
+from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
+from fretal_bench.benchmark.recipes.recipe import open_recipe
 from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.progress import Progress
 from fretal_bench.benchmark.runner.ray_cluster import LOCAL
@@ -20,6 +31,8 @@ STRATEGIES = ("finetuning", "l2sp")
 SEEDS = 4
 EPOCHS = 3
 WORKERS = 2
+UPDATES = 150
+"""Of a bare loop."""
 _TARGETS = {"processes": "at least 1.85 on two free cores", "Ray": "at least 1.70 on two free cores"}
 
 
@@ -45,6 +58,7 @@ def measure_scaling(rounds: int, people: int = 160, epochs: int = EPOCHS) -> lis
         epochs: Epochs a domain.
     """
     ratios: dict[str, list[float]] = {name: [] for name in _TARGETS}
+    bare: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stream = tiny_stream(folder, domains=4, people=people, size=96)
@@ -58,15 +72,49 @@ def measure_scaling(rounds: int, people: int = 160, epochs: int = EPOCHS) -> lis
             print(f"one after another: {one:.1f} s, the first report after {begun:.1f} s", flush=True)
             for engine in _TARGETS:
                 parallel = replace(call, jobs=WORKERS, ray=LOCAL if engine == "Ray" else None)
+                bare.append(_bare_gain())
                 several, first = _seconds(parallel, folder / f"{engine}-{number}")
                 starting = first - begun
                 print(f"{engine}: {several:.1f} s, of which {starting:.1f} s to start", flush=True)
                 ratios[engine].append(one / (several - starting))
+                bare.append(_bare_gain())
     cells = len(STRATEGIES) * SEEDS
-    return [
-        Row(f"{cells} cells, {WORKERS} {engine}", "one after another", ratios[engine], target)
-        for engine, target in _TARGETS.items()
-    ]
+    rows = [Row(f"{WORKERS} bare loops at once", "one after another", bare, "what the machine allows")]
+    for engine, target in _TARGETS.items():
+        what = f"{cells} cells, {WORKERS} {engine}"
+        rows.append(Row(what, "one after another", ratios[engine], target))
+    return rows
+
+
+def _bare_gain() -> float:
+    """Return how long bare loops of training take one after another, over how long they take at once."""
+    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
+        # Both have imported and allocated what they need.
+        pool.map(_bare_loop, [UPDATES // 10] * WORKERS, chunksize=1)
+        alone = [pool.apply(_bare_loop, (UPDATES,)) for _ in range(WORKERS)]
+        together = pool.map(_bare_loop, [UPDATES] * WORKERS, chunksize=1)
+    gain = sum(alone) / max(together)
+    print(
+        f"bare loops: {statistics.mean(alone):.1f} s alone, {max(together):.1f} s at once: {gain:.2f}",
+        flush=True,
+    )
+    return gain
+
+
+def _bare_loop(updates: int) -> float:
+    """Return the seconds of some updates of the recipe's model on one batch, in one thread."""
+    torch.set_num_threads(1)
+    recipe = open_recipe("mini").changed({"device": "cpu"})
+    model = build_model(recipe, 0).train()
+    optimizer = build_optimizer(recipe, model)
+    side = recipe.image_size or 96
+    inputs, targets = torch.zeros(recipe.batch_size, 3, side, side), torch.arange(recipe.batch_size) % 2
+    begun = time.perf_counter()
+    for _ in range(updates):
+        optimizer.zero_grad()
+        F.cross_entropy(model(inputs), targets).backward()
+        optimizer.step()
+    return time.perf_counter() - begun
 
 
 def _seconds(call: Call, folder: Path) -> tuple[float, float]:
