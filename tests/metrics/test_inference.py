@@ -229,6 +229,16 @@ def test_sign_flips_of_many_people_agree_with_the_t_test():
     assert sign_flip(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.004)
 
 
+@pytest.mark.parametrize("last", [0, 1])
+@pytest.mark.parametrize("order", range(10))
+def test_sign_flips_as_far_as_the_one_found_count_though_sums_are_rounded(order, last):
+    """Counted in whole numbers; the values are thirds of hundredths, whose sum depends on the order of summing."""
+    whole = np.random.default_rng(order).permutation([10, -7, 3, -6, 1, 1, -2, 8, -5, 9, -12, last])
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(whole))))
+    expected = np.mean(np.abs(signs @ whole) >= abs(whole.sum()))
+    assert sign_flip(whole / 300) == pytest.approx(expected, abs=1e-12)
+
+
 def test_few_people_have_no_sign_flip():
     assert math.isnan(sign_flip(np.arange(1.0, 9.0)))
 

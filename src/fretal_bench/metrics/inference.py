@@ -503,7 +503,8 @@ def sign_flips(values: npt.ArrayLike) -> Floats:
     if count < SIGN_FLIP_CLUSTERS:
         return np.full(len(given), NAN)
     signs, own = _signs(count)
-    observed = np.abs(given.sum(axis=1)) * (1 - 1e-9)
+    # Values are shares on a grid: many patterns are exactly as far from 0, and rounding must not part them.
+    observed = np.abs(given.sum(axis=1)) - 1e-9 * np.abs(given).sum(axis=1)
     # A row a difference: counting along rows is several times faster than along columns.
     extreme = np.empty(len(given), dtype=np.int64)
     sums = np.empty((min(len(given), _FLIPPED), len(signs)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -54,6 +54,7 @@ def page_data(results: Results, summary: Summary) -> dict[str, Any]:
     }
     baseline = next((s.label for s in summary.strategies if s.strategy == "finetuning"), "")
     own = View(summary.metric, summary.level)
+    best = best_of(summary)
     return {
         "domains": list(summary.domains),
         "before": summary.before,
@@ -76,7 +77,7 @@ def page_data(results: Results, summary: Summary) -> dict[str, Any]:
             if (q := summary.quantities.get(name)) is not None
         ],
         "costs": {
-            name: [_value(summary, s, name) for s in summary.strategies]
+            name: [_value(s, name, best) for s in summary.strategies]
             for name in _COST
             if name in summary.quantities
         },
@@ -121,12 +122,13 @@ def _view(of: Summary) -> dict[str, Any]:
     luckless = at_chance(of)
     tied = {conclusion.leader, *conclusion.unresolved} - {None}
     higher = registry.find(of.metric).higher_is_better
-    values = {FORGETS: [_turned(of, s) for s in of.strategies]}
+    best = best_of(of)
+    values = {FORGETS: [_turned(s, best) for s in of.strategies]}
     columns = [{"key": FORGETS, "title": "forgetting", "better": "lower", "digits": 3}]
     for name, title in _TITLES.items():
         quantity = of.quantities[name]
         columns.append({"key": name, "title": title, "better": quantity.better, "digits": 3})
-        values[name] = [_value(of, s, name) for s in of.strategies]
+        values[name] = [_value(s, name, best) for s in of.strategies]
     return {
         "title": f"{of.metric_title}, {of.level_words}",
         "higher": higher,
@@ -159,16 +161,16 @@ _TITLES: Final = {
 }
 
 
-def _turned(of: Summary, strategy: StrategySummary) -> list[Any]:
+def _turned(strategy: StrategySummary, best: Mapping[str, Collection[str]]) -> list[Any]:
     """Give -BWT."""
-    mean, half, *rest = _value(of, strategy, BACKWARD)
+    mean, half, *rest = _value(strategy, BACKWARD, best)
     return [None if mean is None else 0.0 - mean, half, *rest]
 
 
-def _value(of: Summary, strategy: StrategySummary, name: str) -> list[Any]:
+def _value(strategy: StrategySummary, name: str, best: Mapping[str, Collection[str]]) -> list[Any]:
     """Give a mean, half of its interval, and whether it is bold: not told from the best of its column."""
     value = strategy.values[name]
-    return [*_pair(value.mean, value.half), strategy.label in best_of(of).get(name, ())]
+    return [*_pair(value.mean, value.half), strategy.label in best.get(name, ())]
 
 
 def _pair(mean: float, half: float) -> list[float | None]:
