@@ -100,9 +100,7 @@ def terminate_heads(world: World, address: str, what: str) -> None:
         assert all(answer in line for answer, line in zip(answers, before, strict=True)), errors
         assert "stopped" in last, errors
         all_gone(at_it, f"{what}: {number.name}")
-        print(
-            f"{what}: {number.name}: {taken:.1f} s, exit code {code}, {len(at_it)} processes gone: {last}"
-        )
+        print(f"{what}: {number.name}: {taken:.1f} s, exit code {code}, {len(at_it)} processes gone: {last}")
     code, errors = world.finish(world.on(address))
     assert code == 0, errors
     world.check(what)
