@@ -7,6 +7,7 @@ no column is lost. What is too high for a page becomes several floats.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
@@ -217,11 +218,15 @@ class _Panel:
         head = max(stacked(self.table.columns[at].head).count("\n") + 1 for at in self.columns)
         groups = sum(self.begins(at) for at in range(first + 1, last)) if self.grouped else 0
         above = (groups + 1) * self.skip if self.above else 0.0
-        rows = sum(self.row_height(at) for at in range(first, last))
+        rows = sum(self.row_heights[first:last])
         return (head + 1) * self.skip + rows + above + 2 * groups + 10
 
-    def row_height(self, row: int) -> float:
-        """Reckon how many points a row takes."""
+    @functools.cached_property
+    def row_heights(self) -> list[float]:
+        """How many points every row takes."""
+        return [self._row_height(row) for row in range(len(self.table.rows))]
+
+    def _row_height(self, row: int) -> float:
         lines = [
             math.ceil(1.15 * width_of(str(self.table.rows[row].cells[at]), self.size) / width)
             for at, width in self.texts.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -165,6 +166,7 @@ class Numbers:
         return rf"\benchhalf{{{half}{_phantom('0' * (len(self.half) - len(half)))}}}"
 
 
+@functools.lru_cache(maxsize=4096)
 def _split(number: Number, column: Column, intervals: bool) -> _Parts:
     text = decimal(number.value, column.digits, column.signed)
     sign = {"-": "$-$", "+": "$+$"}.get(text[0], "")
