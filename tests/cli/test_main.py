@@ -90,6 +90,7 @@ def test_a_run_of_several_seeds_says_what_each_came_to_before_the_next(bench, st
     ("words", "message"),
     [
         (["run", "--strategies", "fretel"], "unknown strategy 'fretel'; did you mean 'fretal'"),
+        (["run", "--strategies", "mine"], "one of your own: --plugin FILE.py"),
         (
             ["run", "--strategies", "ewc", "--stream", "ffpp-mimi"],
             "unknown stream 'ffpp-mimi'; did you mean 'ffpp-mini'",

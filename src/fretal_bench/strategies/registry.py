@@ -44,7 +44,7 @@ def find_strategy(name: str) -> StrategyInfo:
         reason = why_left_out("strategies", name)
         if reason is not None:
             raise BenchError(f"strategy {name!r} is left out: {reason}; fix or uninstall it")
-        raise unknown_name("strategy", name, known)
+        raise BenchError(f"{unknown_name('strategy', name, known)}; one of your own: --plugin FILE.py")
     return known[name]
 
 
