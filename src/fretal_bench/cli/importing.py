@@ -52,6 +52,14 @@ def import_(
     logits: Annotated[
         bool, typer.Option("--logits", help="Scores are logits of fake: 1 / (1 + exp(-score)) is P(fake).")
     ] = False,
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="What the data set is called of videos that are not named DATASET/METHOD/COMPRESSION/VIDEO.  "
+            "[default: own]",
+            metavar="NAME",
+        ),
+    ] = "",
     plugin: PluginOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -67,7 +75,8 @@ def import_(
     file = find_stream(stream) if stream is not None else None
     from fretal_bench.benchmark.importing.folder import ImportCall, import_scores
 
-    imported = import_scores(ImportCall(csv, out, strategy, file, tuple(names_of(domains)), mapped, logits))
+    call = ImportCall(csv, out, strategy, file, tuple(names_of(domains)), mapped, logits, dataset)
+    imported = import_scores(call)
     if json_:
         print_json(_record(imported))
         return
@@ -87,6 +96,7 @@ def _record(of: Imported) -> dict[str, Any]:
         **values,
         "untrained": of.untrained,
         "left_out": list(of.left_out),
+        "dataset": of.dataset or None,
     }
 
 
@@ -102,6 +112,11 @@ def _print(of: Imported, *, said: bool) -> None:
     print_line(
         f"intervals are over {'people' if of.people else f'{of.videos:,} videos: no column says who is in them'}"
     )
+    if of.dataset:
+        print_line(
+            f"videos are called {of.dataset}/METHOD/none/VIDEO, the same as those of other results that are called so; "
+            "--dataset NAME if their data set is called otherwise (DATASET/METHOD/COMPRESSION/VIDEO)"
+        )
     if not of.frames:
         print_line("no column 'frame': each row is taken for a whole video")
     if not of.untrained:

@@ -7,12 +7,13 @@ the people that both were tested on, whichever folder they are of.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from fretal_bench.benchmark.runner.results import CellResult, Results
 from fretal_bench.errors import BenchError
+from fretal_bench.names import shown
 from fretal_bench.reporting.comparison_words import conclusion
 from fretal_bench.reporting.inference import Comparison
 from fretal_bench.reporting.inputs import domain_names, order_name, unique
@@ -83,7 +84,7 @@ def _names(results: Sequence[Results]) -> tuple[str, ...]:
         raise BenchError(f"{twice} is named twice; name every result folder once")
     recipes = [_recipe(of.plan) for of in results]
     keys = _differing(recipes)
-    if 0 < len(keys) <= _MOST_KEYS and not any(of.plan.get("imported") for of in results):
+    if 0 < len(keys) <= _MOST_KEYS and not _are_imported(*results):
         names = tuple(", ".join(f"{key}={recipe.get(key, 'default')}" for key in keys) for recipe in recipes)
         if len(set(names)) == len(names) and all(len(name) <= _LONGEST for name in names):
             return names
@@ -166,11 +167,23 @@ def _check_samples(one: Results, other: Results) -> None:
                 raise BenchError(
                     f"{other.path}: video {video!r} of domain {domain!r} has another label than in {one.path}; correct it"
                 )
+            named = "; bench import --dataset NAME says DATASET" if _are_imported(one, other) else ""
             raise BenchError(
                 f"{other.path}: is tested on other videos of domain {domain!r} than {one.path} with seed {seed} "
-                f"({len(yours):,} and {len(ours):,}, {len(common):,} in common): what differs may be the videos; score "
-                "the same ones, under the same names (DATASET/METHOD/COMPRESSION/VIDEO)"
+                f"({len(yours):,} and {len(ours):,}, {len(common):,} in common; {_examples(yours, ours)}): what differs "
+                f"may be the videos; score the same ones, under the same names (DATASET/METHOD/COMPRESSION/VIDEO{named})"
             )
+
+
+def _examples(yours: Iterable[str], ours: Iterable[str]) -> str:
+    """Name a video that each side has alone: ``e.g. 'own/real/none/1' and 'ff/real/c23/1'``."""
+    sides = ({*yours} - {*ours}, {*ours} - {*yours})
+    first = [shown(min(names)) for names in sides if names]
+    return f"e.g. {first[0]} and {first[1]}" if len(first) == len(sides) else f"{first[0]} in one alone"
+
+
+def _are_imported(*results: Results) -> bool:
+    return any(of.plan.get("imported") for of in results)
 
 
 def _videos(cell: CellResult) -> dict[str, dict[str, int]]:

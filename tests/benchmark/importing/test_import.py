@@ -18,6 +18,7 @@ from fretal_bench.datasets.streams.stream import find_stream
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics.detection import auc
 from fretal_bench.metrics.matrices import accuracy_matrix
+from fretal_bench.reporting.several import together
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
 
@@ -192,13 +193,13 @@ def test_real_videos_of_one_name_are_one_video_and_fakes_are_their_domains_own(t
     (cell,) = load_results(imported(tmp_path, frame)).cells
     videos = cell.scores.groupby("video")["domain"].nunique()
     assert videos.to_dict() == {
-        "scores/real/none/0": 2,
-        "scores/real/none/2": 2,
-        **{f"scores/{domain}/none/{video}": 1 for domain in STEPS for video in (1, 3)},
+        "own/real/none/0": 2,
+        "own/real/none/2": 2,
+        **{f"own/{domain}/none/{video}": 1 for domain in STEPS for video in (1, 3)},
     }
     people = cell.scores.drop_duplicates("video").set_index("video")["people"]
-    assert people["scores/A/none/1"] == "scores/p1+scores/q"
-    assert people["scores/real/none/0"] == "scores/p0"
+    assert people["own/A/none/1"] == "own/p1+own/q"
+    assert people["own/real/none/0"] == "own/p0"
     summary = summarize(load_results(tmp_path / "r0"))
     assert (summary.clusters.unit, summary.clusters.people) == ("people joined by fakes", 5)
 
@@ -211,6 +212,32 @@ def test_videos_that_are_named_as_results_name_them_keep_their_names(tmp_path):
     assert set(cell.scores["video"]) == set(frame["video"])
     with pytest.raises(BenchError, match="'ff/real/c23/A0' is labelled fake, and its name says otherwise"):
         imported(tmp_path, frame.assign(label=1))
+
+
+def test_files_of_any_name_have_the_same_videos_unless_a_data_set_is_named(tmp_path):
+    one, other, named = tmp_path / "ours.csv", tmp_path / "baseline.csv", tmp_path / "x.csv"
+    table().to_csv(one, index=False)
+    for path in (other, named):
+        table(score=table()["score"].round(1)).to_csv(path, index=False)
+    for path, dataset in ((one, ""), (other, ""), (named, "celeb")):
+        import_scores(ImportCall(path, tmp_path / path.stem, path.stem, dataset=dataset))
+    both = together([load_results(tmp_path / "ours"), load_results(tmp_path / "baseline")])
+    assert {video.split("/")[0] for cell in both.cells for video in cell.scores["video"]} == {"own"}
+    summary = summarize(both)
+    assert {s.label for s in summary.strategies} == {"ours [ours]", "baseline [baseline]"}
+    words = "4 and 4, 0 in common; e.g. 'celeb/A/none/A1' and 'own/A/none/A1'"
+    with pytest.raises(BenchError, match=rf"\({words}\): .*bench import --dataset NAME says DATASET"):
+        together([load_results(tmp_path / "ours"), load_results(tmp_path / "x")])
+    fewer = table()[lambda f: f["video"] != "B2"]
+    with pytest.raises(BenchError, match=r"\(3 and 4, 3 in common; 'own/real/none/B2' in one alone\)"):
+        together([load_results(tmp_path / "ours"), load_results(imported(tmp_path, fewer))])
+
+
+def test_a_data_set_is_not_named_where_videos_say_it(tmp_path):
+    kind = np.where(table()["label"] == 0, "real", table()["domain"])
+    frame = table(video="ff/" + kind + "/c23/" + table()["video"])
+    with pytest.raises(BenchError, match=r"named with their data set \('ff/real/c23/A0'\); leave it out"):
+        imported(tmp_path, frame, dataset="ff")
 
 
 def test_without_a_column_frame_a_row_is_a_video(tmp_path):
@@ -272,11 +299,11 @@ LINE = 5
         (
             pd.concat([table(), table().iloc[[3, 4]]]),
             "2 rows have a score of a sample that has one already (step, domain, video, frame, seed), the first in line "
-            "34 (domain 'A', video 'scores/A/none/A1', frame 1)",
+            "34 (domain 'A', video 'own/A/none/A1', frame 1)",
         ),
         (
             table().drop(index=[3, 20]),
-            "2 scores are missing, the first of domain 'A', video 'scores/A/none/A1', frame 1 after step 0 (mine, seed "
+            "2 scores are missing, the first of domain 'A', video 'own/A/none/A1', frame 1 after step 0 (mine, seed "
             "0)",
         ),
         (
@@ -348,7 +375,7 @@ def test_seeds_are_tested_on_the_same_samples_or_on_those_of_their_folds(tmp_pat
     assert [cell.fold for cell in folds.cells] == [0, 1]
     lacking = pd.concat([table().assign(seed=0), other[(other["video"] != "A1") | (other["frame"] != 1)]])
     with pytest.raises(
-        BenchError, match="1 of one alone, the first domain 'A', video 'scores/A/none/A1', frame 1"
+        BenchError, match="1 of one alone, the first domain 'A', video 'own/A/none/A1', frame 1"
     ):
         imported(tmp_path, lacking)
     with pytest.raises(
@@ -391,6 +418,9 @@ def test_what_is_kept_of_a_row_is_a_few_bytes(tmp_path):
     assert peak < 400 * count, "texts of rows would be more"
 
 
+VIDEOS = "videos are called own/METHOD/none/VIDEO, the same as those of other results that are called so; --dataset NAME"
+
+
 def test_the_command_says_what_it_took_for_granted(bench, tmp_path):
     frame = table(note="x").rename(columns={"step": "task", "video": "clip"})
     frame.to_csv(tmp_path / "my.csv", index=False)
@@ -406,7 +436,7 @@ def test_the_command_says_what_it_took_for_granted(bench, tmp_path):
     )
     code, out, err = bench(*call)
     assert (code, err) == (0, "")
-    for words in ("A → B  (as they first appear", "8 videos: no column says who", "not read: note"):
+    for words in ("A → B  (as they first appear", "8 videos: no column says who", "not read: note", VIDEOS):
         assert words in out
     assert "bench report results/mine" in out
     cells = json.loads(bench("cells", "results/mine", "--json").out)["cells"]
@@ -433,6 +463,7 @@ def test_the_command_says_what_it_took_for_granted(bench, tmp_path):
         (("s.csv", "--out", "r", "--strategy", "m", "--map", "step=tsk"), "unknown column 'tsk'"),
         (("s.csv", "--out", "r", "--strategy", "m", "--stream", "ffpp-mimi"), "did you mean 'ffpp-mini'"),
         (("s.csv", "--out", "r", "--strategy", "a/b"), "--strategy"),
+        (("s.csv", "--out", "r", "--strategy", "m", "--dataset", "a/b"), "--dataset: expected a name"),
         (("s.csv", "--strategy", "m"), "--out is missing"),
     ],
 )

@@ -43,6 +43,7 @@ class ImportCall:
         domains: Or the domains, in the order in which they are learned; none = as they first appear.
         mapped: See ``columns.columns_of``.
         logits: Whether scores are logits.
+        dataset: What the data set of videos is called whose names say nothing of it; empty = ``keys.OWN``.
     """
 
     csv: Path
@@ -52,6 +53,7 @@ class ImportCall:
     domains: tuple[str, ...] = ()
     mapped: tuple[tuple[str, str], ...] = ()
     logits: bool = False
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Imported:
         untrained: Whether there are scores before any training.
         left_out: Columns of the file that were not read.
         content: The file's name and hash.
+        dataset: What the data set of the videos is called here, as their names do not say it; empty where they do.
     """
 
     path: Path
@@ -87,6 +90,7 @@ class Imported:
     untrained: bool
     left_out: tuple[str, ...]
     content: ImportedContent
+    dataset: str
 
 
 def import_scores(call: ImportCall) -> Imported:
@@ -101,6 +105,8 @@ def import_scores(call: ImportCall) -> Imported:
     """
     if call.strategy:
         check_name(call.strategy, "--strategy", NAME)
+    if call.dataset:
+        check_name(call.dataset, "--dataset", NAME)
     if call.out.is_dir() and any(call.out.iterdir()):
         raise BenchError(f"{call.out} is not empty; {REMEDY}, or delete it first")
     files.check_place(call.out, "--out")
@@ -110,7 +116,7 @@ def import_scores(call: ImportCall) -> Imported:
     rows = read_rows(call.csv, dict(call.mapped), call.strategy, logits=call.logits)
     for strategy, _ in rows.cells:
         check_name(strategy, f"{where}: strategy", NAME)
-    samples = find_samples(rows, domains, name, where)
+    samples = find_samples(rows, domains, call.dataset, where)
     content = ImportedContent(call.csv.name, files.sha256(call.csv), samples.has_untrained)
     _write(call, name, rows, samples, content)
     return Imported(
@@ -127,6 +133,7 @@ def import_scores(call: ImportCall) -> Imported:
         samples.has_untrained,
         rows.left_out,
         content,
+        samples.dataset,
     )
 
 

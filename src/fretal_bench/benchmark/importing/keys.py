@@ -10,10 +10,17 @@ from fretal_bench.datasets.manifest import COMPRESSIONS, FAKE, REAL
 from fretal_bench.errors import BenchError
 from fretal_bench.names import shown
 
+OWN: Final = "own"
+"""What the data set is called of videos whose names say nothing of it, unless the call names it."""
 _REAL: Final = "real"
 _FAKE: Final = "fake"
 _MOST: Final = {REAL: 1, FAKE: 2}
 """People in a video: the filmed one, and in a fake the one whose face was put there."""
+
+
+def are_keys(groups: Sequence[Group]) -> bool:
+    """Whether all videos are named by keys already."""
+    return all(_is_key(group.video) for group in groups)
 
 
 def video_keys(groups: Sequence[Group], dataset: str, where: str) -> list[str]:
@@ -23,10 +30,15 @@ def video_keys(groups: Sequence[Group], dataset: str, where: str) -> list[str]:
     Else a real video is ``DATASET/real/none/VIDEO``, the same one in all domains that have it; a fake one is
     ``DATASET/DOMAIN/none/VIDEO``, of its domain alone.
 
+    Args:
+        groups: The videos.
+        dataset: What their data set is called; empty if they are named by keys.
+        where: The file, for the errors.
+
     Raises:
         BenchError: Videos are named by keys, and one has another label than its key says.
     """
-    if all(_is_key(group.video) for group in groups):
+    if not dataset:
         for group in groups:
             if (group.video.split("/")[1] == _REAL) != (group.label == REAL):
                 word = _FAKE if group.label == FAKE else _REAL
@@ -49,7 +61,7 @@ def _method(group: Group) -> str:
     return group.domain if group.domain != _REAL else _FAKE
 
 
-def people_of(groups: Sequence[Group], keys: Sequence[str], dataset: str, where: str) -> list[str]:
+def people_of(groups: Sequence[Group], keys: Sequence[str], where: str) -> list[str]:
     """Return who is in each video, as ``manifest.people_key``: ``DATASET/PERSON``, in a fake two joined by ``+``.
 
     Raises:

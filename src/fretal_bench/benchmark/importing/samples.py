@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fretal_bench.benchmark.importing.columns import Fault
-from fretal_bench.benchmark.importing.keys import people_of, video_keys
+from fretal_bench.benchmark.importing.keys import OWN, are_keys, people_of, video_keys
 from fretal_bench.benchmark.importing.rows import Group, Ints, ScoreRows
 from fretal_bench.datasets.streams.folds import fold_of
 from fretal_bench.errors import BenchError, unknown_name
@@ -39,6 +39,7 @@ class Samples:
         has_untrained: Whether there are scores before any training.
         order: The rows of the file by cell and step, [N].
         starts: Where those of each cell and step begin in it: cell c and step s at ``c (T + 1) + s + 1``.
+        dataset: What the data set of the videos is called here, as their names do not say it; empty where they do.
     """
 
     domains: tuple[str, ...]
@@ -52,6 +53,7 @@ class Samples:
     has_untrained: bool
     order: NDArray[np.intp]
     starts: Ints
+    dataset: str
 
     @property
     def steps(self) -> range:
@@ -93,7 +95,7 @@ def find_samples(rows: ScoreRows, domains: Sequence[str], dataset: str, where: s
     Args:
         rows: The rows of the file.
         domains: The domains in the order in which they are learned; none = as they first appear in the file.
-        dataset: What the data set of videos is called that say nothing of it.
+        dataset: What the data set of videos is called whose names say nothing of it; empty if the call names none.
         where: The file, for the errors.
 
     Raises:
@@ -101,8 +103,9 @@ def find_samples(rows: ScoreRows, domains: Sequence[str], dataset: str, where: s
             have samples that are neither the same nor those of folds.
     """
     names = _domains(rows, domains, where)
+    dataset = _dataset(rows.groups, dataset, where)
     keys = video_keys(rows.groups, dataset, where)
-    people = people_of(rows.groups, keys, dataset, where)
+    people = people_of(rows.groups, keys, where)
     place = {name: number for number, name in enumerate(names)}
     order = sorted(range(len(rows.groups)), key=lambda g: (place[rows.groups[g].domain], keys[g]))
     place_of = np.empty(len(order), dtype=np.int64)
@@ -124,6 +127,7 @@ def find_samples(rows: ScoreRows, domains: Sequence[str], dataset: str, where: s
         bool((steps == -1).any()),
         by_block,
         starts,
+        dataset,
     )
     folds = _folds(_by_seed(rows, samples, where), samples, where)
     every = folds[0] if len(folds) == 1 else np.unique(np.concatenate(folds))
@@ -137,6 +141,18 @@ def _blocks(rows: ScoreRows, steps: NDArray[np.int16], domains: int) -> tuple[ND
     order = np.argsort(block, kind="stable")
     sizes = np.bincount(block, minlength=len(rows.cells) * count)
     return order, np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+
+
+def _dataset(groups: Sequence[Group], named: str, where: str) -> str:
+    """Return what the data set of the videos is called; empty where their names say it."""
+    if not are_keys(groups):
+        return named or OWN
+    if named:
+        raise BenchError(
+            f"{where}: --dataset {shown(named)}, and all videos are named with their data set "
+            f"({shown(groups[0].video)}); leave it out"
+        )
+    return ""
 
 
 def _same(groups: Sequence[Group], keys: Sequence[str], one: int, other: int) -> bool:
