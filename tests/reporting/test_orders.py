@@ -153,7 +153,7 @@ def test_the_ranking_of_each_order_is_counted(results, summary):
     expected = friedmanchisquare(*np.array(ranks).T).statistic / (6 * 2)
     assert rankings.agreement == pytest.approx(expected)
     words = ranking_words(summary.orders, summary.quantities["forgetting"], rankings)
-    assert words == "By forgetting ewc is first in 4 of 6 orders, lwf in 2."
+    assert words == "By max-based forgetting ewc is first in 4 of 6 orders, lwf in 2."
     assert np.isnan(row_of(summary, "forgetting", "joint")["first_in"].value)
     assert row_of(summary, "forgetting", "ewc")["first_in"].value == 4
 
@@ -169,7 +169,7 @@ def test_a_ranking_that_holds_is_said_to_hold(make):
         assert rankings.same
         assert rankings.agreement == pytest.approx(1)
         words = ranking_words(summary.orders, summary.quantities["forgetting"], rankings)
-        assert words == f"By forgetting the ranking is the same in {scope}: lwf, ewc, finetuning."
+        assert words == f"By max-based forgetting the ranking is the same in {scope}: lwf, ewc, finetuning."
         assert any(words in note for note in verdict(summary).notes)
 
 
@@ -185,7 +185,7 @@ def test_strategies_that_tie_share_the_first_place(make):
     rankings = summary.orders.rankings["forgetting"]
     assert rankings.firsts == {"ewc": 5.0, "lwf": 1.0, "kd": 0.0}
     words = ranking_words(summary.orders, summary.quantities["forgetting"], rankings)
-    assert words == "By forgetting ewc is first in 4 of 6 orders, several tie for it in 2."
+    assert words == "By max-based forgetting ewc is first in 4 of 6 orders, several tie for it in 2."
 
 
 def of_one(results, strategies):
@@ -401,7 +401,7 @@ def test_the_report_shows_orders_everywhere(results, tmp_path):
     report = write_report(results, tmp_path)
     console = Console(width=100, file=io.StringIO(), color_system=None)
     print_summary(results, report.summary, report.verdict, console)
-    words = "By forgetting ewc is first in 4 of 6 orders, lwf in 2."
+    words = "By max-based forgetting ewc is first in 4 of 6 orders, lwf in 2."
     for text in (console.file.getvalue(), (tmp_path / "summary.md").read_text(), report.page.read_text()):
         assert words in " ".join(text.split())
         assert "Orders: all 6 that 3 domains have." in " ".join(text.split())

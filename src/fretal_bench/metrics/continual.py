@@ -298,7 +298,7 @@ CONTINUAL_METRICS: dict[str, ContinualMetric] = {
     for metric in (
         ContinualMetric(
             "forgetting",
-            "forgetting",
+            "max-based forgetting",
             "mean_{j<T-1} max_{j<=l<T-1} R[l,j] - R[T-1,j]",
             "lower",
             "max-based, Chaudhry et al. 2018",

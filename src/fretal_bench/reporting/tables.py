@@ -20,7 +20,7 @@ INTERVAL = "Mean ± half of the 95% interval over"
 GAP = 2
 DIGITS = 8
 """Decimals that numbers are rounded to before they are written, and that a page holds."""
-TOO_NARROW = "The ± is left out here: the terminal is too narrow for it."
+TOO_NARROW = "The ± is left out here: the terminal is too narrow for it (COLUMNS=150 makes it wider; the page and tables/ have it)."
 
 
 @dataclass(frozen=True)
