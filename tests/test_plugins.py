@@ -15,6 +15,7 @@ import pytest
 from torch.optim import SGD
 
 from fretal_bench import plugins
+from fretal_bench.benchmark.runner.call import Call, check_names
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import run
 from fretal_bench.errors import BenchError
@@ -445,6 +446,40 @@ def test_a_run_with_a_file_reaches_worker_processes_and_an_edited_file_is_traine
     assert second[0].id == first[1].id
     assert second[1].id != first[0].id
     assert not second[1].scores["score"].equals(first[0].scores["score"])
+
+
+def test_a_class_that_is_not_there_is_refused_before_anything_trains(bench, write, stream, tmp_path):
+    path = write(as_file(code(module="")).replace("class Pulled", "class Pulled2"))
+    there = set(tmp_path.iterdir())
+
+    status, out, err = bench("run", "finetuning", "pulled", "--stream", stream, "--plugin", path)
+
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert (
+        "strategy 'pulled': cannot load ':Pulled': mine.py has no class Pulled; did you mean 'Pulled2'?"
+        in err
+    )
+    assert set(tmp_path.iterdir()) == there
+    assert bench("list", "strategies", "--plugin", path)[0] == 0
+
+
+def test_a_class_with_a_wrong_hook_is_refused_by_the_names_alone(write, stream):
+    plugins.use_files([write(as_file(code(module="", hook="penalty(self, scale)")))])
+
+    with pytest.raises(BenchError, match="needs 'scale'"):
+        check_names(Call(("finetuning", "pulled"), stream, changes={"recipe": TINY}))
+    check_names(Call(("finetuning",), stream, changes={"recipe": TINY}))
+
+
+def test_show_says_that_a_class_is_not_there(bench, write):
+    path = write(as_file(code(module="")).replace("class Pulled", "class Pulled2"))
+
+    status, out, _ = bench("show", "strategy", "pulled", "--plugin", path)
+    assert status == 0
+    assert re.search(r"formula +mine\.py has no class Pulled;", out)
+    of = json.loads(bench("show", "strategy", "pulled", "--plugin", path, "--json")[1])
+    assert (of["formula"], of["fault"].partition(";")[0]) == ("", "mine.py has no class Pulled")
 
 
 def test_two_files_of_one_name_are_both_in_the_versions(write, tmp_path):

@@ -106,6 +106,11 @@ def plugin_files() -> tuple[Path, ...]:
     return tuple(_files)
 
 
+def is_of_file(module: str) -> bool:
+    """Whether a module is that of a file that was given, by its name."""
+    return any(module == of.__name__ for of, _ in _files.values())
+
+
 def forget() -> None:
     """Forget every plugin that was found or given; they are looked for again."""
     _files.clear()

@@ -10,6 +10,7 @@ import pytest
 import broken_strategies as broken
 from broken_strategies import info_of
 from fretal_bench.errors import BenchError
+from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.testing import ConformanceError, check_strategy, strategy_checks
 
 
@@ -45,6 +46,35 @@ def test_the_class_of_a_row_may_stand_in_the_same_file(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "one_file", raising=False)
     checks = strategy_checks(importlib.import_module("one_file").STRATEGY)
     next(check for check in checks if check.name == "describes_itself")()
+
+
+@pytest.mark.parametrize("listed", ["STRATEGY = ROW", "STRATEGIES = [ROW]"])
+def test_a_class_that_is_not_there_is_named_with_its_file(tmp_path, monkeypatch, listed):
+    (tmp_path / "no_class.py").write_text(
+        "from fretal_bench.strategies import ContinualStrategy, StrategyInfo\n"
+        f"ROW = StrategyInfo('one-file', ':OneFlie', 'nothing', 'none')\n{listed}\n"
+        "class OneFile(ContinualStrategy):\n    'L = CE(s, y).'\n    info = ROW\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "no_class", raising=False)
+    row = importlib.import_module("no_class").ROW
+    # A test that imports the row has it too.
+    monkeypatch.setitem(globals(), "ROW", row)
+
+    with pytest.raises(ConformanceError) as caught:
+        check_strategy(row)
+    assert caught.value.check == "describes_itself"
+    assert caught.value.seen.startswith(
+        "target ':OneFlie': no_class.py has no class OneFlie; did you mean 'OneFile'?"
+    )
+
+
+def test_a_row_of_which_nobody_knows_the_file_is_told():
+    row = StrategyInfo("nowhere", ":Nowhere", "nothing", "none")
+    with pytest.raises(
+        ConformanceError, match="':Nowhere': no module that is imported has this row and a class"
+    ):
+        check_strategy(row)
 
 
 CAUGHT = [

@@ -45,7 +45,7 @@ def _strategy(name: str, data: Sequence[Path], json_: bool) -> None:
     _print_head("/".join((of.name, *of.aliases)), f"{of.summary}{' (bound)' if of.bound else ''}")
     _print_facts(
         {
-            "formula": of.formula,
+            "formula": of.formula or of.fault,
             "": "\n".join(of.details),
             "source": of.source,
             "paper": of.paper,

@@ -12,6 +12,7 @@ from fretal_bench import records
 from fretal_bench.docstrings import arguments, docstring_of, paragraphs
 from fretal_bench.strategies.families import BUILT_IN
 from fretal_bench.strategies.record import Range, StrategyInfo
+from fretal_bench.strategies.targets import missing_class
 
 _SOURCE = re.compile(r"Sources?: ")
 
@@ -54,6 +55,7 @@ class StrategyDescription:
         cost: What it keeps and computes beyond fine-tuning, a sentence each.
         caution: What whoever runs it must know; empty if nothing.
         origin: The plugin that it comes from; empty for the suite's own.
+        fault: Why there is no formula: its file has no such class; empty otherwise.
     """
 
     name: str
@@ -70,11 +72,13 @@ class StrategyDescription:
     cost: tuple[str, ...]
     caution: str
     origin: str
+    fault: str = ""
 
 
 def describe_strategy(info: StrategyInfo) -> StrategyDescription:
     """Say what a strategy is; imports neither it nor torch."""
-    written = paragraphs(docstring_of(info.target))
+    fault = missing_class(info.target)
+    written = paragraphs("" if fault else docstring_of(info.target))
     source = next((_SOURCE.sub("", text, count=1) for text in written if _SOURCE.match(text)), "")
     details = [text for text in written if not _SOURCE.match(text)]
     # One whose first paragraph is in words alone has its loss further down.
@@ -95,6 +99,7 @@ def describe_strategy(info: StrategyInfo) -> StrategyDescription:
         _cost(info),
         info.caution,
         info.origin,
+        fault,
     )
 
 

@@ -11,6 +11,7 @@ from fretal_bench import guard
 from fretal_bench.errors import BenchError
 from fretal_bench.plugins import words
 from fretal_bench.strategies.record import NoHyperparameters, StrategyInfo
+from fretal_bench.strategies.targets import missing_class, written
 from fretal_bench.strategies.template import ContinualStrategy
 
 _HOOKS = (
@@ -44,11 +45,13 @@ def load(info: StrategyInfo) -> type[ContinualStrategy]:
         if module is None:
             with guard.bounded(who) if info.origin else contextlib.nullcontext():
                 module = importlib.import_module(module_name)
+        if fault := missing_class(info.target):
+            raise BenchError(fault)
         kind = getattr(module, class_name)
     except Exception as error:
-        raise BenchError(f"{who}: cannot load {info.target!r}: {words(error)}") from error
+        raise BenchError(f"{who}: cannot load {written(info.target)!r}: {words(error)}") from error
     if not (isinstance(kind, type) and issubclass(kind, ContinualStrategy)):
-        raise BenchError(f"{who}: {info.target!r} is not a ContinualStrategy class")
+        raise BenchError(f"{who}: {written(info.target)!r} is not a ContinualStrategy class")
     if info.constants is NoHyperparameters and kind.Hyperparameters is not NoHyperparameters:
         raise BenchError(
             f"{who}: its class takes {kind.Hyperparameters.__name__}, which its row does not have; "

@@ -12,8 +12,9 @@ def test_my_strategy_conforms(check):
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fretal_bench.errors import unknown_name
@@ -170,17 +171,50 @@ def check_strategy(
 
 
 def _completed(info: StrategyInfo) -> StrategyInfo:
-    """Return the row of a class in the same file (``:Class``) with that file's module, as ``--plugin`` completes it."""
+    """Return the row of a class in the same file (``:Class``) with that file's module, as ``--plugin`` completes it.
+
+    The file is that of the class that names the row; of a class that is not there, the one that has the row and
+    strategies of its own, since a test that imports a row has it too.
+    """
     from fretal_bench.strategies.registry import with_its_class
 
     if not info.target.startswith(":"):
         return info
     name = info.target[1:]
+    holders = []
     for module in list(sys.modules.values()):
-        kind = vars(module).get(name)
+        values = vars(module)
+        kind = values.get(name)
         if isinstance(kind, type) and vars(kind).get("info") is info:
             return with_its_class(info, kind.__module__)
-    return info
+        if any(
+            value is info or (isinstance(value, list | tuple) and _has(value, info))
+            for value in _public(values)
+        ):
+            holders.append(module)
+    own = [module for module in holders if _strategies_of(module)] or holders
+    return with_its_class(info, own[-1].__name__) if own else info
+
+
+def _public(values: Mapping[str, Any]) -> list[Any]:
+    """Return the values of a module that may be rows: those in capitals, as a file names them."""
+    return [value for key, value in list(values.items()) if key.isupper()]
+
+
+def _has(values: Sequence[Any], info: StrategyInfo) -> bool:
+    return any(value is info for value in values)
+
+
+def _strategies_of(module: ModuleType) -> bool:
+    """Whether strategies are defined in a module."""
+    from fretal_bench.strategies.template import ContinualStrategy
+
+    return any(
+        isinstance(value, type)
+        and issubclass(value, ContinualStrategy)
+        and value.__module__ == module.__name__
+        for value in list(vars(module).values())
+    )
 
 
 if not TYPE_CHECKING:

@@ -15,6 +15,7 @@ from fretal_bench.errors import BenchError
 from fretal_bench.metrics.detection import auc
 from fretal_bench.strategies.loading import load
 from fretal_bench.strategies.record import check_info
+from fretal_bench.strategies.targets import missing_class
 from fretal_bench.testing.plain_script import run_script
 from fretal_bench.testing.rig import Rig, Trained, TrainingFailed, Walk, digest
 from fretal_bench.testing.values import accepted, alternatives, choices, fields, nonsense
@@ -40,7 +41,9 @@ CheckFunction = Callable[[Rig], Finding | None]
 
 def describes_itself(rig: Rig) -> Finding | None:
     """The info's fields have their types; the class is there, has a docstring, and its hooks take what they are given."""
-    problem = check_info(rig.info)
+    target = rig.info.target
+    problem = _missing_class(target) if isinstance(target, str) else None
+    problem = problem or check_info(rig.info)
     if problem is None:
         try:
             kind = load(rig.info)
@@ -51,6 +54,14 @@ def describes_itself(rig: Rig) -> Finding | None:
     if problem is None and rig.info.memory == "budget" and "memory" not in {f.name for f in fields(rig.info)}:
         problem = f"memory='budget', and {rig.info.constants.__name__} has no field 'memory'"
     return Finding(problem, "an info that says what the class is") if problem else None
+
+
+def _missing_class(target: str) -> str | None:
+    """Say that the file of a row has no class of its target's name; None where it has, or is not imported."""
+    if target.startswith(":"):
+        return f"target {target!r}: no module that is imported has this row and a class of this name"
+    fault = missing_class(target)
+    return f"target ':{target.rpartition(':')[2]}': {fault}" if fault else None
 
 
 def trains_three_domains(rig: Rig) -> Finding | None:

@@ -241,7 +241,8 @@ def check_strategies(
 ) -> tuple[StrategyInfo, ...]:
     """Check the names, keys and values of a plan; arguments and errors as ``make_plan``.
 
-    With ``brought``, also that every strategy can go on from a source model whose training data are not there.
+    The classes of plugins are loaded and looked at: what is wrong with one is said before anything trains. With
+    ``brought``, also that every strategy can go on from a source model whose training data are not there.
 
     Returns:
         The strategies, each once.
@@ -275,7 +276,18 @@ def check_strategies(
                 "data; leave it out"
             )
         info.hyperparameters({**recipe.hyperparameters.get(info.name, {}), **changes.get(info.name, {})})
+    _check_classes(infos)
     return infos
+
+
+def _check_classes(infos: Sequence[StrategyInfo]) -> None:
+    """Load the classes of plugins' strategies; those of the suite are as they were tested, and are not imported here."""
+    brought_in = [info for info in infos if info.origin]
+    if brought_in:
+        from fretal_bench.strategies.loading import load
+
+        for info in brought_in:
+            load(info)
 
 
 def _cell(
