@@ -302,12 +302,15 @@ def test_a_file_on_the_desk_adds_a_strategy(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
-        ("import sys; sys.exit(0)", "cannot be imported: SystemExit: 0; fix it"),
-        ("raise KeyboardInterrupt", "cannot be imported: KeyboardInterrupt: ; fix it"),
-        ("raise GeneratorExit('a\\nb')", "cannot be imported: GeneratorExit: a; fix it"),
-        ("raise MemoryError", "cannot be imported: MemoryError: ; fix it"),
-        ("raise StopIteration", "cannot be imported: StopIteration: ; fix it"),
+        ("import nothing_of_that_name", "No module named 'nothing_of_that_name' (mine.py, line 1); fix it"),
+        ("x = 1\n\ny = fading\n", "NameError: name 'fading' is not defined (mine.py, line 3); fix it"),
+        ("def f(a): return int(a)\n\nf('x')\n", "for int() with base 10: 'x' (mine.py, line 1); fix it"),
+        ("x = 1\nx =\n", "cannot be imported: SyntaxError: invalid syntax (mine.py, line 2); fix it"),
+        ("import sys; sys.exit(0)", "cannot be imported: SystemExit: 0 (mine.py, line 1); fix it"),
+        ("raise KeyboardInterrupt", "cannot be imported: KeyboardInterrupt: (mine.py, line 1); fix it"),
+        ("raise GeneratorExit('a\\nb')", "cannot be imported: GeneratorExit: a (mine.py, line 1); fix it"),
+        ("raise MemoryError", "cannot be imported: MemoryError: (mine.py, line 1); fix it"),
+        ("raise StopIteration", "cannot be imported: StopIteration: (mine.py, line 1); fix it"),
         ("def f(): f()\nf()", "cannot be imported: RecursionError: maximum recursion depth exceeded"),
         ("x = 1", "expected one of STRATEGY, STRATEGIES"),
         (as_file(code(module="")).replace('"pulled"', '"recipe"'), "choose another name"),
@@ -480,6 +483,31 @@ def test_show_says_that_a_class_is_not_there(bench, write):
     assert re.search(r"formula +mine\.py has no class Pulled;", out)
     of = json.loads(bench("show", "strategy", "pulled", "--plugin", path, "--json")[1])
     assert (of["formula"], of["fault"].partition(";")[0]) == ("", "mine.py has no class Pulled")
+
+
+def test_a_strategy_that_fails_in_training_is_told_with_the_line_of_its_file(bench, write, stream):
+    text = as_file(code(module="", strength="self.old"))
+    path = write(text)
+    line = 1 + text[: text.index("self.old")].count("\n")
+
+    words = ["--stream", stream, "--plugin", path, *recipe_options(), "--jobs", "1"]
+    status, _, err = bench("run", "finetuning", "pulled", *words)
+    (failure,) = Path("results/tiny-mini/failures").iterdir()
+    told = (
+        f"AttributeError: 'Pulled' object has no attribute 'old' (mine.py, line {line}; traceback: {failure})"
+    )
+
+    assert status == 1
+    assert f"bench: failed: pulled, seed 0: {told}\n" in err
+    assert "(mine.py" not in Path("reports/tiny-mini/summary.md").read_text()
+    (problem,) = json.loads(bench("report", "results/tiny-mini", "--json").out)["problems"]
+    assert set(problem) == {"label", "seed", "kind", "reason"}
+    assert f"results/tiny-mini:pulled:0: {told}\n" in bench("cells", "results/tiny-mini").out
+    cells = json.loads(bench("cells", "results/tiny-mini", "--json").out)["cells"]
+    assert [cell["place"] for cell in cells] == ["", told[told.index(" (mine.py") :]]
+    status, _, err = bench("run", "pulled", *words, "--out", "results/alone")
+    assert "no cell has numbers, 1 failed; the first: pulled, seed 0: AttributeError" in err
+    assert f" (mine.py, line {line}; traceback: results/alone/failures/" in err
 
 
 def test_two_files_of_one_name_are_both_in_the_versions(write, tmp_path):

@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar
 from fretal_bench import files, guard
 from fretal_bench.errors import BenchError, BenchWarning
 from fretal_bench.names import NAME, shown
+from fretal_bench.places import place_of
 
 Kind = Literal["strategies", "streams", "importers", "metrics"]
 KINDS: Mapping[Kind, tuple[str, str]] = {
@@ -272,7 +273,11 @@ def _import_file(path: Path) -> tuple[ModuleType, str]:
                 spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise BenchError(f"--plugin {path}: cannot be imported: {words(error)}; fix it") from error
+        place = place_of(error.__cause__ if isinstance(error, guard.Ended) and error.__cause__ else error)
+        where = f" ({place})" if place else ""
+        raise BenchError(
+            f"--plugin {path}: cannot be imported: {words(error).rstrip()}{where}; fix it"
+        ) from error
     variables = [variable for pair in KINDS.values() for variable in pair]
     if not any(hasattr(module, variable) for variable in variables):
         raise BenchError(

@@ -129,7 +129,7 @@ CAUGHT = [
     (
         broken.NeedsATimmModel,
         "trains_on_plain_avalanche_experiences",
-        "on experience 1: 'Sequential' object has no attribute 'forward_features'; expected clean_batches(experience)",
+        "on experience 1: 'Sequential' object has no attribute 'forward_features' (broken_strategies.py, line ",
     ),
     (
         broken.EvaluatesNothing,
@@ -196,6 +196,24 @@ def test_check_strategy_raises_what_was_seen_and_what_is_expected():
     assert (
         str(error)
         == f"strategy 'accepts-nonsense': refuses_nonsense: {error.seen}; expected {error.expected}"
+    )
+
+
+def test_what_a_strategy_raises_is_told_with_the_line_of_its_file(tmp_path, monkeypatch):
+    (tmp_path / "raises.py").write_text(
+        "from fretal_bench.strategies import ContinualStrategy, StrategyInfo\n"
+        "STRATEGY = StrategyInfo('raises', ':Raises', 'nothing', 'none')\n"
+        "class Raises(ContinualStrategy):\n    'L = CE(s, y).'\n    info = STRATEGY\n"
+        "    def penalty(self):\n        return self.old\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "raises", raising=False)
+
+    with pytest.raises(ConformanceError) as caught:
+        check_strategy(importlib.import_module("raises").STRATEGY)
+    assert str(caught.value) == (
+        "strategy 'raises': trains_three_domains: AttributeError on domain 1: 'Raises' object has no attribute 'old' "
+        "(raises.py, line 7)"
     )
 
 

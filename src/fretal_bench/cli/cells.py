@@ -58,7 +58,7 @@ def _print_cells(of: CellList) -> None:
     print_line(f"learned, final, -BWT: by {of.level} {title}; -BWT above 0 = forgot")
     for row in of.rows:
         if row.reason:
-            print_line(f"{row.address}: {row.reason}")
+            print_line(f"{row.address}: {row.reason}{row.place}")
     if several:
         for number, order in {row.order: row.domains for row in of.rows}.items():
             print_line(f"order {number}: {order}")

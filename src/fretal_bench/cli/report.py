@@ -170,7 +170,7 @@ def show_report(
 
     without = (*results.failures, *results.unusable)
     if without and not results.cells:
-        first = f"{without[0].label}, seed {without[0].seed}: {without[0].reason}"
+        first = f"{without[0].label}, seed {without[0].seed}: {without[0].reason}{without[0].place}"
         raise RunError(f"{results.path}: no cell has numbers, {len(without)} failed; the first: {first}")
     folder = out if out is not None else Path("reports") / results.path.resolve().name
     with doing() as tell, _few_collections():
@@ -204,6 +204,8 @@ def exit_if_failed(summary: Summary) -> None:
     problems = [problem for problem in summary.problems if problem.kind != "missing"]
     for problem in problems:
         order = f", order {problem.order}" if problem.order else ""
-        print_problem(f"{problem.kind}: {problem.label}, seed {problem.seed}{order}: {problem.reason}")
+        print_problem(
+            f"{problem.kind}: {problem.label}, seed {problem.seed}{order}: {problem.reason}{problem.place}"
+        )
     if problems:
         sys.exit(1)

@@ -45,6 +45,7 @@ class CellRow:
         address: What ``bench predict`` and ``bench export`` take for it.
         path: Its folder.
         reason: Why there are no numbers; empty if there are, or nobody knows.
+        place: Where it failed, as ``CellFailure.place``.
     """
 
     label: str
@@ -60,6 +61,7 @@ class CellRow:
     address: str
     path: Path
     reason: str = ""
+    place: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data for ``json.dumps``; a value that does not exist is None."""
@@ -128,6 +130,7 @@ def list_cells(
                 address_of(results.path, plan, entry),
                 folder.cell(entry.id),
                 reason or why,
+                failed[entry.id].place if entry.id in failed else "",
             )
         )
     return CellList(metric, level, tuple(rows))

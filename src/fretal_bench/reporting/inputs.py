@@ -26,6 +26,7 @@ class Problem:
             are not what the suite writes).
         reason: In one line.
         order: The order of the domains; empty where the run has one order only.
+        place: Where it failed, as ``CellFailure.place``; for who runs it, not for reports.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Problem:
     kind: Literal["failed", "missing", "unusable"]
     reason: str
     order: str = ""
+    place: str = ""
 
 
 def domain_names(plan: Mapping[str, Any]) -> tuple[str, ...]:
@@ -163,7 +165,8 @@ def shortcut_words(results: Results) -> tuple[str, ...]:
 def absent_cells(results: Results, order: str = "") -> tuple[Problem, ...]:
     """List failed cells, done ones whose scores cannot be used, and those that were asked for and are neither."""
     failed = [
-        Problem(cell.label, cell.seed, "failed", one_line(cell.reason), order) for cell in results.failures
+        Problem(cell.label, cell.seed, "failed", one_line(cell.reason), order, cell.place)
+        for cell in results.failures
     ]
     unusable = [
         Problem(cell.label, cell.seed, "unusable", one_line(cell.reason), order) for cell in results.unusable

@@ -486,8 +486,10 @@ def summary_record(summary: Summary) -> dict[str, Any]:
 
 
 def _without_order(of_cells: Problem | Progress) -> dict[str, Any]:
-    """Give a record as plain data, without the order of the domains where the run has one only."""
-    return {key: value for key, value in asdict(of_cells).items() if key != "order" or value}
+    """Give a record as plain data, without the place, and the order of the domains where the run has one only."""
+    return {
+        key: value for key, value in asdict(of_cells).items() if key != "place" and (key != "order" or value)
+    }
 
 
 def _over_seeds(measures: list[CellMeasures], cell: CellResult, known: tuple[str, ...]) -> StrategySummary:

@@ -57,11 +57,13 @@ class ConformanceError(AssertionError):
         strategy: Its name.
         check: The check's name.
         seen: What the check saw.
-        expected: What it expects.
+        expected: What it expects; empty where the strategy raised.
     """
 
     def __init__(self, strategy: str, check: str, seen: str, expected: str) -> None:
-        super().__init__(f"strategy {strategy!r}: {check}: {seen}; expected {expected}")
+        super().__init__(
+            f"strategy {strategy!r}: {check}: {seen}{f'; expected {expected}' if expected else ''}"
+        )
         self.strategy, self.check, self.seen, self.expected = strategy, check, seen, expected
 
 
@@ -91,9 +93,7 @@ class Check:
         try:
             finding = self._function(self._rig)
         except TrainingFailed as error:
-            raise ConformanceError(
-                self._rig.info.name, self.name, str(error), "training that goes through"
-            ) from error
+            raise ConformanceError(self._rig.info.name, self.name, str(error), "") from error
         if finding is not None:
             raise ConformanceError(self._rig.info.name, self.name, finding.seen, finding.expected)
 

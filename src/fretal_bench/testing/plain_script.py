@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fretal_bench.strategies.loading import load
-from fretal_bench.testing.rig import BATCH, JUDGING_BATCH, RATE, Rig, TrainingFailed
+from fretal_bench.testing.rig import BATCH, JUDGING_BATCH, RATE, Rig, TrainingFailed, told
 from fretal_bench.testing.world import DOMAINS, SIDE, seeded, tiny_convnet
 
 _EPOCHS, _COUNT = 2, 24
@@ -98,8 +98,7 @@ def run_script(rig: Rig) -> Scripted:
                     strategy.probabilities(x.to(rig.device))[:, 1].float().cpu().numpy() for x, _ in tests
                 )
     except Exception as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise TrainingFailed(f"{type(error).__name__} {at}: {first}") from error
+        raise TrainingFailed(told(error, at)) from error
     accuracies = {str(name): value for name, value in (metrics or {}).items() if "Top1_Acc" in str(name)}
     return Scripted(accuracies, scores, tuple(y.numpy() for _, y in tests))
 

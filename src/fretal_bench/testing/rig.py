@@ -18,6 +18,7 @@ from torch import nn
 
 from fretal_bench.benchmark.runner.watching import Watch
 from fretal_bench.errors import first_line
+from fretal_bench.places import place_of
 from fretal_bench.strategies import life
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.template import ContinualStrategy, Precision
@@ -33,6 +34,12 @@ BUDGET = 8
 
 class TrainingFailed(Exception):
     """A strategy raised while it was trained."""
+
+
+def told(error: Exception, when: str) -> str:
+    """Say what a strategy raised, when, and in which line of its file."""
+    first, place = (str(error).splitlines() or [""])[0], place_of(error)
+    return f"{type(error).__name__} {when}: {first}{f' ({place})' if place else ''}"
 
 
 @dataclass(frozen=True)
@@ -140,8 +147,7 @@ class Walk:
             self.scores.append(self._scored(strategy))
             self._hash.update(digest({"w": strategy.model.state_dict(), "s": self.scores[-1]}).encode())
         except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise TrainingFailed(f"{type(error).__name__} on domain {number}: {first}") from error
+            raise TrainingFailed(told(error, f"on domain {number}")) from error
 
     def finish(self) -> Trained:
         """Train what is left and return what the cell came to.
@@ -185,10 +191,7 @@ class Walk:
         except TrainingFailed:
             raise
         except Exception as error:
-            first = (str(error).splitlines() or [""])[0]
-            raise TrainingFailed(
-                f"{type(error).__name__} in a new object that scores after domain {number}: {first}"
-            ) from error
+            raise TrainingFailed(told(error, f"in a new object that scores after domain {number}")) from error
 
     def _scored(self, strategy: ContinualStrategy) -> tuple[NDArray[np.float32], ...]:
         if self.disturbed:

@@ -30,6 +30,7 @@ from fretal_bench.benchmark.runner.score_table import UnusableScores
 from fretal_bench.benchmark.runner.seals import CHECKSUMS, Sealed, read_about, read_environment
 from fretal_bench.datasets.streams.domain import NO_ROWS
 from fretal_bench.errors import BenchError
+from fretal_bench.places import place_in
 from fretal_bench.strategies.record import StrategyInfo
 from fretal_bench.strategies.registry import find_strategy
 
@@ -127,6 +128,14 @@ class CellFailure:
     seed: int
     reason: str
     traceback: str
+    path: Path | None = None
+    """The file that says so."""
+
+    @property
+    def place(self) -> str:
+        """Where it failed, to be put behind the reason: `` (mine.py, line 36; traceback: FILE)``; empty if unknown."""
+        place = place_in(self.traceback, self.reason)
+        return f" ({place}; traceback: {self.path})" if place and self.path else ""
 
 
 @dataclass(frozen=True)
@@ -258,7 +267,7 @@ def _of_order(
         elif os.path.lexists(failed):
             failure = documents.read_failure(failed, entry)
             reason = " ".join(failure.reason.split())
-            failures.append(CellFailure(failure.id, label, failure.seed, reason, failure.traceback))
+            failures.append(CellFailure(failure.id, label, failure.seed, reason, failure.traceback, failed))
         else:
             missing.append(MissingCell(label, entry.seed))
     own = plan_of_order(values, order)
