@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 TABLES = {
     "reference": (set(OF_MINI), SEEDS),
     "reference-memory-50": (set(WITH_MEMORY), SEEDS),
-    "reference-vit": ({"domain-lora", "finetuning"}, (0, 1, 2)),
+    "reference-vit": ({"domain-lora", "finetuning", "orthogonal-lora", "zero-shot"}, SEEDS),
 }
 
 

@@ -31,7 +31,7 @@ _BLOCK: Final = re.compile(rf"<!-- quote ([a-z]+) (.*?) -->\n.*?{END}", re.DOTAL
 _WIDTH: Final = 80
 TITLES: Final = {
     "backward_transfer": "BWT",
-    "forgetting": "forgetting",
+    "forgetting": "max-based forgetting",
     "learning": "learning accuracy",
     "average": "average accuracy at the end",
     "minimum_old": "worst old domain",
