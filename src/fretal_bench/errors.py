@@ -54,13 +54,20 @@ def nearest(name: str, known: Iterable[str]) -> str:
     E.g. ``; did you mean 'fretal'? Known: ewc, fretal``.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = near_names(name, names)
     hint = f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else "."
     listed, more = names, ""
     if len(names) > _LISTED:
         listed = sorted(difflib.get_close_matches(name, names, n=_NEAREST, cutoff=0))
         more = f", ... and {len(names) - _NEAREST} more"
     return f"{hint} Known: {', '.join(listed) or 'none'}{more}"
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return the names that are near to an unknown one, the nearest first: those alone that differ in case only."""
+    names = sorted(known)
+    same = [other for other in names if other.casefold() == name.casefold()]
+    return same or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
 
 
 def first_line(error: BaseException) -> str:

@@ -11,6 +11,11 @@ def test_an_unknown_name_is_told_with_the_nearest_that_exist():
     assert error.exit_code == 2
 
 
+def test_a_name_that_differs_in_case_only_is_the_only_one_that_is_told():
+    assert "; did you mean 'FT'? Known: DF, FS, FT" in str(unknown_name("domain", "ft", ["FS", "FT", "DF"]))
+    assert "; did you mean 'FS'? " in str(unknown_name("domain", "Fs", ["FS", "FT", "DF"]))
+
+
 @pytest.mark.parametrize(("count", "listed", "rest"), [(40, 40, ""), (45, 20, ", ... and 25 more")])
 def test_of_a_long_list_of_names_the_nearest_are_shown(count, listed, rest):
     known = [f"aaa{i:02}" for i in range(count - 1)] + ["zebra"]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fretal_bench.benchmark.importing.columns import mapping_of
 from fretal_bench.benchmark.importing.folder import ImportCall, import_scores
 from fretal_bench.benchmark.runner.inspection import inspect
 from fretal_bench.benchmark.runner.results import CellResult, Results, load_results
@@ -259,7 +260,11 @@ def test_a_known_stream_gives_names_order_and_protocol(tmp_path):
     plan = load_results(imported(tmp_path, frame, stream=file)).plan
     assert [domain["name"] for domain in plan["stream"]["domains"]] == names
     assert (plan["stream"]["name"], plan["stream"]["protocol"]) == ("mine", file.protocol.content())
-    with pytest.raises(BenchError, match=r"unknown domain 'FaceSwop'; did you mean 'FaceSwap'"):
+    words = (
+        r"unknown domain 'FaceSwop', in 16 rows \(first line 2\); did you mean 'FaceSwap'\? Known: Deepfakes, FaceSwap; "
+        "column 'domain' must hold the stream's names: rename them in the file, or leave --stream out"
+    )
+    with pytest.raises(BenchError, match=words):
         imported(tmp_path, frame.replace({"domain": {"FaceSwap": "FaceSwop"}}), stream=file)
 
 
@@ -294,17 +299,25 @@ LINE = 5
         (changed(3, "video", ""), "1 row has no name in column 'video', in line 5 (it is empty)"),
         (
             changed(3, "label", 0),
-            "another label than its video has in the rows before, in line 5 (video 'A1')",
+            "video 'A1' of domain 'A' is real in 1 row (line 5) and fake in 3 (first line 4); nothing was imported",
+        ),
+        (
+            changed(2, "label", 0),
+            "scores.csv: video 'A1' of domain 'A' is real in 1 row (line 4) and fake in 3 (first line 5); nothing was",
+        ),
+        (
+            changed([0, 3, 12], "label", ["x", 0, 1]),
+            "not 0, 1, real or fake, in line 2 ('x'); video 'A1' of domain 'A' is real in 1 row "
+            "(line 5) and fake in 3 (first line 4); 1 more has both labels; nothing was imported",
         ),
         (
             pd.concat([table(), table().iloc[[3, 4]]]),
             "2 rows have a score of a sample that has one already (step, domain, video, frame, seed), the first in line "
-            "34 (domain 'A', video 'own/A/none/A1', frame 1)",
+            "34 (domain 'A', video 'A1', frame 1); nothing was imported",
         ),
         (
             table().drop(index=[3, 20]),
-            "2 scores are missing, the first of domain 'A', video 'own/A/none/A1', frame 1 after step 0 (mine, seed "
-            "0)",
+            "2 scores are missing, the first of mine, seed 0: domain 'A', video 'A1', frame 1 after step 0 (A); every",
         ),
         (
             table()[lambda f: (f["step"] != 1) | (f["domain"] != "A")],
@@ -312,12 +325,26 @@ LINE = 5
         ),
         (table()[lambda f: f["step"] == 0], "no row is of step 1, after 'B'"),
         (table(step=table()["step"] + 1), "steps 1 to 2: expected 0 to 1, 0 being after the first domain"),
-        (changed(3, "step", 7), "step 7: expected -1 (before training) or 0 to 1, as there are 2 domains"),
+        (
+            changed(3, "step", 7),
+            "step 7, in line 5: expected -1 (before training) or 0 to 1, as there are 2 domains",
+        ),
         (
             changed(3, "step", "C"),
-            "step 'C': expected the domain that was learned last, or its number from 0",
+            "step 'C', in line 5: expected the domain that was learned last, or its number from 0",
         ),
+        (table(domain="A", step=-1), "no row is of step 0, after 'A'; score all domains after every step"),
         (table().drop(columns="label"), "line 1: expected a column 'label', found 'step, domain, video"),
+        (
+            table().drop(columns=["label", "step"]),
+            "line 1: expected columns 'step', 'label', found 'domain, video, frame, score'; say which they are: --map "
+            "step=COLUMN,label=COLUMN",
+        ),
+        (
+            pd.concat([table(gpu=0, model="a"), table(gpu=0, model="b")]),
+            "; if the file holds several strategies or seeds: --map strategy=COLUMN,seed=COLUMN (columns not read: gpu, "
+            "model); nothing was imported",
+        ),
         (table(strategy="x"), "its column 'strategy' names strategies; leave --strategy out"),
         (table().iloc[:0], "holds no row"),
         (
@@ -333,6 +360,79 @@ def test_what_is_wrong_is_one_line_with_the_number_of_rows_and_the_first_line(fr
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "r0").exists(), "nothing half-written"
+
+
+BY_NAME = table().assign(step=lambda f: f["step"].map(dict(enumerate(STEPS))))
+
+
+def by_name(row, column, value):
+    frame = BY_NAME.copy()
+    frame.loc[row, column] = value
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("frame", "call", "message"),
+    [
+        (
+            by_name(3, "domain", "Bb"),
+            {},
+            "domain 'Bb' is in 1 row (line 5), and nothing is scored after it: misspelt (did you mean 'A'?), or score "
+            "all domains after every step",
+        ),
+        (
+            changed([3, 9], "domain", "Bb"),
+            {},
+            "domain 'Bb' is in 2 rows (first line 5), and there are steps for 2 of 3 domains: misspelt (did you mean ",
+        ),
+        (
+            by_name(3, "domain", "a"),
+            {"domains": STEPS},
+            "unknown domain 'a', in line 5; did you mean 'A'? Known: A, B",
+        ),
+        (
+            by_name([3, 4], "step", "b"),
+            {},
+            "step 'b', in 2 rows (first line 5): expected the domain that was learned last, or its number from 0; "
+            "unknown domain 'b'; did you mean 'B'? Known: A, B",
+        ),
+        (
+            by_name(3, "step", "1"),
+            {},
+            "step '1', in line 5, and 'B', in 16 rows (first line 18): one step is",
+        ),
+        (
+            BY_NAME.drop(index=20),
+            {},
+            "1 score is missing, the first of mine, seed 0: domain 'A', video 'A2', frame 0 after 'B'",
+        ),
+        (
+            BY_NAME[lambda f: (f["step"] != "B") | (f["domain"] != "A")],
+            {},
+            "domain 'A' has no score after 'B'; every",
+        ),
+    ],
+)
+def test_steps_and_domains_that_are_wrong_are_shown_as_the_file_writes_them(frame, call, message, tmp_path):
+    with pytest.raises(BenchError) as caught:
+        imported(tmp_path, frame, **call)
+    assert message in str(caught.value)
+
+
+def test_fields_that_are_separated_otherwise_are_said_to_be(tmp_path):
+    for mark, words in ((";", "';'"), ("\t", "tabs")):
+        table().to_csv(tmp_path / "s.csv", index=False, sep=mark)
+        with pytest.raises(BenchError, match=f"the file seems to be separated by {words}: write commas$"):
+            import_scores(ImportCall(tmp_path / "s.csv", tmp_path / "r", "mine"))
+
+
+def test_a_column_may_say_two_things_and_people_are_called_so_too(tmp_path):
+    for name in ("person", "people", "cluster"):
+        mapped = tuple(mapping_of(f"{name}=video").items())
+        (cell,) = load_results(imported(tmp_path, table(), mapped=mapped)).cells
+        assert set(cell.scores["people"]) == {f"own/{d}{n}" for d in STEPS for n in range(4)}
+    with pytest.raises(BenchError, match="--map names 'person' twice"):
+        mapping_of("people=a,person=b")
 
 
 def test_rows_that_are_not_as_long_as_the_header_are_counted(tmp_path):
@@ -374,9 +474,7 @@ def test_seeds_are_tested_on_the_same_samples_or_on_those_of_their_folds(tmp_pat
     assert len(folds.plan["folds"]) == 1
     assert [cell.fold for cell in folds.cells] == [0, 1]
     lacking = pd.concat([table().assign(seed=0), other[(other["video"] != "A1") | (other["frame"] != 1)]])
-    with pytest.raises(
-        BenchError, match="1 of one alone, the first domain 'A', video 'own/A/none/A1', frame 1"
-    ):
+    with pytest.raises(BenchError, match="1 of one alone, the first domain 'A', video 'A1', frame 1"):
         imported(tmp_path, lacking)
     with pytest.raises(
         BenchError, match=r"2 different sets of samples; expected folds, seed s being of fold s mod 2"
@@ -457,7 +555,16 @@ def test_the_command_says_what_it_took_for_granted(bench, tmp_path):
     ("words", "message"),
     [
         (("nowhere.csv", "--out", "r", "--strategy", "m"), "nowhere.csv"),
-        (("s.csv", "--out", "r"), "say what the method is called: --strategy NAME"),
+        (
+            ("s.csv", "--out", "r"),
+            "say what the method is called: --strategy NAME, or --map strategy=COLUMN if a column says it (columns not "
+            "read: method, gpu)",
+        ),
+        (
+            ("s.csv", "--out", "r", "--strategy", "m", "--map", "gpu=step"),
+            "unknown column in --map 'gpu'. Known: domain, frame, label, person, score, seed, step, strategy, video; "
+            "write the suite's name first: --map step=gpu",
+        ),
         (("s.csv", "--out", "r", "--strategy", "m", "--map", "step"), "--map 'step': expected NAME=COLUMN"),
         (("s.csv", "--out", "r", "--strategy", "m", "--map", "stp=step"), "unknown column in --map 'stp'"),
         (("s.csv", "--out", "r", "--strategy", "m", "--map", "step=tsk"), "unknown column 'tsk'"),
@@ -468,7 +575,7 @@ def test_the_command_says_what_it_took_for_granted(bench, tmp_path):
     ],
 )
 def test_a_wrong_call_is_one_line(bench, words, message, tmp_path):
-    table().to_csv(tmp_path / "s.csv", index=False)
+    table(method="m", gpu=0).to_csv(tmp_path / "s.csv", index=False)
     code, out, err = bench("import", *words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err

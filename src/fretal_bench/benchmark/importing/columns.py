@@ -15,6 +15,10 @@ FURTHER: Final = ("frame", "person", "seed", "strategy")
 is 0, without ``strategy`` the call names it."""
 OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {"person": ("people", "cluster")}
 """What a column may be called as well, without being mapped."""
+_MARKS: Final[Mapping[str, str]] = {";": "';'", "\t": "tabs", "|": "'|'"}
+"""What may stand between fields in place of commas."""
+_LISTED: Final = 10
+"""Columns that are named of those that are not read."""
 
 
 def columns_of(header: Sequence[str], mapped: Mapping[str, str], where: str) -> dict[str, str]:
@@ -36,7 +40,7 @@ def columns_of(header: Sequence[str], mapped: Mapping[str, str], where: str) -> 
         raise BenchError(f"{where}, line 1: column {shown(twice[0])} is there twice; rename one")
     for name, column in mapped.items():
         if name not in (*NEEDED, *FURTHER):
-            raise unknown_name("column in --map", name, (*NEEDED, *FURTHER))
+            raise _unknown(name, column, header)
         if column not in header:
             raise BenchError(f"--map {name}={column}: {where}: {unknown_name('column', column, header)}")
     found: dict[str, str] = {}
@@ -45,13 +49,36 @@ def columns_of(header: Sequence[str], mapped: Mapping[str, str], where: str) -> 
         column = mapped.get(name, called[0] if called else "")
         if column:
             found[name] = column
-        elif name in NEEDED:
-            listed = ", ".join(map(str, header)) or "none"
-            raise BenchError(
-                f"{where}, line 1: expected a column {name!r}, found {shown(listed, 200)}; say which it is: --map "
-                f"{name}=COLUMN"
-            )
+    lacking = [name for name in NEEDED if name not in found]
+    if lacking:
+        raise BenchError(f"{where}, line 1: {_lacking(lacking, header, mapped)}")
     return found
+
+
+def _lacking(names: Sequence[str], header: Sequence[str], mapped: Mapping[str, str]) -> str:
+    """Say that columns are missing, and which call names them."""
+    listed = shown(", ".join(header) or "none", 200)
+    what = f"a column {names[0]!r}" if len(names) == 1 else f"columns {', '.join(map(repr, names))}"
+    mark = next((name for mark, name in _MARKS.items() if len(header) == 1 and mark in header[0]), "")
+    if mark:
+        return f"expected {what}, found {listed}; the file seems to be separated by {mark}: write commas"
+    which = "which it is" if len(names) == 1 else "which they are"
+    columns = [f"{name}={column}" for name, column in mapped.items()] + [f"{name}=COLUMN" for name in names]
+    return f"expected {what}, found {listed}; say {which}: --map {','.join(columns)}"
+
+
+def _unknown(name: str, column: str, header: Sequence[str]) -> BenchError:
+    """Build the error for a column of ``--map`` that the suite does not know."""
+    error = unknown_name("column in --map", name, (*NEEDED, *FURTHER))
+    if column in (*NEEDED, *FURTHER) and name in header:
+        return BenchError(f"{error}; write the suite's name first: --map {column}={name}")
+    return error
+
+
+def unread(columns: Sequence[str]) -> str:
+    """Name the columns that are not read."""
+    more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
+    return f"columns not read: {', '.join(columns[:_LISTED])}{more}"
 
 
 def mapping_of(text: str | None) -> dict[str, str]:
@@ -63,6 +90,7 @@ def mapping_of(text: str | None) -> dict[str, str]:
     mapped: dict[str, str] = {}
     for part in text.split(",") if text else ():
         name, equals, column = (word.strip() for word in part.partition("="))
+        name = next((of for of, others in OTHER_NAMES.items() if name in others), name)
         if not (name and equals and column):
             raise BenchError(f"--map {shown(part)}: expected NAME=COLUMN, e.g. step=task,domain=dataset")
         if name in mapped:
@@ -98,9 +126,15 @@ class Fault:
 
 @dataclass
 class Faults:
-    """What is wrong with the rows of a file, each kind counted."""
+    """What is wrong with the rows of a file, each kind counted.
+
+    Attributes:
+        kinds: Each kind by its words.
+        others: Faults of another form, each in words.
+    """
 
     kinds: dict[str, Fault] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
 
     def add(self, words: str, count: int, line: int, found: str, remedy: str = "") -> None:
         """Count rows of one kind; lines come in their order."""
@@ -109,5 +143,6 @@ class Faults:
 
     def check(self, where: str) -> None:
         """Raise what was counted, in one line; nothing if all is right."""
-        if self.kinds:
-            raise BenchError(f"{where}: {'; '.join(map(str, self.kinds.values()))}; nothing was imported")
+        words = [*map(str, self.kinds.values()), *self.others]
+        if words:
+            raise BenchError(f"{where}: {'; '.join(words)}; nothing was imported")

@@ -116,7 +116,7 @@ def import_scores(call: ImportCall) -> Imported:
     rows = read_rows(call.csv, dict(call.mapped), call.strategy, logits=call.logits)
     for strategy, _ in rows.cells:
         check_name(strategy, f"{where}: strategy", NAME)
-    samples = find_samples(rows, domains, call.dataset, where)
+    samples = find_samples(rows, domains, call.dataset, where, of_stream=call.stream is not None)
     content = ImportedContent(call.csv.name, files.sha256(call.csv), samples.has_untrained)
     _write(call, name, rows, samples, content)
     return Imported(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fretal_bench import files, parsing
-from fretal_bench.benchmark.importing.columns import Faults, columns_of
+from fretal_bench.benchmark.importing.columns import Faults, columns_of, unread
 from fretal_bench.benchmark.recipes.recipe import SEEDS
 from fretal_bench.datasets.manifest import FAKE, REAL
 from fretal_bench.errors import BenchError, first_line
@@ -25,6 +25,7 @@ Ints = NDArray[np.int64]
 FRAMES: Final = 2**31
 """Frames are whole numbers from 0 that are below this."""
 _LABELS: Final = {"0": REAL, "1": FAKE, "0.0": REAL, "1.0": FAKE, "real": REAL, "fake": FAKE}
+_WORDS: Final = {REAL: "real", FAKE: "fake"}
 _BLOCK: Final = 2**22
 """Bytes that are parsed at once."""
 _LONGEST: Final = 300
@@ -63,7 +64,7 @@ class ScoreRows:
         groups: The videos of each domain, in the order of first appearance.
         line: Gives the line of a row in the file.
         left_out: Columns of the file that were not read.
-        columns: Those that were, by the names that they have here.
+        columns: The file's column by the name that it has here, of those that were.
     """
 
     cell: NDArray[np.int32]
@@ -76,7 +77,7 @@ class ScoreRows:
     groups: tuple[Group, ...]
     line: Callable[[int], int]
     left_out: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_rows(path: Path, mapped: dict[str, str], strategy: str, *, logits: bool = False) -> ScoreRows:
@@ -97,8 +98,12 @@ def read_rows(path: Path, mapped: dict[str, str], strategy: str, *, logits: bool
     where = str(path)
     header = parsing.csv_header(path, "CSV of scores")
     columns = columns_of(header, mapped, where)
+    left_out = tuple(name for name in header if name not in columns.values())
     if "strategy" not in columns and not strategy:
-        raise BenchError(f"{where}: has no column 'strategy'; say what the method is called: --strategy NAME")
+        other = f", or --map strategy=COLUMN if a column says it ({unread(left_out)})" if left_out else ""
+        raise BenchError(
+            f"{where}: has no column 'strategy'; say what the method is called: --strategy NAME{other}"
+        )
     if "strategy" in columns and strategy:
         raise BenchError(
             f"{where}: its column {columns['strategy']!r} names strategies; leave --strategy out"
@@ -106,7 +111,6 @@ def read_rows(path: Path, mapped: dict[str, str], strategy: str, *, logits: bool
     reader = _Reader(where, columns, strategy, logits)
     for batch in _batches(path, columns, reader.uneven):
         reader.add(batch)
-    left_out = tuple(name for name in header if name not in columns.values())
     return reader.rows(left_out)
 
 
@@ -128,7 +132,7 @@ def _batches(path: Path, columns: dict[str, str], uneven: list[tuple[int, str]])
             csv.ParseOptions(invalid_row_handler=note, ignore_empty_lines=False),
             csv.ConvertOptions(
                 column_types=dict.fromkeys(columns.values(), pa.string()),
-                include_columns=list(columns.values()),
+                include_columns=list(dict.fromkeys(columns.values())),
                 strings_can_be_null=False,
             ),
         )
@@ -149,6 +153,24 @@ class _Codes:
         return np.array([self.numbers.setdefault(text, len(self.numbers)) for text in texts], dtype=np.int64)
 
 
+@dataclass
+class _Tally:
+    """How many rows of each video have which label, and the line of the first, [G, 2]."""
+
+    counts: Ints = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+    lines: Ints = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+
+    def add(self, group: Ints, label: Ints, size: int, line: Callable[[NDArray[np.intp]], Ints]) -> None:
+        """Count the rows of a batch, of ``size`` videos up to now; those whose label is none are passed over."""
+        more = ((0, size - len(self.counts)), (0, 0))
+        self.counts, self.lines = np.pad(self.counts, more), np.pad(self.lines, more)
+        rows = np.flatnonzero(label >= 0)
+        keys, first, counts = np.unique(2 * group[rows] + label[rows], return_index=True, return_counts=True)
+        new = self.counts.reshape(-1)[keys] == 0
+        self.lines.reshape(-1)[keys[new]] = line(rows[first[new]])
+        self.counts.reshape(-1)[keys] += counts
+
+
 class _Reader:
     """Takes batches of texts and keeps their rows as numbers."""
 
@@ -161,6 +183,7 @@ class _Reader:
         self._labels: list[int] = []
         self._persons: list[int] = []
         self._parts: tuple[list[NDArray[Any]], ...] = ([], [], [], [], [])
+        self._tally = _Tally()
         self._count = 0
         self._places: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
         self._blanks: list[int] = []
@@ -195,8 +218,10 @@ class _Reader:
         if self.uneven:
             # The lines of other faults would be wrong: these rows were passed over.
             self._faults.kinds = {}
+            self._tally = _Tally()
             line, fields = min(self.uneven)
             self._faults.add("not as many fields as the header", len(self.uneven), line, fields)
+        self._faults.others += self._labelled()
         self._faults.check(self._where)
         if not self._count - len(self._blanks):
             raise BenchError(f"{self._where}: holds no row; expected one for every frame after every step")
@@ -222,7 +247,7 @@ class _Reader:
             ),
             lambda row: _file_row(row, self._blanks) + 2,
             left_out,
-            tuple(self._columns),
+            self._columns,
         )
 
     def _without_blanks(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -328,16 +353,32 @@ class _Reader:
         group, _, rows = self._pairs(domain, video, self._groups)
         self._labels += label[rows].tolist()
         self._persons += person[rows].tolist()
-        for values, known, words in (
-            (label, self._labels, "another label than its video has in the rows before"),
-            (person, self._persons, "other people than its video has in the rows before"),
-        ):
-            self._fault(
-                values != np.array(known, dtype=np.int64)[group],
-                words,
-                lambda row: f"video {shown(list(self._videos.numbers)[video[row]])}",
-            )
+        self._tally.add(group, label, len(self._labels), lambda rows: self._count + self._places[rows] + 2)
+        self._fault(
+            person != np.array(self._persons, dtype=np.int64)[group],
+            "other people than its video has in the rows before",
+            lambda row: f"video {shown(list(self._videos.numbers)[video[row]])}",
+        )
         return group
+
+    def _labelled(self) -> list[str]:
+        """Say of the first video that is labelled both ways in which rows it is, and how many more there are."""
+        both = np.flatnonzero((self._tally.counts > 0).all(axis=1))
+        if not len(both):
+            return []
+        group = int(both[self._tally.lines[both].max(axis=1).argmin()])
+        counts, lines = self._tally.counts[group].tolist(), self._tally.lines[group].tolist()
+        rare, usual = sorted((REAL, FAKE), key=lambda label: (counts[label], -lines[label]))
+        domain, video = list(self._groups.numbers)[group]
+        rows = "1 row (" if counts[rare] == 1 else f"{counts[rare]:,} rows (first "
+        first = "" if counts[usual] == 1 else "first "
+        others = len(both) - 1
+        more = f"; {others:,} more {'has' if others == 1 else 'have'} both labels" if others else ""
+        return [
+            f"video {shown(list(self._videos.numbers)[video])} of domain {shown(list(self._domains.numbers)[domain])} is "
+            f"{_WORDS[rare]} in {rows}line {lines[rare]}) and {_WORDS[usual]} in {counts[usual]:,} ({first}line "
+            f"{lines[usual]}){more}"
+        ]
 
 
 def _file_row(row: int, blanks: list[int]) -> int:

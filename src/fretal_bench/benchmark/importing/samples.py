@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fretal_bench.benchmark.importing.columns import Fault
+from fretal_bench.benchmark.importing.columns import Fault, unread
 from fretal_bench.benchmark.importing.keys import OWN, are_keys, people_of, video_keys
+from fretal_bench.benchmark.importing.order import find_order
 from fretal_bench.benchmark.importing.rows import Group, Ints, ScoreRows
 from fretal_bench.datasets.streams.folds import fold_of
-from fretal_bench.errors import BenchError, unknown_name
-from fretal_bench.names import NAME, check_name, shown
+from fretal_bench.errors import BenchError
+from fretal_bench.names import shown
 
-UNTRAINED = ("-1", "untrained", "before")
-"""What a step before any training may be written as."""
 _SHIFT = 32
 """A sample's key is the place of its video times 2^32, and its frame."""
 
@@ -40,6 +39,8 @@ class Samples:
         order: The rows of the file by cell and step, [N].
         starts: Where those of each cell and step begin in it: cell c and step s at ``c (T + 1) + s + 1``.
         dataset: What the data set of the videos is called here, as their names do not say it; empty where they do.
+        called: What the file calls each video, [G].
+        after: When each step is, in the file's own words.
     """
 
     domains: tuple[str, ...]
@@ -54,6 +55,8 @@ class Samples:
     order: NDArray[np.intp]
     starts: Ints
     dataset: str
+    called: tuple[str, ...]
+    after: Mapping[int, str]
 
     @property
     def steps(self) -> range:
@@ -89,7 +92,9 @@ class Samples:
         return digest.hexdigest()
 
 
-def find_samples(rows: ScoreRows, domains: Sequence[str], dataset: str, where: str) -> Samples:
+def find_samples(
+    rows: ScoreRows, domains: Sequence[str], dataset: str, where: str, *, of_stream: bool = False
+) -> Samples:
     """Find the samples, and check that every cell has a score of each after every step.
 
     Args:
@@ -97,12 +102,14 @@ def find_samples(rows: ScoreRows, domains: Sequence[str], dataset: str, where: s
         domains: The domains in the order in which they are learned; none = as they first appear in the file.
         dataset: What the data set of videos is called whose names say nothing of it; empty if the call names none.
         where: The file, for the errors.
+        of_stream: Whether ``domains`` are those of a stream that the call names.
 
     Raises:
         BenchError: A domain or step is unknown or missing, a sample is scored twice or not after every step, or seeds
             have samples that are neither the same nor those of folds.
     """
-    names = _domains(rows, domains, where)
+    order_of = find_order(rows, domains, where, of_stream=of_stream)
+    names = order_of.domains
     dataset = _dataset(rows.groups, dataset, where)
     keys = video_keys(rows.groups, dataset, where)
     people = people_of(rows.groups, keys, where)
@@ -113,8 +120,7 @@ def find_samples(rows: ScoreRows, domains: Sequence[str], dataset: str, where: s
     twice = [keys[g] for g, h in itertools.pairwise(order) if _same(rows.groups, keys, g, h)]
     if twice:
         raise BenchError(f"{where}: two videos of one domain are both called {shown(twice[0])}; rename one")
-    steps = _steps(rows.steps, names, where)
-    by_block, starts = _blocks(rows, steps, len(names))
+    by_block, starts = _blocks(rows, order_of.steps, len(names))
     samples = Samples(
         names,
         tuple(keys[g] for g in order),
@@ -124,10 +130,12 @@ def find_samples(rows: ScoreRows, domains: Sequence[str], dataset: str, where: s
         np.zeros(0, dtype=np.int64),
         (),
         place_of,
-        bool((steps == -1).any()),
+        bool((order_of.steps == -1).any()),
         by_block,
         starts,
         dataset,
+        tuple(rows.groups[g].video for g in order),
+        order_of.after,
     )
     folds = _folds(_by_seed(rows, samples, where), samples, where)
     every = folds[0] if len(folds) == 1 else np.unique(np.concatenate(folds))
@@ -159,71 +167,11 @@ def _same(groups: Sequence[Group], keys: Sequence[str], one: int, other: int) ->
     return groups[one].domain == groups[other].domain and keys[one] == keys[other]
 
 
-def _domains(rows: ScoreRows, domains: Sequence[str], where: str) -> tuple[str, ...]:
-    """Return the domains in their order."""
-    there = tuple(dict.fromkeys(group.domain for group in rows.groups))
-    if set(there) <= {*rows.steps}:
-        # Steps that are named by the domain that was learned say in which order.
-        there = tuple(text for text in rows.steps if text in there)
-    for name in there:
-        check_name(name, f"{where}: domain", NAME)
-        if domains and name not in domains:
-            raise BenchError(f"{where}: {unknown_name('domain', name, domains)}")
-    for name in domains:
-        if name not in there:
-            raise BenchError(
-                f"{where}: expected scores of domain {name!r}, found none in any row; score every domain of the stream, "
-                "or name those that there are: --domains A,B,C"
-            )
-    return tuple(domains) or there
-
-
-def _steps(texts: Sequence[str], domains: Sequence[str], where: str) -> NDArray[np.int16]:
-    """Return the step that each text means: a number from 0, or the domain that was learned last."""
-    last = len(domains) - 1
-    numbers = [-1 if text.lower() in UNTRAINED else _whole(text) for text in texts]
-    named = [domains.index(text) if text in domains else None for text in texts]
-    steps = named if any(number is not None for number in named) else numbers
-    steps = [number if number is not None else other for number, other in zip(steps, numbers, strict=True)]
-    for text, step in zip(texts, steps, strict=True):
-        if step is None:
-            raise BenchError(
-                f"{where}: step {shown(text)}: expected the domain that was learned last, or its number from 0; "
-                f"{unknown_name('domain', text, domains)}"
-            )
-    known = [step for step in steps if step is not None]
-    if sorted(known) == list(range(1, last + 2)):
-        raise BenchError(
-            f"{where}: steps 1 to {last + 1}: expected 0 to {last}, 0 being after the first domain; subtract 1, or write "
-            "the domain's name"
-        )
-    for step in known:
-        if not -1 <= step <= last:
-            raise BenchError(
-                f"{where}: step {step}: expected -1 (before training) or 0 to {last}, as there are {last + 1} domains: "
-                f"{', '.join(domains)}"
-            )
-    for step, name in enumerate(domains):
-        if step not in known:
-            raise BenchError(
-                f"{where}: no row is of step {step}, after {name!r}; score all domains after every step"
-            )
-    twice = [text for place, text in enumerate(texts) if known[place] in known[:place]]
-    if twice:
-        raise BenchError(f"{where}: step {shown(twice[0])} is written in two ways; write it in one")
-    return np.array(known, dtype=np.int16)
-
-
-def _whole(text: str) -> int | None:
-    try:
-        return int(float(text)) if float(text) == int(float(text)) else None
-    except (ValueError, OverflowError):
-        return None
-
-
 def _by_seed(rows: ScoreRows, samples: Samples, where: str) -> dict[int, Ints]:
     """Return the samples of each seed, once every cell of it has each of them exactly once after every step."""
-    twice = Fault("a score of a sample that has one already (step, domain, video, frame, seed)")
+    twice = Fault(
+        "a score of a sample that has one already (step, domain, video, frame, seed)", _mapping(rows)
+    )
     by_seed: dict[int, Ints] = {}
     for number, (_, seed) in enumerate(rows.cells):
         for step in samples.steps:
@@ -245,7 +193,7 @@ def _by_seed(rows: ScoreRows, samples: Samples, where: str) -> dict[int, Ints]:
             if len(keys) < len(by_seed[seed]):
                 lacking = by_seed[seed][~np.isin(by_seed[seed], keys)]
                 missing += len(lacking)
-                what = f"{_sample(int(lacking[0]), samples)} after step {step} ({strategy}, seed {seed})"
+                what = f"{strategy}, seed {seed}: {_sample(int(lacking[0]), samples)} {samples.after[step]}"
                 first = first or what
     if missing:
         scores = "1 score is" if missing == 1 else f"{missing:,} scores are"
@@ -256,15 +204,25 @@ def _by_seed(rows: ScoreRows, samples: Samples, where: str) -> dict[int, Ints]:
     return by_seed
 
 
+def _mapping(rows: ScoreRows) -> str:
+    """Say which columns that were not read may tell samples apart; nothing if all were read."""
+    kinds = {"strategy": "strategies", "seed": "seeds", "frame": "frames of a video"}
+    lacking = [name for name in kinds if name not in rows.columns]
+    if not (lacking and rows.left_out):
+        return ""
+    columns = ",".join(f"{name}=COLUMN" for name in lacking)
+    several = " or ".join(kinds[name] for name in lacking)
+    return f"if the file holds several {several}: --map {columns} ({unread(rows.left_out)})"
+
+
 def _check_domains(keys: Ints, samples: Samples, cell: tuple[str, int], step: int, where: str) -> None:
     """Check that every domain has a score after a step."""
     there = set(samples.domain_of[np.unique(keys >> _SHIFT)].tolist())
     for number, name in enumerate(samples.domains):
         if number not in there:
-            when = "before training" if step < 0 else f"after step {step} ({samples.domains[step]})"
             raise BenchError(
-                f"{where}: {cell[0]}, seed {cell[1]}: domain {name!r} has no score {when}; every domain is scored after "
-                "every step, those that are not learned yet too"
+                f"{where}: {cell[0]}, seed {cell[1]}: domain {name!r} has no score {samples.after[step]}; every "
+                "domain is scored after every step, those that are not learned yet too"
             )
 
 
@@ -281,7 +239,7 @@ def _count(fault: Fault, rows: ScoreRows, samples: Samples, places: NDArray[np.i
 def _sample(key: int, samples: Samples) -> str:
     place = key >> _SHIFT
     domain = samples.domains[int(samples.domain_of[place])]
-    return f"domain {domain!r}, video {shown(samples.videos[place])}, frame {key & (2**_SHIFT - 1)}"
+    return f"domain {domain!r}, video {shown(samples.called[place])}, frame {key & (2**_SHIFT - 1)}"
 
 
 def _folds(by_seed: Mapping[int, Ints], samples: Samples, where: str) -> list[Ints]:
