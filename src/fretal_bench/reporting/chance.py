@@ -93,6 +93,17 @@ def at_chance(summary: Summary) -> dict[str, Learned]:
     return {label: of for label, of in learned(summary).items() if of.at_chance}
 
 
+def letters(summary: Summary) -> dict[str, str]:
+    """Give what stands under *ties*, by label: letters of those that are ranked, ``AT_CHANCE`` for who learned nothing.
+
+    Two that share a letter are not told apart by what they forget; ``a`` is the best's. Whoever learned nothing takes no
+    letter away from those that did.
+    """
+    of, luckless = summary.inference.get(BACKWARD), at_chance(summary)
+    groups = {} if of is None else of.groups_without(luckless)
+    return {**groups, **dict.fromkeys(luckless, AT_CHANCE)}
+
+
 def chance_words(summary: Summary) -> tuple[str, ...]:
     """Say under a table which of its strategies learned nothing, and that nobody did where that is so."""
     luckless = at_chance(summary)

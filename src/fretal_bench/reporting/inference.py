@@ -147,6 +147,16 @@ class Inference:
         ranked = [label for label in self.ranked if label not in labels]
         return _best(ranked, apart) if ranked else frozenset()
 
+    def groups_without(self, labels: Collection[str]) -> Mapping[str, str]:
+        """Give the letters of the others alone: ``a`` is that of the best who may be ranked, and none is left out."""
+        if not self.groups or not any(label in self.groups for label in labels):
+            return self.groups
+        ranked = [label for label in self.ranked if label not in labels]
+        different = [
+            [one != other and self.between(one, other).told_apart for other in ranked] for one in ranked
+        ]
+        return dict(zip(ranked, tie_groups(different), strict=True)) if ranked else {}
+
 
 def _best(ranked: Sequence[str], apart: Collection[frozenset[str]]) -> frozenset[str]:
     """Give the first and those that are not told from it; nobody where that is everybody."""

@@ -20,6 +20,7 @@ from fretal_bench.reporting.anytime_tables import anytime_tables
 from fretal_bench.reporting.calibration import calibration_frame
 from fretal_bench.reporting.calibration_tables import NAMES as CALIBRATED
 from fretal_bench.reporting.calibration_tables import calibration_tables
+from fretal_bench.reporting.chance import letters
 from fretal_bench.reporting.choice import CHOSEN, Choice, chosen, labels_of
 from fretal_bench.reporting.comparison_words import comparison_tables
 from fretal_bench.reporting.contents import (
@@ -45,6 +46,7 @@ from fretal_bench.reporting.orders import COMPARED
 from fretal_bench.reporting.page.page import page
 from fretal_bench.reporting.plots import Plot, plots
 from fretal_bench.reporting.progress import problem_table, progress_frame, progress_table
+from fretal_bench.reporting.quantities import BACKWARD
 from fretal_bench.reporting.robustness import METRICS, robustness_frame
 from fretal_bench.reporting.robustness_tables import robustness_tables
 from fretal_bench.reporting.several import folder_tables
@@ -121,12 +123,15 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the report as plain data for ``json.dumps``; a value that does not exist is None."""
+        record = summary_record(self.summary)
+        if BACKWARD in record["inference"]:
+            record["inference"][BACKWARD]["groups"] = letters(self.summary)
         return {
             "path": str(self.path),
             "page": str(self.page),
             "files": [str(path) for path in self.files],
             "verdict": asdict(self.verdict),
-            **summary_record(self.summary),
+            **record,
         }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from fretal_bench.metrics.numbers import NAN
 from fretal_bench.reporting.anytime_tables import anytime_tables
-from fretal_bench.reporting.chance import AT_CHANCE, at_chance, chance_words
+from fretal_bench.reporting.chance import at_chance, chance_words, letters
 from fretal_bench.reporting.contents import name_cells, name_columns
 from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.order_tables import order_tables
@@ -40,17 +40,14 @@ def short_table(summary: Summary) -> Table:
     of = summary.inference.get(BACKWARD)
     luckless = at_chance(summary)
     ranked = [] if of is None else [label for label in of.ranked if label not in luckless]
-    groups = {} if of is None or not of.comparisons else of.groups
+    groups = {} if of is None or not of.comparisons else letters(summary)
     places = {label: place for place, label in enumerate(ranked)}
     strategies = sorted(summary.strategies, key=lambda s: (s.bound, places.get(s.label, len(places))))
     tied = (Column("ties", "ties"),) if groups else ()
     rows = []
     for strategy in strategies:
-        group = AT_CHANCE if strategy.label in luckless else groups.get(strategy.label, "")
-        letters = (group,) if groups else ()
-        rows.append(
-            Row((*name_cells(summary, strategy), *letters, *_numbers(strategy)), apart=strategy.bound)
-        )
+        group = (groups.get(strategy.label, ""),) if groups else ()
+        rows.append(Row((*name_cells(summary, strategy), *group, *_numbers(strategy)), apart=strategy.bound))
     notes: tuple[str, ...] = (f"{summary.metric_title} at {summary.level_words}; forgetting: -BWT.",)
     if groups:
         notes += ("Strategies that share a letter are not told apart.",)
@@ -103,6 +100,7 @@ def print_short(summary: Summary, conclusion: Verdict, console: Console, where: 
             console.print(to_rich(piece))
         console.print(Text(" ".join(pieces[-1].notes), style="dim"))
     console.print()
-    notes = f"{len(conclusion.notes)} notes and " if conclusion.notes else ""
+    count = len(conclusion.notes)
+    notes = f"{count} note{'s' if count > 1 else ''} and " if count else ""
     console.print(Text(f"{notes}{where}"), soft_wrap=True)
     console.print(Text(conclusion.sentence, style="bold"))

@@ -14,7 +14,7 @@ from fretal_bench.metrics import registry
 from fretal_bench.metrics.matrices import LEVELS
 from fretal_bench.metrics.numbers import Floats
 from fretal_bench.reporting import plot_words
-from fretal_bench.reporting.chance import AT_CHANCE, at_chance, best_of, chance_words
+from fretal_bench.reporting.chance import at_chance, best_of, chance_words, letters
 from fretal_bench.reporting.contents import interval_words
 from fretal_bench.reporting.curves import curves_of
 from fretal_bench.reporting.inference import Inference
@@ -119,7 +119,7 @@ def _view(of: Summary) -> dict[str, Any]:
     labels = [strategy.label for strategy in of.strategies]
     place = {label: at for at, label in enumerate(labels)}
     conclusion = verdict(of)
-    luckless = at_chance(of)
+    luckless, groups = at_chance(of), letters(of)
     tied = {conclusion.leader, *conclusion.unresolved} - {None}
     higher = registry.find(of.metric).higher_is_better
     best = best_of(of)
@@ -141,7 +141,7 @@ def _view(of: Summary) -> dict[str, Any]:
         ],
         "columns": columns,
         "values": values,
-        "groups": [AT_CHANCE if label in luckless else inference.groups.get(label, "") for label in labels],
+        "groups": [groups.get(label, "") for label in labels],
         "tied": [label in tied for label in labels],
         "ranked": [place[label] for label in inference.ranked if label not in luckless],
         "compared": [place[label] for label in inference.ranked],
