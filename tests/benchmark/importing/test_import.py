@@ -426,6 +426,13 @@ def test_fields_that_are_separated_otherwise_are_said_to_be(tmp_path):
             import_scores(ImportCall(tmp_path / "s.csv", tmp_path / "r", "mine"))
 
 
+def test_blanks_after_the_commas_are_said_to_be_there(tmp_path):
+    text = table().to_csv(index=False).replace(",", ", ")
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(BenchError, match="there are blanks around names in its first line"):
+        import_scores(ImportCall(tmp_path / "s.csv", tmp_path / "r", "mine"))
+
+
 def test_a_column_may_say_two_things_and_people_are_called_so_too(tmp_path):
     for name in ("person", "people", "cluster"):
         mapped = tuple(mapping_of(f"{name}=video").items())

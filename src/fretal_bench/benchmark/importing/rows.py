@@ -139,6 +139,9 @@ def _batches(path: Path, columns: dict[str, str], uneven: list[tuple[int, str]])
         yield from reader
     except pa.ArrowException as error:
         reason = "it is not UTF-8 text; save it as UTF-8" if "UTF8" in str(error) else first_line(error)
+        if "include_columns" in reason:
+            # The header was read without them.
+            reason = "there are blanks around names in its first line; write them without, and the values too"
         raise BenchError(f"{path}: cannot be read as CSV: {reason}") from error
 
 
