@@ -48,13 +48,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> BenchError:
     return BenchError(f"unknown {kind} {quoted}{nearest(name, known)}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], meant: str | None = None) -> str:
     """Return what follows an unknown name: the nearest that exist, then all of them, or of very many the most similar.
 
-    E.g. ``; did you mean 'fretal'? Known: ewc, fretal``.
+    E.g. ``; did you mean 'fretal'? Known: ewc, fretal``. Where the name is a common one for another, ``meant``, that
+    alone is asked for.
     """
     names = sorted(known)
-    near = near_names(name, names)
+    near = [meant] if meant else near_names(name, names)
     hint = f"; did you mean {' or '.join(repr(other) for other in near)}?" if near else "."
     listed, more = names, ""
     if len(names) > _LISTED:

@@ -21,6 +21,8 @@ from fretal_bench.errors import BenchError, nearest
 from fretal_bench.names import Rule, shown
 
 R = TypeVar("R")
+OTHER_WORDS: Final = "other_words"
+"""The attribute of a record's class, without a type hint, that says which key is meant by another common word."""
 _LIMITS: Final = "limits"
 _RULE: Final = "rule"
 _MISSING: Final = object()
@@ -227,7 +229,8 @@ def _build(kind: type[R], values: Any, at: str, texts: bool) -> R:
 def _check_known(key: Any, kind: type, at: str) -> None:
     names = hints(kind)
     if key not in names:
-        raise UnknownKey(f"unknown key {shown(at + str(key), 100)}{nearest(str(key), names)}")
+        meant = getattr(kind, OTHER_WORDS, {}).get(str(key).lower().replace("-", "_"))
+        raise UnknownKey(f"unknown key {shown(at + str(key), 100)}{nearest(str(key), names, meant)}")
 
 
 def _convert(key: str, hint: Any, value: Any, field: dataclasses.Field[Any] | None, *, texts: bool) -> Any:

@@ -122,6 +122,24 @@ def test_what_is_wrong_with_a_call_is_one_line_with_exit_code_2(bench, words, me
     assert list(tmp_path.iterdir()) == [], "nothing half-written"
 
 
+def test_a_folder_of_result_folders_names_them(bench, tmp_path):
+    for name in ("results/two", "results/one"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "plan.json").write_text("{}")
+    (tmp_path / "results" / "steps").mkdir()
+
+    code, _, err = bench("report", "results")
+    assert (code, err) == (
+        2,
+        "bench: results is no result folder (it has no plan.json); found in results: one, two\n",
+    )
+    for number in range(10):
+        (tmp_path / "results" / f"x{number}").mkdir()
+        (tmp_path / "results" / f"x{number}" / "plan.json").write_text("{}")
+    assert bench("report", "results").err.endswith("one, two, x0, x1, x2, x3, x4, x5, x6, x7 and 2 more\n")
+    assert bench("report", "results/steps").err.endswith("; `bench run` makes one\n")
+
+
 def test_a_backbone_that_does_not_exist_is_refused_and_the_corrected_call_runs(bench, stream, tmp_path):
     call = ("run", "--strategies", "finetuning", "--stream", stream, "--jobs", "1", *recipe_options())
     wrong = ["recipe.backbone=resnet5" if word.startswith("recipe.backbone=") else word for word in call]

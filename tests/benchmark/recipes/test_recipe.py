@@ -35,6 +35,32 @@ def test_an_unknown_recipe_and_key_name_the_nearest(tmp_path):
         open_recipe(own)
 
 
+@pytest.mark.parametrize(
+    ("word", "key"),
+    [
+        ("learning_rate", "lr"),
+        ("Learning-Rate", "lr"),
+        ("batch", "batch_size"),
+        ("model", "backbone"),
+        ("image", "image_size"),
+        ("wd", "weight_decay"),
+    ],
+)
+def test_words_that_others_have_for_a_key_are_understood(tmp_path, word, key):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{word} = 1\n")
+    with pytest.raises(BenchError, match=f"unknown key '{word}'; did you mean '{key}'\\? Known: "):
+        open_recipe(path)
+    with pytest.raises(BenchError, match=f"did you mean '{key}'\\?"):
+        Recipe().changed({word: "1"})
+
+
+def test_other_words_are_no_keys_and_mean_keys():
+    keys = {field.name for field in dataclasses.fields(Recipe)}
+    assert set(Recipe.other_words.values()) <= keys
+    assert not keys & set(Recipe.other_words)
+
+
 def test_what_a_users_file_leaves_out_is_as_in_mini_and_it_is_named_by_its_stem(tmp_path):
     own = tmp_path / "own.toml"
     own.write_text('epochs = 3\nbackbone = "test_vit"\nlr = 1\n')

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, cast
 
 from fretal_bench import files, parsing, records
@@ -52,6 +53,28 @@ class Tuning(Record):
     seed: int = limited(at_least=0, below=SEEDS)
     objective: str = field(kw_only=True)
     strategies: tuple[str, ...] = ruled(NAME)
+
+
+_OTHER_WORDS: Final = MappingProxyType(
+    {
+        other: key
+        for key, words in {
+            "backbone": "model architecture arch network net",
+            "batch_size": "batch batchsize bs train_batch_size",
+            "batchnorm": "batch_norm bn",
+            "device": "gpu cuda",
+            "epochs": "epoch n_epochs num_epochs max_epochs",
+            "image_size": "image imagesize img_size input_size resolution",
+            "lr": "learning_rate learningrate",
+            "optimizer": "optim opt",
+            "precision": "amp dtype mixed_precision",
+            "schedule": "scheduler lr_schedule lr_scheduler",
+            "weight_decay": "wd",
+        }.items()
+        for other in words.split()
+    }
+)
+"""Which key is meant by a word that others have for it."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,8 @@ class Recipe(Record):
             hyperparameters, not as the recipe.
         tuning: How those were found (`bench tune`); not part of a cell's id.
     """
+
+    other_words = _OTHER_WORDS
 
     name: str = ruled(NAME, "mini")
     description: str = ""

@@ -36,6 +36,8 @@ _LARGEST: Final = 64 * 2**20
 """Bytes of a JSON file."""
 _LONGEST: Final = 2000
 """Characters of a label, which names every hyperparameter that was changed."""
+_NAMED: Final = 10
+"""Result folders that are named of those in a folder."""
 R = TypeVar("R", bound=Record)
 
 
@@ -415,6 +417,8 @@ def read_plan(folder: Path) -> tuple[dict[str, Any], PlanFile]:
     """
     path = folder / PLAN
     if not path.exists():
+        if inside := _result_folders_in(folder):
+            raise BenchError(f"{folder} is no result folder (it has no {PLAN}); found in {folder}: {inside}")
         raise BenchError(f"{folder} is no result folder (it has no {PLAN}); `bench run` makes one")
     values = parse(read_bytes(path, "plan", _COPY), str(path), _COPY)
     of = values.get("format", FORMAT) if isinstance(values, dict) else FORMAT
@@ -428,6 +432,16 @@ def read_plan(folder: Path) -> tuple[dict[str, Any], PlanFile]:
     if plan.checksum not in (None, plan_checksum(values)):
         raise BenchError(f"{path}: not the plan that was written: its checksum is of another; {_COPY}")
     return values, plan
+
+
+def _result_folders_in(folder: Path) -> str:
+    """Name the result folders in a folder that is none, the first of many; empty if there are none."""
+    try:
+        found = sorted(path.name for path in folder.iterdir() if (path / PLAN).is_file())
+    except OSError:
+        return ""
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ", ".join(map(names.escaped, found[:_NAMED])) + more
 
 
 def plan_checksum(values: Mapping[str, Any]) -> str:
