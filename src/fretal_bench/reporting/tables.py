@@ -20,7 +20,9 @@ INTERVAL = "Mean ± half of the 95% interval over"
 GAP = 2
 DIGITS = 8
 """Decimals that numbers are rounded to before they are written, and that a page holds."""
-TOO_NARROW = "The ± is left out here, as the terminal is too narrow for it (COLUMNS=150 shows it, and so do the page and tables/)."
+TOO_NARROW = (
+    "The ± is left out here, as the terminal is too narrow for it (COLUMNS=150 shows it, as the page does)."
+)
 
 
 @dataclass(frozen=True)
