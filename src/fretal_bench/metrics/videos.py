@@ -121,26 +121,34 @@ def video_level(frame: pd.DataFrame, by: str = MEAN) -> pd.DataFrame:
         BenchError: If a column is missing, or one video key holds two labels (then the key does not name one
             video), or there is no such way to score videos.
     """
+    number, first = video_groups(frame)
+    keys = [name for name in ("step", "domain", "video") if name in frame.columns]
+    videos = frame[[*keys, "label"]].iloc[first].reset_index(drop=True)
+    is_in = number >= 0
+    videos["score"] = scores_of_groups(frame["score"].to_numpy(np.float64)[is_in], number[is_in], by)
+    videos["frames"] = np.bincount(number[is_in], minlength=len(first))
+    return videos
+
+
+def video_groups(frame: pd.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Give the number of each frame's video, in the order of first appearance, and the place of each video's first frame.
+
+    A frame without a video has the number -1. Frame, keys and errors as ``video_level``.
+    """
     missing = [name for name in ("video", "label", "score") if name not in frame.columns]
     if missing:
         raise BenchError(
             f"scores have no column {missing[0]!r} but {', '.join(map(str, frame.columns)) or 'none'}; "
             "give video, label and score"
         )
-    keys = [name for name in ("step", "domain", "video") if name in frame.columns]
-    number = _groups([frame[name] for name in keys])
-    # A frame without a video is in no group.
-    is_in = number >= 0
-    groups, first = np.unique(number[is_in], return_index=True)
-    labels = frame["label"].to_numpy()[is_in]
-    videos = frame[[*keys, "label"]].iloc[np.flatnonzero(is_in)[first]].reset_index(drop=True)
-    mixed = np.unique(number[is_in][labels != labels[first][number[is_in]]])
+    number = _groups([frame[name] for name in ("step", "domain", "video") if name in frame.columns])
+    places = np.flatnonzero(number >= 0)
+    numbers, labels = number[places], frame["label"].to_numpy()
+    first = places[np.unique(numbers, return_index=True)[1]]
+    mixed = np.unique(numbers[labels[places] != labels[first][numbers]])
     if len(mixed):
         raise BenchError(
-            f"video {videos['video'][mixed[0]]!r} holds both real and fake frames ({len(mixed)} such); a video key must "
-            "name one video: use dataset/method/compression/video"
+            f"video {frame['video'].iloc[first[mixed[0]]]!r} holds both real and fake frames ({len(mixed)} such); a "
+            "video key must name one video: use dataset/method/compression/video"
         )
-    scores = frame["score"].to_numpy(np.float64)[is_in]
-    videos["score"] = scores_of_groups(scores, number[is_in], by)
-    videos["frames"] = np.bincount(number[is_in], minlength=len(groups))
-    return videos
+    return number, first

@@ -18,7 +18,7 @@ from fretal_bench.benchmark.runner.seals import Sealed
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics.calibration import Fitted, best_threshold, fit_temperature, with_temperature
 from fretal_bench.metrics.numbers import Floats, Labels
-from fretal_bench.metrics.videos import MEAN, video_level
+from fretal_bench.metrics.videos import MEAN, scores_of_groups, video_groups
 from fretal_bench.records import Invalid, Record, limited, ruled
 
 if TYPE_CHECKING:
@@ -116,16 +116,22 @@ class ValidationSteps:
     def __init__(
         self, validation: pd.DataFrame, domains: Sequence[str], level: str = "frame", video: str = MEAN
     ) -> None:
-        frame = validation if level == "frame" else video_level(validation, video)
         self.domains = tuple(domains)
-        labels, scores = frame["label"].to_numpy(np.int8), frame["score"].to_numpy(np.float64)
+        labels, scores = validation["label"].to_numpy(np.int8), validation["score"].to_numpy(np.float64)
         # A real that is in several domains is one sample of them all.
-        samples = _codes(frame["video"])
+        samples, places = _codes(validation["video"]), _codes(validation["domain"])
+        steps, of_domains = validation["step"].to_numpy(np.int64), validation["domain"].to_numpy()
         if level == "frame":
-            rows = frame["row"].to_numpy(np.int64)
+            rows = validation["row"].to_numpy(np.int64)
             samples = samples * (1 + rows.max(initial=0)) + rows
-        steps, of_domains = frame["step"].to_numpy(np.int64), frame["domain"].to_numpy()
-        keys = (steps + 1) * (1 + len(frame)) + _codes(frame["domain"])
+        else:
+            number, first = video_groups(validation)
+            is_in = number >= 0
+            scores = scores_of_groups(scores[is_in], number[is_in], video)
+            labels, samples, places, steps, of_domains = (
+                of[first] for of in (labels, samples, places, steps, of_domains)
+            )
+        keys = (steps + 1) * (1 + len(steps)) + places
         order = np.argsort(keys, kind="stable")
         _, starts = np.unique(keys[order], return_index=True)
         self._parts = {
