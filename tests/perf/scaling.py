@@ -6,6 +6,7 @@ at its memory and its clock, and no engine gains more than they do.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import statistics
 import tempfile
@@ -14,16 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch.nn import functional as F
 
-from fretal_bench.benchmark.recipes.model import build_model, build_optimizer
 from fretal_bench.benchmark.recipes.recipe import open_recipe
 from fretal_bench.benchmark.runner.call import Call, prepare
 from fretal_bench.benchmark.runner.progress import Progress
 from fretal_bench.benchmark.runner.ray_cluster import LOCAL
 from fretal_bench.benchmark.runner.results import load_results
 from fretal_bench.benchmark.runner.run import train
-from perf.steps import Row
+from perf.steps import Row, bare_seconds
 from tests_support import tiny_stream
 
 STRATEGIES = ("finetuning", "l2sp")
@@ -105,16 +104,9 @@ def _bare_loop(updates: int) -> float:
     """Return the seconds of some updates of the recipe's model on one batch, in one thread."""
     torch.set_num_threads(1)
     recipe = open_recipe("mini").changed({"device": "cpu"})
-    model = build_model(recipe, 0).train()
-    optimizer = build_optimizer(recipe, model)
     side = recipe.image_size or 96
-    inputs, targets = torch.zeros(recipe.batch_size, 3, side, side), torch.arange(recipe.batch_size) % 2
-    begun = time.perf_counter()
-    for _ in range(updates):
-        optimizer.zero_grad()
-        F.cross_entropy(model(inputs), targets).backward()
-        optimizer.step()
-    return time.perf_counter() - begun
+    batch = torch.zeros(recipe.batch_size, 3, side, side), torch.arange(recipe.batch_size) % 2
+    return bare_seconds(recipe, itertools.repeat(batch, updates))
 
 
 def _seconds(call: Call, folder: Path) -> tuple[float, float]:

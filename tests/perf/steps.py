@@ -8,7 +8,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,14 +145,19 @@ def measure_steps(
 
 
 def _bare_epoch(recipe: Recipe, source: Any) -> float:
-    """Train the same model on the same batches in a plain PyTorch loop."""
+    """Train the same model on the same batches in a plain PyTorch loop; the seconds."""
+    augment = Augmentation(recipe)
+    return bare_seconds(
+        recipe, BatchLoader(source, recipe.batch_size, augment, seed=0, step=1, balance=recipe.balance)
+    )
+
+
+def bare_seconds(recipe: Recipe, batches: Iterable[tuple[Any, ...]]) -> float:
+    """Return the seconds of an update a batch (inputs, targets, whatever else) in a plain PyTorch loop."""
     model = build_model(recipe, 0).train()
     optimizer = build_optimizer(recipe, model)
-    loader = BatchLoader(
-        source, recipe.batch_size, Augmentation(recipe), seed=0, step=1, balance=recipe.balance
-    )
     begun = time.perf_counter()
-    for inputs, targets, _ in loader:
+    for inputs, targets, *_ in batches:
         optimizer.zero_grad()
         loss = F.cross_entropy(model(inputs), targets)
         loss.backward()
