@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from fretal_bench.reporting.page.page import page as write_page
 from fretal_bench.reporting.summary import summarize
+from fretal_bench.reporting.tables import decimal
 from fretal_bench.reporting.verdict import verdict
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
@@ -35,6 +37,9 @@ class Crops:
 
     def __len__(self):
         return len(self.crops)
+
+
+SCRIPT = files("fretal_bench.reporting.page").joinpath("script", "core.js").read_text("utf-8")
 
 
 def written(results, folder, stores=None):
@@ -232,3 +237,19 @@ def test_without_scripts_the_leaderboard_and_all_tables_are_there(opened, file):
     assert not tab.locator(".controls").is_visible()
     assert not tab.locator("#strategy-choice").is_visible()
     assert tab.locator("#matrices details").count() == len(STRATEGIES)
+
+
+def test_a_number_halfway_between_two_is_written_as_in_the_tables(opened, file):
+    tab = opened(file)
+    functions = re.search(
+        r"^function decimals.*?^}\n\nfunction written.*?^}\n", SCRIPT, re.DOTALL | re.MULTILINE
+    )[0]
+    values = [sign * k / n for n in (16, 80, 400, 1120) for k in range(n + 1) for sign in (1, -1)]
+    values = [round(value, 8) for value in values]
+    for digits in (1, 2, 3, 4):
+        ours = tab.evaluate(
+            f"([of, digits]) => {{ {functions} return of.map((v) => written(v, digits)); }}", [values, digits]
+        )
+        assert [text.replace("\N{MINUS SIGN}", "-") for text in ours] == [
+            decimal(value, digits) for value in values
+        ]

@@ -46,9 +46,17 @@ function filled(node, attributes, children) {
   return node;
 }
 
+// A value halfway between two numbers becomes the even one, as in the suite's other tables; toFixed takes the larger.
+function decimals(value, digits) {
+  const halves = value * 2 ** (digits + 1);
+  if (!Number.isInteger(halves) || halves % 2 === 0) return value.toFixed(digits);
+  const below = Math.floor(value * 10 ** digits);
+  return ((below + (below % 2)) / 10 ** digits).toFixed(digits);
+}
+
 function written(value, digits = 3, signed = false) {
   if (value === null || value === undefined) return "–";
-  const text = Math.abs(value).toFixed(digits);
+  const text = decimals(Math.abs(value), digits);
   if (Number(text) === 0) return text;
   return (value < 0 ? "−" : signed ? "+" : "") + text;
 }

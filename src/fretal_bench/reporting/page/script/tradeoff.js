@@ -130,19 +130,20 @@ function hush() {
   for (const group of byId("tradeoff-plot").querySelectorAll(".lit")) group.classList.remove("lit");
 }
 
-// The first place around a mark where a name hides neither a mark nor another name; where there is none, no name.
+// The first place around a mark where a name hides neither a mark nor another name, off its own intervals if it can be;
+// where there is none, no name.
 function nameOf(point, boxes) {
   const { label } = DATA.strategies[point.place];
   const width = 6.4 * label.length;
   const sides = [
-    [9, 4, "start"],
-    [-9, 4, "end"],
-    [0, -10, "middle"],
-    [0, 19, "middle"],
     [8, -8, "start"],
     [-8, -8, "end"],
     [8, 15, "start"],
     [-8, 15, "end"],
+    [9, 4, "start"],
+    [-9, 4, "end"],
+    [0, -10, "middle"],
+    [0, 19, "middle"],
   ];
   for (const [dx, dy, anchor] of sides) {
     const left = point.x + dx - { start: 0, middle: width / 2, end: width }[anchor];
