@@ -60,6 +60,31 @@ def _without_plugin_files():
 
 
 @pytest.fixture
+def compiled_calls(monkeypatch):
+    """What runs compiled, one graph a call; compiles without a C++ compiler."""
+    import torch
+
+    from fretal_bench.benchmark.recipes.model import compiled_kind
+
+    calls = []
+
+    def backend(graph, _):
+        def run(*inputs):
+            calls.append(graph)
+            return graph.forward(*inputs)
+
+        return run
+
+    compile_ = torch.compile
+    # A module's own method calls it as well.
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compile_(function, backend=backend))
+    compiled_kind.cache_clear()
+    yield calls
+    compiled_kind.cache_clear()
+    torch._dynamo.reset()
+
+
+@pytest.fixture
 def bench(monkeypatch, capsys, tmp_path):
     """Call the whole ``bench`` command in this process, in the test's empty folder, as a new process would run it.
 

@@ -6,9 +6,8 @@ import io
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from fretal_bench.benchmark.recipes.model import compile_parts
+from fretal_bench.benchmark.recipes.model import compile_model
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import life
 from fretal_bench.strategies.bounds.finetuning import FineTuning
@@ -289,15 +288,13 @@ def test_a_state_without_an_average_is_refused():
 
 
 @pytest.mark.parametrize("kind", [*KINDS, TaskArithmetic])
-def test_a_compiled_model_learns_what_one_that_is_not_learns(kind, monkeypatch):
-    compile_ = nn.Module.compile
-    monkeypatch.setattr(nn.Module, "compile", lambda self: compile_(self, backend="eager"))
+def test_a_compiled_model_learns_what_one_that_is_not_learns(kind, compiled_calls):
     constants = {"batchnorm": "reestimate"} if kind is TaskArithmetic else {"memory": 10}
     ends = []
     for compiled in (False, True):
         model = normed_net()
         if compiled:
-            compile_parts(model)
+            compile_model(model)
         strategy = learn(build(kind, model, **constants), [domain(number, side=8) for number in range(2)])
         source = domain(0, side=8).source
         ends.append(strategy.score(source))

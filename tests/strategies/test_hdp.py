@@ -5,10 +5,9 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 from fretal_bench.benchmark.recipes.augmentation import Augmentation
-from fretal_bench.benchmark.recipes.model import compile_parts
+from fretal_bench.benchmark.recipes.model import compile_model
 from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import draws
@@ -290,16 +289,13 @@ def test_constants_out_of_range_are_refused():
 
 
 @pytest.mark.slow
-def test_of_a_compiled_model_the_same_is_learned(monkeypatch):
-    compile_ = nn.Module.compile
-    # Without a C++ compiler.
-    monkeypatch.setattr(nn.Module, "compile", lambda self: compile_(self, backend="eager"))
+def test_of_a_compiled_model_the_same_is_learned(compiled_calls):
     ends = []
     for compiled in (False, True):
         torch.manual_seed(0)
         model = tiny_backbone()
         if compiled:
-            compile_parts(model)
+            compile_model(model)
         strategy = learn(build(HDP, model, epochs=2), [domain(k, 12, side=8) for k in range(2)])
         ends.append(strategy.state_dict())
     for name, value in ends[0]["model"].items():

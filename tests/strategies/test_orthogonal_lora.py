@@ -216,16 +216,7 @@ def test_new_parts_learn_at_the_whole_rate_where_layers_learn_at_shares_of_it():
     assert counts == {0.1: 0, 1.0: 2 * 4 + 2, 0.5: 0}
 
 
-@pytest.fixture
-def compiled(monkeypatch):
-    """Compiles without a C++ compiler."""
-    compile_ = nn.Module.compile
-    monkeypatch.setattr(nn.Module, "compile", lambda self: compile_(self, backend="eager"))
-    yield
-    torch._dynamo.reset()
-
-
-def test_of_a_compiled_model_experts_learn_and_are_balanced_as_of_one_that_is_not(compiled):
+def test_of_a_compiled_model_experts_learn_and_are_balanced_as_of_one_that_is_not(compiled_calls):
     recipe = Recipe(name="r", backbone="test_vit", image_size=32)
     learned = []
     for model in (build_model(recipe, 0), build_model(recipe.changed({"compile": True}), 0)):

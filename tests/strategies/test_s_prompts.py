@@ -226,16 +226,7 @@ def test_a_copy_of_a_prompted_model_has_prompts_of_its_own():
         assert torch.equal(model(x), copied(x))
 
 
-@pytest.fixture
-def compiled(monkeypatch):
-    """Compiles without a C++ compiler."""
-    compile_ = nn.Module.compile
-    monkeypatch.setattr(nn.Module, "compile", lambda self: compile_(self, backend="eager"))
-    yield
-    torch._dynamo.reset()
-
-
-def test_of_a_compiled_model_prompts_learn_as_of_one_that_is_not(compiled):
+def test_of_a_compiled_model_prompts_learn_as_of_one_that_is_not(compiled_calls):
     recipe = Recipe(name="r", backbone="test_vit", image_size=32)
     learned = []
     for model in (build_model(recipe, 0), build_model(recipe.changed({"compile": True}), 0)):

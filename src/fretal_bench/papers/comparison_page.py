@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Final
 
+from fretal_bench.benchmark.runner.environment import installed_version
 from fretal_bench.papers.comparison import Comparison
 from fretal_bench.papers.comparison_tables import published_and_measured, side_by_side
 from fretal_bench.papers.published import PublishedValue
@@ -66,7 +66,7 @@ def comparison_page(comparison: Comparison) -> str:
 def _kicker(comparison: Comparison) -> str:
     papers = "; ".join(comparison.table.distinct("paper"))
     seeds = ", ".join(map(str, comparison.seeds))
-    made_by = f"fretal-bench {metadata.version('fretal-bench')}"
+    made_by = f"fretal-bench {installed_version() or 'that is not installed'}"
     return " · ".join((papers, f"recipe {comparison.recipe}", f"seeds {seeds}", made_by))
 
 

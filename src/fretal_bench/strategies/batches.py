@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fretal_bench.strategies import draws
+from fretal_bench.strategies.ahead import fetch_batches
 from fretal_bench.strategies.draws import generator_for as generator_for  # where plugins import it from
 
 
@@ -262,11 +263,12 @@ class BatchLoader:
         generator = draws.epoch(self.seed, self.step, self.epoch)
         first = self.epoch * self._batches
         self.epoch += 1
-        for index in self._one_pass(generator) if self._batches == self._of_pass else self._passes(first):
+        batches = self._one_pass(generator) if self._batches == self._of_pass else self._passes(first)
+        for index, images in fetch_batches(self.source, batches, self.device):
             targets = self._targets[index]
-            images = self.source.images(index).to(self.device, non_blocking=True)
             inputs = self.transform.train(images, targets, generator)
-            yield [inputs, targets.to(self.device, non_blocking=True), torch.zeros_like(targets)]
+            targets = targets.to(self.device, non_blocking=True)
+            yield [inputs, targets, torch.zeros_like(targets)]
 
     def _one_pass(self, generator: torch.Generator) -> Iterator[Tensor]:
         order = epoch_order(self._targets, self.balance, generator)
@@ -291,7 +293,8 @@ def clean_batches(
     source: BatchSource, batch_size: int, transform: Transform, device: torch.device | str
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield every sample once, in order and without augmentation: inputs [B, 3, H, W] and labels int64 [B]."""
-    targets = source.targets.cpu()
-    for start in range(0, len(source), batch_size):
-        index = torch.arange(start, min(start + batch_size, len(source)))
-        yield transform.eval(source.images(index).to(device)), targets[index].to(device)
+    targets, device = source.targets.cpu(), torch.device(device)
+    starts = range(0, len(source), batch_size)
+    batches = (torch.arange(start, min(start + batch_size, len(source))) for start in starts)
+    for index, images in fetch_batches(source, batches, device):
+        yield transform.eval(images), targets[index].to(device, non_blocking=True)

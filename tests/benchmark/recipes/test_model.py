@@ -6,28 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from fretal_bench.benchmark.recipes.model import build_model, check_backbone
+from fretal_bench.benchmark.recipes.model import build_model, check_backbone, compile_model
 from fretal_bench.benchmark.recipes.recipe import Recipe, list_recipes, open_recipe
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies import features_and_logits, head_inputs_and_logits
-
-
-@pytest.fixture
-def compiled_calls(monkeypatch):
-    """What runs compiled, counted; without a C++ compiler."""
-    calls = []
-
-    def backend(graph, _):
-        def run(*inputs):
-            calls.append(graph)
-            return graph.forward(*inputs)
-
-        return run
-
-    compile_ = nn.Module.compile
-    monkeypatch.setattr(nn.Module, "compile", lambda self: compile_(self, backend=backend))
-    yield calls
-    torch._dynamo.reset()
 
 
 @pytest.mark.parametrize(
@@ -78,6 +60,45 @@ def test_a_compiled_model_of_which_a_part_learns_learns_what_the_plain_one_does(
         ends.append(torch.cat([weight.detach().flatten() for weight in weights]))
     assert compiled_calls
     torch.testing.assert_close(*ends, rtol=1e-4, atol=1e-5)
+
+
+def test_all_of_a_large_model_but_its_head_is_compiled_in_one_graph_once_for_all_models(compiled_calls):
+    # Xception has more parts than the 8 forms that torch compiles of one function before it goes on without.
+    recipe = Recipe(name="r", backbone="legacy_xception", compile=True)
+    models = [build_model(recipe, seed).eval() for seed in range(2)]
+    convolutions = sum(isinstance(module, nn.Conv2d) for module in models[0].modules())
+    inputs = torch.randn(1, 3, 32, 32)
+    for model in models:
+        with torch.no_grad():
+            model(inputs)
+            features_and_logits(model, inputs)
+    first, *others = compiled_calls
+    assert sum(node.target is torch.conv2d for node in first.graph.nodes) == convolutions
+    assert len(others) == 3
+    assert all(graph is first for graph in others)
+
+
+class Parts(nn.Module):
+    """A model that is not timm's, of more parts than torch compiles forms of one function by default."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.ModuleList([nn.Conv2d(3, 3, 2 * k + 1, padding=k) for k in range(12)])
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        for part in self.body:
+            x = part(x)
+        return self.head(x.mean(dim=(2, 3)))
+
+
+def test_of_another_model_every_part_but_the_head_is_compiled(compiled_calls):
+    model = Parts().eval()
+    inputs = torch.randn(2, 3, 16, 16)
+    plain = model(inputs)
+    compile_model(model)
+    assert torch.allclose(model(inputs), plain, atol=1e-5)
+    assert len(compiled_calls) == len(model.body)
 
 
 def test_a_copy_of_a_compiled_model_has_weights_of_its_own(compiled_calls):

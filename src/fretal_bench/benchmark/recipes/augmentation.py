@@ -47,10 +47,10 @@ class Augmentation:
         batch = self._pixels(images)
         if recipe.brightness or recipe.contrast:
             device = batch.device
-            contrast = (1 + recipe.contrast * (2 * draws[3] - 1)).to(device)[:, None, None, None]
+            contrast = _sent(1 + recipe.contrast * (2 * draws[3] - 1), device)
             # Full scale is 2 wide here, from -1 to 1.
-            brightness = (2 * recipe.brightness * (2 * draws[4] - 1)).to(device)[:, None, None, None]
-            batch = batch.mul_(contrast).add_(brightness)
+            brightness = _sent(2 * recipe.brightness * (2 * draws[4] - 1), device)
+            batch = batch.mul_(contrast[:, None, None, None]).add_(brightness[:, None, None, None])
         if cut[0] < recipe.cutmix:
             batch = self._cutmix(batch, targets, cut, generator)
         return self._normalised(batch)
@@ -72,19 +72,19 @@ class Augmentation:
         """Bring pixels from [-1, 1] to the recipe's mean and standard deviation, in place."""
         if self._half:
             return batch
-        return batch.mul_(self._factor.to(batch.device)).add_(self._offset.to(batch.device))
+        return batch.mul_(_sent(self._factor, batch.device)).add_(_sent(self._offset, batch.device))
 
     def _move(self, images: Tensor, flip: Tensor, down: Tensor, right: Tensor) -> Tensor:
         """Flip and shift by one gather on the bytes; rows and columns beyond the edge repeat it."""
         size, height, width, _ = images.shape
-        span = 2 * self.recipe.shift + 1
-        rows = torch.arange(height) + ((down * span).long() - self.recipe.shift)[:, None]
-        columns = torch.arange(width).repeat(size, 1)
-        columns[flip] = columns[flip].flip(1)
-        columns = columns + ((right * span).long() - self.recipe.shift)[:, None]
-        device = images.device
-        rows = rows.clamp_(0, height - 1).to(device)
-        columns = columns.clamp_(0, width - 1).to(device)
+        device, shift = images.device, self.recipe.shift
+        down, right = (
+            _sent((draw * (2 * shift + 1)).long() - shift, device)[:, None] for draw in (down, right)
+        )
+        rows = torch.arange(height, device=device) + down
+        columns = torch.arange(width, device=device)
+        columns = torch.where(_sent(flip, device)[:, None], columns.flip(0), columns) + right
+        rows, columns = rows.clamp_(0, height - 1), columns.clamp_(0, width - 1)
         flat = (rows[:, :, None] * width + columns[:, None, :]).view(size, -1, 1).expand(-1, -1, 3)
         return images.reshape(size, -1, 3).gather(1, flat).view(images.shape)
 
@@ -109,8 +109,13 @@ class Augmentation:
         partner[fake] = real[torch.randint(len(real), (len(fake),), generator=generator)]
         mixed = batch.clone(memory_format=torch.preserve_format)
         box = (slice(None), slice(None), slice(top, bottom), slice(left, right))
-        mixed[box] = batch[partner.to(batch.device)][box]
+        mixed[box] = batch[_sent(partner, batch.device)][box]
         return mixed
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Copy a few numbers to the device without waiting for what it is computing."""
+    return values.to(device, non_blocking=True)
 
 
 def _beta(alpha: float, generator: torch.Generator) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -12,6 +12,8 @@ from fretal_bench.benchmark.recipes.recipe import Recipe
 from fretal_bench.benchmark.recipes.trainable import freeze, layer_groups
 from fretal_bench.errors import BenchError, unknown_name
 from fretal_bench.strategies.features import head_of
+
+_COMPILED_FORMS: Final = 64
 
 
 def check_backbone(recipe: Recipe, where: str | None = None) -> None:
@@ -111,7 +113,7 @@ def prepared(model: nn.Module, recipe: Recipe, seed: int) -> nn.Module:
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if recipe.compile:
-        compile_parts(model)
+        compile_model(model)
     return model
 
 
@@ -130,19 +132,39 @@ def image_argument(backbone: str, image_size: int) -> dict[str, int]:
     return {} if published.input_size[-1] == image_size else {"img_size": image_size}
 
 
-def compile_parts(model: nn.Module) -> None:
-    """Compile the parts of a timm model with ``torch.compile``, so that every way of calling the model uses them.
+def compile_model(model: nn.Module) -> None:
+    """Compile a model but for its head with ``torch.compile``, so that every way of calling it uses what is compiled.
 
-    Not the model itself: a strategy that reads features calls ``forward_features``, which is another method than the one
-    that ``model.compile()`` compiles. The head stays as it is, because its inputs are read by a hook. A copy of the
-    model, such as a teacher, is not compiled.
+    Of a timm model, ``forward_features``: what computes features calls that, and what computes logits does so in turn;
+    ``model.compile()``, which compiles ``forward`` alone, would leave out the former. Of another model, its parts. The
+    head stays as it is, because its inputs are read by a hook. A copy of a timm model, such as a teacher, is compiled as
+    well; of another, it is not.
+
+    Args:
+        model: Changed in place: a timm model becomes one of a subclass of the same name.
     """
+    # How often one function is compiled before torch goes on without: once for every module, mode and shape that it is
+    # called with. The default, 8, is fewer than the parts of most models.
+    limits: Any = torch._dynamo.config
+    limits.cache_size_limit = max(_COMPILED_FORMS, limits.cache_size_limit)
+    kind: Any = type(model)
+    if hasattr(kind, "forward_features"):
+        model.__class__ = compiled_kind(kind)
+        return
     heads = {id(head) for head in head_of(model)}
     for child in model.children():
         # A list of modules is not called itself.
         for part in child if isinstance(child, nn.ModuleList) else (child,):
             if not any(id(module) in heads for module in part.modules()):
                 part.compile()
+
+
+@functools.cache
+def compiled_kind(kind: Any) -> type[nn.Module]:
+    """Return a subclass whose ``forward_features`` is compiled; one, so that all models of a process share its code."""
+    compiled = {"__module__": kind.__module__, "forward_features": torch.compile(kind.forward_features)}
+    subclass: type[nn.Module] = type(kind.__name__, (kind,), compiled)
+    return subclass
 
 
 def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
@@ -158,8 +180,10 @@ def build_optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
             {"params": group, "lr": recipe.lr * scale, "lr_scale": scale}
             for scale, group in layer_groups(model, recipe.layer_decay)
         ]
+    # Fused, torch takes one operation for all weights. On CUDA it also knows what to do with a scaled loss (fp16) without
+    # asking the device, for which it would wait, whether a gradient overflowed.
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(weights, momentum=recipe.momentum, **common)
+        fused = True if recipe.device == "cuda" else None
+        return torch.optim.SGD(weights, momentum=recipe.momentum, fused=fused, **common)
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    # On a CPU torch takes one small operation after the other for every weight unless it is told.
-    return kind(weights, fused=True if recipe.device == "cpu" else None, **common)
+    return kind(weights, fused=True, **common)

@@ -6,9 +6,10 @@ import datetime
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from fretal_bench.benchmark.runner.environment import installed_version
 from fretal_bench.benchmark.runner.results import Results
 from fretal_bench.reporting.anytime_tables import anytime_tables
 from fretal_bench.reporting.calibration_tables import calibration_tables
@@ -222,7 +223,7 @@ def kicker(results: Results, summary: Summary) -> str:
         seeds,
         f"recipe {results.plan['recipe'].get('name', '')}",
         f"made by fretal-bench {first}{more}",
-        f"report of {_today()} by {metadata.version('fretal-bench')}",
+        f"report of {_today()} by {installed_version() or 'a version that is not installed'}",
     )
     return " · ".join(parts)
 

@@ -29,7 +29,9 @@ def bin_membership(logits: Tensor, targets: Tensor) -> Tensor:
         (probability <= .5) belongs to none.
     """
     confidence = torch.softmax(logits.detach(), dim=1).gather(1, targets[:, None]).squeeze(1)
-    edges = torch.tensor([0.5, 0.6, 0.7, 0.8, 0.9], dtype=logits.dtype, device=logits.device)
+    # Made on the CPU and sent: made on a GPU, they would wait for all that it is computing.
+    edges = torch.tensor([0.5, 0.6, 0.7, 0.8, 0.9], dtype=logits.dtype)
+    edges = edges.to(logits.device, non_blocking=True)
     place = torch.bucketize(confidence, edges) - 1
     rows = torch.arange(2 * BINS, device=logits.device)
     return ((targets * BINS + place)[None] == rows[:, None]).logical_and(place >= 0).to(logits.dtype)
