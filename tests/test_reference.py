@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 TABLES = {
     "reference": (set(OF_MINI), SEEDS),
     "reference-memory-50": (set(WITH_MEMORY), SEEDS),
+    "reference-frozen": (set(OF_MINI), SEEDS),
     "reference-vit": ({"domain-lora", "finetuning", "orthogonal-lora", "zero-shot"}, SEEDS),
 }
 
