@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import tracemalloc
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from fretal_bench.datasets.streams.stream import find_stream
 from fretal_bench.errors import BenchError
 from fretal_bench.metrics.detection import auc
 from fretal_bench.metrics.matrices import accuracy_matrix
+from fretal_bench.reporting.page.command import run_commands
 from fretal_bench.reporting.several import together
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
@@ -349,7 +351,15 @@ LINE = 5
         (table().iloc[:0], "holds no row"),
         (
             table(person=["p", *["q"] * 31]),
-            "3 rows have other people than its video has in the rows before, the first in line 3 (video 'A0')",
+            "the people of video 'A0' of domain 'A' are 'p' in 1 row (line 2) and 'q' in 3 (first line 3); nothing was",
+        ),
+        (
+            table(person=["q", "q", "", "q", *["q"] * 15, "", *["q"] * 12]),
+            "the people of video 'A1' of domain 'A' are 'q' in 2 rows (first line 5) and nobody in 2 (first line 4)",
+        ),
+        (
+            table(person=["p", *["q"] * 3, "p", *["q"] * 27]),
+            "are 'p' in 1 row (line 2) and 'q' in 3 (first line 3); 1 more has several; nothing was imported",
         ),
         (table(person="a+b"), "has people 'a+b': a real video has one person"),
     ],
@@ -556,6 +566,30 @@ def test_the_command_says_what_it_took_for_granted(bench, tmp_path):
     assert "imported from my.csv" in bench("export", "results/mine:mine:0").err
     code, out, _ = bench(*call[:2], "--out", "other", *call[4:], "--json")
     assert json.loads(out)["domains"] == ["A", "B"]
+
+
+def test_the_command_stands_in_a_report_as_it_was_given(bench, tmp_path):
+    frame = table().rename(columns={"step": "after task", "video": "clip"})
+    frame["score"] = np.log(frame["score"] / (1 - frame["score"]))
+    frame.to_csv(tmp_path / "my.csv", index=False)
+    options = ("--strategy", "mine", "--domains", "A,B", "--map", "step=after task,video=clip")
+    options += ("--dataset", "ours", "--logits")
+    code, _, err = bench("import", "my.csv", "--out", "results/mine", *options)
+    assert (code, err) == (0, "")
+    (command,) = run_commands(load_results("results/mine").plan)
+    words = shlex.split(command)
+    assert words[:5] == ["bench", "import", "my.csv", "--out", "RESULTS"]
+    assert words[5:] == list(options)
+    words[4] = "results/again"
+    assert bench(*words[1:]).code == 0
+    first, again = (load_results(f"results/{name}").cells[0].scores for name in ("mine", "again"))
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_a_column_that_cannot_be_seen_is_in_no_command(tmp_path):
+    frame = table().rename(columns={"step": "after\u202etask"})
+    out = imported(tmp_path, frame, mapped=(("step", "after\u202etask"),))
+    assert run_commands(load_results(out).plan) == ("bench import scores.csv --out RESULTS --strategy mine",)
 
 
 @pytest.mark.parametrize(

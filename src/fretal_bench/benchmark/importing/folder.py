@@ -19,7 +19,7 @@ from fretal_bench.benchmark.runner.plan import base_content, cell_id
 from fretal_bench.benchmark.runner.seals import seal
 from fretal_bench.datasets.streams.domain import NO_ROWS, row_hash
 from fretal_bench.errors import BenchError
-from fretal_bench.names import NAME, check_name
+from fretal_bench.names import NAME, check_name, hidden_fault
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,7 +117,7 @@ def import_scores(call: ImportCall) -> Imported:
     for strategy, _ in rows.cells:
         check_name(strategy, f"{where}: strategy", NAME)
     samples = find_samples(rows, domains, call.dataset, where, of_stream=call.stream is not None)
-    content = ImportedContent(call.csv.name, files.sha256(call.csv), samples.has_untrained)
+    content = ImportedContent(call.csv.name, files.sha256(call.csv), samples.has_untrained, _options(call))
     _write(call, name, rows, samples, content)
     return Imported(
         call.out,
@@ -135,6 +135,20 @@ def import_scores(call: ImportCall) -> Imported:
         content,
         samples.dataset,
     )
+
+
+def _options(call: ImportCall) -> tuple[str, ...]:
+    """Return the call's options as words; none where one has characters that cannot be seen."""
+    given = {
+        "--strategy": call.strategy,
+        "--stream": call.stream.name if call.stream is not None else "",
+        "--domains": ",".join(call.domains),
+        "--map": ",".join(f"{name}={column}" for name, column in call.mapped),
+        "--dataset": call.dataset,
+    }
+    words = [word for option, value in given.items() if value for word in (option, value)]
+    words += ["--logits"] if call.logits else []
+    return () if any(hidden_fault(word) for word in words) else tuple(words)
 
 
 def _domains_of(stream: StreamFile | None) -> tuple[str, ...]:

@@ -187,6 +187,9 @@ class _Reader:
         self._persons: list[int] = []
         self._parts: tuple[list[NDArray[Any]], ...] = ([], [], [], [], [])
         self._tally = _Tally()
+        self._whose = _Codes()
+        self._rows_whose: list[int] = []
+        self._lines_whose: list[int] = []
         self._count = 0
         self._places: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
         self._blanks: list[int] = []
@@ -221,10 +224,10 @@ class _Reader:
         if self.uneven:
             # The lines of other faults would be wrong: these rows were passed over.
             self._faults.kinds = {}
-            self._tally = _Tally()
+            self._tally, self._whose = _Tally(), _Codes()
             line, fields = min(self.uneven)
             self._faults.add("not as many fields as the header", len(self.uneven), line, fields)
-        self._faults.others += self._labelled()
+        self._faults.others += self._labelled() + self._peopled()
         self._faults.check(self._where)
         if not self._count - len(self._blanks):
             raise BenchError(f"{self._where}: holds no row; expected one for every frame after every step")
@@ -352,17 +355,21 @@ class _Reader:
         return numbers[place], numbers[new], rows[new]
 
     def _group(self, domain: Ints, video: Ints, label: Ints, person: Ints) -> Ints:
-        """Return the number of each row's video in its domain; its label and people are the same in every row."""
+        """Return the number of each row's video in its domain, and count its labels and people."""
         group, _, rows = self._pairs(domain, video, self._groups)
         self._labels += label[rows].tolist()
         self._persons += person[rows].tolist()
-        self._tally.add(group, label, len(self._labels), lambda rows: self._count + self._places[rows] + 2)
-        self._fault(
-            person != np.array(self._persons, dtype=np.int64)[group],
-            "other people than its video has in the rows before",
-            lambda row: f"video {shown(list(self._videos.numbers)[video[row]])}",
-        )
+        self._tally.add(group, label, len(self._labels), self._line_in_file)
+        whose, _, rows = self._pairs(group, person, self._whose)
+        self._rows_whose += [0] * len(rows)
+        self._lines_whose += self._line_in_file(rows).tolist()
+        for pair, count in zip(*np.unique(whose, return_counts=True), strict=True):
+            self._rows_whose[pair] += int(count)
         return group
+
+    def _line_in_file(self, rows: NDArray[np.intp]) -> Ints:
+        """Return the lines of rows of a batch."""
+        return np.asarray(self._count + self._places[rows] + 2, dtype=np.int64)
 
     def _labelled(self) -> list[str]:
         """Say of the first video that is labelled both ways in which rows it is, and how many more there are."""
@@ -372,16 +379,50 @@ class _Reader:
         group = int(both[self._tally.lines[both].max(axis=1).argmin()])
         counts, lines = self._tally.counts[group].tolist(), self._tally.lines[group].tolist()
         rare, usual = sorted((REAL, FAKE), key=lambda label: (counts[label], -lines[label]))
-        domain, video = list(self._groups.numbers)[group]
-        rows = "1 row (" if counts[rare] == 1 else f"{counts[rare]:,} rows (first "
-        first = "" if counts[usual] == 1 else "first "
-        others = len(both) - 1
-        more = f"; {others:,} more {'has' if others == 1 else 'have'} both labels" if others else ""
-        return [
-            f"video {shown(list(self._videos.numbers)[video])} of domain {shown(list(self._domains.numbers)[domain])} is "
-            f"{_WORDS[rare]} in {rows}line {lines[rare]}) and {_WORDS[usual]} in {counts[usual]:,} ({first}line "
-            f"{lines[usual]}){more}"
+        two = [(_WORDS[label], counts[label], lines[label]) for label in (rare, usual)]
+        return [f"{self._video(group)} is {_in_rows(two)}{_more(len(both) - 1, 'both labels')}"]
+
+    def _peopled(self) -> list[str]:
+        """Say of the first video that has other people in some rows in which rows who is, and how many more there are."""
+        of_groups: dict[int, list[int]] = {}
+        for pair, (group, _) in enumerate(self._whose.numbers):
+            of_groups.setdefault(group, []).append(pair)
+        several = {group: pairs for group, pairs in of_groups.items() if len(pairs) > 1}
+        if not several:
+            return []
+        lines, people = self._lines_whose, list(self._people.numbers)
+        group = min(several, key=lambda group: sorted(lines[pair] for pair in several[group])[1])
+        persons = [person for _, person in self._whose.numbers]
+        pairs = sorted(several[group], key=lambda pair: (self._rows_whose[pair], -lines[pair]))
+        # The rarest and the most frequent: of more, these two show what is wrong.
+        two = [
+            (
+                shown(people[persons[pair]]) if people[persons[pair]] else "nobody",
+                self._rows_whose[pair],
+                lines[pair],
+            )
+            for pair in (pairs[0], pairs[-1])
         ]
+        return [f"the people of {self._video(group)} are {_in_rows(two)}{_more(len(several) - 1, 'several')}"]
+
+    def _video(self, group: int) -> str:
+        """Name a video and its domain."""
+        domain, video = list(self._groups.numbers)[group]
+        names = list(self._videos.numbers)[video], list(self._domains.numbers)[domain]
+        return "video {} of domain {}".format(*map(shown, names))
+
+
+def _in_rows(two: list[tuple[str, int, int]]) -> str:
+    """Say in which rows which of two values stands: ``real in 1 row (line 5) and fake in 3 (first line 4)``."""
+    (rare, few, first), (usual, many, line) = two
+    rows = "1 row (" if few == 1 else f"{few:,} rows (first "
+    return (
+        f"{rare} in {rows}line {first}) and {usual} in {many:,} ({'' if many == 1 else 'first '}line {line})"
+    )
+
+
+def _more(others: int, what: str) -> str:
+    return f"; {others:,} more {'has' if others == 1 else 'have'} {what}" if others else ""
 
 
 def _file_row(row: int, blanks: list[int]) -> int:

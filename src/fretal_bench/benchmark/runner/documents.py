@@ -54,6 +54,8 @@ def _title_fault(text: str) -> str:
 
 TITLE: Final = Rule("a text without control or bidirectional characters", _title_fault)
 """What stands in reports and in no path: labels, and the names in the plans of earlier versions."""
+WORD: Final = Rule("a text without hidden characters", names.hidden_fault)
+"""What is a word of a command."""
 
 
 @dataclass(frozen=True)
@@ -163,11 +165,14 @@ class ImportedContent(Record):
         file: The name of the file that they were read from.
         sha256: Of that file.
         untrained: Whether there are scores before any training; if not, those of step -1 are missing.
+        options: The options of ``bench import`` that the file was read with, as words; none in results of earlier
+            versions.
     """
 
     file: str = ruled(TITLE)
     sha256: str = ruled(names.SHA256)
     untrained: bool = False
+    options: tuple[str, ...] = ruled(WORD, ())
 
     @property
     def words(self) -> str:

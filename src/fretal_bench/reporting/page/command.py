@@ -22,8 +22,9 @@ def run_commands(plan: Mapping[str, Any]) -> tuple[str, ...]:
         return unique(command for of in plan["compared"] for command in run_commands(of["plan"]))
     if plan.get("imported"):
         names = unique(str(cell["strategy"]) for cell in plan["cells"])
-        strategy = ["--strategy", *names] if len(names) == 1 else []
-        return (shlex.join(["bench", "import", plan["imported"]["file"], "--out", "RESULTS", *strategy]),)
+        # Earlier versions didn't keep the options; most often that one was given.
+        options = plan["imported"].get("options") or (["--strategy", *names] if len(names) == 1 else [])
+        return (shlex.join(["bench", "import", plan["imported"]["file"], "--out", "RESULTS", *options]),)
     by_values: dict[str, list[Mapping[str, Any]]] = {}
     for cell in plan.get("cells", ()):
         by_values.setdefault(_values_in(cell["label"]), []).append(cell)
