@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from fretal_bench.benchmark.recipes.model import compile_model
 from fretal_bench.errors import BenchError
 from fretal_bench.strategies.bounds.finetuning import FineTuning
 from fretal_bench.strategies.merging.merging_strategy import MergingStrategy, measure_statistics
@@ -179,6 +180,26 @@ def test_measured_statistics_are_the_mean_and_unbiased_variance_of_all_that_ente
     for name, value in weights_in(before).items():
         assert torch.equal(after[name], value)
     assert model.training
+
+
+def test_statistics_are_measured_of_a_compiled_model_too_domain_after_domain(compiled_calls):
+    models = {compiled: tiny_backbone() for compiled in (False, True)}
+    models[True].load_state_dict(models[False].state_dict())
+    compile_model(models[True])
+    for compiled, model in models.items():
+        strategy = FineTuning(
+            model=model, optimizer=torch.optim.SGD(model.parameters(), 0.1), train_mb_size=5
+        )
+        with torch.no_grad():
+            # Compiled in this mode already, before there are hooks.
+            for layer in model.train().modules():
+                layer.train(isinstance(layer, nn.BatchNorm2d))
+            model(torch.zeros(5, 3, 8, 8))
+        for number in range(2):
+            measure_statistics(strategy, domain(number, 15, (3, 8, 8), torch.float32))
+        assert bool(compiled_calls) == compiled
+    for name, value in models[False].state_dict().items():
+        torch.testing.assert_close(models[True].state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_the_choices_for_batchnorm_differ_in_the_statistics_alone():

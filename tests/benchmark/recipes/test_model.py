@@ -46,10 +46,12 @@ def test_a_vision_transformer_is_built_for_the_size_of_the_recipes_images():
     assert model.pos_embed.shape[1] == 1 + 16 * 16
 
 
-def test_a_compiled_model_of_which_a_part_learns_learns_what_the_plain_one_does(compiled_calls):
+@pytest.mark.parametrize("changes", [{"trainable": "norms"}, {"trainable": "lora", "backbone": "test_vit"}])
+def test_a_compiled_model_of_which_a_part_learns_learns_what_the_plain_one_does(compiled_calls, changes):
     ends = []
     for compiled in (False, True):
-        model = build_model(Recipe(name="r", trainable="norms", compile=compiled), 0).train()
+        recipe = Recipe(name="r", image_size=32).changed(changes)
+        model = build_model(recipe.changed({"compile": compiled}), 0).train()
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         optimizer = torch.optim.SGD(weights, 0.1)
         inputs = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -76,6 +78,21 @@ def test_all_of_a_large_model_but_its_head_is_compiled_in_one_graph_once_for_all
     assert sum(node.target is torch.conv2d for node in first.graph.nodes) == convolutions
     assert len(others) == 3
     assert all(graph is first for graph in others)
+
+
+def test_hooks_of_a_copy_and_of_another_model_are_seen_and_those_of_no_other(compiled_calls):
+    recipe = Recipe(name="r", backbone="test_byobnet", compile=True)
+    model, other = (build_model(recipe, seed).eval() for seed in range(2))
+    copied = copy.deepcopy(model)
+    inputs = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        plain, of_other = model(inputs), other(inputs)
+        for hooked in (copied, other):
+            norm = next(module for module in hooked.modules() if isinstance(module, nn.BatchNorm2d))
+            norm.register_forward_pre_hook(lambda _, arguments: (arguments[0] + 1,))
+        assert not torch.allclose(copied(inputs), plain, atol=1e-3)
+        assert not torch.allclose(other(inputs), of_other, atol=1e-3)
+        assert torch.equal(model(inputs), plain)
 
 
 class Parts(nn.Module):

@@ -124,7 +124,6 @@ def test_a_backbone_without_what_should_learn_is_refused_before_anything_trains(
             "key 'layer_decay': expected 1 where the head alone learns",
         ),
         ({"trainable": "heads"}, "did you mean 'head'"),
-        ({"trainable": "lora", "compile": True}, "key 'compile': expected false where trainable is 'lora'"),
     ],
 )
 def test_keys_that_do_nothing_together_are_refused(values, reason):

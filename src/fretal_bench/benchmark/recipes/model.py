@@ -145,8 +145,10 @@ def compile_model(model: nn.Module) -> None:
     """
     # How often one function is compiled before torch goes on without: once for every module, mode and shape that it is
     # called with. The default, 8, is fewer than the parts of most models.
-    limits: Any = torch._dynamo.config
-    limits.cache_size_limit = max(_COMPILED_FORMS, limits.cache_size_limit)
+    settings: Any = torch._dynamo.config
+    settings.cache_size_limit = max(_COMPILED_FORMS, settings.cache_size_limit)
+    # What is compiled for one model is used for others of its class: those with hooks are told from those without.
+    settings.skip_nnmodule_hook_guards = False
     kind: Any = type(model)
     if hasattr(kind, "forward_features"):
         model.__class__ = compiled_kind(kind)

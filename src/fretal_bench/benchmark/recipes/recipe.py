@@ -201,9 +201,6 @@ class Recipe(Record):
                 raise Invalid(key, f"{defaults[key]:g} unless trainable is 'lora'", getattr(self, key))
         if self.trainable == "head" and self.layer_decay != 1:
             raise Invalid("layer_decay", "1 where the head alone learns", self.layer_decay)
-        if self.trainable == "lora" and self.compile:
-            # Every adapted layer is of a class of its own, and torch gives up compiling after eight of them.
-            raise Invalid("compile", "false where trainable is 'lora'", self.compile)
 
     @property
     def normalisation(self) -> tuple[Channels, Channels]:

@@ -70,7 +70,7 @@ def measure_statistics(strategy: ContinualStrategy, experience: Any) -> None:
         strategy: Its model is changed, its statistics alone.
         experience: The domain.
     """
-    # A copy, because a compiled model does not see hooks that come later.
+    # A copy, on which no hook is left.
     model = frozen_copy(strategy.model)
     layers = {
         name: layer

@@ -149,7 +149,7 @@ class OrthogonalLoRA(FrozenBackbone):
         # A model that cannot be adapted is refused before the first domain is trained.
         layers = feed_forward_layers(self.model, "orthogonal-lora")
         linear_head(self.model, "orthogonal-lora")
-        # A model that is compiled at its first batch would not see hooks that come later.
+        # Now: a model is compiled at its first batch, and would be again for hooks that come later.
         self._inputs = _Inputs(layers) if self.hyperparameters.balancing else None
 
     def before_domain(self, experience: Any) -> None:

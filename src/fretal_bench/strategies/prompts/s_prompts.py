@@ -49,7 +49,7 @@ class SPrompts(RoutedStrategy):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         # A model that cannot be prompted is refused before the first domain is trained. The tokens' places are made
-        # now: a model that is compiled at its first batch would not see them later.
+        # now: a model is compiled at its first batch, and would be again.
         prompt_tokens(self.model)
         linear_head(self.model, "s-prompts")
 
