@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from fretal_bench.benchmark.recipes.recipe import open_recipe
 from fretal_bench.metrics.calibration import best_threshold
-from fretal_bench.reporting.page.command import run_commands
+from fretal_bench.reporting.page.command import recipe_title, run_commands
 from fretal_bench.reporting.page.data import embedded, page_data
 from fretal_bench.reporting.summary import summarize
 from fretal_bench.reporting.verdict import verdict
@@ -174,3 +176,33 @@ def test_the_command_is_written_again_from_the_plan():
         f"bench run --strategies ewc,er {rest} --seeds 0-2 --orders all",
         f"bench run --strategies ewc {rest} --seeds 0 --set ewc.lambda_=5.0 --orders all",
     )
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"batchnorm": "frozen", "channels_last": False, "epochs": 3, "lr": 1e-4}]
+)
+def test_a_changed_recipe_of_the_suite_is_changed_again_by_the_command(changes):
+    recipe = open_recipe("mini").changed(changes)
+    plan = {
+        "stream": {"name": "ffpp-mini", "domains": [{}, {}]},
+        "recipe": {"name": "mini", **recipe.changed({"device": "cuda"}).content()},
+        "cells": [{"strategy": "ewc", "label": "ewc", "seed": 0}],
+    }
+    (command,) = run_commands(plan)
+    words = shlex.split(command)
+    pairs = [words[n + 1].split("=") for n, word in enumerate(words) if word == "--set"]
+    assert {key for key, _ in pairs} == {f"recipe.{key}" for key in changes}
+    again = open_recipe("mini").changed({key.removeprefix("recipe."): value for key, value in pairs})
+    assert again == recipe
+    if changes:
+        title = "mini (epochs=3, lr=0.0001, batchnorm=frozen, channels_last=false)"
+        assert recipe_title(plan["recipe"]) == title
+    else:
+        assert recipe_title(plan["recipe"]) == "mini"
+
+
+@pytest.mark.parametrize(
+    "recipe", [{"name": "my-own", "epochs": 3}, {"name": "mini", "epochs": "5 and 8"}, {}]
+)
+def test_of_a_recipe_that_is_none_of_the_suites_nothing_is_known_but_its_name(recipe):
+    assert recipe_title(recipe) == recipe.get("name", "")

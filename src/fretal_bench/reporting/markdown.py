@@ -17,6 +17,7 @@ from fretal_bench.reporting.formats import bullet, prose, to_markdown
 from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.order_tables import order_tables
+from fretal_bench.reporting.page.command import recipe_title
 from fretal_bench.reporting.plots import plots
 from fretal_bench.reporting.progress import problem_table, progress_table
 from fretal_bench.reporting.robustness_tables import robustness_tables
@@ -28,7 +29,7 @@ from fretal_bench.reporting.verdict import Verdict
 
 def markdown(results: Results, summary: Summary, conclusion: Verdict) -> str:
     """Write the report as Markdown: verdict, tables, plots, matrices, protocol and what is missing."""
-    stream, recipe = results.plan["stream"]["name"], results.plan["recipe"]["name"]
+    stream, recipe = results.plan["stream"]["name"], recipe_title(results.plan["recipe"])
     seeds = ", ".join(map(str, summary.seeds))
     parts = [
         prose(f"# Which strategy forgets least? Stream {stream}, recipe {recipe}"),

@@ -294,6 +294,33 @@ def recorded_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     return records.read(Recipe, {"mean": HALF, "std": HALF, **ties, **values}, where)
 
 
+def changes_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return in which keys a recorded recipe differs from the suite's own of its name, as ``--set`` would change them.
+
+    The device is left out, which is another on another machine, and the normalisation, which is often a backbone's.
+
+    Args:
+        values: See ``recorded_recipe``.
+
+    Returns:
+        The recorded values by key; nothing if the suite has no recipe of that name, or if this is none.
+    """
+    if values.get("name") not in _built_in():
+        return {}
+    own = open_recipe(values["name"])
+    try:
+        recorded = recorded_recipe(values, "a recorded recipe")
+    except BenchError:
+        return {}
+    left_out = {"name", "description", "device", "mean", "std", *TABLES}
+    left_out |= {"ties"} if recorded.select == "last" else set()
+    return {
+        field.name: getattr(recorded, field.name)
+        for field in dataclasses.fields(own)
+        if field.name not in left_out and getattr(recorded, field.name) != getattr(own, field.name)
+    }
+
+
 def list_recipes(pattern: str = "*") -> list[Recipe]:
     """Return the built-in recipes whose name fits a shell ``pattern``, sorted by name."""
     return [open_recipe(name) for name in _built_in() if fnmatch.fnmatchcase(name, pattern)]

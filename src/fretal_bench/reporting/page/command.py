@@ -7,13 +7,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fretal_bench.benchmark.recipes.recipe import changes_of
 from fretal_bench.reporting.inputs import unique
 
 
 def run_commands(plan: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the calls of ``bench run`` that make the cells of a plan: one, or more where constants were set.
 
-    What changed the recipe is not in a plan as it was typed: the recipe itself, whole, stands further down in a report.
+    What changed a recipe of the suite is set again; one in a file of the user's stands, whole, further down in a report.
 
     Args:
         plan: A run's plan; of imported scores the call of ``bench import``, of several folders those of each.
@@ -31,6 +32,18 @@ def run_commands(plan: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(_command(plan, values, cells) for values, cells in by_values.items())
 
 
+def recipe_title(recipe: Mapping[str, Any]) -> str:
+    """Name a plan's recipe, with what was changed of the suite's: ``mini (batchnorm=frozen)``."""
+    changes = ", ".join(f"{key}={_text(value)}" for key, value in changes_of(recipe).items())
+    name = str(recipe.get("name", ""))
+    return f"{name} ({changes})" if changes else name
+
+
+def _text(value: object) -> str:
+    """Write a recipe's value as ``--set`` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _values_in(label: str) -> str:
     """Return what stands in a label's parentheses."""
     return label.partition("(")[2].removesuffix(")")
@@ -45,6 +58,8 @@ def _command(plan: Mapping[str, Any], values: str, cells: Sequence[Mapping[str, 
         "--seeds",
         _seeds([int(cell["seed"]) for cell in cells]),
     ]
+    for key, value in changes_of(plan["recipe"]).items():
+        words += ["--set", f"recipe.{key}={_text(value)}"]
     if values:
         words += [
             word for name in names for value in values.split(", ") for word in ("--set", f"{name}.{value}")

@@ -26,7 +26,7 @@ from fretal_bench.reporting.faces import faces_data, faces_of_all, faces_table
 from fretal_bench.reporting.further_tables import further_tables
 from fretal_bench.reporting.inputs import left_out, shortcut_words
 from fretal_bench.reporting.order_tables import order_tables
-from fretal_bench.reporting.page.command import run_commands
+from fretal_bench.reporting.page.command import recipe_title, run_commands
 from fretal_bench.reporting.page.data import embedded, page_data
 from fretal_bench.reporting.page.inline import inline_svg
 from fretal_bench.reporting.plots import Plot
@@ -221,7 +221,7 @@ def kicker(results: Results, summary: Summary) -> str:
         domains,
         *orders,
         seeds,
-        f"recipe {results.plan['recipe'].get('name', '')}",
+        f"recipe {recipe_title(results.plan['recipe'])}",
         f"made by fretal-bench {first}{more}",
         f"report of {_today()} by {installed_version() or 'a version that is not installed'}",
     )
