@@ -123,6 +123,16 @@ def _now(device: str) -> float:
     return time.perf_counter()
 
 
+def _reset_peak(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak(device: str) -> float:
+    """Return the most memory that was taken since it was reset, GiB."""
+    return torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else float("nan")
+
+
 class Bench:
     """Measures on one store."""
 
@@ -165,14 +175,12 @@ class Bench:
         strategy.plugins.append(clock)
         size = strategy.train_mb_size
         source: Any = OnDevice(self.source, size, self.device) if resident else self.source.to(self.device)
-        if self.device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+        _reset_peak(self.device)
         self.experience.source = source
         life.train(strategy, self.experience)
         strategy.plugins.remove(clock)
         strategy._stop_training = False
-        peak = torch.cuda.max_memory_allocated() / 2**30 if self.device == "cuda" else float("nan")
-        return UPDATES * size / clock.seconds, peak
+        return UPDATES * size / clock.seconds, _peak(self.device)
 
     def bare_rate(self, setting: Setting) -> tuple[float, float]:
         """Return images a second, and the memory, of a bare loop: the model compiled whole, one batch again and again."""
@@ -189,8 +197,7 @@ class Bench:
         scaler = torch.amp.GradScaler(
             self.device, enabled=setting.precision == "fp16" and self.device == "cuda"
         )
-        if self.device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
+        _reset_peak(self.device)
         begun = 0.0
         for update in range(WARM + UPDATES):
             if update == WARM:
@@ -202,13 +209,11 @@ class Bench:
             scaler.step(optimizer)
             scaler.update()
         seconds = _now(self.device) - begun
-        peak = torch.cuda.max_memory_allocated() / 2**30 if self.device == "cuda" else float("nan")
-        return UPDATES * recipe.batch_size / seconds, peak
+        return UPDATES * recipe.batch_size / seconds, _peak(self.device)
 
     def judging_rate(self, strategy: ContinualStrategy, *, resident: bool = False) -> float:
         """Return images a second where nothing is learned."""
-        batches = UPDATES
-        rows = self.source.rows[: batches * strategy.eval_mb_size]
+        rows = self.source.rows[: UPDATES * strategy.eval_mb_size]
         few = CropSource(self.store, rows, device=self.device, memory_limit=0)
         source: Any = OnDevice(few, strategy.eval_mb_size, self.device) if resident else few
         strategy.score(source)

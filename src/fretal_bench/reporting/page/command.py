@@ -34,14 +34,16 @@ def run_commands(plan: Mapping[str, Any]) -> tuple[str, ...]:
 
 def recipe_title(recipe: Mapping[str, Any]) -> str:
     """Name a plan's recipe, with what was changed of the suite's: ``mini (batchnorm=frozen)``."""
-    changes = ", ".join(f"{key}={_text(value)}" for key, value in changes_of(recipe).items())
-    name = str(recipe.get("name", ""))
+    name, changes = str(recipe.get("name", "")), ", ".join(_changes(recipe))
     return f"{name} ({changes})" if changes else name
 
 
-def _text(value: object) -> str:
-    """Write a recipe's value as ``--set`` takes it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _changes(recipe: Mapping[str, Any]) -> list[str]:
+    """Write what was changed of the suite's recipe as ``--set`` takes it: ``KEY=VALUE``."""
+    return [
+        f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in changes_of(recipe).items()
+    ]
 
 
 def _values_in(label: str) -> str:
@@ -58,8 +60,7 @@ def _command(plan: Mapping[str, Any], values: str, cells: Sequence[Mapping[str, 
         "--seeds",
         _seeds([int(cell["seed"]) for cell in cells]),
     ]
-    for key, value in changes_of(plan["recipe"]).items():
-        words += ["--set", f"recipe.{key}={_text(value)}"]
+    words += [word for change in _changes(plan["recipe"]) for word in ("--set", f"recipe.{change}")]
     if values:
         words += [
             word for name in names for value in values.split(", ") for word in ("--set", f"{name}.{value}")
